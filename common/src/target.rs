@@ -1,0 +1,83 @@
+//! What a probe requests: an address of the Service.
+
+use crate::protocol::Protocol;
+use serde::{Deserialize, Serialize};
+use std::num::NonZeroU16;
+
+words! {
+    /// Kind of an address of the Service.
+    pub enum TargetKind("target") {
+        /// A backend's own address and target port; kube-proxy is not involved.
+        PodIp = "pod-ip",
+        /// `spec.clusterIPs`.
+        ClusterIp = "cluster-ip",
+        /// The Service's name in the cluster's DNS.
+        Dns = "dns",
+        /// A node's address and `spec.ports[].nodePort`.
+        NodePort = "node-port",
+        /// `status.loadBalancer.ingress`.
+        LoadBalancer = "load-balancer",
+        /// `spec.externalIPs`.
+        ExternalIp = "external-ip",
+        /// A node's address and `spec.healthCheckNodePort`.
+        HealthCheckNodePort = "health-check-node-port",
+        /// A DNAT gateway's address in front of node ports.
+        Dnat = "dnat",
+        /// The address of an ingress in front of the Service.
+        Ingress = "ingress",
+    }
+}
+
+words! {
+    /// Whether the target's node runs a backend.
+    pub enum NodeRole("node role") {
+        /// It runs one.
+        Backend = "backend",
+        /// It runs none.
+        Other = "other",
+    }
+}
+
+words! {
+    /// Whether the target's node is the probe's.
+    pub enum Relation("relation") {
+        /// The probe's own node.
+        Own = "own",
+        /// Another node.
+        Remote = "remote",
+    }
+}
+
+words! {
+    /// From where an address is meant to be used.
+    pub enum Scope("scope") {
+        /// Within the VPC: a node's `InternalIP`, a load balancer's private address.
+        Private = "private",
+        /// From the internet: a node's `ExternalIP`, a load balancer's public address.
+        Public = "public",
+    }
+}
+
+/// An address of the Service, seen from a position.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// What kind of address it is.
+    pub kind: TargetKind,
+    /// An IP address, or a name to be resolved.
+    pub address: String,
+    /// Port number.
+    pub port: NonZeroU16,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// `spec.ports[].name` of the Service port behind it.
+    pub port_name: Option<String>,
+    /// The node whose address it is, for node ports; the backend's node for a pod's address.
+    pub node: Option<String>,
+    /// Whether that node runs a backend.
+    pub node_role: Option<NodeRole>,
+    /// Whether that node is the probe's.
+    pub relation: Option<Relation>,
+    /// From where the address is meant to be used.
+    pub scope: Option<Scope>,
+}
