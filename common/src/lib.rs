@@ -19,19 +19,19 @@
 #[macro_use]
 mod words;
 
-// pub mod exit;
-// pub mod facts;
+pub mod exit;
+pub mod facts;
 pub mod line;
 pub mod names;
 pub mod network_model;
-// pub mod observation;
+pub mod observation;
 pub mod outcome;
 pub mod plan;
 pub mod position;
 pub mod protocol;
 pub mod proxy_mode;
-// pub mod report;
+pub mod report;
 pub mod target;
-// pub mod verdict;
+pub mod verdict;
 
 pub use words::UnknownWord;

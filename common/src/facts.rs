@@ -1,0 +1,49 @@
+//! What the API server says of the Service, its endpoints and the nodes, reduced to what anything here decides by.
+//!
+//! Read from live objects or from a dump; either way these types are where the two meet.
+
+mod endpoint;
+mod node;
+mod service;
+
+pub use endpoint::{Endpoint, EndpointPort};
+pub use node::{Node, Taint};
+pub use service::{Ingress, IpMode, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy};
+
+use serde::{Deserialize, Serialize};
+
+/// A Service with its endpoints, and the nodes that matter to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The Service.
+    pub service: Service,
+    /// Its endpoints, ready or not.
+    pub endpoints: Vec<Endpoint>,
+    /// Nodes: all that run an endpoint, and some that run none.
+    pub nodes: Vec<Node>,
+    /// The API server's version, such as `v1.20.2`.
+    pub server_version: Option<String>,
+}
+
+impl Facts {
+    /// Names of the nodes that run a backend: an endpoint that is ready.
+    pub fn backend_nodes(&self) -> impl Iterator<Item = &str> {
+        self.endpoints
+            .iter()
+            .filter(|endpoint| endpoint.ready)
+            .filter_map(|endpoint| endpoint.node.as_deref())
+    }
+
+    /// Whether the named node runs a backend.
+    #[must_use]
+    pub fn runs_backend(&self, node: &str) -> bool {
+        self.backend_nodes().any(|name| name == node)
+    }
+
+    /// The named node, if it is known.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+}

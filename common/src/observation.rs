@@ -1,0 +1,297 @@
+//! What all attempts of a cell amount to.
+//!
+//! The first law: what could not be looked at is [`Observation::NotObserved`]; it is never
+//! [`Observation::Unreachable`].
+
+use crate::outcome::{Attempt, Meaning};
+use std::fmt;
+
+/// What all attempts of a cell amount to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// Every attempt was answered.
+    Reachable {
+        /// What the attempts saw.
+        summary: String,
+    },
+    /// No attempt was answered, and each of them says so for certain.
+    Unreachable {
+        /// What the attempts saw.
+        summary: String,
+    },
+    /// Some attempts were answered and some were not.
+    Unstable {
+        /// What the attempts saw.
+        summary: String,
+    },
+    /// Nobody could look.
+    NotObserved(NotObserved),
+}
+
+/// Why nobody could look.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum NotObserved {
+    /// No node fits the position.
+    NoNode(String),
+    /// The probe was not created, or did not start.
+    NotStarted(String),
+    /// The probe started, and ended without an answer for this cell.
+    ProbeFailed(String),
+    /// Some attempts could not be made, and the others do not settle the matter.
+    AttemptsFailed(String),
+    /// Datagrams were not answered, from anywhere: the server may not answer this payload.
+    Silent,
+    /// No probe knows this protocol.
+    ProtocolNotProbed(String),
+    /// The run was ended before this cell was finished.
+    Interrupted,
+}
+
+impl fmt::Display for NotObserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoNode(why) | Self::NotStarted(why) | Self::ProbeFailed(why) => f.write_str(why),
+            Self::AttemptsFailed(why) => write!(f, "could not try: {why}"),
+            Self::Silent => f.write_str(
+                "no answer to the datagram, from no position: the server may not answer this payload (see --udp-payload)",
+            ),
+            Self::ProtocolNotProbed(protocol) => write!(f, "{protocol} is not probed"),
+            Self::Interrupted => f.write_str("the run was interrupted before this was finished"),
+        }
+    }
+}
+
+/// What silence after a datagram means for a Service port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Silence {
+    /// The same payload was answered elsewhere: here it was lost.
+    Unreachable,
+    /// Nobody answered it, so it may be the payload.
+    Unknown,
+}
+
+impl Silence {
+    /// Decides from every attempt that was made on the same Service port, at any target and from any position.
+    pub fn of<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> Self {
+        if attempts
+            .into_iter()
+            .any(|attempt| attempt.outcome.meaning() == Meaning::Reached)
+        {
+            Self::Unreachable
+        } else {
+            Self::Unknown
+        }
+    }
+}
+
+/// How many attempts mean what.
+#[derive(Debug, Default)]
+struct Tally {
+    reached: usize,
+    not_reached: usize,
+    unknown: usize,
+}
+
+/// Sums up the attempts of one cell.
+///
+/// Precedence: both answered and unanswered attempts make it unstable, whatever else happened; otherwise one attempt
+/// that could not look leaves the cell unobserved; otherwise all attempts agree.
+#[must_use]
+pub fn observe(attempts: &[Attempt], silence: Silence) -> Observation {
+    let mut tally = Tally::default();
+    let mut ambiguous = 0;
+    for attempt in attempts {
+        match attempt.outcome.meaning() {
+            Meaning::Reached => tally.reached += 1,
+            Meaning::NotReached => tally.not_reached += 1,
+            Meaning::Unknown => tally.unknown += 1,
+            Meaning::Ambiguous => ambiguous += 1,
+        }
+    }
+    // A datagram answered in this very cell proves the payload, whatever the caller knew of the others.
+    match silence {
+        Silence::Unknown if tally.reached == 0 => tally.unknown += ambiguous,
+        Silence::Unknown | Silence::Unreachable => tally.not_reached += ambiguous,
+    }
+    match tally {
+        Tally {
+            reached: 1..,
+            not_reached: 1..,
+            ..
+        } => Observation::Unstable {
+            summary: summarize(attempts),
+        },
+        Tally { unknown, .. } if unknown > 0 && unknown == ambiguous => {
+            Observation::NotObserved(NotObserved::Silent)
+        }
+        Tally { unknown: 1.., .. } => {
+            Observation::NotObserved(NotObserved::AttemptsFailed(summarize(attempts)))
+        }
+        Tally { reached: 1.., .. } => Observation::Reachable {
+            summary: summarize(attempts),
+        },
+        Tally {
+            not_reached: 1.., ..
+        } => Observation::Unreachable {
+            summary: summarize(attempts),
+        },
+        Tally { .. } => {
+            Observation::NotObserved(NotObserved::ProbeFailed("no attempt was made".to_owned()))
+        }
+    }
+}
+
+/// Number of attempts that were answered.
+#[must_use]
+pub fn answered(attempts: &[Attempt]) -> usize {
+    attempts
+        .iter()
+        .filter(|attempt| attempt.outcome.meaning() == Meaning::Reached)
+        .count()
+}
+
+/// What the attempts saw, equal ones counted, in the order in which they first occurred.
+fn summarize(attempts: &[Attempt]) -> String {
+    let mut seen: Vec<(String, usize)> = Vec::new();
+    for attempt in attempts {
+        let text = attempt.outcome.to_string();
+        match seen.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, count)) => *count += 1,
+            None => seen.push((text, 1)),
+        }
+    }
+    match seen.as_slice() {
+        [(text, _)] => text.clone(),
+        several => several
+            .iter()
+            .map(|(text, count)| format!("{count}× {text}"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NotObserved, Observation, Silence, observe};
+    use crate::outcome::{Attempt, Outcome, Phase};
+
+    fn attempts(outcomes: &[Outcome]) -> Vec<Attempt> {
+        outcomes
+            .iter()
+            .map(|outcome| Attempt {
+                outcome: outcome.clone(),
+                local: None,
+                remote: None,
+                connect_us: None,
+                tls_us: None,
+                first_byte_us: None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn attempts_add_up() {
+        let ok = || Outcome::Answered {
+            status: Some(200),
+            echo: None,
+        };
+        let refused = || Outcome::Refused { errno: 111 };
+        let late = || Outcome::TimedOut {
+            phase: Phase::Connect,
+        };
+        let failed = || Outcome::Failed {
+            detail: "too many open files".into(),
+            errno: Some(24),
+        };
+        let reachable = |text: &str| Observation::Reachable {
+            summary: text.into(),
+        };
+        let unreachable = |text: &str| Observation::Unreachable {
+            summary: text.into(),
+        };
+        let unstable = |text: &str| Observation::Unstable {
+            summary: text.into(),
+        };
+        let unknown = Silence::Unknown;
+        let known = Silence::Unreachable;
+        let rows: Vec<(&str, Vec<Outcome>, Silence, Observation)> = vec![
+            (
+                "all answer",
+                vec![ok(), ok()],
+                unknown,
+                reachable("answered HTTP 200"),
+            ),
+            (
+                "none answers",
+                vec![refused(), late()],
+                unknown,
+                unreachable("1× refused, 1× timed out"),
+            ),
+            (
+                "some answer",
+                vec![ok(), late(), late()],
+                unknown,
+                unstable("1× answered HTTP 200, 2× timed out"),
+            ),
+            (
+                "some answer and one could not look",
+                vec![ok(), late(), failed()],
+                unknown,
+                unstable(
+                    "1× answered HTTP 200, 1× timed out, 1× could not try (too many open files)",
+                ),
+            ),
+            (
+                "none answers and one could not look",
+                vec![late(), failed()],
+                unknown,
+                Observation::NotObserved(NotObserved::AttemptsFailed(
+                    "1× timed out, 1× could not try (too many open files)".into(),
+                )),
+            ),
+            (
+                "all answer but one that could not look",
+                vec![ok(), failed()],
+                unknown,
+                Observation::NotObserved(NotObserved::AttemptsFailed(
+                    "1× answered HTTP 200, 1× could not try (too many open files)".into(),
+                )),
+            ),
+            (
+                "nobody could look",
+                vec![failed()],
+                known,
+                Observation::NotObserved(NotObserved::AttemptsFailed(
+                    "could not try (too many open files)".into(),
+                )),
+            ),
+            (
+                "no attempt",
+                vec![],
+                known,
+                Observation::NotObserved(NotObserved::ProbeFailed("no attempt was made".into())),
+            ),
+            (
+                "silence everywhere",
+                vec![Outcome::Silent],
+                unknown,
+                Observation::NotObserved(NotObserved::Silent),
+            ),
+            (
+                "silence here only",
+                vec![Outcome::Silent],
+                known,
+                unreachable("no answer to the datagram"),
+            ),
+            (
+                "silence beside an answer",
+                vec![ok(), Outcome::Silent],
+                unknown,
+                unstable("1× answered HTTP 200, 1× no answer to the datagram"),
+            ),
+        ];
+        for (name, outcomes, silence, expected) in rows {
+            assert_eq!(observe(&attempts(&outcomes), silence), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! A run's result, as `-o json` prints it.
+//!
+//! Keys are camelCase with the unit in the key; what is absent is `null`.
+
+use crate::{
+    exit::Exit,
+    facts::{IpMode, ServicePort, ServiceType, TrafficPolicy},
+    network_model::NetworkModel,
+    outcome::Attempt,
+    position::Position,
+    proxy_mode::ProxyMode,
+    target::{Scope, Target},
+    verdict::{Reachability, Verdict},
+};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// `apiVersion` of every report.
+pub const API_VERSION: &str = "svc-reach/v1";
+
+words! {
+    /// `kind` of an object that we print.
+    pub enum Kind("kind") {
+        /// One Service.
+        Report = "Report",
+        /// Several.
+        ReportList = "ReportList",
+    }
+}
+
+/// The result of a run over one Service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// [`Kind::Report`].
+    pub kind: Kind,
+    /// Identifies the run; the value of the label that its objects carried.
+    pub run: String,
+    /// Wall time of the run up to the report, in milliseconds.
+    pub elapsed_ms: u64,
+    /// The Service.
+    pub service: Service,
+    /// What was found out about the cluster.
+    pub environment: Environment,
+    /// The documented expectations that the cells are held against.
+    pub matrix: Option<Matrix>,
+    /// Every position and target.
+    pub cells: Vec<Cell>,
+    /// What else a reader should know.
+    pub advisories: Vec<Advisory>,
+    /// Numbers of cells by verdict, and the exit code that follows.
+    pub summary: Summary,
+}
+
+/// The results of a run over several Services.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportList {
+    /// [`API_VERSION`].
+    pub api_version: String,
+    /// [`Kind::ReportList`].
+    pub kind: Kind,
+    /// One report for each Service.
+    pub items: Vec<Report>,
+}
+
+/// The Service that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: ServiceType,
+    /// `spec.externalTrafficPolicy`; `null` where it does not apply.
+    pub external_traffic_policy: Option<TrafficPolicy>,
+    /// `spec.internalTrafficPolicy`; `null` where it does not apply.
+    pub internal_traffic_policy: Option<TrafficPolicy>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// Its load balancer; `null` where it has none.
+    pub load_balancer: Option<LoadBalancer>,
+}
+
+/// A Service's load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// Its class, in the provider's words.
+    pub class: Option<String>,
+    /// The provider's pass-through setting.
+    pub pass_through: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<LoadBalancerAddress>,
+}
+
+/// One address of a load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerAddress {
+    /// Its address; `null` where it has a name only.
+    pub ip: Option<IpAddr>,
+    /// Its name; `null` where it has an address only.
+    pub hostname: Option<String>,
+    /// From where it is meant to be used.
+    pub scope: Option<Scope>,
+    /// How kube-proxy treats it.
+    pub ip_mode: Option<IpMode>,
+}
+
+/// What was found out about the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Environment {
+    /// Cloud or distribution.
+    pub provider: Option<String>,
+    /// The API server's version.
+    pub kubernetes_version: Option<String>,
+    /// How pods are connected.
+    pub network_model: Option<NetworkModel>,
+    /// What forwards Service traffic.
+    pub proxy_mode: Option<ProxyMode>,
+    /// Network model and proxy mode, as the documents' tables have it.
+    pub column: Option<String>,
+    /// How that is known.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Something that was found out, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// What it is about, such as `proxyMode`.
+    pub fact: String,
+    /// What was found.
+    pub value: String,
+    /// Where.
+    pub source: String,
+}
+
+/// Documented expectations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Matrix {
+    /// Its name.
+    pub id: String,
+    /// Its edition.
+    pub edition: String,
+    /// The document.
+    pub source: String,
+}
+
+/// One position and one target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cell {
+    /// Where the probe stood.
+    pub position: Position,
+    /// The node it stood on; `null` for the plugin's own machine and where there was none.
+    pub node: Option<String>,
+    /// What it requested.
+    pub target: Target,
+    /// What the documents say should happen.
+    pub expected: Option<Expectation>,
+    /// What each edition says, where editions were compared.
+    pub editions: Vec<EditionValue>,
+    /// What the forwarding model says should happen.
+    pub predicted: Option<Prediction>,
+    /// What happened.
+    pub observed: Observed,
+    /// What that means.
+    pub verdict: Verdict,
+    /// What can be done about it.
+    pub hint: Option<String>,
+}
+
+words! {
+    /// What an expectation rests on.
+    pub enum Basis("basis") {
+        /// A cell of the document says so.
+        Stated = "stated",
+        /// The document says that what it does not list is normal.
+        Implied = "implied",
+        /// The forwarding model says so, where no document does.
+        Predicted = "predicted",
+    }
+}
+
+/// What should happen in a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Expectation {
+    /// Whether the target can be reached.
+    pub value: Reachability,
+    /// What that rests on.
+    pub basis: Basis,
+    /// Name of the matrix.
+    pub matrix: Option<String>,
+    /// Its edition.
+    pub edition: Option<String>,
+    /// Where it says so.
+    pub source: Option<String>,
+}
+
+/// What one edition says of a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EditionValue {
+    /// The edition.
+    pub edition: String,
+    /// What it says; `null`: nothing.
+    pub value: Option<Reachability>,
+}
+
+/// What the forwarding model computes for a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prediction {
+    /// What the first proxy on the way does with the packet.
+    pub action: String,
+    /// Endpoints that may answer, as `ip:port`.
+    pub endpoints: Vec<String>,
+    /// Whether the backend sees a node's address instead of the client's.
+    pub masquerade: Option<bool>,
+    /// What the client sees.
+    pub outcome: String,
+    /// The rules that lead there.
+    pub why: Vec<Why>,
+}
+
+/// A rule, and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Why {
+    /// The rule.
+    pub rule: String,
+    /// Its source.
+    pub source: String,
+}
+
+words! {
+    /// What was observed in a cell.
+    pub enum ObservedValue("observed value") {
+        /// Every attempt was answered.
+        Reachable = "reachable",
+        /// No attempt was.
+        Unreachable = "unreachable",
+        /// Some were.
+        Unstable = "unstable",
+        /// Nobody could look.
+        NotObserved = "not-observed",
+    }
+}
+
+/// What happened in a cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observed {
+    /// What the attempts amount to.
+    pub value: ObservedValue,
+    /// What they saw, or why there were none.
+    pub reason: String,
+    /// Attempts that were answered; `null` where none was made.
+    pub ok: Option<usize>,
+    /// Attempts that were made; `null` where none was.
+    pub of: Option<usize>,
+    /// Median time to connect of the answered attempts, or to the answer for UDP, in milliseconds.
+    pub latency_ms: Option<f64>,
+    /// The client's address as the server saw it, where the server told, and told the same each time.
+    pub client_ip_seen: Option<IpAddr>,
+    /// Every attempt.
+    pub attempts: Vec<Attempt>,
+}
+
+words! {
+    /// How much an advisory matters.
+    pub enum Severity("severity") {
+        /// Good to know.
+        Info = "info",
+        /// Likely to bite.
+        Warning = "warning",
+    }
+}
+
+/// Something a reader should know beside the cells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Advisory {
+    /// Names the kind of advisory.
+    pub id: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it says.
+    pub text: String,
+    /// Where that comes from; `null`: from this run.
+    pub source: Option<String>,
+}
+
+/// Numbers of cells by verdict, and the exit code that follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// [`Verdict::AsExpected`].
+    pub as_expected: usize,
+    /// [`Verdict::Worse`].
+    pub worse: usize,
+    /// [`Verdict::Better`].
+    pub better: usize,
+    /// [`Verdict::Disputed`].
+    pub disputed: usize,
+    /// [`Verdict::Unstable`].
+    pub unstable: usize,
+    /// [`Verdict::NotObserved`].
+    pub not_observed: usize,
+    /// [`Verdict::Undocumented`].
+    pub undocumented: usize,
+    /// Exit code of the run, interruption aside.
+    pub exit_code: u8,
+}
+
+impl Summary {
+    /// Counts verdicts and derives the exit code.
+    #[must_use]
+    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+        let mut summary = Self::default();
+        for verdict in verdicts {
+            *match verdict {
+                Verdict::AsExpected => &mut summary.as_expected,
+                Verdict::Worse => &mut summary.worse,
+                Verdict::Better => &mut summary.better,
+                Verdict::Disputed => &mut summary.disputed,
+                Verdict::Unstable => &mut summary.unstable,
+                Verdict::NotObserved => &mut summary.not_observed,
+                Verdict::Undocumented => &mut summary.undocumented,
+            } += 1;
+        }
+        summary.exit_code = summary.exit().code();
+        summary
+    }
+
+    /// How a run with these cells ends: differences first, then whatever keeps it from being complete.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        if self.worse + self.better + self.unstable > 0 {
+            Exit::Differs
+        } else if self.not_observed > 0 || self.as_expected == 0 {
+            Exit::Incomplete
+        } else {
+            Exit::AsExpected
+        }
+    }
+
+    /// Number of cells.
+    #[must_use]
+    pub const fn cells(&self) -> usize {
+        self.as_expected
+            + self.worse
+            + self.better
+            + self.disputed
+            + self.unstable
+            + self.not_observed
+            + self.undocumented
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summary;
+    use crate::verdict::Verdict::{
+        self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
+    };
+
+    #[test]
+    fn a_run_ends_by_its_cells() {
+        let rows: [(&str, &[Verdict], u8); 9] = [
+            ("all as expected", &[AsExpected, AsExpected], 0),
+            ("some undocumented", &[AsExpected, Undocumented], 0),
+            ("worse", &[AsExpected, Worse], 1),
+            ("better", &[AsExpected, Better], 1),
+            ("unstable and unobserved", &[Unstable, NotObserved], 1),
+            ("unobserved", &[AsExpected, NotObserved], 3),
+            ("nothing to compare with", &[Undocumented], 3),
+            ("only disputed", &[Disputed], 3),
+            ("no cells", &[], 3),
+        ];
+        for (name, verdicts, code) in rows {
+            let summary = Summary::of(verdicts.iter().copied());
+            assert_eq!(summary.exit_code, code, "{name}");
+            assert_eq!(summary.cells(), verdicts.len(), "{name}");
+        }
+    }
+}
