@@ -13,6 +13,7 @@
 //! - **attempt**, **outcome**: one try, and what it saw ([`outcome::Outcome`]).
 //! - **observation**: what all attempts of a cell amount to ([`observation::Observation`]).
 //! - **plan**, **line**: what the agent is told, and what it answers ([`plan::Plan`], [`line::Line`]).
+//! - **objects**: the API's JSON, from which the facts are read ([`objects`]).
 //! - **facts**: what the API server says of the Service, its endpoints and nodes ([`facts`]).
 //! - **report**: all of it, as `-o json` prints it ([`report::Report`]).
 
@@ -24,6 +25,7 @@ pub mod facts;
 pub mod line;
 pub mod names;
 pub mod network_model;
+pub mod objects;
 pub mod observation;
 pub mod outcome;
 pub mod plan;
