@@ -71,7 +71,12 @@ pub struct ConnectionArgs {
     #[arg(long = "as", global = true, value_name = "USER")]
     pub impersonate: Option<String>,
     /// Group to impersonate (repeatable)
-    #[arg(long = "as-group", global = true, value_name = "GROUP", requires = "impersonate")]
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        requires = "impersonate"
+    )]
     pub impersonate_groups: Vec<String>,
     /// Bound on one request to the API server, such as 10s; 0 for the default of 30s
     #[arg(long, global = true, value_name = "DURATION")]
@@ -109,7 +114,12 @@ pub struct ProbeArgs {
     #[arg(long, value_name = "SECRET")]
     pub image_pull_secret: Vec<String>,
     /// Architectures that the image is made for
-    #[arg(long, value_name = "ARCH", value_delimiter = ',', default_value = "amd64")]
+    #[arg(
+        long,
+        value_name = "ARCH",
+        value_delimiter = ',',
+        default_value = "amd64"
+    )]
     pub arch: Vec<String>,
     /// Namespace of the probes; the Service's where not given
     #[arg(long, value_name = "NAMESPACE")]

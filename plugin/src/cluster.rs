@@ -37,17 +37,32 @@ pub enum Method {
 impl Call {
     /// Reads `path`.
     pub fn get(path: impl Into<String>) -> Self {
-        Self { method: Method::Get, path: path.into(), query: Vec::new(), body: None }
+        Self {
+            method: Method::Get,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+        }
     }
 
     /// Creates `body` under `path`.
     pub fn post(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::Post, path: path.into(), query: Vec::new(), body: Some(body) }
+        Self {
+            method: Method::Post,
+            path: path.into(),
+            query: Vec::new(),
+            body: Some(body),
+        }
     }
 
     /// Deletes `path`, with `body` as its options.
     pub fn delete(path: impl Into<String>, body: Value) -> Self {
-        Self { method: Method::Delete, path: path.into(), query: Vec::new(), body: Some(body) }
+        Self {
+            method: Method::Delete,
+            path: path.into(),
+            query: Vec::new(),
+            body: Some(body),
+        }
     }
 
     /// The same with a query parameter more.

@@ -1,7 +1,7 @@
 //! What the command line means. Reading it touches nothing outside.
 
 use crate::{
-    cli::{Cli, CleanupArgs, Command, ConnectionArgs, ProbeArgs, RequestArgs, RunArgs},
+    cli::{CleanupArgs, Cli, Command, ConnectionArgs, ProbeArgs, RequestArgs, RunArgs},
     error::UsageError,
 };
 use jiff::SignedDuration;
@@ -173,7 +173,7 @@ impl Config {
         let connection = connection(cli.connection)?;
         let action = match cli.command {
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
-            None => Action::Run(Box::new(self::run(cli.run)?)),
+            None => Action::Run(Box::new(run(cli.run)?)),
         };
         Ok(Self { connection, action })
     }
@@ -208,16 +208,31 @@ fn run(args: RunArgs) -> Result<Run, UsageError> {
 fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
     let start_timeout = duration("--probe-timeout", &args.probe_timeout)?;
     if start_timeout.is_zero() {
-        return Err(UsageError::invalid("--probe-timeout", &args.probe_timeout, "must be longer than nothing"));
+        return Err(UsageError::invalid(
+            "--probe-timeout",
+            &args.probe_timeout,
+            "must be longer than nothing",
+        ));
     }
     Ok(ProbeSettings {
         image: args.image,
-        pull_policy: args.image_pull_policy.map(|text| text.parse()).transpose()?,
+        pull_policy: args
+            .image_pull_policy
+            .map(|text| text.parse())
+            .transpose()?,
         pull_secrets: args.image_pull_secret,
         architectures: args.arch,
         namespace: args.probe_namespace,
-        node_selector: args.node_selector.iter().map(|text| label(text)).collect::<Result<_, _>>()?,
-        tolerations: args.toleration.iter().map(|text| toleration(text)).collect::<Result<_, _>>()?,
+        node_selector: args
+            .node_selector
+            .iter()
+            .map(|text| label(text))
+            .collect::<Result<_, _>>()?,
+        tolerations: args
+            .toleration
+            .iter()
+            .map(|text| toleration(text))
+            .collect::<Result<_, _>>()?,
         priority_class: args.priority_class,
         start_timeout,
     })
@@ -225,16 +240,29 @@ fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
 
 fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     if !args.path.starts_with('/') {
-        return Err(UsageError::invalid("--path", &args.path, "must begin with /"));
+        return Err(UsageError::invalid(
+            "--path",
+            &args.path,
+            "must begin with /",
+        ));
     }
     let timeout = duration("--timeout", &args.timeout)?;
     let timeout_ms = u32::try_from(timeout.as_millis())
         .ok()
         .and_then(NonZeroU32::new)
-        .ok_or_else(|| UsageError::invalid("--timeout", &args.timeout, "must be at least 1ms and at most 49 days"))?;
+        .ok_or_else(|| {
+            UsageError::invalid(
+                "--timeout",
+                &args.timeout,
+                "must be at least 1ms and at most 49 days",
+            )
+        })?;
     let attempts = args
         .attempts
-        .map(|n| NonZeroU16::new(n).ok_or_else(|| UsageError::invalid("--attempts", "0", "must be at least 1")))
+        .map(|n| {
+            NonZeroU16::new(n)
+                .ok_or_else(|| UsageError::invalid("--attempts", "0", "must be at least 1"))
+        })
         .transpose()?;
     Ok(RequestSettings {
         ask: args.probe.parse()?,
@@ -257,8 +285,14 @@ fn service_name(given: &str) -> Result<String, UsageError> {
     };
     // A DNS label (RFC 1035), which is what the API requires of a Service's name.
     let fits = (1..=63).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if fits { Ok(name.to_owned()) } else { invalid("not a name that a Service can have") }
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        invalid("not a name that a Service can have")
+    }
 }
 
 /// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
@@ -275,7 +309,11 @@ fn duration(flag: &'static str, text: &str) -> Result<Duration, UsageError> {
 fn label(text: &str) -> Result<(String, String), UsageError> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(UsageError::invalid("--node-selector", text, "not of the form KEY=VALUE")),
+        _ => Err(UsageError::invalid(
+            "--node-selector",
+            text,
+            "not of the form KEY=VALUE",
+        )),
     }
 }
 
@@ -300,7 +338,11 @@ fn toleration(text: &str) -> Result<Toleration, UsageError> {
             "the effect is one of NoSchedule, PreferNoSchedule, NoExecute",
         ));
     }
-    Ok(Toleration { key: key.to_owned(), value: value.map(str::to_owned), effect: effect.map(str::to_owned) })
+    Ok(Toleration {
+        key: key.to_owned(),
+        value: value.map(str::to_owned),
+        effect: effect.map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
@@ -311,7 +353,8 @@ mod tests {
     use std::time::Duration;
 
     fn read(args: &[&str]) -> Result<Run, String> {
-        let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args)).map_err(|e| e.to_string())?;
+        let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args))
+            .map_err(|e| e.to_string())?;
         match Config::new(cli).map_err(|e| e.to_string())?.action {
             Action::Run(run) => Ok(*run),
             Action::Cleanup { .. } => Err("cleanup".to_owned()),
@@ -336,9 +379,19 @@ mod tests {
 
     #[test]
     fn durations_are_those_of_kubectl() {
-        for (text, millis) in [("3s", 3000), ("500ms", 500), ("1m", 60_000), ("1m30s", 90_000), ("7", 7000)] {
+        for (text, millis) in [
+            ("3s", 3000),
+            ("500ms", 500),
+            ("1m", 60_000),
+            ("1m30s", 90_000),
+            ("7", 7000),
+        ] {
             let run = read(&["nginx", "--probe-timeout", text]).unwrap();
-            assert_eq!(run.probe.start_timeout, Duration::from_millis(millis), "{text}");
+            assert_eq!(
+                run.probe.start_timeout,
+                Duration::from_millis(millis),
+                "{text}"
+            );
         }
         for text in ["", "fast", "-3s", "0s"] {
             let error = read(&["nginx", &format!("--probe-timeout={text}")]).unwrap_err();
@@ -356,13 +409,29 @@ mod tests {
         for (text, expected) in [
             ("gpu", toleration("gpu", None, None)),
             ("gpu=yes", toleration("gpu", Some("yes"), None)),
-            ("gpu:NoSchedule", toleration("gpu", None, Some("NoSchedule"))),
-            ("gpu=yes:NoExecute", toleration("gpu", Some("yes"), Some("NoExecute"))),
+            (
+                "gpu:NoSchedule",
+                toleration("gpu", None, Some("NoSchedule")),
+            ),
+            (
+                "gpu=yes:NoExecute",
+                toleration("gpu", Some("yes"), Some("NoExecute")),
+            ),
         ] {
-            assert_eq!(read(&["nginx", "--toleration", text]).unwrap().probe.tolerations, [expected], "{text}");
+            assert_eq!(
+                read(&["nginx", "--toleration", text])
+                    .unwrap()
+                    .probe
+                    .tolerations,
+                [expected],
+                "{text}"
+            );
         }
         for text in ["", "=yes", "gpu:Never"] {
-            assert!(read(&["nginx", &format!("--toleration={text}")]).is_err(), "{text}");
+            assert!(
+                read(&["nginx", &format!("--toleration={text}")]).is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -371,7 +440,10 @@ mod tests {
         for (args, words) in [
             (["nginx", "--output=xml"], "table, json"),
             (["nginx", "--probe=icmp"], "auto, http, https, tcp"),
-            (["nginx", "--image-pull-policy=always"], "Always, IfNotPresent, Never"),
+            (
+                ["nginx", "--image-pull-policy=always"],
+                "Always, IfNotPresent, Never",
+            ),
             (["nginx", "--external=yes"], "auto, never"),
         ] {
             let error = read(&args).unwrap_err();

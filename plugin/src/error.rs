@@ -25,7 +25,11 @@ pub enum UsageError {
 impl UsageError {
     /// A value that cannot be.
     pub fn invalid(flag: &'static str, value: &str, why: &'static str) -> Self {
-        Self::Invalid { flag, value: value.to_owned(), why }
+        Self::Invalid {
+            flag,
+            value: value.to_owned(),
+            why,
+        }
     }
 }
 
@@ -110,7 +114,11 @@ pub enum Error {
 }
 
 fn list(permissions: &[Permission]) -> String {
-    permissions.iter().map(Permission::to_string).collect::<Vec<_>>().join(", ")
+    permissions
+        .iter()
+        .map(Permission::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl Error {

@@ -26,13 +26,23 @@ const MAX_ATTEMPTS: usize = 15;
 const HEALTH_CHECK_PATH: &str = "/healthz";
 
 /// Makes the plan of a position. A target's place in `targets` is its id.
-pub fn plan(facts: &Facts, settings: &RequestSettings, position: Position, targets: &[Target]) -> Plan {
+pub fn plan(
+    facts: &Facts,
+    settings: &RequestSettings,
+    position: Position,
+    targets: &[Target],
+) -> Plan {
     let requests = targets
         .iter()
         .zip(0..)
         .filter_map(|(target, id)| {
             let probe = probe(facts, settings, target)?;
-            Some(Request { id, host: target.address.clone(), port: target.port, probe })
+            Some(Request {
+                id,
+                host: target.address.clone(),
+                port: target.port,
+                probe,
+            })
         })
         .collect();
     Plan {
@@ -53,26 +63,42 @@ pub fn plan(facts: &Facts, settings: &RequestSettings, position: Position, targe
 pub fn duration(plan: &Plan) -> Duration {
     let attempts = plan.targets.len() * usize::from(plan.attempts.get());
     let rounds = attempts.div_ceil(usize::from(plan.concurrency.get()));
-    Duration::from_millis(u64::from(plan.attempt_timeout_ms.get())) * u32::try_from(rounds).unwrap_or(u32::MAX)
+    Duration::from_millis(u64::from(plan.attempt_timeout_ms.get()))
+        * u32::try_from(rounds).unwrap_or(u32::MAX)
 }
 
 fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
     settings.attempts.unwrap_or_else(|| {
-        let backends = facts.endpoints.iter().filter(|endpoint| endpoint.ready).count();
+        let backends = facts
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.ready)
+            .count();
         let attempts = (backends * ATTEMPTS_PER_BACKEND).clamp(MIN_ATTEMPTS, MAX_ATTEMPTS);
-        u16::try_from(attempts).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MIN)
+        u16::try_from(attempts)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .unwrap_or(NonZeroU16::MIN)
     })
 }
 
 /// How a target is asked; `None` where no probe knows the protocol.
 fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<Probe> {
-    let http = |path: &str, tls| Probe::Http { path: path.to_owned(), host: settings.host.clone(), tls };
+    let http = |path: &str, tls| Probe::Http {
+        path: path.to_owned(),
+        host: settings.host.clone(),
+        tls,
+    };
     match target.protocol {
         Protocol::Sctp => None,
-        Protocol::Udp => Some(Probe::Udp { payload: settings.udp_payload.clone() }),
-        Protocol::Tcp if target.kind == TargetKind::HealthCheckNodePort => {
-            Some(Probe::Http { path: HEALTH_CHECK_PATH.to_owned(), host: None, tls: Tls::Off })
-        }
+        Protocol::Udp => Some(Probe::Udp {
+            payload: settings.udp_payload.clone(),
+        }),
+        Protocol::Tcp if target.kind == TargetKind::HealthCheckNodePort => Some(Probe::Http {
+            path: HEALTH_CHECK_PATH.to_owned(),
+            host: None,
+            tls: Tls::Off,
+        }),
         Protocol::Tcp => {
             let port = facts
                 .service
@@ -157,15 +183,60 @@ mod tests {
     #[test]
     fn a_port_is_asked_in_what_it_speaks() {
         for (name, ask, port, layer) in [
-            ("the user's word", Ask::Tcp, service_port(Some("http"), 80, Some("http")), Layer::Tcp),
-            ("appProtocol", Ask::Auto, service_port(None, 9000, Some("HTTPS")), Layer::Https),
-            ("appProtocol before name", Ask::Auto, service_port(Some("http"), 80, Some("kubernetes.io/h2c")), Layer::Tcp),
-            ("name", Ask::Auto, service_port(Some("http-admin"), 9000, None), Layer::Http),
-            ("name before number", Ask::Auto, service_port(Some("https"), 80, None), Layer::Https),
-            ("a name that says nothing", Ask::Auto, service_port(Some("main"), 8443, None), Layer::Https),
-            ("number", Ask::Auto, service_port(None, 80, None), Layer::Http),
-            ("nothing known", Ask::Auto, service_port(None, 3306, None), Layer::Tcp),
-            ("http2 is not HTTP/1.1", Ask::Auto, service_port(Some("http2"), 9000, None), Layer::Tcp),
+            (
+                "the user's word",
+                Ask::Tcp,
+                service_port(Some("http"), 80, Some("http")),
+                Layer::Tcp,
+            ),
+            (
+                "appProtocol",
+                Ask::Auto,
+                service_port(None, 9000, Some("HTTPS")),
+                Layer::Https,
+            ),
+            (
+                "appProtocol before name",
+                Ask::Auto,
+                service_port(Some("http"), 80, Some("kubernetes.io/h2c")),
+                Layer::Tcp,
+            ),
+            (
+                "name",
+                Ask::Auto,
+                service_port(Some("http-admin"), 9000, None),
+                Layer::Http,
+            ),
+            (
+                "name before number",
+                Ask::Auto,
+                service_port(Some("https"), 80, None),
+                Layer::Https,
+            ),
+            (
+                "a name that says nothing",
+                Ask::Auto,
+                service_port(Some("main"), 8443, None),
+                Layer::Https,
+            ),
+            (
+                "number",
+                Ask::Auto,
+                service_port(None, 80, None),
+                Layer::Http,
+            ),
+            (
+                "nothing known",
+                Ask::Auto,
+                service_port(None, 3306, None),
+                Layer::Tcp,
+            ),
+            (
+                "http2 is not HTTP/1.1",
+                Ask::Auto,
+                service_port(Some("http2"), 9000, None),
+                Layer::Tcp,
+            ),
         ] {
             assert_eq!(resolve(ask, Some(&port)), layer, "{name}");
         }
@@ -192,8 +263,15 @@ mod tests {
             assert_ne!(target.protocol, Protocol::Sctp, "no probe knows it");
             assert!(matches!(request.probe, Probe::Http { .. }), "{request:?}");
         }
-        let probed = targets.iter().filter(|target| target.protocol != Protocol::Sctp).count();
+        let probed = targets
+            .iter()
+            .filter(|target| target.protocol != Protocol::Sctp)
+            .count();
         assert_eq!(plan.targets.len(), probed);
-        assert_eq!(duration(&plan), Duration::from_secs(3), "all attempts run at once");
+        assert_eq!(
+            duration(&plan),
+            Duration::from_secs(3),
+            "all attempts run at once"
+        );
     }
 }

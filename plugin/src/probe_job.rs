@@ -11,9 +11,10 @@ use k8s_openapi::{
     api::{
         batch::v1::{Job, JobSpec},
         core::v1::{
-            Affinity, Capabilities, Container, LocalObjectReference, NodeAffinity, NodeSelector, NodeSelectorRequirement,
-            NodeSelectorTerm, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile,
-            SecurityContext, Toleration as PodToleration,
+            Affinity, Capabilities, Container, LocalObjectReference, NodeAffinity, NodeSelector,
+            NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSecurityContext, PodSpec,
+            PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext,
+            Toleration as PodToleration,
         },
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
@@ -78,7 +79,10 @@ pub fn job(blueprint: Blueprint<'_>) -> Job {
             name: Some(name(blueprint.run, blueprint.position)),
             namespace: Some(blueprint.namespace.to_owned()),
             labels: Some(labels.clone()),
-            annotations: Some(BTreeMap::from([(names::ANNOTATION_SERVICE.to_owned(), blueprint.service.to_owned())])),
+            annotations: Some(BTreeMap::from([(
+                names::ANNOTATION_SERVICE.to_owned(),
+                blueprint.service.to_owned(),
+            )])),
             ..ObjectMeta::default()
         },
         spec: Some(JobSpec {
@@ -103,7 +107,11 @@ pub fn job(blueprint: Blueprint<'_>) -> Job {
 
 /// The pod that the Job will make, to be shown to admission beforehand.
 pub fn pod(job: &Job) -> Pod {
-    let template = job.spec.as_ref().map(|spec| spec.template.clone()).unwrap_or_default();
+    let template = job
+        .spec
+        .as_ref()
+        .map(|spec| spec.template.clone())
+        .unwrap_or_default();
     Pod {
         metadata: ObjectMeta {
             name: job.metadata.name.clone(),
@@ -120,16 +128,22 @@ fn labels(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
         (names::LABEL_RUN.to_owned(), blueprint.run.to_owned()),
         (names::LABEL_ROLE.to_owned(), names::ROLE_PROBE.to_owned()),
-        (names::LABEL_POSITION.to_owned(), blueprint.position.to_string()),
+        (
+            names::LABEL_POSITION.to_owned(),
+            blueprint.position.to_string(),
+        ),
     ])
 }
 
 /// Meshes that are told by label not to inject: Istio from 1.10 (istio.io, "Installing the Sidecar", controlling the
 /// injection policy), Kuma (kuma.io, "Kubernetes annotations and labels", `kuma.io/sidecar-injection`).
 fn mesh_labels() -> impl Iterator<Item = (String, String)> {
-    [("sidecar.istio.io/inject", "false"), ("kuma.io/sidecar-injection", "disabled")]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    [
+        ("sidecar.istio.io/inject", "false"),
+        ("kuma.io/sidecar-injection", "disabled"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
 }
 
 /// Meshes that are told by annotation not to inject: Istio before 1.10, Linkerd (linkerd.io, "Automatic Proxy
@@ -164,18 +178,33 @@ fn pod_spec(blueprint: Blueprint<'_>, deadline: i64) -> PodSpec {
         automount_service_account_token: Some(false),
         containers: vec![container(blueprint)],
         // Names of Services resolve on the host network too.
-        dns_policy: Some(if host.is_some() { "ClusterFirstWithHostNet" } else { "ClusterFirst" }.to_owned()),
+        dns_policy: Some(
+            if host.is_some() {
+                "ClusterFirstWithHostNet"
+            } else {
+                "ClusterFirst"
+            }
+            .to_owned(),
+        ),
         enable_service_links: Some(false),
         host_network: host,
-        image_pull_secrets: (!settings.pull_secrets.is_empty())
-            .then(|| settings.pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
+        image_pull_secrets: (!settings.pull_secrets.is_empty()).then(|| {
+            settings
+                .pull_secrets
+                .iter()
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect()
+        }),
         priority_class_name: settings.priority_class.clone(),
         restart_policy: Some("Never".to_owned()),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
             run_as_user: Some(USER),
             run_as_group: Some(USER),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
             ..PodSecurityContext::default()
         }),
         termination_grace_period_seconds: Some(GRACE_SECONDS),
@@ -186,13 +215,25 @@ fn pod_spec(blueprint: Blueprint<'_>, deadline: i64) -> PodSpec {
 
 fn container(blueprint: Blueprint<'_>) -> Container {
     let amounts = |pairs: [(&str, &str); 2]| {
-        Some(pairs.map(|(key, value)| (key.to_owned(), Quantity(value.to_owned()))).into_iter().collect())
+        Some(
+            pairs
+                .map(|(key, value)| (key.to_owned(), Quantity(value.to_owned())))
+                .into_iter()
+                .collect(),
+        )
     };
     Container {
         name: names::CONTAINER.to_owned(),
         image: Some(blueprint.settings.image.clone()),
-        image_pull_policy: blueprint.settings.pull_policy.map(|policy| policy.to_string()),
-        args: Some(std::iter::once("run".to_owned()).chain(plan_arguments(blueprint.plan)).collect()),
+        image_pull_policy: blueprint
+            .settings
+            .pull_policy
+            .map(|policy| policy.to_string()),
+        args: Some(
+            std::iter::once("run".to_owned())
+                .chain(plan_arguments(blueprint.plan))
+                .collect(),
+        ),
         resources: Some(ResourceRequirements {
             requests: amounts([("cpu", "10m"), ("memory", "16Mi")]),
             limits: amounts([("cpu", "500m"), ("memory", "64Mi")]),
@@ -200,7 +241,10 @@ fn container(blueprint: Blueprint<'_>) -> Container {
         }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".to_owned()]) }),
+            capabilities: Some(Capabilities {
+                add: None,
+                drop: Some(vec!["ALL".to_owned()]),
+            }),
             read_only_root_filesystem: Some(true),
             run_as_non_root: Some(true),
             ..SecurityContext::default()
@@ -214,7 +258,9 @@ fn container(blueprint: Blueprint<'_>) -> Container {
 /// The plan as arguments. The kubelet expands `$(NAME)` in arguments, and a plan holds what users type, so `$` is
 /// written as JSON may write it (RFC 8259, section 7).
 fn plan_arguments(plan: &Plan) -> Vec<String> {
-    let json = serde_json::to_string(plan).unwrap_or_default().replace('$', "\\u0024");
+    let json = serde_json::to_string(plan)
+        .unwrap_or_default()
+        .replace('$', "\\u0024");
     let mut arguments = Vec::new();
     let mut rest = json.as_str();
     while !rest.is_empty() {
@@ -247,13 +293,23 @@ fn on_node(name: &str) -> Affinity {
 
 fn tolerations(wished: &[Toleration]) -> Vec<PodToleration> {
     if wished.is_empty() {
-        return vec![PodToleration { operator: Some("Exists".to_owned()), ..PodToleration::default() }];
+        return vec![PodToleration {
+            operator: Some("Exists".to_owned()),
+            ..PodToleration::default()
+        }];
     }
     wished
         .iter()
         .map(|toleration| PodToleration {
             key: Some(toleration.key.clone()),
-            operator: Some(if toleration.value.is_some() { "Equal" } else { "Exists" }.to_owned()),
+            operator: Some(
+                if toleration.value.is_some() {
+                    "Equal"
+                } else {
+                    "Exists"
+                }
+                .to_owned(),
+            ),
             value: toleration.value.clone(),
             effect: toleration.effect.clone(),
             ..PodToleration::default()
@@ -277,15 +333,25 @@ mod tests {
 
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
         let plan = plan(&facts(), &request_settings(), position, &[]);
-        let blueprint =
-            Blueprint { run: "r1", namespace: "web", service: "web/nginx", position, node: "n1", plan: &plan, settings };
+        let blueprint = Blueprint {
+            run: "r1",
+            namespace: "web",
+            service: "web/nginx",
+            position,
+            node: "n1",
+            plan: &plan,
+            settings,
+        };
         serde_json::to_value(job(blueprint)).unwrap()
     }
 
     #[test]
     fn a_probe_on_the_pod_network_is_this_job() {
         let mut job = manifest(Position::PodOther, &probe_settings());
-        let args = job.pointer_mut("/spec/template/spec/containers/0/args").map(Value::take).unwrap();
+        let args = job
+            .pointer_mut("/spec/template/spec/containers/0/args")
+            .map(Value::take)
+            .unwrap();
         assert_eq!(args[0], "run");
         let labels = json!({"svc-reach/run": "r1", "svc-reach/role": "probe", "svc-reach/position": "pod-other"});
         let mut pod_labels = labels.clone();
@@ -363,8 +429,10 @@ mod tests {
 
     #[test]
     fn a_probe_on_the_host_network_differs_in_that_alone() {
-        let mut host = manifest(Position::NodeOther, &probe_settings())["spec"]["template"]["spec"].take();
-        let mut pod = manifest(Position::PodOther, &probe_settings())["spec"]["template"]["spec"].take();
+        let mut host =
+            manifest(Position::NodeOther, &probe_settings())["spec"]["template"]["spec"].take();
+        let mut pod =
+            manifest(Position::PodOther, &probe_settings())["spec"]["template"]["spec"].take();
         assert_eq!(host["hostNetwork"].take(), json!(true));
         assert_eq!(host["dnsPolicy"].take(), json!("ClusterFirstWithHostNet"));
         pod["dnsPolicy"].take();
@@ -382,15 +450,25 @@ mod tests {
             pull_policy: Some(PullPolicy::Never),
             pull_secrets: vec!["one".into(), "two".into()],
             priority_class: Some("high".into()),
-            tolerations: vec![Toleration { key: "gpu".into(), value: Some("yes".into()), effect: None }],
+            tolerations: vec![Toleration {
+                key: "gpu".into(),
+                value: Some("yes".into()),
+                effect: None,
+            }],
             ..probe_settings()
         };
         let spec = manifest(Position::PodSame, &settings)["spec"]["template"]["spec"].take();
         assert_eq!(spec["containers"][0]["image"], "mirror/probe:2");
         assert_eq!(spec["containers"][0]["imagePullPolicy"], "Never");
-        assert_eq!(spec["imagePullSecrets"], json!([{"name": "one"}, {"name": "two"}]));
+        assert_eq!(
+            spec["imagePullSecrets"],
+            json!([{"name": "one"}, {"name": "two"}])
+        );
         assert_eq!(spec["priorityClassName"], "high");
-        assert_eq!(spec["tolerations"], json!([{"key": "gpu", "operator": "Equal", "value": "yes"}]));
+        assert_eq!(
+            spec["tolerations"],
+            json!([{"key": "gpu", "operator": "Equal", "value": "yes"}])
+        );
     }
 
     #[test]
@@ -421,15 +499,29 @@ mod tests {
                 id,
                 host: "10.0.0.1".into(),
                 port: crate::test_data::port(80),
-                probe: Probe::Http { path: "/$(HOME)/€".into(), host: None, tls: Tls::Off },
+                probe: Probe::Http {
+                    path: "/$(HOME)/€".into(),
+                    host: None,
+                    tls: Tls::Off,
+                },
             })
             .collect();
         let arguments = plan_arguments(&plan);
         assert!(arguments.len() > 1, "a plan of this size is cut");
         for argument in &arguments {
-            assert!(argument.len() <= 128 * 1024 - 1, "Linux takes an argument of {} bytes", argument.len());
-            assert!(!argument.contains('$'), "nothing is left for the kubelet to expand");
+            assert!(
+                argument.len() < 128 * 1024,
+                "Linux takes an argument of {} bytes",
+                argument.len()
+            );
+            assert!(
+                !argument.contains('$'),
+                "nothing is left for the kubelet to expand"
+            );
         }
-        assert_eq!(serde_json::from_str::<Plan>(&arguments.concat()).unwrap(), plan);
+        assert_eq!(
+            serde_json::from_str::<Plan>(&arguments.concat()).unwrap(),
+            plan
+        );
     }
 }

@@ -20,24 +20,48 @@ pub const DIRECT_BACKENDS: usize = 4;
 
 /// Every target of a position, in the order of their kinds.
 pub fn targets(facts: &Facts, placement: &Placement, position: Position) -> Vec<Target> {
-    TargetKind::ALL.iter().flat_map(|kind| of_kind(*kind, facts, placement, position)).collect()
+    TargetKind::ALL
+        .iter()
+        .flat_map(|kind| of_kind(*kind, facts, placement, position))
+        .collect()
 }
 
-fn of_kind(kind: TargetKind, facts: &Facts, placement: &Placement, position: Position) -> Vec<Target> {
+fn of_kind(
+    kind: TargetKind,
+    facts: &Facts,
+    placement: &Placement,
+    position: Position,
+) -> Vec<Target> {
     let service = &facts.service;
     let own = placement.node(position).and_then(Result::ok);
     match kind {
         TargetKind::PodIp => pod_ips(facts, own),
-        TargetKind::ClusterIp => at_ports(kind, service.cluster_ips.iter().map(ToString::to_string), &service.ports),
+        TargetKind::ClusterIp => at_ports(
+            kind,
+            service.cluster_ips.iter().map(ToString::to_string),
+            &service.ports,
+        ),
         TargetKind::Dns => dns(facts),
         TargetKind::NodePort => placement
             .asked
             .iter()
             .filter_map(|name| facts.node(name))
             .flat_map(|node| {
-                service.ports.iter().filter_map(|port| Some((port, port.node_port?))).flat_map(move |(port, number)| {
-                    of_node(kind, facts, node, own, number, port.protocol, port.name.as_deref())
-                })
+                service
+                    .ports
+                    .iter()
+                    .filter_map(|port| Some((port, port.node_port?)))
+                    .flat_map(move |(port, number)| {
+                        of_node(
+                            kind,
+                            facts,
+                            node,
+                            own,
+                            number,
+                            port.protocol,
+                            port.name.as_deref(),
+                        )
+                    })
             })
             .collect(),
         TargetKind::LoadBalancer => service
@@ -49,7 +73,9 @@ fn of_kind(kind: TargetKind, facts: &Facts, placement: &Placement, position: Pos
                 (None, None) => None,
             })
             .flat_map(|(address, scope)| {
-                at_ports(kind, [address], &service.ports).into_iter().map(move |target| Target { scope, ..target })
+                at_ports(kind, [address], &service.ports)
+                    .into_iter()
+                    .map(move |target| Target { scope, ..target })
             })
             .collect(),
         TargetKind::ExternalIp => service
@@ -58,7 +84,10 @@ fn of_kind(kind: TargetKind, facts: &Facts, placement: &Placement, position: Pos
             .flat_map(|ip| {
                 at_ports(kind, [ip.to_string()], &service.ports)
                     .into_iter()
-                    .map(|target| Target { scope: Some(scope_of(*ip)), ..target })
+                    .map(|target| Target {
+                        scope: Some(scope_of(*ip)),
+                        ..target
+                    })
             })
             .collect(),
         TargetKind::HealthCheckNodePort => placement
@@ -73,7 +102,13 @@ fn of_kind(kind: TargetKind, facts: &Facts, placement: &Placement, position: Pos
     }
 }
 
-fn target(kind: TargetKind, address: String, port: NonZeroU16, protocol: Protocol, port_name: Option<&str>) -> Target {
+fn target(
+    kind: TargetKind,
+    address: String,
+    port: NonZeroU16,
+    protocol: Protocol,
+    port_name: Option<&str>,
+) -> Target {
     Target {
         kind,
         address,
@@ -87,20 +122,34 @@ fn target(kind: TargetKind, address: String, port: NonZeroU16, protocol: Protoco
     }
 }
 
-fn at_ports(kind: TargetKind, addresses: impl IntoIterator<Item = String>, ports: &[ServicePort]) -> Vec<Target> {
+fn at_ports(
+    kind: TargetKind,
+    addresses: impl IntoIterator<Item = String>,
+    ports: &[ServicePort],
+) -> Vec<Target> {
     addresses
         .into_iter()
         .flat_map(|address| {
-            ports
-                .iter()
-                .map(move |port| target(kind, address.clone(), port.port, port.protocol, port.name.as_deref()))
+            ports.iter().map(move |port| {
+                target(
+                    kind,
+                    address.clone(),
+                    port.port,
+                    port.protocol,
+                    port.name.as_deref(),
+                )
+            })
         })
         .collect()
 }
 
 /// A few backends, one of each node first.
 fn pod_ips(facts: &Facts, own: Option<&str>) -> Vec<Target> {
-    let mut ready: Vec<&Endpoint> = facts.endpoints.iter().filter(|endpoint| endpoint.ready).collect();
+    let mut ready: Vec<&Endpoint> = facts
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.ready)
+        .collect();
     ready.sort_by_key(|endpoint| (&endpoint.node, endpoint.address));
     let mut chosen: Vec<&Endpoint> = Vec::new();
     for first_of_node in [true, false] {
@@ -143,9 +192,19 @@ fn dns(facts: &Facts) -> Vec<Target> {
         .ports
         .iter()
         .map(|port| {
-            let backend = facts.endpoints.iter().flat_map(|endpoint| &endpoint.ports).find(|p| p.name == port.name);
+            let backend = facts
+                .endpoints
+                .iter()
+                .flat_map(|endpoint| &endpoint.ports)
+                .find(|p| p.name == port.name);
             let number = backend.map_or(port.port, |backend| backend.port);
-            target(TargetKind::Dns, name.clone(), number, port.protocol, port.name.as_deref())
+            target(
+                TargetKind::Dns,
+                name.clone(),
+                number,
+                port.protocol,
+                port.name.as_deref(),
+            )
         })
         .collect()
 }
@@ -159,7 +218,11 @@ fn of_node<'a>(
     protocol: Protocol,
     port_name: Option<&'a str>,
 ) -> impl Iterator<Item = Target> + use<'a> {
-    let role = if facts.runs_backend(&node.name) { NodeRole::Backend } else { NodeRole::Other };
+    let role = if facts.runs_backend(&node.name) {
+        NodeRole::Backend
+    } else {
+        NodeRole::Other
+    };
     let relation = relation(Some(&node.name), own);
     let private = node.internal_ips.iter().map(|ip| (ip, Scope::Private));
     let public = node.external_ips.iter().map(|ip| (ip, Scope::Public));
@@ -185,7 +248,10 @@ fn relation(node: Option<&str>, own: Option<&str>) -> Option<Relation> {
 pub fn scope_of(ip: IpAddr) -> Scope {
     const fn v4(ip: Ipv4Addr) -> bool {
         let [a, b, ..] = ip.octets();
-        ip.is_private() || ip.is_loopback() || ip.is_link_local() || (a == 100 && b & 0b1100_0000 == 64)
+        ip.is_private()
+            || ip.is_loopback()
+            || ip.is_link_local()
+            || (a == 100 && b & 0b1100_0000 == 64)
     }
     const fn v6(ip: Ipv6Addr) -> bool {
         ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local()
@@ -194,7 +260,11 @@ pub fn scope_of(ip: IpAddr) -> Scope {
         IpAddr::V4(ip) => v4(ip),
         IpAddr::V6(ip) => v6(ip),
     };
-    if private { Scope::Private } else { Scope::Public }
+    if private {
+        Scope::Private
+    } else {
+        Scope::Public
+    }
 }
 
 #[cfg(test)]
@@ -267,9 +337,21 @@ mod tests {
         facts.service.health_check_node_port = Some(port(31000));
         facts.service.external_ips = vec!["198.51.100.7".parse().unwrap()];
         facts.service.load_balancer = vec![
-            Ingress { ip: Some("192.168.0.200".parse().unwrap()), hostname: None, ip_mode: None },
-            Ingress { ip: Some("203.0.113.9".parse().unwrap()), hostname: None, ip_mode: None },
-            Ingress { ip: None, hostname: Some("lb.example".into()), ip_mode: None },
+            Ingress {
+                ip: Some("192.168.0.200".parse().unwrap()),
+                hostname: None,
+                ip_mode: None,
+            },
+            Ingress {
+                ip: Some("203.0.113.9".parse().unwrap()),
+                hostname: None,
+                ip_mode: None,
+            },
+            Ingress {
+                ip: None,
+                hostname: Some("lb.example".into()),
+                ip_mode: None,
+            },
         ];
         assert_eq!(
             short(&facts, Position::PodSame)[3..],
@@ -295,25 +377,35 @@ mod tests {
         facts.service.ports[0].node_port = None;
         assert_eq!(
             short(&facts, Position::PodOther),
-            ["pod-ip 172.16.0.10:8080 backend remote", "dns nginx.default.svc:8080"]
+            [
+                "pod-ip 172.16.0.10:8080 backend remote",
+                "dns nginx.default.svc:8080"
+            ]
         );
     }
 
     #[test]
     fn every_port_is_asked_by_its_own_protocol() {
         let mut facts = three_nodes();
-        facts.service.ports = [("web", Protocol::Tcp, 80), ("dns", Protocol::Udp, 53), ("sig", Protocol::Sctp, 2905)]
-            .map(|(name, protocol, number)| ServicePort {
-                name: Some(name.into()),
-                protocol,
-                port: port(number),
-                node_port: None,
-                target_port: None,
-                app_protocol: None,
-            })
-            .to_vec();
-        facts.endpoints[0].ports =
-            vec![EndpointPort { name: Some("dns".into()), protocol: Protocol::Udp, port: port(5353) }];
+        facts.service.ports = [
+            ("web", Protocol::Tcp, 80),
+            ("dns", Protocol::Udp, 53),
+            ("sig", Protocol::Sctp, 2905),
+        ]
+        .map(|(name, protocol, number)| ServicePort {
+            name: Some(name.into()),
+            protocol,
+            port: port(number),
+            node_port: None,
+            target_port: None,
+            app_protocol: None,
+        })
+        .to_vec();
+        facts.endpoints[0].ports = vec![EndpointPort {
+            name: Some("dns".into()),
+            protocol: Protocol::Udp,
+            port: port(5353),
+        }];
         assert_eq!(
             short(&facts, Position::PodOther)[..4],
             [
@@ -328,9 +420,15 @@ mod tests {
     #[test]
     fn only_a_few_backends_are_asked_directly_and_each_node_comes_first() {
         let mut facts = three_nodes();
-        facts.endpoints = ["a", "a", "a", "a", "b", "c"].iter().enumerate().map(|(i, n)| endpoint(n, i)).collect();
-        let asked: Vec<_> =
-            short(&facts, Position::PodSame).into_iter().filter(|text| text.starts_with("pod-ip")).collect();
+        facts.endpoints = ["a", "a", "a", "a", "b", "c"]
+            .iter()
+            .enumerate()
+            .map(|(i, n)| endpoint(n, i))
+            .collect();
+        let asked: Vec<_> = short(&facts, Position::PodSame)
+            .into_iter()
+            .filter(|text| text.starts_with("pod-ip"))
+            .collect();
         assert_eq!(
             asked,
             [

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
-    facts::{Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy},
+    facts::{
+        Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
+    },
     protocol::Protocol,
 };
 
@@ -90,7 +92,11 @@ pub fn endpoint(node: &str, index: usize) -> Endpoint {
         terminating: None,
         hint_zones: Vec::new(),
         hint_nodes: Vec::new(),
-        ports: vec![EndpointPort { name: None, protocol: Protocol::Tcp, port: port(8080) }],
+        ports: vec![EndpointPort {
+            name: None,
+            protocol: Protocol::Tcp,
+            port: port(8080),
+        }],
     }
 }
 

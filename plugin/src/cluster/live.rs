@@ -35,18 +35,30 @@ impl Live {
             cluster: connection.cluster.clone(),
             user: connection.user.clone(),
         };
-        let explicit = connection.context.is_some() || connection.cluster.is_some() || connection.user.is_some();
+        let explicit = connection.context.is_some()
+            || connection.cluster.is_some()
+            || connection.user.is_some();
         let mut config = match &connection.kubeconfig {
             Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|source| Error::Kubeconfig { source: Box::new(source) })?;
+                let file = Kubeconfig::read_from(path).map_err(|source| Error::Kubeconfig {
+                    source: Box::new(source),
+                })?;
                 Config::from_custom_kubeconfig(file, &options)
                     .await
-                    .map_err(|source| Error::Kubeconfig { source: Box::new(source) })?
+                    .map_err(|source| Error::Kubeconfig {
+                        source: Box::new(source),
+                    })?
             }
-            None if explicit => Config::from_kubeconfig(&options)
-                .await
-                .map_err(|source| Error::Kubeconfig { source: Box::new(source) })?,
-            None => Config::infer().await.map_err(|source| Error::Kubeconfig { source: Box::new(source) })?,
+            None if explicit => {
+                Config::from_kubeconfig(&options)
+                    .await
+                    .map_err(|source| Error::Kubeconfig {
+                        source: Box::new(source),
+                    })?
+            }
+            None => Config::infer().await.map_err(|source| Error::Kubeconfig {
+                source: Box::new(source),
+            })?,
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         if let Some(name) = &connection.impersonate {
@@ -55,10 +67,22 @@ impl Live {
         if !connection.impersonate_groups.is_empty() {
             config.auth_info.impersonate_groups = Some(connection.impersonate_groups.clone());
         }
-        let namespace = connection.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|source| Error::Kubeconfig { source: Box::new(source) })?;
+        let namespace = connection
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|source| Error::Kubeconfig {
+            source: Box::new(source),
+        })?;
         let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
-        Ok((Self { client, timeout, calls: Cell::new(0) }, namespace))
+        Ok((
+            Self {
+                client,
+                timeout,
+                calls: Cell::new(0),
+            },
+            namespace,
+        ))
     }
 
     /// Number of calls made so far.
@@ -70,7 +94,9 @@ impl Live {
         self.calls.set(self.calls.get() + 1);
         let mut uri = call.path.clone();
         if !call.query.is_empty() {
-            let query: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(&call.query).finish();
+            let query: String = form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(&call.query)
+                .finish();
             uri.push('?');
             uri.push_str(&query);
         }
@@ -79,7 +105,12 @@ impl Live {
             Method::Post => http::Method::POST,
             Method::Delete => http::Method::DELETE,
         };
-        let body = call.body.as_ref().map(Value::to_string).unwrap_or_default().into_bytes();
+        let body = call
+            .body
+            .as_ref()
+            .map(Value::to_string)
+            .unwrap_or_default()
+            .into_bytes();
         http::Request::builder()
             .method(method)
             .uri(uri)
@@ -88,7 +119,11 @@ impl Live {
             .map_err(|source| CallError::Transport(Box::new(source)))
     }
 
-    async fn bounded<T>(&self, call: &Call, future: impl Future<Output = kube::Result<T>>) -> Result<T, CallError> {
+    async fn bounded<T>(
+        &self,
+        call: &Call,
+        future: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CallError> {
         let begun = Instant::now();
         let result = match tokio::time::timeout(self.timeout, future).await {
             Ok(Ok(value)) => Ok(value),
@@ -113,7 +148,9 @@ impl Cluster for Live {
 
     async fn lines(&self, call: Call) -> Result<Lines, CallError> {
         let request = self.request(&call)?;
-        let reader = self.bounded(&call, self.client.request_stream(request)).await?;
+        let reader = self
+            .bounded(&call, self.client.request_stream(request))
+            .await?;
         Ok(reader.lines().boxed_local())
     }
 }
