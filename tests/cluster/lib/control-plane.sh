@@ -12,6 +12,10 @@ control_plane_up() {
   say "control plane is up"
 }
 
+port_check() {
+  [[ -z $(ss -Hltn "sport = :$API_PORT") ]] || die "port $API_PORT is taken; choose another with SVC_REACH_API_PORT"
+}
+
 api_ready() { [[ $(kctl get --raw /readyz) == ok ]]; }
 
 # Who asked what, so that a test can count the requests of one run. The cluster's own parts are left out.

@@ -121,6 +121,13 @@ node_network_down() { # N: the VPC still knows the address, and what is sent the
   ip netns del "$PREFIX-node-$1"
 }
 
+# Namespaces without the record of who made them: another cache folder's cluster, or one whose record was deleted.
+network_check() {
+  [[ ! -d $RUN ]] || return 0
+  ! ip netns list | grep -q "^$PREFIX-" ||
+    die "a cluster from another cache folder is up; take it down with that SVC_REACH_CACHE (or end what 'ip netns pids' lists for $PREFIX-*, and delete these namespaces)"
+}
+
 network_down() {
   local name
   while read -r name _; do

@@ -6,7 +6,7 @@ make_pki() {
   mkdir -p "$PKI"
   (
     umask 077
-    cd "$PKI"
+    cd "$PKI" || exit
     certificate_authority ca
     certificate_authority front-proxy-ca
     certificate apiserver ca /CN=kube-apiserver \

@@ -68,10 +68,14 @@ impl Balancer {
             .filter_map(internal_ip)
             .collect();
         let given = assign(&services, &self.range, &self.domain);
+        // All at once: a node that went silent may hold up one round by one timeout, not by one for each Service.
+        let checks: Vec<_> = given
+            .iter()
+            .map(|(service, _)| tokio::spawn(healthy(health_port(service), ready.clone())))
+            .collect();
         let mut listeners = Vec::new();
-        for (service, address) in &given {
-            let healthy = healthy(service, &ready).await;
-            listeners.extend(listeners_of(service, *address, &healthy));
+        for ((service, address), check) in given.iter().zip(checks) {
+            listeners.extend(listeners_of(service, *address, &check.await?));
         }
         self.hold(given.iter().map(|(_, address)| *address).collect())
             .await?;
@@ -247,16 +251,15 @@ fn listeners_of(service: &Service, address: Ipv4Addr, backends: &[Ipv4Addr]) -> 
     ports.iter().filter_map(listener).collect()
 }
 
-/// With `externalTrafficPolicy: Local` a node says itself whether it has an endpoint; else every Ready node will do.
-async fn healthy(service: &Service, ready: &[Ipv4Addr]) -> Vec<Ipv4Addr> {
-    let port = service
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.health_check_node_port)
-        .and_then(|port| u16::try_from(port).ok());
-    let Some(port) = port.filter(|port| *port != 0) else {
-        return ready.to_vec();
-    };
+/// The port on which, with `externalTrafficPolicy: Local`, a node says whether it has an endpoint.
+fn health_port(service: &Service) -> Option<u16> {
+    let port = service.spec.as_ref()?.health_check_node_port?;
+    u16::try_from(port).ok().filter(|port| *port != 0)
+}
+
+/// The nodes that say so, or every Ready node where there is nothing to ask.
+async fn healthy(port: Option<u16>, ready: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
+    let Some(port) = port else { return ready };
     let checks: Vec<_> = ready
         .iter()
         .map(|node| {
