@@ -135,7 +135,7 @@ async fn reach(
         exit = exit.and(interrupted);
     }
     let gone = match removed {
-        Ok(()) => ledger.await_pods_gone(cluster).await,
+        Ok(()) => ledger.await_pods_going(cluster).await,
         Err(left) => Err(left),
     };
     if let Err(left) = gone {

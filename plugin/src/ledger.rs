@@ -17,9 +17,8 @@ const REMOVE_TRIES: Duration = Duration::from_secs(15);
 /// Pause between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long pods may take to go once their Jobs are gone: the garbage collector and the kubelet see to it, usually
-/// within two seconds.
-const PODS_GONE: Duration = Duration::from_secs(15);
+/// How long the garbage collector may take to mark the pods of a deleted Job. It usually does within a second.
+const PODS_GOING: Duration = Duration::from_secs(15);
 
 /// A Job that this run made, or asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,23 +121,25 @@ impl Ledger {
         }
     }
 
-    /// Waits until the pods of this run are gone.
+    /// Waits until every pod of this run is gone or going: its Job is deleted, and the cluster has marked it for deletion.
+    /// From there on the cluster sees to it; older kubelets take up to half a minute over a pod that has ended
+    /// (kubernetes/kubernetes v1.20.2 `pkg/kubelet/status/status_manager.go`, `syncPeriod`).
     ///
     /// # Errors
     ///
-    /// Names the pods that are still there after a while.
-    pub async fn await_pods_gone(&self, cluster: &impl Cluster) -> Result<(), Error> {
-        let end = Instant::now() + PODS_GONE;
+    /// Names the pods that nobody has marked after a while.
+    pub async fn await_pods_going(&self, cluster: &impl Cluster) -> Result<(), Error> {
+        let end = Instant::now() + PODS_GOING;
         let mut left = BTreeSet::new();
-        let gone = timeout_at(
+        let going = timeout_at(
             end,
-            pods_gone(cluster, &self.namespace, &self.run, &mut left),
+            pods_going(cluster, &self.namespace, &self.run, &mut left),
         )
         .await;
-        match gone {
+        match going {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "cannot see whether the pods are gone");
+                tracing::debug!(%error, "cannot see whether the pods are going");
                 Ok(())
             }
             Err(_) => Err(self.leftovers(left.into_iter().map(|pod| format!("pod/{pod}")))),
@@ -179,7 +180,7 @@ pub fn selector(run: &str) -> String {
     format!("{}={run}", names::LABEL_RUN)
 }
 
-async fn pods_gone(
+async fn pods_going(
     cluster: &impl Cluster,
     namespace: &str,
     run: &str,
@@ -198,6 +199,7 @@ async fn pods_gone(
             .unwrap_or_default();
         *left = items
             .iter()
+            .filter(|pod| !is_going(pod))
             .filter_map(name_of)
             .map(str::to_owned)
             .collect();
@@ -216,8 +218,9 @@ async fn pods_gone(
             let Ok(event) = serde_json::from_str::<Value>(&line) else {
                 break;
             };
-            if event.get("type").and_then(Value::as_str) == Some("DELETED")
-                && let Some(name) = event.get("object").and_then(name_of)
+            let deleted = event.get("type").and_then(Value::as_str) == Some("DELETED");
+            if let Some(pod) = event.get("object").filter(|pod| deleted || is_going(pod))
+                && let Some(name) = name_of(pod)
             {
                 left.remove(name);
             }
@@ -232,4 +235,9 @@ async fn pods_gone(
 
 fn name_of(object: &Value) -> Option<&str> {
     object.pointer("/metadata/name").and_then(Value::as_str)
+}
+
+fn is_going(pod: &Value) -> bool {
+    pod.pointer("/metadata/deletionTimestamp")
+        .is_some_and(Value::is_string)
 }
