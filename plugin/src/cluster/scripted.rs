@@ -20,14 +20,17 @@ pub enum Reply {
     Open(Vec<String>),
 }
 
+/// Answers a call, as `METHOD path`, by how often the same was asked before.
+type Script = dyn Fn(&str, usize) -> Reply;
+
 /// Answers as it is told, a call at a time, and remembers what it was asked.
 pub struct Scripted {
-    script: Box<dyn Fn(&str, usize) -> Reply>,
+    script: Box<Script>,
     asked: RefCell<Vec<String>>,
 }
 
 impl Scripted {
-    /// `script` gets a call, as `METHOD path`, and how often the same was asked before.
+    /// An API server that answers by `script`.
     pub fn new(script: impl Fn(&str, usize) -> Reply + 'static) -> Self {
         Self {
             script: Box::new(script),
