@@ -23,6 +23,7 @@ use std::{
 };
 use svc_reach_common::{
     exit::Exit,
+    matrix::Matrix,
     observation::NotObserved,
     plan::Plan,
     position::{Network, Position},
@@ -64,6 +65,7 @@ async fn reach(
 ) -> Result<Exit, Error> {
     let began = Instant::now();
     let id = run_id();
+    let matrix = Matrix::kubernetes()?;
     let probes_in = run.probe.namespace.as_deref().unwrap_or(namespace);
 
     // Nothing is made before this is through, so an interrupt just ends it.
@@ -126,6 +128,7 @@ async fn reach(
         began.elapsed(),
         &prepared.facts,
         &stands,
+        &matrix,
         left_out.as_deref(),
     );
     output::write(run.output, &report, &mut std::io::stdout().lock()).map_err(Error::Write)?;

@@ -1,41 +1,33 @@
 //! From facts and observations to the report. Pure.
 
 use crate::{
-    cells::{self, Stand},
+    cells::{self, Seen, Stand},
     targets::scope_of,
 };
 use std::time::Duration;
 use svc_reach_common::{
     facts::{Facts, Ingress, ServiceType},
-    line::Seen,
+    line,
+    matrix::Matrix,
     report::{
         self, API_VERSION, Advisory, Cell, Environment, Evidence, Kind, LoadBalancer,
-        LoadBalancerAddress, Report, Severity, Summary,
+        LoadBalancerAddress, ObservedValue, Report, Severity, Summary,
     },
     verdict::{Expected, judge},
 };
 
-/// Makes the report of a run.
+/// Makes the report of a run. `left_out`: why this machine was not a position, in part or whole.
 pub fn report(
     run: &str,
     elapsed: Duration,
     facts: &Facts,
     stands: &[Stand],
+    matrix: &Matrix,
     left_out: Option<&str>,
 ) -> Report {
     let cells: Vec<Cell> = cells::seen(stands)
         .iter()
-        .map(|seen| Cell {
-            position: seen.stand.position,
-            node: seen.stand.node.clone(),
-            target: seen.target.clone(),
-            expected: None,
-            editions: Vec::new(),
-            predicted: None,
-            observed: cells::observed(seen),
-            verdict: judge(&seen.observation, Expected::Nothing),
-            hint: None,
-        })
+        .map(|seen| cell(facts, matrix, seen))
         .collect();
     Report {
         api_version: API_VERSION.to_owned(),
@@ -44,19 +36,71 @@ pub fn report(
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service(facts),
         environment: environment(facts, stands),
-        matrix: None,
+        matrix: Some(report::Matrix {
+            id: matrix.name.clone(),
+            edition: matrix.edition.clone(),
+            source: matrix.source.clone(),
+        }),
         summary: Summary::of(cells.iter().map(|cell| cell.verdict)),
         cells,
-        advisories: left_out
-            .map(|why| Advisory {
-                id: "external-left-out".to_owned(),
-                severity: Severity::Info,
-                text: format!("position external was left out, in part or whole: {why}"),
-                source: None,
-            })
-            .into_iter()
-            .collect(),
+        advisories: advisories(facts, left_out),
     }
+}
+
+fn cell(facts: &Facts, matrix: &Matrix, seen: &Seen<'_>) -> Cell {
+    let row = matrix.row(facts, seen.stand.position, seen.target);
+    let expected = row.map_or(Expected::Nothing, |row| Expected::One(row.value));
+    let observed = cells::observed(seen);
+    let hint = row
+        .filter(|_| observed.value == ObservedValue::Unreachable)
+        .and_then(|row| row.hint.clone());
+    Cell {
+        position: seen.stand.position,
+        node: seen.stand.node.clone(),
+        target: seen.target.clone(),
+        expected: row.map(|row| matrix.expectation(row)),
+        editions: Vec::new(),
+        predicted: None,
+        observed,
+        verdict: judge(&seen.observation, expected),
+        hint,
+    }
+}
+
+fn advisories(facts: &Facts, left_out: Option<&str>) -> Vec<Advisory> {
+    let advisory = |id: &str, severity, text| Advisory {
+        id: id.to_owned(),
+        severity,
+        text,
+        source: None,
+    };
+    let service = &facts.service;
+    let mut advisories = Vec::new();
+    if let Some(name) = &service.external_name {
+        let text = format!(
+            "the Service is an alias for {name} in the cluster's DNS; nothing is forwarded"
+        );
+        advisories.push(advisory("external-name", Severity::Info, text));
+    } else if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
+        let text = match facts.endpoints.len() {
+            0 => "the Service has no endpoint".to_owned(),
+            n => format!("none of the Service's {n} endpoints is ready"),
+        };
+        advisories.push(advisory("no-ready-endpoint", Severity::Warning, text));
+    }
+    if service.kind == ServiceType::LoadBalancer && service.load_balancer.is_empty() {
+        let text = "the load balancer has no address yet".to_owned();
+        advisories.push(advisory(
+            "no-load-balancer-address",
+            Severity::Warning,
+            text,
+        ));
+    }
+    if let Some(why) = left_out {
+        let text = format!("position external was left out, in part or whole: {why}");
+        advisories.push(advisory("external-left-out", Severity::Info, text));
+    }
+    advisories
 }
 
 /// Annotations that say what kind of load balancer a Service has, of the providers whose documents we know: Huawei
@@ -111,14 +155,14 @@ fn environment(facts: &Facts, stands: &[Stand]) -> Environment {
         };
         let node = stand.node.as_deref().unwrap_or_default();
         let (value, source) = match &view.proxy_mode {
-            Seen::Seen(mode) => {
+            line::Seen::Seen(mode) => {
                 modes.push(*mode);
                 (
                     mode.to_string(),
                     format!("127.0.0.1:10249/proxyMode on node {node}"),
                 )
             }
-            Seen::Unknown(why) => (
+            line::Seen::Unknown(why) => (
                 "unknown".to_owned(),
                 format!("127.0.0.1:10249/proxyMode on node {node}: {why}"),
             ),
