@@ -265,7 +265,7 @@ mod tests {
                 "a row that can never speak",
                 kubernetes()
                     + "- {targets: [cluster-ip], positions: [pod-same], value: unreachable, basis: stated, pointer: again}\n",
-                "row 14 (again) says again what row 3 says",
+                "row 13 (again) says again what row 3 says",
             ),
         ];
         for (name, text, expected) in rows {
