@@ -131,6 +131,18 @@ fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
     let run = ask(&kubectl, &namespace, &["--external", "never"]);
     power("start");
     ready("True");
+    until(
+        "the node to take pods again",
+        Duration::from_secs(30),
+        || {
+            let again = nodes(&kubectl);
+            if again == names {
+                Ok(())
+            } else {
+                Err(format!("{again:?}"))
+            }
+        },
+    );
     run.expect(NodeSame, of(ClusterIp), Reachable);
     run.expect(PodOther, of(NodePort), Reachable);
     for cell in &run.report.cells {
