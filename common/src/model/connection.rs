@@ -1,0 +1,1 @@
+//! What then becomes of the connection between nodes.
