@@ -10,7 +10,10 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-use super::world::{Backend, World};
+use super::{
+    proxy::Detector,
+    world::{Backend, World},
+};
 use crate::{position::Network, protocol::Protocol, proxy_mode::ProxyMode, report::Why};
 use context::Context;
 use std::net::IpAddr;
@@ -88,8 +91,9 @@ pub enum NotModelled {
 pub(super) fn answer<'a>(
     world: &World<'a>,
     packet: &Packet<'_>,
+    detector: &Detector,
 ) -> Result<Answer<'a>, NotModelled> {
-    let cx = Context::new(world, packet)?;
+    let cx = Context::new(world, packet, detector)?;
     let mut answer = match world.proxy.mode {
         ProxyMode::Iptables => iptables::answer(&cx),
         ProxyMode::Nftables => nftables::answer(&cx),

@@ -2,7 +2,7 @@
 
 use super::{
     flow::{Answer, NotModelled, Packet},
-    proxy::Proxy,
+    proxy::{Detector, Proxy},
     version::Version,
 };
 use crate::{
@@ -97,6 +97,8 @@ pub struct World<'a> {
     pub(super) health_check_ports: HashMap<(u16, Family), &'a Service>,
     /// Addresses of proxied Services: as what, and by which `ipMode` for a load balancer's.
     pub(super) owned: HashMap<IpAddr, Vec<(Place, &'a Service)>>,
+    /// Endpoints by namespace and name of their Service, proxied or not.
+    endpoints: HashMap<(&'a str, &'a str), &'a [Endpoint]>,
     nodes: BTreeMap<&'a str, &'a Node>,
     /// Addresses of pods, by the endpoints that are known: which node they are on.
     pod_nodes: HashMap<IpAddr, &'a str>,
@@ -117,6 +119,7 @@ impl<'a> World<'a> {
             by_node_port: HashMap::new(),
             health_check_ports: HashMap::new(),
             owned: HashMap::new(),
+            endpoints: HashMap::new(),
             nodes: nodes
                 .iter()
                 .map(|node| (node.name.as_str(), node))
@@ -128,6 +131,9 @@ impl<'a> World<'a> {
                 .collect(),
         };
         for (service, endpoints) in services {
+            world
+                .endpoints
+                .insert((&service.namespace, &service.name), endpoints);
             for endpoint in endpoints {
                 if let Some(node) = &endpoint.node {
                     world.pod_nodes.insert(endpoint.address, node);
@@ -207,7 +213,16 @@ impl<'a> World<'a> {
     ///
     /// Where the node is not known, or its proxy is none that the model knows.
     pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
-        super::flow::answer(self, packet)
+        super::flow::answer(self, packet, &self.proxy.detector)
+    }
+
+    /// As [`World::flow`], with a detector other than the proxy's.
+    pub(super) fn flow_by(
+        &self,
+        packet: &Packet<'_>,
+        detector: &Detector,
+    ) -> Result<Answer<'a>, NotModelled> {
+        super::flow::answer(self, packet, detector)
     }
 
     /// The named node.
@@ -239,6 +254,15 @@ impl<'a> World<'a> {
                 .find(|node| node.pod_cidrs.iter().any(|range| range.contains(&address)))
                 .map(|node| node.name.as_str())
         })
+    }
+
+    /// All endpoints of a Service.
+    #[must_use]
+    pub fn endpoints_of(&self, service: &Service) -> &'a [Endpoint] {
+        self.endpoints
+            .get(&(service.namespace.as_str(), service.name.as_str()))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The settings that all nodes' proxies have.

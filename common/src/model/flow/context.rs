@@ -50,6 +50,7 @@ pub(super) enum NodePortAddress {
 /// A packet on a node.
 pub(super) struct Context<'w, 'a> {
     pub world: &'w World<'a>,
+    pub detector: &'w Detector,
     pub node: &'a Node,
     pub version: Version,
     pub client: Network,
@@ -61,7 +62,11 @@ pub(super) struct Context<'w, 'a> {
 }
 
 impl<'w, 'a> Context<'w, 'a> {
-    pub(super) fn new(world: &'w World<'a>, packet: &Packet<'_>) -> Result<Self, NotModelled> {
+    pub(super) fn new(
+        world: &'w World<'a>,
+        packet: &Packet<'_>,
+        detector: &'w Detector,
+    ) -> Result<Self, NotModelled> {
         let node = world.node(packet.node).ok_or_else(|| NotModelled::Node {
             node: packet.node.to_owned(),
             known: world.nodes().map(|node| node.name.clone()).collect(),
@@ -69,6 +74,7 @@ impl<'w, 'a> Context<'w, 'a> {
         let family = Family::of(packet.ip);
         let mut cx = Self {
             world,
+            detector,
             node,
             version: world.version(node),
             client: packet.client,
@@ -132,7 +138,7 @@ impl<'w, 'a> Context<'w, 'a> {
                 Detected::NotPod
             }
         };
-        match &self.world.proxy.detector {
+        match self.detector {
             Detector::ClusterCidr(ranges) => ranged(ranges),
             Detector::NodeCidr => ranged(&self.node.pod_cidrs),
             Detector::Bridge | Detector::Interface => {
@@ -156,7 +162,7 @@ impl<'w, 'a> Context<'w, 'a> {
         if self.client != Network::Pod {
             return Some(false);
         }
-        match self.world.proxy.detector {
+        match self.detector {
             Detector::Bridge => Some(true),
             Detector::ClusterCidr(_)
             | Detector::NodeCidr
