@@ -32,3 +32,6 @@ pub const HEADER_NODE: &str = "svc-reach-node";
 
 /// Response header of `svc-reach-probe serve`: the client's address as the server saw it, without a port.
 pub const HEADER_CLIENT: &str = "svc-reach-client";
+
+/// Image of the probe, where the user does not name another.
+pub const IMAGE: &str = concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION"));

@@ -15,6 +15,7 @@ pub struct UnknownWord {
 /// Declares an enum of unit variants with one text form each, used by `Display`, `FromStr` and serde alike.
 ///
 /// `ALL` is made from the same list as the variants, so it cannot miss one.
+#[macro_export]
 macro_rules! words {
     (
         $(#[$meta:meta])*

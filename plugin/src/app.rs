@@ -1,0 +1,334 @@
+//! The run in reading order: arguments, facts, placements, plans, pods, observations, verdicts, report, exit code.
+
+use crate::{
+    cells::Stand,
+    cleanup,
+    cluster::{Cluster, live::Live},
+    config::{Action, Config, Run},
+    deployment::{Deployment, Probe},
+    error::{Error, chain},
+    external,
+    interrupt::Interrupt,
+    ledger::Ledger,
+    output, placement, planning,
+    preflight::{self, Ttl},
+    probe_job::{self, Blueprint},
+    progress::{self, Progress},
+    reporting, survey, targets,
+};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
+    time::Instant,
+};
+use svc_reach_common::{
+    exit::Exit,
+    observation::NotObserved,
+    plan::Plan,
+    position::{Network, Position},
+};
+
+/// Positions that need a pod.
+const IN_CLUSTER: [Position; 4] = [
+    Position::NodeSame,
+    Position::NodeOther,
+    Position::PodSame,
+    Position::PodOther,
+];
+
+/// Does what the command line says and tells how that ended.
+///
+/// # Errors
+///
+/// What kept it from being done.
+pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
+    let (cluster, namespace) = Live::connect(&config.connection).await?;
+    let exit = match config.action {
+        Action::Run(run) => reach(&cluster, &namespace, &run, &interrupt).await,
+        Action::Cleanup { run } => {
+            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &mut std::io::stdout())
+                .await
+                .map(|()| Exit::AsExpected)
+        }
+    };
+    tracing::info!(calls = cluster.calls(), "calls to the API server");
+    exit
+}
+
+/// The main job.
+async fn reach(
+    cluster: &impl Cluster,
+    namespace: &str,
+    run: &Run,
+    interrupt: &Interrupt,
+) -> Result<Exit, Error> {
+    let began = Instant::now();
+    let id = run_id();
+    let probes_in = run.probe.namespace.as_deref().unwrap_or(namespace);
+
+    // Nothing is made before this is through, so an interrupt just ends it.
+    let prepared = tokio::select! {
+        exit = interrupt.raised() => return Ok(exit),
+        prepared = prepare(cluster, namespace, probes_in, &id, run) => prepared?,
+    };
+
+    let ledger = Ledger::new(probes_in, &id);
+    let progress = Progress::new();
+    let deployment = Deployment {
+        cluster,
+        namespace: probes_in,
+        run: &id,
+        start_timeout: run.probe.start_timeout,
+        ledger: &ledger,
+        progress: &progress,
+        interrupt,
+    };
+    let (heard, from_here) = tokio::join!(deployment.run(prepared.probes), async {
+        tokio::select! {
+            _ = interrupt.raised() => None,
+            from_here = external::probe(&prepared.facts, &prepared.placement, &run.request) => Some(from_here),
+        }
+    });
+    progress.clear();
+    let removed = ledger.remove_all(cluster).await;
+    let mut heard = match heard {
+        Ok(heard) => heard,
+        Err(error) => {
+            if let Err(left) = removed {
+                report_error(&left);
+            }
+            return Err(error);
+        }
+    };
+
+    let mut stands: Vec<Stand> = prepared
+        .stands
+        .into_iter()
+        .map(|planned| Stand {
+            heard: match planned.refused {
+                Some(why) => Err(why),
+                None => heard
+                    .remove(&planned.position)
+                    .ok_or(NotObserved::Interrupted),
+            },
+            position: planned.position,
+            node: planned.node,
+            targets: planned.targets,
+        })
+        .collect();
+    let mut left_out = None;
+    if let Some(from_here) = from_here {
+        stands.extend(from_here.stand);
+        left_out = from_here.left_out;
+    }
+    let report = reporting::report(
+        &id,
+        began.elapsed(),
+        &prepared.facts,
+        &stands,
+        left_out.as_deref(),
+    );
+    output::write(run.output, &report, &mut std::io::stdout().lock()).map_err(Error::Write)?;
+
+    let mut exit = report.summary.exit();
+    if let Some(interrupted) = interrupt.get() {
+        exit = exit.and(interrupted);
+    }
+    let gone = match removed {
+        Ok(()) => ledger.await_pods_going(cluster).await,
+        Err(left) => Err(left),
+    };
+    if let Err(left) = gone {
+        exit = exit.and(report_error(&left));
+    }
+    Ok(exit)
+}
+
+/// Everything that is known before the first probe.
+struct Prepared {
+    facts: svc_reach_common::facts::Facts,
+    placement: placement::Placement,
+    stands: Vec<Planned>,
+    probes: Vec<Probe>,
+}
+
+/// A position, its targets, and why it cannot be taken, where that is known already.
+struct Planned {
+    position: Position,
+    node: Option<String>,
+    targets: Vec<svc_reach_common::target::Target>,
+    refused: Option<NotObserved>,
+}
+
+async fn prepare(
+    cluster: &impl Cluster,
+    namespace: &str,
+    probes_in: &str,
+    id: &str,
+    run: &Run,
+) -> Result<Prepared, Error> {
+    let (facts, allowed) = tokio::join!(
+        survey::survey(cluster, namespace, &run.service, &run.probe),
+        preflight::check_permissions(cluster, probes_in)
+    );
+    let facts = facts?;
+    allowed?;
+    let placement = placement::place(&facts, &run.probe);
+    let service = format!("{namespace}/{}", run.service);
+    let mut stands = Vec::new();
+    let mut probes = Vec::new();
+    for position in IN_CLUSTER {
+        let targets = targets::targets(&facts, &placement, position);
+        let plan = planning::plan(&facts, &run.request, position, &targets);
+        let node = placement
+            .node(position)
+            .unwrap_or(Err("not a position on a node"));
+        let refused = match node {
+            Err(why) => Some(NotObserved::NoNode(why.to_owned())),
+            Ok(_) if plan.targets.is_empty() => Some(NotObserved::NotStarted(
+                "there is nothing that it could ask".to_owned(),
+            )),
+            Ok(node) => {
+                let job = blueprint_job(id, probes_in, &service, position, node, &plan, run);
+                probes.push(Probe {
+                    position,
+                    plan,
+                    job,
+                });
+                None
+            }
+        };
+        stands.push(Planned {
+            position,
+            node: node.ok().map(str::to_owned),
+            targets,
+            refused,
+        });
+    }
+    rehearse(cluster, probes_in, id, &mut stands, &mut probes).await?;
+    Ok(Prepared {
+        facts,
+        placement,
+        stands,
+        probes,
+    })
+}
+
+fn blueprint_job(
+    run_id: &str,
+    namespace: &str,
+    service: &str,
+    position: Position,
+    node: &str,
+    plan: &Plan,
+    run: &Run,
+) -> k8s_openapi::api::batch::v1::Job {
+    probe_job::job(Blueprint {
+        run: run_id,
+        namespace,
+        service,
+        position,
+        node,
+        plan,
+        settings: &run.probe,
+    })
+}
+
+/// Lets admission speak before anything is made: one pod of each network, and one Job. Positions whose pods it refuses
+/// are given up, with what it said.
+async fn rehearse(
+    cluster: &impl Cluster,
+    namespace: &str,
+    id: &str,
+    stands: &mut [Planned],
+    probes: &mut Vec<Probe>,
+) -> Result<(), Error> {
+    let mut refusals = BTreeMap::new();
+    let first = |network| {
+        probes
+            .iter()
+            .find(|probe: &&Probe| probe.position.network() == network)
+    };
+    let (host, pod, ttl) = tokio::join!(
+        rehearse_pod(cluster, namespace, first(Network::Host)),
+        rehearse_pod(cluster, namespace, first(Network::Pod)),
+        async {
+            match probes.first() {
+                Some(probe) => Some(preflight::dry_run_job(cluster, namespace, &probe.job).await),
+                None => None,
+            }
+        }
+    );
+    for (network, refusal) in [(Network::Host, host), (Network::Pod, pod)] {
+        if let Some(error) = refusal {
+            refusals.insert(network, error);
+        }
+    }
+    let ttl = match ttl {
+        None => return Ok(()),
+        Some(Ok(ttl)) => ttl,
+        Some(Err(source)) => {
+            return Err(Error::ProbesRefused {
+                namespace: namespace.to_owned(),
+                source,
+            });
+        }
+    };
+    probes.retain(|probe| !refusals.contains_key(&probe.position.network()));
+    for stand in stands.iter_mut().filter(|stand| stand.refused.is_none()) {
+        if let Some(error) = refusals.get(&stand.position.network()) {
+            let why = format!(
+                "the cluster refuses probes on the {} network: {}",
+                stand.position.network(),
+                chain(error)
+            );
+            stand.refused = Some(NotObserved::NotStarted(why));
+        }
+    }
+    if probes.is_empty()
+        && let Some((_, source)) = refusals.pop_last()
+    {
+        return Err(Error::ProbesRefused {
+            namespace: namespace.to_owned(),
+            source,
+        });
+    }
+    if ttl == Ttl::Dropped {
+        progress::plain(&format!(
+            "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
+            probe_job::cleanup_command(namespace, id)
+        ));
+    }
+    Ok(())
+}
+
+async fn rehearse_pod(
+    cluster: &impl Cluster,
+    namespace: &str,
+    probe: Option<&Probe>,
+) -> Option<crate::cluster::CallError> {
+    preflight::dry_run_pod(cluster, namespace, &probe?.job)
+        .await
+        .err()
+}
+
+/// Prints an error, its causes and the next step; tells how a run with it ends.
+pub fn report_error(error: &Error) -> Exit {
+    progress::plain(&format!("error: {}", error.chain()));
+    if let Some(hint) = error.hint() {
+        progress::plain(&format!("hint: {hint}"));
+    }
+    error.exit()
+}
+
+/// Eight characters that no other run has: those that a label and a name may hold.
+fn run_id() -> String {
+    let mut number = RandomState::new().hash_one(std::process::id());
+    (0..8)
+        .map(|_| {
+            let digit = number % 36;
+            number /= 36;
+            char::from_digit(u32::try_from(digit).unwrap_or_default(), 36).unwrap_or('0')
+        })
+        .collect()
+}

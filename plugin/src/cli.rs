@@ -1,0 +1,166 @@
+//! What was typed. What it means is [`crate::config`].
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// From where can a Service be reached, is that what the documentation says, and if not, why?
+#[derive(Debug, Parser)]
+#[command(
+    bin_name = "kubectl svc-reach",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = AFTER_HELP
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub run: RunArgs,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  kubectl svc-reach nginx                      the Service nginx of the current namespace
+  kubectl svc-reach svc/nginx -n web -o json   for scripts
+  kubectl svc-reach cleanup -n web             remove what a killed run left
+
+Exit codes:
+  0    every cell was observed and is as expected
+  1    a cell is worse, better or unstable
+  2    the command line or a file given to it is wrong
+  3    some cell could not be observed, or nothing could be compared
+  4    the cluster refused or failed
+  130  interrupted (SIGINT), 143: terminated (SIGTERM); cleaned up";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Remove the probes that earlier runs left in the namespace
+    Cleanup(CleanupArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CleanupArgs {
+    /// Only those of this run
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+}
+
+/// kubectl's own flags.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ConnectionArgs {
+    /// Namespace of the Service
+    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Path to the kubeconfig file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Cluster of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME")]
+    pub user: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub impersonate: Option<String>,
+    /// Group to impersonate (repeatable)
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        requires = "impersonate"
+    )]
+    pub impersonate_groups: Vec<String>,
+    /// Bound on one request to the API server, such as 10s; 0 for the default of 30s
+    #[arg(long, global = true, value_name = "DURATION")]
+    pub request_timeout: Option<String>,
+    /// Log what is done, on stderr: -v requests, -vv everything (RUST_LOG says it finer)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The Service: nginx, svc/nginx or service/nginx
+    #[arg(required = true)]
+    pub service: Option<String>,
+    /// Output format: table or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: String,
+    #[command(flatten)]
+    pub probe: ProbeArgs,
+    #[command(flatten)]
+    pub request: RequestArgs,
+}
+
+/// The probe pods.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Probes")]
+pub struct ProbeArgs {
+    /// Image of the probe
+    #[arg(long, value_name = "IMAGE", env = "SVC_REACH_IMAGE", default_value = svc_reach_common::names::IMAGE)]
+    pub image: String,
+    /// Always, IfNotPresent or Never
+    #[arg(long, value_name = "POLICY")]
+    pub image_pull_policy: Option<String>,
+    /// Secret to pull the image with (repeatable)
+    #[arg(long, value_name = "SECRET")]
+    pub image_pull_secret: Vec<String>,
+    /// Architectures that the image is made for
+    #[arg(
+        long,
+        value_name = "ARCH",
+        value_delimiter = ',',
+        default_value = "amd64"
+    )]
+    pub arch: Vec<String>,
+    /// Namespace of the probes; the Service's where not given
+    #[arg(long, value_name = "NAMESPACE")]
+    pub probe_namespace: Option<String>,
+    /// Only nodes with these labels, such as pool=web,zone=a
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub node_selector: Vec<String>,
+    /// Taint to tolerate, as KEY[=VALUE][:EFFECT] (repeatable); every taint where not given
+    #[arg(long, value_name = "TAINT")]
+    pub toleration: Vec<String>,
+    /// PriorityClass of the probes
+    #[arg(long, value_name = "NAME")]
+    pub priority_class: Option<String>,
+    /// How long a probe may take to start
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub probe_timeout: String,
+}
+
+/// What the probes do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requests")]
+pub struct RequestArgs {
+    /// How to ask a TCP port: auto, http, https or tcp
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub probe: String,
+    /// Path of HTTP requests
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// Host header of HTTP requests; the address asked where not given
+    #[arg(long, value_name = "HOST")]
+    pub host_header: Option<String>,
+    /// What to send to a UDP port
+    #[arg(long, value_name = "TEXT", default_value = "svc-reach")]
+    pub udp_payload: String,
+    /// Attempts on each target; by the number of backends where not given
+    #[arg(long, value_name = "N")]
+    pub attempts: Option<u16>,
+    /// Bound on one attempt
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    pub timeout: String,
+    /// Whether this machine is a position too: auto or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub external: String,
+}

@@ -1,0 +1,156 @@
+//! A real API server, by the user's kubeconfig.
+
+use super::{Call, CallError, Cluster, Lines, Method};
+use crate::{config::Connection, error::Error};
+use futures_util::{AsyncBufReadExt, StreamExt};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use serde_json::Value;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
+
+/// A call that takes longer than this is given up, where the user does not say otherwise. The API server itself ends
+/// ordinary requests after 60 s (kube-apiserver `--request-timeout`).
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bound on connecting to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A client of a real API server.
+pub struct Live {
+    client: Client,
+    timeout: Duration,
+    calls: Cell<u32>,
+}
+
+impl Live {
+    /// Reads the kubeconfig, or the service account when running in a cluster, and prepares a client. Nothing is sent.
+    pub async fn connect(connection: &Connection) -> Result<(Self, String), Error> {
+        let options = KubeConfigOptions {
+            context: connection.context.clone(),
+            cluster: connection.cluster.clone(),
+            user: connection.user.clone(),
+        };
+        let explicit = connection.context.is_some()
+            || connection.cluster.is_some()
+            || connection.user.is_some();
+        let mut config = match &connection.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|source| Error::Kubeconfig {
+                    source: Box::new(source),
+                })?;
+                Config::from_custom_kubeconfig(file, &options)
+                    .await
+                    .map_err(|source| Error::Kubeconfig {
+                        source: Box::new(source),
+                    })?
+            }
+            None if explicit => {
+                Config::from_kubeconfig(&options)
+                    .await
+                    .map_err(|source| Error::Kubeconfig {
+                        source: Box::new(source),
+                    })?
+            }
+            None => Config::infer().await.map_err(|source| Error::Kubeconfig {
+                source: Box::new(source),
+            })?,
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        if let Some(name) = &connection.impersonate {
+            config.auth_info.impersonate = Some(name.clone());
+        }
+        if !connection.impersonate_groups.is_empty() {
+            config.auth_info.impersonate_groups = Some(connection.impersonate_groups.clone());
+        }
+        let namespace = connection
+            .namespace
+            .clone()
+            .unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|source| Error::Kubeconfig {
+            source: Box::new(source),
+        })?;
+        let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
+        Ok((
+            Self {
+                client,
+                timeout,
+                calls: Cell::new(0),
+            },
+            namespace,
+        ))
+    }
+
+    /// Number of calls made so far.
+    pub fn calls(&self) -> u32 {
+        self.calls.get()
+    }
+
+    fn request(&self, call: &Call) -> Result<http::Request<Vec<u8>>, CallError> {
+        self.calls.set(self.calls.get() + 1);
+        let mut uri = call.path.clone();
+        if !call.query.is_empty() {
+            let query: String = form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(&call.query)
+                .finish();
+            uri.push('?');
+            uri.push_str(&query);
+        }
+        let method = match call.method {
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+            Method::Delete => http::Method::DELETE,
+        };
+        let body = call
+            .body
+            .as_ref()
+            .map(Value::to_string)
+            .unwrap_or_default()
+            .into_bytes();
+        http::Request::builder()
+            .method(method)
+            .uri(uri)
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(|source| CallError::Transport(Box::new(source)))
+    }
+
+    async fn bounded<T>(
+        &self,
+        call: &Call,
+        future: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CallError> {
+        let begun = Instant::now();
+        let result = match tokio::time::timeout(self.timeout, future).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(kube::Error::Api(status))) => Err(CallError::Status(status)),
+            Ok(Err(error)) => Err(CallError::Transport(Box::new(error))),
+            Err(_) => Err(CallError::TimedOut(self.timeout)),
+        };
+        let elapsed_ms = begun.elapsed().as_millis();
+        match &result {
+            Ok(_) => tracing::debug!(%call, elapsed_ms, "answered"),
+            Err(error) => tracing::debug!(%call, elapsed_ms, %error, "failed"),
+        }
+        result
+    }
+}
+
+impl Cluster for Live {
+    async fn call(&self, call: Call) -> Result<Value, CallError> {
+        let request = self.request(&call)?;
+        self.bounded(&call, self.client.request(request)).await
+    }
+
+    async fn lines(&self, call: Call) -> Result<Lines, CallError> {
+        let request = self.request(&call)?;
+        let reader = self
+            .bounded(&call, self.client.request_stream(request))
+            .await?;
+        Ok(reader.lines().boxed_local())
+    }
+}

@@ -1,0 +1,453 @@
+//! What the command line means. Reading it touches nothing outside.
+
+use crate::{
+    cli::{CleanupArgs, Cli, Command, ConnectionArgs, ProbeArgs, RequestArgs, RunArgs},
+    error::UsageError,
+};
+use jiff::SignedDuration;
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU16, NonZeroU32},
+    path::PathBuf,
+    time::Duration,
+};
+use svc_reach_common::words;
+
+/// A command line that makes sense.
+#[derive(Debug)]
+pub struct Config {
+    /// Which cluster, as whom.
+    pub connection: Connection,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    /// The main job.
+    Run(Box<Run>),
+    /// Removal of what earlier runs left.
+    Cleanup {
+        /// Only this run's.
+        run: Option<String>,
+    },
+}
+
+/// Which cluster, as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `--cluster`.
+    pub cluster: Option<String>,
+    /// `--user`.
+    pub user: Option<String>,
+    /// `--namespace`.
+    pub namespace: Option<String>,
+    /// `--as`.
+    pub impersonate: Option<String>,
+    /// `--as-group`.
+    pub impersonate_groups: Vec<String>,
+    /// `--request-timeout`; `None`: ours.
+    pub request_timeout: Option<Duration>,
+}
+
+/// The main job.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Name of the Service.
+    pub service: String,
+    /// How to print the report.
+    pub output: Format,
+    /// The probe pods.
+    pub probe: ProbeSettings,
+    /// What the probes do.
+    pub request: RequestSettings,
+}
+
+words! {
+    /// How to print a report.
+    pub enum Format("output format") {
+        /// For people.
+        Table = "table",
+        /// For programs.
+        Json = "json",
+    }
+}
+
+words! {
+    /// `imagePullPolicy`.
+    pub enum PullPolicy("image pull policy") {
+        /// Every time.
+        Always = "Always",
+        /// Where the node does not have it.
+        IfNotPresent = "IfNotPresent",
+        /// The node must have it.
+        Never = "Never",
+    }
+}
+
+/// The probe pods.
+#[derive(Debug, Clone)]
+pub struct ProbeSettings {
+    /// Image of the probe.
+    pub image: String,
+    /// `imagePullPolicy`; `None`: as Kubernetes defaults it from the image's name.
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of `imagePullSecrets`.
+    pub pull_secrets: Vec<String>,
+    /// Architectures that the image is made for.
+    pub architectures: Vec<String>,
+    /// Namespace of the probes; `None`: the Service's.
+    pub namespace: Option<String>,
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints to tolerate; empty: every taint.
+    pub tolerations: Vec<Toleration>,
+    /// `priorityClassName`.
+    pub priority_class: Option<String>,
+    /// How long a probe may take to start.
+    pub start_timeout: Duration,
+}
+
+/// A taint to tolerate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toleration {
+    /// Its key.
+    pub key: String,
+    /// Its value; `None`: any.
+    pub value: Option<String>,
+    /// Its effect; `None`: any.
+    pub effect: Option<String>,
+}
+
+words! {
+    /// How to ask a TCP port.
+    pub enum Ask("probe") {
+        /// As the port's `appProtocol`, name or number suggests.
+        Auto = "auto",
+        /// HTTP.
+        Http = "http",
+        /// HTTP over TLS.
+        Https = "https",
+        /// A connection only.
+        Tcp = "tcp",
+    }
+}
+
+words! {
+    /// Whether this machine is a position too.
+    pub enum External("value of --external") {
+        /// Where an address is meant for it, or shows that this machine has a way there.
+        Auto = "auto",
+        /// No.
+        Never = "never",
+    }
+}
+
+/// What the probes do.
+#[derive(Debug, Clone)]
+pub struct RequestSettings {
+    /// How to ask a TCP port.
+    pub ask: Ask,
+    /// Path of HTTP requests.
+    pub path: String,
+    /// `Host` header of HTTP requests.
+    pub host: Option<String>,
+    /// What to send to a UDP port.
+    pub udp_payload: String,
+    /// Attempts on each target; `None`: by the number of backends.
+    pub attempts: Option<NonZeroU16>,
+    /// Bound on one attempt, in milliseconds.
+    pub timeout_ms: NonZeroU32,
+    /// Whether this machine is a position too.
+    pub external: External,
+}
+
+impl Config {
+    /// Makes sense of a command line, or says what is wrong with it.
+    pub fn new(cli: Cli) -> Result<Self, UsageError> {
+        let connection = connection(cli.connection)?;
+        let action = match cli.command {
+            Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
+            None => Action::Run(Box::new(run(cli.run)?)),
+        };
+        Ok(Self { connection, action })
+    }
+}
+
+fn connection(args: ConnectionArgs) -> Result<Connection, UsageError> {
+    Ok(Connection {
+        kubeconfig: args.kubeconfig,
+        context: args.context,
+        cluster: args.cluster,
+        user: args.user,
+        namespace: args.namespace,
+        impersonate: args.impersonate,
+        impersonate_groups: args.impersonate_groups,
+        request_timeout: args
+            .request_timeout
+            .map(|text| duration("--request-timeout", &text))
+            .transpose()?
+            .filter(|timeout| !timeout.is_zero()),
+    })
+}
+
+fn run(args: RunArgs) -> Result<Run, UsageError> {
+    Ok(Run {
+        service: service_name(&args.service.unwrap_or_default())?,
+        output: args.output.parse()?,
+        probe: probe(args.probe)?,
+        request: request(args.request)?,
+    })
+}
+
+fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
+    let start_timeout = duration("--probe-timeout", &args.probe_timeout)?;
+    if start_timeout.is_zero() {
+        return Err(UsageError::invalid(
+            "--probe-timeout",
+            &args.probe_timeout,
+            "must be longer than nothing",
+        ));
+    }
+    Ok(ProbeSettings {
+        image: args.image,
+        pull_policy: args
+            .image_pull_policy
+            .map(|text| text.parse())
+            .transpose()?,
+        pull_secrets: args.image_pull_secret,
+        architectures: args.arch,
+        namespace: args.probe_namespace,
+        node_selector: args
+            .node_selector
+            .iter()
+            .map(|text| label(text))
+            .collect::<Result<_, _>>()?,
+        tolerations: args
+            .toleration
+            .iter()
+            .map(|text| toleration(text))
+            .collect::<Result<_, _>>()?,
+        priority_class: args.priority_class,
+        start_timeout,
+    })
+}
+
+fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
+    if !args.path.starts_with('/') {
+        return Err(UsageError::invalid(
+            "--path",
+            &args.path,
+            "must begin with /",
+        ));
+    }
+    let timeout = duration("--timeout", &args.timeout)?;
+    let timeout_ms = u32::try_from(timeout.as_millis())
+        .ok()
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| {
+            UsageError::invalid(
+                "--timeout",
+                &args.timeout,
+                "must be at least 1ms and at most 49 days",
+            )
+        })?;
+    let attempts = args
+        .attempts
+        .map(|n| {
+            NonZeroU16::new(n)
+                .ok_or_else(|| UsageError::invalid("--attempts", "0", "must be at least 1"))
+        })
+        .transpose()?;
+    Ok(RequestSettings {
+        ask: args.probe.parse()?,
+        path: args.path,
+        host: args.host_header,
+        udp_payload: args.udp_payload,
+        attempts,
+        timeout_ms,
+        external: args.external.parse()?,
+    })
+}
+
+/// The name in `nginx`, `svc/nginx`, `service/nginx` or `services/nginx`.
+fn service_name(given: &str) -> Result<String, UsageError> {
+    let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
+    let name = match given.split_once('/') {
+        None => given,
+        Some(("svc" | "service" | "services", name)) => name,
+        Some(_) => return invalid("only Services can be asked about: svc/NAME or service/NAME"),
+    };
+    // A DNS label (RFC 1035), which is what the API requires of a Service's name.
+    let fits = (1..=63).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        invalid("not a name that a Service can have")
+    }
+}
+
+/// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
+fn duration(flag: &'static str, text: &str) -> Result<Duration, UsageError> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| UsageError::invalid(flag, text, "not a duration such as 500ms, 10s or 1m"))
+}
+
+fn label(text: &str) -> Result<(String, String), UsageError> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(UsageError::invalid(
+            "--node-selector",
+            text,
+            "not of the form KEY=VALUE",
+        )),
+    }
+}
+
+fn toleration(text: &str) -> Result<Toleration, UsageError> {
+    let (taint, effect) = match text.rsplit_once(':') {
+        Some((taint, effect)) => (taint, Some(effect)),
+        None => (text, None),
+    };
+    let (key, value) = match taint.split_once('=') {
+        Some((key, value)) => (key, Some(value)),
+        None => (taint, None),
+    };
+    if key.is_empty() {
+        return Err(UsageError::invalid("--toleration", text, "has no key"));
+    }
+    if let Some(effect) = effect
+        && !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect)
+    {
+        return Err(UsageError::invalid(
+            "--toleration",
+            text,
+            "the effect is one of NoSchedule, PreferNoSchedule, NoExecute",
+        ));
+    }
+    Ok(Toleration {
+        key: key.to_owned(),
+        value: value.map(str::to_owned),
+        effect: effect.map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, Config, Run, Toleration};
+    use crate::cli::Cli;
+    use clap::Parser;
+    use std::time::Duration;
+
+    fn read(args: &[&str]) -> Result<Run, String> {
+        let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args))
+            .map_err(|e| e.to_string())?;
+        match Config::new(cli).map_err(|e| e.to_string())?.action {
+            Action::Run(run) => Ok(*run),
+            Action::Cleanup { .. } => Err("cleanup".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_service_is_named_as_in_kubectl() {
+        for given in ["nginx", "svc/nginx", "service/nginx", "services/nginx"] {
+            assert_eq!(read(&[given]).unwrap().service, "nginx", "{given}");
+        }
+        for (given, why) in [
+            ("deploy/nginx", "only Services can be asked about"),
+            ("Nginx", "not a name that a Service can have"),
+            ("svc/", "not a name that a Service can have"),
+            ("a/b/c", "only Services can be asked about"),
+        ] {
+            let error = read(&[given]).unwrap_err();
+            assert!(error.contains(why), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn durations_are_those_of_kubectl() {
+        for (text, millis) in [
+            ("3s", 3000),
+            ("500ms", 500),
+            ("1m", 60_000),
+            ("1m30s", 90_000),
+            ("7", 7000),
+        ] {
+            let run = read(&["nginx", "--probe-timeout", text]).unwrap();
+            assert_eq!(
+                run.probe.start_timeout,
+                Duration::from_millis(millis),
+                "{text}"
+            );
+        }
+        for text in ["", "fast", "-3s", "0s"] {
+            let error = read(&["nginx", &format!("--probe-timeout={text}")]).unwrap_err();
+            assert!(error.contains("--probe-timeout"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn tolerations_are_written_as_taints() {
+        let toleration = |key: &str, value: Option<&str>, effect: Option<&str>| Toleration {
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+            effect: effect.map(str::to_owned),
+        };
+        for (text, expected) in [
+            ("gpu", toleration("gpu", None, None)),
+            ("gpu=yes", toleration("gpu", Some("yes"), None)),
+            (
+                "gpu:NoSchedule",
+                toleration("gpu", None, Some("NoSchedule")),
+            ),
+            (
+                "gpu=yes:NoExecute",
+                toleration("gpu", Some("yes"), Some("NoExecute")),
+            ),
+        ] {
+            assert_eq!(
+                read(&["nginx", "--toleration", text])
+                    .unwrap()
+                    .probe
+                    .tolerations,
+                [expected],
+                "{text}"
+            );
+        }
+        for text in ["", "=yes", "gpu:Never"] {
+            assert!(
+                read(&["nginx", &format!("--toleration={text}")]).is_err(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused_with_the_valid_ones() {
+        for (args, words) in [
+            (["nginx", "--output=xml"], "table, json"),
+            (["nginx", "--probe=icmp"], "auto, http, https, tcp"),
+            (
+                ["nginx", "--image-pull-policy=always"],
+                "Always, IfNotPresent, Never",
+            ),
+            (["nginx", "--external=yes"], "auto, never"),
+        ] {
+            let error = read(&args).unwrap_err();
+            assert!(error.contains(words), "{args:?}: {error}");
+        }
+    }
+}

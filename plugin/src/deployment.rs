@@ -1,0 +1,321 @@
+//! The probes at work: Jobs are created, their pods watched and their logs followed, until each has told all or cannot.
+//!
+//! What an event means for a probe is decided in [`crate::following`]; this carries it out.
+
+use crate::{
+    cluster::{Call, CallError, Cluster, Lines},
+    error::{Error, Permission, chain},
+    following::{Action, End, Following, Heard},
+    interrupt::Interrupt,
+    ledger::{self, Ledger},
+    planning, pod_state, preflight,
+    progress::Progress,
+};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{LocalBoxFuture, join_all},
+    stream::{self, FuturesUnordered, LocalBoxStream, SelectAll},
+};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use serde_json::Value;
+use std::{collections::BTreeMap, io, time::Duration};
+use svc_reach_common::{names, plan::Plan, position::Position};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Pause before a watch that ended is opened again.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
+
+/// A probe to be sent out.
+#[derive(Debug)]
+pub struct Probe {
+    /// Where it stands.
+    pub position: Position,
+    /// What it does.
+    pub plan: Plan,
+    /// The object that brings it there.
+    pub job: Job,
+}
+
+/// What a deployment works with.
+pub struct Deployment<'a, C> {
+    /// Where to.
+    pub cluster: &'a C,
+    /// Namespace of the probes.
+    pub namespace: &'a str,
+    /// Identifies the run.
+    pub run: &'a str,
+    /// How long a probe may take to start.
+    pub start_timeout: Duration,
+    /// Where Jobs are recorded.
+    pub ledger: &'a Ledger,
+    /// Where a waiting user looks.
+    pub progress: &'a Progress,
+    /// Whether the user wants an end.
+    pub interrupt: &'a Interrupt,
+}
+
+impl<C: Cluster> Deployment<'_, C> {
+    /// Sends out probes and listens until each has ended, one way or another. A probe's Job is removed as it ends.
+    ///
+    /// # Errors
+    ///
+    /// When the API server takes no Job at all, or does not let pods be watched.
+    pub async fn run(&self, probes: Vec<Probe>) -> Result<BTreeMap<Position, Heard>, Error> {
+        if probes.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        // Creation is not given up half way: what is asked for is recorded first, and its answer awaited.
+        let (created, events) = tokio::join!(
+            join_all(probes.iter().map(|probe| self.create(&probe.job))),
+            self.watch()
+        );
+        let events = events?;
+        let start_by = Instant::now() + self.start_timeout;
+        let mut failures = Vec::new();
+        let mut followed = Vec::new();
+        for (probe, created) in probes.into_iter().zip(created) {
+            let job = probe.job.metadata.name.unwrap_or_default();
+            let work = planning::duration(&probe.plan);
+            let mut following = Following::new(
+                probe.position,
+                job,
+                probe.plan.targets.len(),
+                work,
+                start_by,
+            );
+            if let Err(error) = created {
+                following.end(End::NotStarted(format!(
+                    "failed to create its Job: {}",
+                    chain(&error)
+                )));
+                failures.push(error);
+            }
+            followed.push(following);
+        }
+        if failures.len() == followed.len()
+            && let Some(source) = failures.into_iter().next()
+        {
+            return Err(Error::Call {
+                attempted: format!("create probe Jobs in namespace {}", self.namespace),
+                source,
+                needs: Some(Permission {
+                    verb: "create",
+                    group: "batch",
+                    resource: "jobs",
+                }),
+            });
+        }
+        Ok(Listener {
+            deployment: self,
+            probes: followed,
+            logs: SelectAll::new(),
+            removals: FuturesUnordered::new(),
+        }
+        .listen(events)
+        .await)
+    }
+
+    async fn create(&self, job: &Job) -> Result<(), CallError> {
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        let body = preflight::to_json(job)?;
+        self.ledger.asked(name);
+        let path = format!("/apis/batch/v1/namespaces/{}/jobs", self.namespace);
+        match self.cluster.call(Call::post(path, body)).await {
+            Ok(job) => {
+                self.ledger
+                    .made(name, job.pointer("/metadata/uid").and_then(Value::as_str));
+                Ok(())
+            }
+            Err(error) => {
+                if let CallError::Status(_) = error {
+                    self.ledger.forget(name);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn watch(&self) -> Result<Lines, Error> {
+        let call = Call::get(format!("/api/v1/namespaces/{}/pods", self.namespace))
+            .with("watch", "true")
+            .with("labelSelector", ledger::selector(self.run));
+        self.cluster
+            .lines(call)
+            .await
+            .map_err(|source| Error::Call {
+                attempted: format!("watch the probe pods in namespace {}", self.namespace),
+                source,
+                needs: Some(Permission {
+                    verb: "watch",
+                    group: "",
+                    resource: "pods",
+                }),
+            })
+    }
+
+    /// A pod's log from its beginning, as events. That it cannot be opened is an event, too.
+    async fn log(&self, pod: String, pause: Duration) -> LocalBoxStream<'static, LogEvent> {
+        sleep(pause).await;
+        let call = Call::get(format!(
+            "/api/v1/namespaces/{}/pods/{pod}/log",
+            self.namespace
+        ))
+        .with("container", names::CONTAINER)
+        .with("follow", "true");
+        match self.cluster.lines(call).await {
+            Ok(lines) => lines
+                .map(|line| match line {
+                    Ok(line) => LogEvent::Line(line),
+                    Err(error) => LogEvent::Ended(Some(error.to_string())),
+                })
+                .chain(stream::iter([LogEvent::Ended(None)]))
+                .boxed_local(),
+            Err(error) => stream::iter([LogEvent::Ended(Some(chain(&error)))]).boxed_local(),
+        }
+    }
+}
+
+/// Something that a log brings.
+#[derive(Debug)]
+enum LogEvent {
+    Line(String),
+    Ended(Option<String>),
+}
+
+/// Everything that is under way at once.
+struct Listener<'a, C> {
+    deployment: &'a Deployment<'a, C>,
+    probes: Vec<Following>,
+    logs: SelectAll<LocalBoxStream<'a, (usize, LogEvent)>>,
+    removals: FuturesUnordered<LocalBoxFuture<'a, ()>>,
+}
+
+impl<'a, C: Cluster> Listener<'a, C> {
+    async fn listen(
+        mut self,
+        mut events: LocalBoxStream<'a, io::Result<String>>,
+    ) -> BTreeMap<Position, Heard> {
+        let deployment = self.deployment;
+        for index in 0..self.probes.len() {
+            self.tell(index);
+        }
+        while !self.probes.iter().all(Following::ended) {
+            let deadline = self.probes.iter().filter_map(Following::deadline).min();
+            tokio::select! {
+                _ = deployment.interrupt.raised() => {
+                    for probe in &mut self.probes {
+                        probe.end(End::Interrupted);
+                    }
+                }
+                event = events.next() => {
+                    if !self.pod_event(event) {
+                        events = self.reopen();
+                    }
+                }
+                Some((index, event)) = self.logs.next() => {
+                    let now = Instant::now();
+                    self.act(index, |probe| match event {
+                        LogEvent::Line(line) => probe.heard(&line),
+                        LogEvent::Ended(error) => probe.log_ended(error, now),
+                    });
+                }
+                Some(()) = self.removals.next() => {}
+                () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
+                    let now = Instant::now();
+                    for index in 0..self.probes.len() {
+                        self.act(index, |probe| probe.at(now));
+                    }
+                }
+            }
+        }
+        while self.removals.next().await.is_some() {}
+        self.probes
+            .into_iter()
+            .map(|probe| (probe.position, probe.into_heard()))
+            .collect()
+    }
+
+    /// Takes in an event of the watch; `false` where the watch has ended.
+    fn pod_event(&mut self, event: Option<io::Result<String>>) -> bool {
+        let Some(Ok(line)) = event else { return false };
+        let Ok(mut event) = serde_json::from_str::<Value>(&line) else {
+            return false;
+        };
+        let kind = event
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        if kind == "ERROR" {
+            return false;
+        }
+        let Ok(pod) = serde_json::from_value::<Pod>(event["object"].take()) else {
+            return true;
+        };
+        let position = pod
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(names::LABEL_POSITION));
+        let found = self
+            .probes
+            .iter()
+            .position(|probe| position.is_some_and(|p| probe.position.as_str() == p));
+        let (Some(index), Some(name)) = (found, &pod.metadata.name) else {
+            return true;
+        };
+        let now = Instant::now();
+        self.act(index, |probe| match kind.as_str() {
+            "DELETED" => probe.pod_deleted(),
+            _ => probe.pod_seen(name, pod_state::state(&pod), now),
+        });
+        true
+    }
+
+    /// A watch that is opened after a pause. One that cannot be opened ends at once, and is tried again until every
+    /// probe has met its deadline.
+    fn reopen(&self) -> LocalBoxStream<'a, io::Result<String>> {
+        let deployment = self.deployment;
+        async move {
+            sleep(WATCH_PAUSE).await;
+            deployment.watch().await.unwrap_or_else(|error| {
+                tracing::debug!(error = error.chain(), "the watch did not open again");
+                stream::empty().boxed_local()
+            })
+        }
+        .flatten_stream()
+        .boxed_local()
+    }
+
+    /// Lets an event happen to a probe and does what follows.
+    fn act(&mut self, index: usize, event: impl FnOnce(&mut Following) -> Action) {
+        let deployment = self.deployment;
+        let action = event(&mut self.probes[index]);
+        self.tell(index);
+        match action {
+            Action::Wait => {}
+            Action::Read { pod, pause } => self.logs.push(
+                deployment
+                    .log(pod, pause)
+                    .flatten_stream()
+                    .map(move |event| (index, event))
+                    .boxed_local(),
+            ),
+            Action::Remove => {
+                let job = self.probes[index].job.clone();
+                self.removals.push(
+                    async move { deployment.ledger.remove(deployment.cluster, &job).await }
+                        .boxed_local(),
+                );
+            }
+        }
+    }
+
+    fn tell(&self, index: usize) {
+        let probe = &self.probes[index];
+        match probe.count() {
+            Some((done, of)) => self.deployment.progress.count(probe.position, done, of),
+            None => self.deployment.progress.tell(probe.position, &probe.text()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What can go wrong, in terms of what was attempted on which object.
+
+use crate::cluster::CallError;
+use std::fmt;
+use svc_reach_common::{UnknownWord, exit::Exit};
+
+/// Something on the command line makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// A value that is none of those that its flag takes.
+    #[error(transparent)]
+    Word(#[from] UnknownWord),
+    /// A value that cannot be.
+    #[error("{flag} {value:?}: {why}")]
+    Invalid {
+        /// The flag or argument.
+        flag: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl UsageError {
+    /// A value that cannot be.
+    pub fn invalid(flag: &'static str, value: &str, why: &'static str) -> Self {
+        Self::Invalid {
+            flag,
+            value: value.to_owned(),
+            why,
+        }
+    }
+}
+
+/// Something that the user may have to be allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Permission {
+    /// Such as `create`.
+    pub verb: &'static str,
+    /// Such as `batch`; empty for the core group.
+    pub group: &'static str,
+    /// Such as `jobs`, or `pods/log`.
+    pub resource: &'static str,
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a run came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line makes no sense.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// The kubeconfig, or what it refers to, cannot be used.
+    #[error("could not use the kubeconfig")]
+    Kubeconfig {
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A call to the API server failed.
+    #[error("failed to {attempted}")]
+    Call {
+        /// What was attempted on which object; reads after "failed to".
+        attempted: String,
+        /// Why it failed.
+        source: CallError,
+        /// What the user may have to be allowed to do.
+        needs: Option<Permission>,
+    },
+    /// The API server answered with something that is not what was asked for.
+    #[error("failed to understand {object} as the API server returned it")]
+    Object {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The user may not do what a run needs.
+    #[error("not allowed in namespace {namespace}: {}", list(missing))]
+    NotAllowed {
+        /// The namespace of the probes.
+        namespace: String,
+        /// What is missing.
+        missing: Vec<Permission>,
+    },
+    /// The cluster accepts no probe pod at all.
+    #[error("the cluster refuses probe pods in namespace {namespace}")]
+    ProbesRefused {
+        /// The namespace of the probes.
+        namespace: String,
+        /// What it says.
+        source: CallError,
+    },
+    /// The report could not be written.
+    #[error("failed to write the report")]
+    Write(#[source] std::io::Error),
+    /// Some probes could not be removed.
+    #[error("failed to remove {}", objects.join(", "))]
+    Leftovers {
+        /// The objects.
+        objects: Vec<String>,
+        /// The command that will remove them.
+        command: String,
+    },
+}
+
+fn list(permissions: &[Permission]) -> String {
+    permissions
+        .iter()
+        .map(Permission::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl Error {
+    /// How a run with this error ends.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Kubeconfig { .. } => Exit::Usage,
+            Self::Call { .. }
+            | Self::Object { .. }
+            | Self::NotAllowed { .. }
+            | Self::ProbesRefused { .. }
+            | Self::Write(_)
+            | Self::Leftovers { .. } => Exit::Cluster,
+        }
+    }
+
+    /// The next step.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage(_) => Some("see kubectl svc-reach --help".to_owned()),
+            Self::Kubeconfig { .. } => Some("check --kubeconfig, --context and KUBECONFIG; kubectl config view shows what is in use".to_owned()),
+            Self::Call { source, needs: Some(permission), .. } if source.is_forbidden() => Some(format!(
+                "the role of this user lacks: {permission}; manifests/rbac.yaml holds a role that has all that is needed"
+            )),
+            Self::Call { source: CallError::TimedOut(_) | CallError::Transport(_), .. } => {
+                Some("see whether kubectl version answers; --request-timeout sets how long to wait".to_owned())
+            }
+            Self::NotAllowed { .. } => {
+                Some("manifests/rbac.yaml holds a role that has all that is needed; --probe-namespace puts the probes elsewhere".to_owned())
+            }
+            Self::ProbesRefused { .. } => Some(
+                "--probe-namespace puts the probes elsewhere, --image takes them from a registry that is allowed".to_owned(),
+            ),
+            Self::Leftovers { command, .. } => Some(format!("remove them with: {command}")),
+            Self::Call { .. } | Self::Object { .. } | Self::Write(_) => None,
+        }
+    }
+
+    /// The error and all its causes, one after the other.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error and all its causes in one line. A cause that its effect already spells out is not repeated.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,569 @@
+//! One probe's life, from its Job to its last line. Pure: events and the time go in, what to do comes out.
+
+use crate::pod_state::PodState;
+use std::{collections::BTreeMap, time::Duration};
+use svc_reach_common::{
+    line::{HostView, Line},
+    outcome::Attempt,
+    plan,
+    position::Position,
+};
+use tokio::time::Instant;
+
+/// How long a pod may stay unschedulable before its probe is given up. The scheduler tries again when something else
+/// ends, and a probe fits only its one node, so no autoscaler will help.
+const UNSCHEDULABLE: Duration = Duration::from_secs(5);
+
+/// What a probe may take beyond its plan before it is given up: a slow node, a slow log.
+const WORK_MARGIN: Duration = Duration::from_secs(15);
+
+/// How often a log that ends too early is read again, and the pause before that, doubled each time. Together they
+/// outlast a restart of the API server's connection to the kubelet.
+const LOG_TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How a probe ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It told all.
+    Complete,
+    /// It did not start.
+    NotStarted(String),
+    /// It started, and ended before it had told all.
+    Failed(String),
+    /// The run ended first.
+    Interrupted,
+}
+
+/// What was heard of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Attempts by target. What was heard is true, however the probe ended.
+    pub results: BTreeMap<u32, Vec<Attempt>>,
+    /// What it saw of its node.
+    pub host: Option<HostView>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// What is to be done after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Wait,
+    /// Read the pod's log from its beginning, after a pause.
+    Read {
+        /// The pod.
+        pod: String,
+        /// The pause.
+        pause: Duration,
+    },
+    /// The probe has ended: remove it.
+    Remove,
+}
+
+/// One probe's life.
+#[derive(Debug)]
+pub struct Following {
+    /// Where it stands.
+    pub position: Position,
+    /// Name of its Job.
+    pub job: String,
+    /// Number of targets in its plan.
+    targets: usize,
+    /// How long its work may take.
+    allowed: Duration,
+    /// When it must have started.
+    start_by: Instant,
+    stage: Stage,
+    pod: Option<String>,
+    last: PodState,
+    /// How its container ended, once it has.
+    exited: Option<String>,
+    results: BTreeMap<u32, Vec<Attempt>>,
+    host: Option<HostView>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Its pod is on the way, perhaps held up by the scheduler since then.
+    Starting { unschedulable: Option<Instant> },
+    /// Its log is being read.
+    Reading {
+        /// When its work must be done.
+        done_by: Instant,
+        /// How often the log was read before.
+        tries: u32,
+        /// Whether the container had ended when reading began: then the log is all there is.
+        whole: bool,
+    },
+    /// Over.
+    Ended(End),
+}
+
+impl Following {
+    /// A probe whose Job was just made. `work`: how long its plan takes.
+    pub fn new(
+        position: Position,
+        job: String,
+        targets: usize,
+        work: Duration,
+        start_by: Instant,
+    ) -> Self {
+        Self {
+            position,
+            job,
+            targets,
+            allowed: work + WORK_MARGIN,
+            start_by,
+            stage: Stage::Starting {
+                unschedulable: None,
+            },
+            pod: None,
+            last: PodState::Waiting("waiting for its pod"),
+            exited: None,
+            results: BTreeMap::new(),
+            host: None,
+        }
+    }
+
+    /// Whether it is over.
+    pub const fn ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended(_))
+    }
+
+    /// In a few words, for a waiting user.
+    pub fn text(&self) -> String {
+        match &self.stage {
+            Stage::Starting { .. } => match &self.last {
+                PodState::Waiting(what) => (*what).to_owned(),
+                PodState::Unschedulable(why) => format!("unschedulable: {why}"),
+                PodState::Stuck(why) | PodState::Exited(why) | PodState::Lost(why) => why.clone(),
+                PodState::Running => "running".to_owned(),
+            },
+            Stage::Reading { .. } => "running".to_owned(),
+            Stage::Ended(End::Complete) => "done".to_owned(),
+            Stage::Ended(End::NotStarted(why)) => format!("did not start: {why}"),
+            Stage::Ended(End::Failed(why)) => format!("failed: {why}"),
+            Stage::Ended(End::Interrupted) => "interrupted".to_owned(),
+        }
+    }
+
+    /// Targets heard of, and all.
+    pub fn count(&self) -> Option<(usize, usize)> {
+        matches!(self.stage, Stage::Reading { .. }).then_some((self.results.len(), self.targets))
+    }
+
+    /// Its pod was seen in a state.
+    pub fn pod_seen(&mut self, pod: &str, state: PodState, now: Instant) -> Action {
+        self.pod = Some(pod.to_owned());
+        self.last = state.clone();
+        match (&mut self.stage, state) {
+            (Stage::Starting { .. }, PodState::Running) => self.read(now, false),
+            (Stage::Starting { .. }, PodState::Exited(how)) => {
+                self.exited = Some(how);
+                self.read(now, true)
+            }
+            (Stage::Starting { .. }, PodState::Stuck(why) | PodState::Lost(why)) => {
+                self.end(End::NotStarted(why))
+            }
+            (Stage::Starting { unschedulable }, PodState::Unschedulable(_)) => {
+                unschedulable.get_or_insert(now);
+                Action::Wait
+            }
+            (Stage::Starting { unschedulable }, PodState::Waiting(_)) => {
+                *unschedulable = None;
+                Action::Wait
+            }
+            // The log may still hold its last words.
+            (Stage::Reading { .. }, PodState::Exited(how) | PodState::Lost(how)) => {
+                self.exited = Some(how);
+                Action::Wait
+            }
+            (
+                Stage::Reading { .. },
+                PodState::Running
+                | PodState::Waiting(_)
+                | PodState::Stuck(_)
+                | PodState::Unschedulable(_),
+            )
+            | (Stage::Ended(_), _) => Action::Wait,
+        }
+    }
+
+    /// Its pod was deleted, by somebody else.
+    pub fn pod_deleted(&mut self) -> Action {
+        let why = "its pod was deleted".to_owned();
+        match self.stage {
+            Stage::Starting { .. } => self.end(End::NotStarted(why)),
+            Stage::Reading { .. } => {
+                self.exited.get_or_insert(why);
+                Action::Wait
+            }
+            Stage::Ended(_) => Action::Wait,
+        }
+    }
+
+    /// Its log said something. Lines that are not the agent's own, such as those of a runtime, are passed over.
+    pub fn heard(&mut self, line: &str) -> Action {
+        if self.ended() {
+            return Action::Wait;
+        }
+        match serde_json::from_str(line) {
+            Ok(Line::Start { version, .. }) if version != plan::VERSION => self.end(End::Failed(format!(
+                "the image speaks version {version} of the probe's language, this plugin version {}",
+                plan::VERSION
+            ))),
+            Ok(Line::Start { .. }) => Action::Wait,
+            Ok(Line::Host(view)) => {
+                self.host = Some(view);
+                Action::Wait
+            }
+            Ok(Line::Result { id, attempts }) => {
+                self.results.insert(id, attempts);
+                Action::Wait
+            }
+            Ok(Line::End { .. }) => self.end(End::Complete),
+            Ok(Line::Fatal { error }) => self.end(End::Failed(error)),
+            Err(_) => {
+                tracing::debug!(position = %self.position, line, "not a line of the agent");
+                Action::Wait
+            }
+        }
+    }
+
+    /// Its log ended, or could not be read, before the agent said that it was done.
+    pub fn log_ended(&mut self, error: Option<String>, now: Instant) -> Action {
+        let Stage::Reading {
+            done_by,
+            tries,
+            whole,
+        } = self.stage
+        else {
+            return Action::Wait;
+        };
+        if whole && error.is_none() {
+            let how = self
+                .exited
+                .clone()
+                .unwrap_or_else(|| "its container ended".to_owned());
+            return self.end(End::Failed(format!("the probe was cut short: {how}")));
+        }
+        if tries >= LOG_TRIES {
+            let why = error.unwrap_or_else(|| "it was cut each time".to_owned());
+            return self.end(End::Failed(format!("its log could not be read: {why}")));
+        }
+        self.stage = Stage::Reading {
+            done_by,
+            tries: tries + 1,
+            whole: self.exited.is_some(),
+        };
+        let pause = FIRST_PAUSE * 2_u32.pow(tries);
+        if now + pause > done_by {
+            return self.at(done_by);
+        }
+        self.read_after(pause)
+    }
+
+    /// The time at which [`Self::at`] is to be called, unless something happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Starting {
+                unschedulable: Some(since),
+            } => Some(self.start_by.min(since + UNSCHEDULABLE)),
+            Stage::Starting {
+                unschedulable: None,
+            } => Some(self.start_by),
+            Stage::Reading { done_by, .. } => Some(done_by),
+            Stage::Ended(_) => None,
+        }
+    }
+
+    /// Time has come this far.
+    pub fn at(&mut self, now: Instant) -> Action {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Action::Wait;
+        }
+        match &self.stage {
+            Stage::Starting { .. } => {
+                let why = match (&self.last, &self.pod) {
+                    (PodState::Unschedulable(why), _) => format!("unschedulable: {why}"),
+                    (_, None) => "its Job made no pod in time".to_owned(),
+                    (_, Some(_)) => format!(
+                        "it did not start in time, and was last seen {}",
+                        self.text()
+                    ),
+                };
+                self.end(End::NotStarted(why))
+            }
+            Stage::Reading { .. } => self.end(End::Failed(format!(
+                "it did not finish in time, after {} of {} targets",
+                self.results.len(),
+                self.targets
+            ))),
+            Stage::Ended(_) => Action::Wait,
+        }
+    }
+
+    /// The run, or this probe alone, is to end like this, unless it already has.
+    pub fn end(&mut self, end: End) -> Action {
+        if self.ended() {
+            return Action::Wait;
+        }
+        self.stage = Stage::Ended(end);
+        Action::Remove
+    }
+
+    /// What was heard, in the end.
+    pub fn into_heard(self) -> Heard {
+        let end = match self.stage {
+            Stage::Ended(end) => end,
+            Stage::Starting { .. } | Stage::Reading { .. } => End::Interrupted,
+        };
+        Heard {
+            results: self.results,
+            host: self.host,
+            end,
+        }
+    }
+
+    fn read(&mut self, now: Instant, whole: bool) -> Action {
+        self.stage = Stage::Reading {
+            done_by: now + self.allowed,
+            tries: 0,
+            whole,
+        };
+        self.read_after(Duration::ZERO)
+    }
+
+    fn read_after(&self, pause: Duration) -> Action {
+        match &self.pod {
+            Some(pod) => Action::Read {
+                pod: pod.clone(),
+                pause,
+            },
+            None => Action::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, End, Following};
+    use crate::pod_state::PodState;
+    use std::time::Duration;
+    use svc_reach_common::position::Position;
+    use tokio::time::Instant;
+
+    const END: &str = r#"{"line":"end","targets":1}"#;
+    const RESULT: &str = r#"{"line":"result","id":0,"attempts":[]}"#;
+
+    fn probe(now: Instant) -> Following {
+        let work = Duration::from_secs(3);
+        Following::new(
+            Position::PodSame,
+            "job".into(),
+            1,
+            work,
+            now + Duration::from_secs(60),
+        )
+    }
+
+    fn read(pause: u64) -> Action {
+        Action::Read {
+            pod: "p".into(),
+            pause: Duration::from_millis(pause),
+        }
+    }
+
+    #[test]
+    fn a_probe_that_tells_all_is_complete() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        assert_eq!(
+            probe.pod_seen("p", PodState::Waiting("starting"), now),
+            Action::Wait
+        );
+        assert_eq!(probe.pod_seen("p", PodState::Running, now), read(0));
+        assert_eq!(probe.heard(RESULT), Action::Wait);
+        assert_eq!(
+            probe.heard("standard_init_linux.go: a runtime speaks"),
+            Action::Wait
+        );
+        assert_eq!(probe.heard(END), Action::Remove);
+        assert_eq!(probe.log_ended(None, now), Action::Wait);
+        let heard = probe.into_heard();
+        assert_eq!(heard.end, End::Complete);
+        assert_eq!(heard.results.len(), 1);
+    }
+
+    #[test]
+    fn a_log_that_is_cut_is_read_again_until_it_is_whole() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        assert_eq!(probe.heard(RESULT), Action::Wait);
+        assert_eq!(probe.log_ended(None, now), read(200));
+        assert_eq!(
+            probe.log_ended(Some("502 Bad Gateway".into()), now),
+            read(400)
+        );
+        assert_eq!(probe.heard(END), Action::Remove);
+        assert_eq!(probe.into_heard().end, End::Complete);
+    }
+
+    #[test]
+    fn a_log_that_ends_with_its_container_but_without_an_end_failed_and_keeps_what_it_told() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        probe.heard(RESULT);
+        probe.pod_seen(
+            "p",
+            PodState::Exited("ended with exit code 137: OOMKilled".into()),
+            now,
+        );
+        assert_eq!(
+            probe.log_ended(None, now),
+            read(200),
+            "it may have been cut before the container ended"
+        );
+        probe.heard(RESULT);
+        assert_eq!(probe.log_ended(None, now), Action::Remove);
+        let heard = probe.into_heard();
+        let why = "the probe was cut short: ended with exit code 137: OOMKilled";
+        assert_eq!(heard.end, End::Failed(why.into()));
+        assert_eq!(heard.results.len(), 1);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_given_up() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        for pause in [200, 400, 800, 1600, 3200] {
+            assert_eq!(
+                probe.log_ended(Some("no route to the kubelet".into()), now),
+                read(pause)
+            );
+        }
+        assert_eq!(
+            probe.log_ended(Some("no route to the kubelet".into()), now),
+            Action::Remove
+        );
+        let why = "its log could not be read: no route to the kubelet";
+        assert_eq!(probe.into_heard().end, End::Failed(why.into()));
+    }
+
+    #[test]
+    fn what_does_not_start_is_given_up_with_the_reason() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let unschedulable = || PodState::Unschedulable("0/3 nodes".into());
+        let rows: [(&str, Option<PodState>, u32, &str); 6] = [
+            ("no pod", None, 60, "its Job made no pod in time"),
+            (
+                "slow",
+                Some(PodState::Waiting("being created")),
+                60,
+                "it did not start in time, and was last seen being created",
+            ),
+            (
+                "unschedulable",
+                Some(unschedulable()),
+                5,
+                "unschedulable: 0/3 nodes",
+            ),
+            (
+                "stuck",
+                Some(PodState::Stuck("ImagePullBackOff: no".into())),
+                0,
+                "ImagePullBackOff: no",
+            ),
+            (
+                "evicted",
+                Some(PodState::Lost("Evicted".into())),
+                0,
+                "Evicted",
+            ),
+            (
+                "exec format",
+                Some(PodState::Exited("ended with exit code 128".into())),
+                18,
+                "",
+            ),
+        ];
+        for (name, state, seconds, why) in rows {
+            let mut probe = probe(now);
+            let mut action = state.map_or(Action::Wait, |state| probe.pod_seen("p", state, now));
+            if seconds > 0 {
+                assert_eq!(probe.deadline(), Some(now + second * seconds), "{name}");
+                assert_eq!(
+                    probe.at(now + second * (seconds - 1)),
+                    Action::Wait,
+                    "{name}: too early"
+                );
+                action = probe.at(now + second * seconds);
+            }
+            assert_eq!(action, Action::Remove, "{name}");
+            if !why.is_empty() {
+                assert_eq!(
+                    probe.into_heard().end,
+                    End::NotStarted(why.into()),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pod_that_becomes_schedulable_in_time_goes_on() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Unschedulable("0/3 nodes".into()), now);
+        probe.pod_seen(
+            "p",
+            PodState::Waiting("starting"),
+            now + Duration::from_secs(4),
+        );
+        assert_eq!(probe.at(now + Duration::from_secs(6)), Action::Wait);
+        assert_eq!(probe.pod_seen("p", PodState::Running, now), read(0));
+    }
+
+    #[test]
+    fn a_deleted_pod_ends_its_probe() {
+        let now = Instant::now();
+        let mut waiting = probe(now);
+        assert_eq!(waiting.pod_deleted(), Action::Remove);
+        assert_eq!(
+            waiting.into_heard().end,
+            End::NotStarted("its pod was deleted".into())
+        );
+        let mut running = probe(now);
+        running.pod_seen("p", PodState::Running, now);
+        assert_eq!(
+            running.pod_deleted(),
+            Action::Wait,
+            "its log may still arrive"
+        );
+        running.log_ended(None, now);
+        assert_eq!(running.log_ended(None, now), Action::Remove);
+        assert_eq!(
+            running.into_heard().end,
+            End::Failed("the probe was cut short: its pod was deleted".into())
+        );
+    }
+
+    #[test]
+    fn another_version_of_the_agent_is_named() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        assert_eq!(
+            probe.heard(r#"{"line":"start","version":9,"agent":"9.0.0","targets":1}"#),
+            Action::Remove
+        );
+        let why = "the image speaks version 9 of the probe's language, this plugin version 1";
+        assert_eq!(probe.into_heard().end, End::Failed(why.into()));
+    }
+}

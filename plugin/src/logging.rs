@@ -1,0 +1,24 @@
+//! Logs, on standard error: as many as `-v` asks for, or as `RUST_LOG` says.
+
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+
+/// Starts logging. `verbose`: how often `-v` was given.
+pub fn start(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    // Other crates' debugging is noise, until all of it is asked for.
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
+        _ if verbose < 2 => EnvFilter::new(format!("warn,kubectl_svc_reach={level}")),
+        _ => EnvFilter::new(level.to_string()),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .init();
+}

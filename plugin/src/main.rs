@@ -1,0 +1,47 @@
+//! `kubectl svc-reach`: from where can a Service be reached, is that what the documentation says, and if not, why?
+
+mod app;
+mod cells;
+mod cleanup;
+mod cli;
+mod cluster;
+mod config;
+mod deployment;
+mod error;
+mod external;
+mod following;
+mod interrupt;
+mod ledger;
+mod logging;
+mod output;
+mod placement;
+mod planning;
+mod pod_state;
+mod preflight;
+mod probe_job;
+mod progress;
+mod reporting;
+mod survey;
+mod targets;
+#[cfg(test)]
+mod test_data;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    logging::start(cli.connection.verbose);
+    let (signals, interrupt) = interrupt::Signals::new();
+    let run = async { app::run(config::Config::new(cli)?, interrupt).await };
+    let ended = tokio::select! {
+        ended = run => ended,
+        at_once = signals.watch() => Ok(at_once),
+    };
+    ExitCode::from(
+        ended
+            .unwrap_or_else(|error| app::report_error(&error))
+            .code(),
+    )
+}

@@ -1,0 +1,302 @@
+//! `-o table`: the answer in a sentence, what differs and why, then everything.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+use svc_reach_common::{
+    position::Position,
+    report::{Cell, ObservedValue, Report},
+    target::{Relation, Target},
+    verdict::{Reachability, Verdict},
+};
+use tabled::{
+    builder::Builder,
+    settings::{Alignment, Modify, Style, object::Columns},
+};
+
+pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
+    writeln!(writer, "{}", headline(report))?;
+    let of = |verdicts: &'static [Verdict]| {
+        report
+            .cells
+            .iter()
+            .filter(|cell| verdicts.contains(&cell.verdict))
+    };
+    let sections: [(&str, &'static [Verdict]); 4] = [
+        ("Worse than expected", &[Verdict::Worse]),
+        ("Unstable", &[Verdict::Unstable]),
+        ("Better than expected", &[Verdict::Better]),
+        ("Disputed between editions", &[Verdict::Disputed]),
+    ];
+    for (title, verdicts) in sections {
+        section(writer, title, of(verdicts).map(differing))?;
+    }
+    section(
+        writer,
+        "Not observed",
+        grouped_reasons(of(&[Verdict::NotObserved])),
+    )?;
+    if !report.cells.is_empty() {
+        writeln!(writer, "\n{}\n\n{}", grid(report), legend(report))?;
+    }
+    section(
+        writer,
+        "Known by",
+        report
+            .environment
+            .evidence
+            .iter()
+            .map(|evidence| format!("{} {}: {}", evidence.fact, evidence.value, evidence.source)),
+    )?;
+    section(
+        writer,
+        "Note",
+        report
+            .advisories
+            .iter()
+            .map(|advisory| advisory.text.clone()),
+    )
+}
+
+fn section(
+    writer: &mut impl Write,
+    title: &str,
+    lines: impl IntoIterator<Item = String>,
+) -> io::Result<()> {
+    let mut lines = lines.into_iter().peekable();
+    if lines.peek().is_some() {
+        writeln!(writer, "\n{title}:")?;
+    }
+    lines.try_for_each(|line| writeln!(writer, "  {}", Printable(&line)))
+}
+
+/// Text from elsewhere, with what a terminal would take for a command made visible.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())
+            } else {
+                write!(f, "{c}")
+            }
+        })
+    }
+}
+
+fn headline(report: &Report) -> String {
+    let service = &report.service;
+    let mut text = format!(
+        "Service {}/{} ({}",
+        service.namespace, service.name, service.kind
+    );
+    if let Some(policy) = service.external_traffic_policy {
+        text += &format!(", externalTrafficPolicy {policy}");
+    }
+    text += "): ";
+    let summary = &report.summary;
+    if summary.cells() == 0 {
+        return text + "nothing to ask";
+    }
+    text += &format!(
+        "{} of {} cells as expected",
+        summary.as_expected,
+        summary.cells()
+    );
+    for (count, what) in [
+        (summary.worse, "worse"),
+        (summary.better, "better"),
+        (summary.unstable, "unstable"),
+        (summary.disputed, "disputed"),
+        (summary.not_observed, "not observed"),
+        (summary.undocumented, "undocumented"),
+    ] {
+        if count > 0 {
+            text += &format!(", {count} {what}");
+        }
+    }
+    text
+}
+
+/// One line on a cell that differs: from where, to what, what was expected, what was seen, what to do.
+fn differing(cell: &Cell) -> String {
+    let mut text = from(cell);
+    text += &format!(" -> {}: ", describe(&cell.target));
+    if let Some(expected) = &cell.expected {
+        text += &format!("expected {}, ", expected.value);
+    }
+    text += &format!("was {} ({})", cell.observed.value, cell.observed.reason);
+    for edition in &cell.editions {
+        let value = edition.value.map_or("nothing", Reachability::as_str);
+        text += &format!("; {} says {value}", edition.edition);
+    }
+    if let Some(hint) = &cell.hint {
+        text += &format!("\n    {hint}");
+    }
+    text
+}
+
+/// Each reason once, with where it holds.
+fn grouped_reasons<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<String> {
+    let mut groups: Vec<(&str, Vec<Position>, usize)> = Vec::new();
+    for cell in cells {
+        match groups
+            .iter_mut()
+            .find(|(reason, ..)| *reason == cell.observed.reason)
+        {
+            Some((_, positions, count)) => {
+                if !positions.contains(&cell.position) {
+                    positions.push(cell.position);
+                }
+                *count += 1;
+            }
+            None => groups.push((&cell.observed.reason, vec![cell.position], 1)),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(reason, positions, count)| {
+            let positions: Vec<&str> = positions.into_iter().map(Position::as_str).collect();
+            let cells = if count == 1 {
+                "1 cell".to_owned()
+            } else {
+                format!("{count} cells")
+            };
+            format!("{} ({cells}): {reason}", positions.join(", "))
+        })
+        .collect()
+}
+
+fn from(cell: &Cell) -> String {
+    match &cell.node {
+        Some(node) => format!("{} ({node})", cell.position),
+        None => cell.position.to_string(),
+    }
+}
+
+fn describe(target: &Target) -> String {
+    let mut text = row_label(target).replace('\n', " ");
+    if target.relation == Some(Relation::Own) {
+        text += ", its own node";
+    }
+    text
+}
+
+/// A target as every position sees it: without its relation, which differs from one to the next.
+fn row_label(target: &Target) -> String {
+    let address = if target.address.contains(':') {
+        format!("[{}]:{}", target.address, target.port)
+    } else {
+        format!("{}:{}", target.address, target.port)
+    };
+    let mut text = format!("{} {address}", target.kind);
+    if target.protocol != svc_reach_common::protocol::Protocol::Tcp {
+        text += &format!("/{}", target.protocol);
+    }
+    if let Some(node) = &target.node {
+        text += &format!("\n  on {node}");
+        if let Some(role) = target.node_role {
+            text += &format!(" ({role})");
+        }
+    }
+    text
+}
+
+fn grid(report: &Report) -> String {
+    let mut positions: Vec<(Position, Option<&str>)> = Vec::new();
+    let mut rows: Vec<String> = Vec::new();
+    for cell in &report.cells {
+        if !positions
+            .iter()
+            .any(|(position, _)| *position == cell.position)
+        {
+            positions.push((cell.position, cell.node.as_deref()));
+        }
+        let label = row_label(&cell.target);
+        if !rows.contains(&label) {
+            rows.push(label);
+        }
+    }
+    positions.sort();
+    let mut builder = Builder::default();
+    let header = positions
+        .iter()
+        .map(|(position, node)| format!("{position}\n{}", node.unwrap_or("-")));
+    builder.push_record(std::iter::once(String::new()).chain(header));
+    for row in &rows {
+        let marks = positions.iter().map(|(position, _)| {
+            let cell = report
+                .cells
+                .iter()
+                .find(|c| c.position == *position && row_label(&c.target) == *row);
+            cell.map_or_else(String::new, mark)
+        });
+        builder.push_record(std::iter::once(Printable::lines(row)).chain(marks));
+    }
+    builder
+        .build()
+        .with(Style::sharp())
+        .with(Modify::new(Columns::new(1..)).with(Alignment::center()))
+        .to_string()
+}
+
+impl Printable<'_> {
+    /// Several lines, each made printable.
+    fn lines(text: &str) -> String {
+        text.lines()
+            .map(|line| Printable(line).to_string())
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+/// What was seen, and behind it what that means where it is not as expected.
+fn mark(cell: &Cell) -> String {
+    let seen = seen_mark(cell.observed.value).0;
+    match meaning_mark(cell.verdict) {
+        Some((mark, _)) => format!("{seen}{mark}"),
+        None => seen.to_string(),
+    }
+}
+
+const fn seen_mark(value: ObservedValue) -> (char, &'static str) {
+    match value {
+        ObservedValue::Reachable => ('✓', "reachable"),
+        ObservedValue::Unreachable => ('✗', "unreachable"),
+        ObservedValue::Unstable => ('~', "unstable"),
+        ObservedValue::NotObserved => ('?', "not observed"),
+    }
+}
+
+const fn meaning_mark(verdict: Verdict) -> Option<(char, &'static str)> {
+    match verdict {
+        Verdict::Worse => Some(('!', "worse than expected")),
+        Verdict::Better => Some(('+', "better than expected")),
+        Verdict::Disputed => Some(('/', "disputed between editions")),
+        Verdict::Undocumented => Some(('·', "undocumented")),
+        Verdict::AsExpected | Verdict::Unstable | Verdict::NotObserved => None,
+    }
+}
+
+/// The marks that occur.
+fn legend(report: &Report) -> String {
+    let seen = ObservedValue::ALL
+        .iter()
+        .filter(|value| {
+            report
+                .cells
+                .iter()
+                .any(|cell| cell.observed.value == **value)
+        })
+        .map(|value| seen_mark(*value));
+    let meanings = Verdict::ALL
+        .iter()
+        .filter(|verdict| report.cells.iter().any(|cell| cell.verdict == **verdict))
+        .filter_map(|verdict| meaning_mark(*verdict));
+    seen.chain(meanings)
+        .map(|(mark, text)| format!("{mark} {text}"))
+        .collect::<Vec<_>>()
+        .join("   ")
+}

@@ -1,0 +1,277 @@
+//! What an agent is told to do, so that targets are asked in the way that suits them. Pure.
+
+use crate::config::{Ask, RequestSettings};
+use std::{num::NonZeroU16, time::Duration};
+use svc_reach_common::{
+    facts::{Facts, ServicePort},
+    plan::{self, Plan, Probe, Request, Tls, View},
+    position::{Network, Position},
+    protocol::Protocol,
+    target::{Target, TargetKind},
+};
+
+/// Attempts under way at once in one agent: enough that all attempts of an ordinary Service time out together.
+const CONCURRENCY: NonZeroU16 = NonZeroU16::new(512).unwrap();
+
+/// Attempts on each target, where the user does not say: three per backend, so that one that does not answer is seen
+/// with a likelihood of 95 % (1 - 1/e³) when connections are spread evenly.
+const ATTEMPTS_PER_BACKEND: usize = 3;
+
+/// Bounds on those.
+const MIN_ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 15;
+
+/// Path of kube-proxy's health check server, which answers every path alike; load balancers ask this one
+/// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
+const HEALTH_CHECK_PATH: &str = "/healthz";
+
+/// Makes the plan of a position. A target's place in `targets` is its id.
+pub fn plan(
+    facts: &Facts,
+    settings: &RequestSettings,
+    position: Position,
+    targets: &[Target],
+) -> Plan {
+    let requests = targets
+        .iter()
+        .zip(0..)
+        .filter_map(|(target, id)| {
+            let probe = probe(facts, settings, target)?;
+            Some(Request {
+                id,
+                host: target.address.clone(),
+                port: target.port,
+                probe,
+            })
+        })
+        .collect();
+    Plan {
+        version: plan::VERSION,
+        attempts: attempts(facts, settings),
+        concurrency: CONCURRENCY,
+        connect_timeout_ms: settings.timeout_ms,
+        attempt_timeout_ms: settings.timeout_ms,
+        view: match position.network() {
+            Network::Host => View::Host,
+            Network::Pod | Network::External => View::None,
+        },
+        targets: requests,
+    }
+}
+
+/// How long an agent may take over its plan: as often as its attempts fit into what it does at once.
+pub fn duration(plan: &Plan) -> Duration {
+    let attempts = plan.targets.len() * usize::from(plan.attempts.get());
+    let rounds = attempts.div_ceil(usize::from(plan.concurrency.get()));
+    Duration::from_millis(u64::from(plan.attempt_timeout_ms.get()))
+        * u32::try_from(rounds).unwrap_or(u32::MAX)
+}
+
+fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
+    settings.attempts.unwrap_or_else(|| {
+        let backends = facts
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.ready)
+            .count();
+        let attempts = (backends * ATTEMPTS_PER_BACKEND).clamp(MIN_ATTEMPTS, MAX_ATTEMPTS);
+        u16::try_from(attempts)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .unwrap_or(NonZeroU16::MIN)
+    })
+}
+
+/// How a target is asked; `None` where no probe knows the protocol.
+fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<Probe> {
+    let http = |path: &str, tls| Probe::Http {
+        path: path.to_owned(),
+        host: settings.host.clone(),
+        tls,
+    };
+    match target.protocol {
+        Protocol::Sctp => None,
+        Protocol::Udp => Some(Probe::Udp {
+            payload: settings.udp_payload.clone(),
+        }),
+        Protocol::Tcp if target.kind == TargetKind::HealthCheckNodePort => Some(Probe::Http {
+            path: HEALTH_CHECK_PATH.to_owned(),
+            host: None,
+            tls: Tls::Off,
+        }),
+        Protocol::Tcp => {
+            let port = facts
+                .service
+                .ports
+                .iter()
+                .find(|port| port.name == target.port_name && port.protocol == target.protocol);
+            Some(match resolve(settings.ask, port) {
+                Layer::Http => http(&settings.path, Tls::Off),
+                Layer::Https => http(&settings.path, Tls::Unverified),
+                Layer::Tcp => Probe::Tcp,
+            })
+        }
+    }
+}
+
+/// What is spoken on a TCP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Http,
+    Https,
+    Tcp,
+}
+
+/// Decides what is spoken on a port: what the user says; else `appProtocol` (Kubernetes documentation, "Application
+/// protocol"); else the port's name; else its number where it is one that everyone knows.
+fn resolve(ask: Ask, port: Option<&ServicePort>) -> Layer {
+    match ask {
+        Ask::Http => return Layer::Http,
+        Ask::Https => return Layer::Https,
+        Ask::Tcp => return Layer::Tcp,
+        Ask::Auto => {}
+    }
+    let Some(port) = port else { return Layer::Tcp };
+    if let Some(protocol) = &port.app_protocol {
+        return match protocol.to_ascii_lowercase().as_str() {
+            "http" | "kubernetes.io/ws" => Layer::Http,
+            "https" | "kubernetes.io/wss" => Layer::Https,
+            _ => Layer::Tcp,
+        };
+    }
+    let name = port.name.as_deref().unwrap_or_default();
+    match name.split('-').next().unwrap_or_default() {
+        "http" | "web" => return Layer::Http,
+        "https" => return Layer::Https,
+        _ => {}
+    }
+    match port.port.get() {
+        80 | 8080 => Layer::Http,
+        443 | 8443 => Layer::Https,
+        _ => Layer::Tcp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Layer, duration, plan, resolve};
+    use crate::{
+        config::Ask,
+        placement::place,
+        targets::targets,
+        test_data::{endpoint, facts, node, port, probe_settings, request_settings},
+    };
+    use std::time::Duration;
+    use svc_reach_common::{
+        facts::ServicePort,
+        plan::{Probe, View},
+        position::Position,
+        protocol::Protocol,
+    };
+
+    fn service_port(name: Option<&str>, number: u16, app_protocol: Option<&str>) -> ServicePort {
+        ServicePort {
+            name: name.map(Into::into),
+            protocol: Protocol::Tcp,
+            port: port(number),
+            node_port: None,
+            target_port: None,
+            app_protocol: app_protocol.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_port_is_asked_in_what_it_speaks() {
+        for (name, ask, port, layer) in [
+            (
+                "the user's word",
+                Ask::Tcp,
+                service_port(Some("http"), 80, Some("http")),
+                Layer::Tcp,
+            ),
+            (
+                "appProtocol",
+                Ask::Auto,
+                service_port(None, 9000, Some("HTTPS")),
+                Layer::Https,
+            ),
+            (
+                "appProtocol before name",
+                Ask::Auto,
+                service_port(Some("http"), 80, Some("kubernetes.io/h2c")),
+                Layer::Tcp,
+            ),
+            (
+                "name",
+                Ask::Auto,
+                service_port(Some("http-admin"), 9000, None),
+                Layer::Http,
+            ),
+            (
+                "name before number",
+                Ask::Auto,
+                service_port(Some("https"), 80, None),
+                Layer::Https,
+            ),
+            (
+                "a name that says nothing",
+                Ask::Auto,
+                service_port(Some("main"), 8443, None),
+                Layer::Https,
+            ),
+            (
+                "number",
+                Ask::Auto,
+                service_port(None, 80, None),
+                Layer::Http,
+            ),
+            (
+                "nothing known",
+                Ask::Auto,
+                service_port(None, 3306, None),
+                Layer::Tcp,
+            ),
+            (
+                "http2 is not HTTP/1.1",
+                Ask::Auto,
+                service_port(Some("http2"), 9000, None),
+                Layer::Tcp,
+            ),
+        ] {
+            assert_eq!(resolve(ask, Some(&port)), layer, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_plan_asks_every_target_it_can() {
+        let mut facts = facts();
+        facts.nodes = vec![node("a", 0), node("b", 1)];
+        facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1)];
+        facts.service.ports.push(ServicePort {
+            protocol: Protocol::Sctp,
+            node_port: None,
+            ..service_port(Some("sig"), 2905, None)
+        });
+        let placement = place(&facts, &probe_settings());
+        let targets = targets(&facts, &placement, Position::NodeSame);
+        let plan = plan(&facts, &request_settings(), Position::NodeSame, &targets);
+        assert_eq!(plan.attempts.get(), 6, "three for each backend");
+        assert_eq!(plan.view, View::Host);
+        for request in &plan.targets {
+            let target = &targets[request.id as usize];
+            assert_eq!(target.address, request.host);
+            assert_ne!(target.protocol, Protocol::Sctp, "no probe knows it");
+            assert!(matches!(request.probe, Probe::Http { .. }), "{request:?}");
+        }
+        let probed = targets
+            .iter()
+            .filter(|target| target.protocol != Protocol::Sctp)
+            .count();
+        assert_eq!(plan.targets.len(), probed);
+        assert_eq!(
+            duration(&plan),
+            Duration::from_secs(3),
+            "all attempts run at once"
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! Questions asked before anything is created: may this user do what a run needs, and will the cluster take the probes?
+
+use crate::{
+    cluster::{Call, CallError, Cluster},
+    error::{Error, Permission},
+    probe_job,
+};
+use futures_util::future::join_all;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::{Value, json};
+
+/// What a run needs in the namespace of the probes, beside reading Services, EndpointSlices and Nodes.
+pub const PERMISSIONS: [Permission; 6] = [
+    Permission {
+        verb: "create",
+        group: "batch",
+        resource: "jobs",
+    },
+    Permission {
+        verb: "delete",
+        group: "batch",
+        resource: "jobs",
+    },
+    // Pods are made by the Job; this is for the dry run that lets admission speak first.
+    Permission {
+        verb: "create",
+        group: "",
+        resource: "pods",
+    },
+    Permission {
+        verb: "list",
+        group: "",
+        resource: "pods",
+    },
+    Permission {
+        verb: "watch",
+        group: "",
+        resource: "pods",
+    },
+    Permission {
+        verb: "get",
+        group: "",
+        resource: "pods/log",
+    },
+];
+
+/// Asks the API server whether the user may do all that a run needs.
+///
+/// An API server that does not answer the question does not end the run: the calls themselves will tell.
+pub async fn check_permissions(cluster: &impl Cluster, namespace: &str) -> Result<(), Error> {
+    let answers = join_all(PERMISSIONS.map(|permission| may(cluster, namespace, permission))).await;
+    let missing: Vec<Permission> = PERMISSIONS
+        .into_iter()
+        .zip(answers)
+        .filter(|(_, may)| *may == Some(false))
+        .map(|(p, _)| p)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::NotAllowed {
+            namespace: namespace.to_owned(),
+            missing,
+        })
+    }
+}
+
+async fn may(cluster: &impl Cluster, namespace: &str, permission: Permission) -> Option<bool> {
+    let (resource, subresource) = permission
+        .resource
+        .split_once('/')
+        .unwrap_or((permission.resource, ""));
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "namespace": namespace,
+            "verb": permission.verb,
+            "group": permission.group,
+            "resource": resource,
+            "subresource": subresource,
+        }},
+    });
+    match cluster
+        .call(Call::post(
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            review,
+        ))
+        .await
+    {
+        Ok(answer) => answer.pointer("/status/allowed").and_then(Value::as_bool),
+        Err(error) => {
+            tracing::debug!(%error, %permission, "the API server does not say whether this is allowed");
+            None
+        }
+    }
+}
+
+/// Whether the cluster deletes finished Jobs by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// `ttlSecondsAfterFinished` is honoured.
+    Kept,
+    /// The API server dropped the field: the feature is off there.
+    Dropped,
+}
+
+/// Shows the API server a Job without creating it. A server that does not have `ttlSecondsAfterFinished` drops it
+/// from what it returns (kubernetes/kubernetes v1.20.2 `pkg/registry/batch/job/strategy.go`, `dropDisabledFields`).
+pub async fn dry_run_job(
+    cluster: &impl Cluster,
+    namespace: &str,
+    job: &Job,
+) -> Result<Ttl, CallError> {
+    let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
+    let answer = cluster
+        .call(Call::post(path, to_json(job)?).with("dryRun", "All"))
+        .await?;
+    let ttl = answer.pointer("/spec/ttlSecondsAfterFinished");
+    Ok(if ttl.is_some_and(Value::is_number) {
+        Ttl::Kept
+    } else {
+        Ttl::Dropped
+    })
+}
+
+/// Shows admission the pod that a Job will make, without creating it.
+pub async fn dry_run_pod(
+    cluster: &impl Cluster,
+    namespace: &str,
+    job: &Job,
+) -> Result<(), CallError> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    cluster
+        .call(Call::post(path, to_json(&probe_job::pod(job))?).with("dryRun", "All"))
+        .await
+        .map(drop)
+}
+
+/// An object as the body of a request.
+pub fn to_json(object: &impl serde::Serialize) -> Result<Value, CallError> {
+    serde_json::to_value(object).map_err(|source| CallError::Transport(Box::new(source)))
+}

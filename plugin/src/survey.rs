@@ -1,0 +1,279 @@
+//! What the API server says of the Service: read-only, in a bounded number of requests.
+
+use crate::{
+    cluster::{Call, CallError, Cluster},
+    config::ProbeSettings,
+    error::{Error, Permission},
+    placement::{self, NODES_PER_ROLE},
+};
+use serde_json::Value;
+use svc_reach_common::{
+    facts::{Endpoint, Facts, Node, Service},
+    objects::{ObjectError, ServiceEndpoints},
+};
+
+/// Objects in one page of a list.
+const PAGE: &str = "100";
+
+/// Pages of nodes read in search of one without a backend: enough for any placement but an extreme one, and few enough
+/// for a cluster of thousands.
+const NODE_PAGES: usize = 5;
+
+/// Pages of EndpointSlices. A slice holds up to 1,000 endpoints, and usually 100.
+const SLICE_PAGES: usize = 50;
+
+/// Nodes with a backend that are read by name, where no page held one.
+const NAMED_NODES: usize = 4;
+
+/// Reads the Service, its endpoints, nodes enough to place probes on, and the server's version.
+pub async fn survey(
+    cluster: &impl Cluster,
+    namespace: &str,
+    name: &str,
+    settings: &ProbeSettings,
+) -> Result<Facts, Error> {
+    let (service, endpoints, version, first_nodes) = tokio::join!(
+        service(cluster, namespace, name),
+        endpoints(cluster, namespace, name),
+        cluster.call(Call::get("/version")),
+        node_page(cluster, None),
+    );
+    let server_version = match version {
+        Ok(version) => version
+            .get("gitVersion")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        Err(error) => {
+            tracing::debug!(%error, "the API server does not tell its version");
+            None
+        }
+    };
+    let mut facts = Facts {
+        service: service?,
+        endpoints: endpoints?,
+        nodes: Vec::new(),
+        server_version,
+    };
+    nodes(cluster, &mut facts, settings, first_nodes?).await?;
+    Ok(facts)
+}
+
+async fn service(cluster: &impl Cluster, namespace: &str, name: &str) -> Result<Service, Error> {
+    let object = cluster
+        .call(Call::get(format!(
+            "/api/v1/namespaces/{namespace}/services/{name}"
+        )))
+        .await
+        .map_err(|source| Error::Call {
+            attempted: format!("get Service {namespace}/{name}"),
+            source,
+            needs: Some(Permission {
+                verb: "get",
+                group: "",
+                resource: "services",
+            }),
+        })?;
+    Service::try_from(&object)
+        .map_err(|source| not_understood(format!("Service {namespace}/{name}"), source))
+}
+
+/// From `discovery.k8s.io/v1`, else `v1beta1` (Kubernetes before 1.21), else core Endpoints. A user who may not read
+/// one kind may still read the other.
+async fn endpoints(
+    cluster: &impl Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<Endpoint>, Error> {
+    let elsewhere = |error: &CallError| error.is_not_found() || error.is_forbidden();
+    let mut refused = None;
+    for version in ["v1", "v1beta1"] {
+        match slices(cluster, version, namespace, name).await {
+            Ok(endpoints) => return Ok(endpoints),
+            Err(Error::Call { source, .. }) if source.is_not_found() => {}
+            Err(Error::Call {
+                source,
+                attempted,
+                needs,
+            }) if elsewhere(&source) => {
+                refused = Some(Error::Call {
+                    attempted,
+                    source,
+                    needs,
+                });
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let path = format!("/api/v1/namespaces/{namespace}/endpoints/{name}");
+    match cluster.call(Call::get(path)).await {
+        Ok(object) => Ok(ServiceEndpoints::from_endpoints(&object)
+            .map_err(|source| not_understood(format!("Endpoints {namespace}/{name}"), source))?
+            .endpoints),
+        Err(error) if error.is_not_found() && refused.is_none() => Ok(Vec::new()),
+        Err(source) => Err(refused.unwrap_or(Error::Call {
+            attempted: format!("get Endpoints {namespace}/{name}"),
+            source,
+            needs: Some(Permission {
+                verb: "get",
+                group: "",
+                resource: "endpoints",
+            }),
+        })),
+    }
+}
+
+async fn slices(
+    cluster: &impl Cluster,
+    version: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<Endpoint>, Error> {
+    let path = format!("/apis/discovery.k8s.io/{version}/namespaces/{namespace}/endpointslices");
+    let mut endpoints = Vec::new();
+    let mut next = None;
+    for _ in 0..SLICE_PAGES {
+        let call = Call::get(path.clone()).with(
+            "labelSelector",
+            format!("kubernetes.io/service-name={name}"),
+        );
+        let page = page(cluster, call, next)
+            .await
+            .map_err(|source| Error::Call {
+                attempted: format!("list EndpointSlices of Service {namespace}/{name}"),
+                source,
+                needs: Some(Permission {
+                    verb: "list",
+                    group: "discovery.k8s.io",
+                    resource: "endpointslices",
+                }),
+            })?;
+        for slice in &page.items {
+            let slice = ServiceEndpoints::from_slice(slice).map_err(|source| {
+                not_understood(
+                    format!("EndpointSlices of Service {namespace}/{name}"),
+                    source,
+                )
+            })?;
+            endpoints.extend(slice.endpoints);
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(endpoints)
+}
+
+/// Nodes enough to place probes on: pages until enough of them fit, then those with a backend by name.
+async fn nodes(
+    cluster: &impl Cluster,
+    facts: &mut Facts,
+    settings: &ProbeSettings,
+    first: Page,
+) -> Result<(), Error> {
+    let mut page = first;
+    for pages in 1.. {
+        for object in &page.items {
+            facts.nodes.push(
+                Node::try_from(object)
+                    .map_err(|source| not_understood("a Node".to_owned(), source))?,
+            );
+        }
+        let Some(next) = page
+            .next
+            .filter(|_| pages < NODE_PAGES && fitting(facts, settings, false) < NODES_PER_ROLE)
+        else {
+            break;
+        };
+        page = node_page(cluster, Some(next)).await?;
+    }
+    let mut named: Vec<String> = facts
+        .backend_nodes()
+        .filter(|name| facts.node(name).is_none())
+        .map(str::to_owned)
+        .collect();
+    named.sort();
+    named.dedup();
+    for name in named.into_iter().take(NAMED_NODES) {
+        if fitting(facts, settings, true) >= NODES_PER_ROLE {
+            break;
+        }
+        match cluster
+            .call(Call::get(format!("/api/v1/nodes/{name}")))
+            .await
+        {
+            Ok(object) => {
+                let node = Node::try_from(&object)
+                    .map_err(|source| not_understood(format!("Node {name}"), source))?;
+                facts.nodes.push(node);
+            }
+            Err(error) if error.is_not_found() => {}
+            Err(source) => {
+                return Err(Error::Call {
+                    attempted: format!("get Node {name}"),
+                    source,
+                    needs: Some(Permission {
+                        verb: "get",
+                        group: "",
+                        resource: "nodes",
+                    }),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Number of known nodes that a probe can stand on, with or without a backend.
+fn fitting(facts: &Facts, settings: &ProbeSettings, backend: bool) -> usize {
+    let fits = |node: &&Node| {
+        facts.runs_backend(&node.name) == backend && placement::unfit(node, settings).is_none()
+    };
+    facts.nodes.iter().filter(fits).count()
+}
+
+async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<Page, Error> {
+    page(cluster, Call::get("/api/v1/nodes"), next)
+        .await
+        .map_err(|source| Error::Call {
+            attempted: "list Nodes".to_owned(),
+            source,
+            needs: Some(Permission {
+                verb: "list",
+                group: "",
+                resource: "nodes",
+            }),
+        })
+}
+
+/// Part of a list.
+struct Page {
+    items: Vec<Value>,
+    next: Option<String>,
+}
+
+async fn page(cluster: &impl Cluster, call: Call, next: Option<String>) -> Result<Page, CallError> {
+    let mut call = call.with("limit", PAGE);
+    if let Some(next) = next {
+        call = call.with("continue", next);
+    }
+    let mut list = cluster.call(call).await?;
+    let next = list
+        .pointer("/metadata/continue")
+        .and_then(Value::as_str)
+        .filter(|next| !next.is_empty());
+    let next = next.map(str::to_owned);
+    let items = match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    };
+    Ok(Page { items, next })
+}
+
+fn not_understood(object: String, source: ObjectError) -> Error {
+    Error::Object {
+        object,
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,183 @@
+//! What can be seen of a node from its host network, without privileges.
+
+use crate::{failure::short, http, tap::Tap};
+use ipnet::Ipv4Net;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+use svc_reach_common::{
+    line::{HostView, Interface, Route, Seen},
+    proxy_mode::ProxyMode,
+};
+use tokio::{net::TcpStream, time::timeout};
+
+/// Where kube-proxy tells its mode (kubernetes/kubernetes `cmd/kube-proxy/app/server.go`, `serveMetrics`; the address
+/// is the default of `metricsBindAddress`).
+const PROXY_MODE: ([u8; 4], u16) = ([127, 0, 0, 1], 10249);
+
+/// kube-proxy answers at once or not at all.
+const PROXY_MODE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Bytes of its answer that are read: it is one word.
+const PROXY_MODE_BYTES: usize = 4096;
+
+/// The dummy device that kube-proxy makes in IPVS mode (`pkg/proxy/ipvs/proxier.go`, `defaultDummyDevice`).
+const IPVS_DEVICE: &str = "kube-ipvs0";
+
+/// Interfaces that are told of. A node has one for each of its pods beside the few that matter.
+const MAX_INTERFACES: usize = 64;
+
+/// Addresses of an interface that are told of. In IPVS mode one device holds those of every Service.
+const MAX_ADDRESSES: usize = 16;
+
+/// Routes that are told of.
+const MAX_ROUTES: usize = 256;
+
+/// Looks around.
+pub async fn look() -> HostView {
+    let interfaces = interfaces();
+    let kube_ipvs0 = match &interfaces {
+        Seen::Seen(interfaces) => Seen::Seen(
+            interfaces
+                .iter()
+                .any(|interface| interface.name == IPVS_DEVICE),
+        ),
+        Seen::Unknown(why) => Seen::Unknown(why.clone()),
+    };
+    let bounded = match interfaces {
+        Seen::Seen(mut interfaces) => {
+            interfaces.truncate(MAX_INTERFACES);
+            Seen::Seen(interfaces)
+        }
+        Seen::Unknown(why) => Seen::Unknown(why),
+    };
+    HostView {
+        proxy_mode: proxy_mode().await,
+        kube_ipvs0,
+        interfaces: bounded,
+        routes: routes(),
+    }
+}
+
+async fn proxy_mode() -> Seen<ProxyMode> {
+    let address = SocketAddr::from(PROXY_MODE);
+    let answer = async {
+        let stream = TcpStream::connect(address)
+            .await
+            .map_err(|error| error.to_string())?;
+        http::get_text(
+            Tap::new(stream),
+            "/proxyMode",
+            &address.to_string(),
+            PROXY_MODE_BYTES,
+        )
+        .await
+    };
+    let answer = timeout(PROXY_MODE_TIMEOUT, answer)
+        .await
+        .unwrap_or_else(|_| Err("no answer".to_owned()));
+    match answer.and_then(|word| {
+        word.trim()
+            .parse::<ProxyMode>()
+            .map_err(|error| error.to_string())
+    }) {
+        Ok(mode) => Seen::Seen(mode),
+        Err(why) => Seen::Unknown(short(&why)),
+    }
+}
+
+#[cfg(unix)]
+fn interfaces() -> Seen<Vec<Interface>> {
+    let entries = match nix::ifaddrs::getifaddrs() {
+        Ok(entries) => entries,
+        Err(error) => return Seen::Unknown(error.to_string()),
+    };
+    let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    for entry in entries {
+        let addresses = interfaces.entry(entry.interface_name).or_default();
+        let Some(address) = entry.address else {
+            continue;
+        };
+        let ip = address
+            .as_sockaddr_in()
+            .map(|v4| IpAddr::V4(v4.ip()))
+            .or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())));
+        addresses.extend(ip.filter(|_| addresses.len() < MAX_ADDRESSES));
+    }
+    Seen::Seen(
+        interfaces
+            .into_iter()
+            .map(|(name, addresses)| Interface { name, addresses })
+            .collect(),
+    )
+}
+
+#[cfg(not(unix))]
+fn interfaces() -> Seen<Vec<Interface>> {
+    Seen::Unknown("interfaces are looked at on nodes only".to_owned())
+}
+
+fn routes() -> Seen<Vec<Route>> {
+    match std::fs::read_to_string("/proc/net/route") {
+        Ok(table) => Seen::Seen(
+            table
+                .lines()
+                .skip(1)
+                .filter_map(route)
+                .take(MAX_ROUTES)
+                .collect(),
+        ),
+        Err(error) => Seen::Unknown(error.to_string()),
+    }
+}
+
+/// A line of `/proc/net/route`: interface, destination, gateway, flags, …, mask, with addresses as hexadecimal numbers
+/// in the byte order of the machine (linux `net/ipv4/fib_trie.c`, `fib_route_seq_show`).
+fn route(line: &str) -> Option<Route> {
+    let mut fields = line.split_ascii_whitespace();
+    let interface = fields.next()?.to_owned();
+    let destination = address(fields.next()?)?;
+    let gateway = address(fields.next()?)?;
+    let mask = address(fields.nth(4)?)?;
+    let destination = Ipv4Net::with_netmask(destination, mask).ok()?;
+    Some(Route {
+        destination,
+        gateway: (!gateway.is_unspecified()).then_some(gateway),
+        interface,
+    })
+}
+
+fn address(hexadecimal: &str) -> Option<Ipv4Addr> {
+    let number = u32::from_str_radix(hexadecimal, 16).ok()?;
+    Some(Ipv4Addr::from(number.to_ne_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::route;
+
+    #[test]
+    fn a_route_is_read_as_the_kernel_writes_it() {
+        let rows = [
+            (
+                "eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0",
+                Some(("0.0.0.0/0", Some("192.168.0.1"))),
+            ),
+            (
+                "cni0\t000110AC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0",
+                Some(("172.16.1.0/24", None)),
+            ),
+            ("eth0\tnonsense", None),
+        ];
+        for (line, expected) in rows {
+            let read =
+                route(line).map(|r| (r.destination.to_string(), r.gateway.map(|g| g.to_string())));
+            let read = read
+                .as_ref()
+                .map(|(destination, gateway)| (destination.as_str(), gateway.as_deref()));
+            assert_eq!(read, expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! `svc-reach-probe`: the program in the probe's image.
+
+use std::{
+    io::{Read, Write},
+    process::ExitCode,
+};
+use svc_reach_common::{
+    line::Line,
+    names,
+    plan::{self, Plan},
+};
+use svc_reach_probe::serve::{self, Identity};
+
+const USAGE: &str = "\
+usage: svc-reach-probe run PLAN…    do what a plan says; PLAN: JSON, in one or more pieces, or - for standard input
+       svc-reach-probe serve [--port N]… [--udp-port N]…    answer HTTP requests and datagrams
+       svc-reach-probe version";
+
+/// A plan is at most this long. Etcd takes no object beyond 1.5 MiB (etcd documentation, `--max-request-bytes`); what
+/// comes by standard input may be more.
+const MAX_PLAN: u64 = 64 * 1024 * 1024;
+
+/// Exit code for a command line or a plan that makes no sense.
+const UNUSABLE: u8 = 2;
+
+/// Exit code where the work could not be done, or nobody listens.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(FAILED, &format!("no runtime: {error}")),
+    };
+    let local = tokio::task::LocalSet::new();
+    runtime.block_on(local.run_until(async {
+        tokio::select! {
+            code = command(&arguments) => code,
+            code = signalled() => code,
+        }
+    }))
+}
+
+async fn command(arguments: &[String]) -> ExitCode {
+    match arguments.split_first() {
+        Some((word, pieces)) if word == "run" && !pieces.is_empty() => run(pieces).await,
+        Some((word, options)) if word == "serve" => serve(options).await,
+        Some((word, [])) if word == "version" => say(env!("CARGO_PKG_VERSION")),
+        Some(_) | None => complain(UNUSABLE, USAGE),
+    }
+}
+
+async fn run(pieces: &[String]) -> ExitCode {
+    let plan = match read(pieces) {
+        Ok(plan) => plan,
+        Err(error) => {
+            let _ = write(&Line::Fatal {
+                error: error.clone(),
+            });
+            return complain(UNUSABLE, &error);
+        }
+    };
+    let mut broken = None;
+    svc_reach_probe::run(&plan, |line| {
+        if broken.is_none() {
+            broken = write(&line).err();
+        }
+    })
+    .await;
+    match broken {
+        None => ExitCode::SUCCESS,
+        Some(error) => complain(FAILED, &format!("failed to write the results: {error}")),
+    }
+}
+
+fn read(pieces: &[String]) -> Result<Plan, String> {
+    let text = match pieces {
+        [piece] if piece == "-" => {
+            let mut text = String::new();
+            let input = std::io::stdin().lock();
+            input
+                .take(MAX_PLAN)
+                .read_to_string(&mut text)
+                .map_err(|error| format!("failed to read the plan: {error}"))?;
+            text
+        }
+        pieces => pieces.concat(),
+    };
+    let plan: Plan = serde_json::from_str(&text).map_err(|error| format!("not a plan: {error}"))?;
+    if plan.version != plan::VERSION {
+        return Err(format!(
+            "the plan has version {}, this agent knows {}",
+            plan.version,
+            plan::VERSION
+        ));
+    }
+    Ok(plan)
+}
+
+/// One write for each line, so that a reader never sees part of one for long.
+fn write(line: &Line) -> std::io::Result<()> {
+    let mut text = serde_json::to_string(line)?;
+    text.push('\n');
+    let mut output = std::io::stdout().lock();
+    output.write_all(text.as_bytes())?;
+    output.flush()
+}
+
+async fn serve(options: &[String]) -> ExitCode {
+    let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+    for option in options.chunks(2) {
+        let port = option.get(1).and_then(|text| text.parse::<u16>().ok());
+        match (option.first().map(String::as_str), port) {
+            (Some("--port"), Some(port)) => tcp.push(port),
+            (Some("--udp-port"), Some(port)) => udp.push(port),
+            _ => return complain(UNUSABLE, USAGE),
+        }
+    }
+    if tcp.is_empty() && udp.is_empty() {
+        tcp.push(8080);
+    }
+    let name = |key| std::env::var(key).ok().filter(|name| !name.is_empty());
+    let identity = Identity {
+        pod: name(names::ENV_POD_NAME),
+        node: name(names::ENV_NODE_NAME),
+    };
+    match serve::serve(identity, &tcp, &udp).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(FAILED, &format!("failed to listen: {error}")),
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn complain(code: u8, text: &str) -> ExitCode {
+    // Nobody is left to complain to where this fails.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    ExitCode::from(code)
+}
+
+/// As the first process of a container, nothing ends us by default; so both signals are asked for.
+#[cfg(unix)]
+async fn signalled() -> ExitCode {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => ExitCode::from(130),
+        _ = terminate.recv() => ExitCode::from(143),
+    }
+}
+
+#[cfg(not(unix))]
+async fn signalled() -> ExitCode {
+    std::future::pending().await
+}

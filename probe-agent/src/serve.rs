@@ -1,0 +1,133 @@
+//! A server for tests: tells who it is and which client it sees.
+
+use http_body_util::Full;
+use hyper::{Request, Response, body::Bytes, header, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::{
+    convert::Infallible,
+    io,
+    net::{Ipv6Addr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use svc_reach_common::{names, outcome::Echo};
+use tokio::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::Semaphore,
+    task::{JoinSet, spawn_local},
+};
+
+/// Connections served at once on one port.
+const CONNECTIONS: usize = 1024;
+
+/// How long a client may take over the head of its request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a datagram that are read.
+const DATAGRAM: usize = 2048;
+
+/// What a server says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Identity {
+    /// Its pod.
+    pub pod: Option<String>,
+    /// The node of that pod.
+    pub node: Option<String>,
+}
+
+/// Serves HTTP on some ports and datagrams on others, until an error.
+///
+/// # Errors
+///
+/// When a port cannot be listened on.
+pub async fn serve(identity: Identity, tcp: &[u16], udp: &[u16]) -> io::Result<()> {
+    let identity = Rc::new(identity);
+    let mut servers = JoinSet::new();
+    for port in tcp {
+        let listener = TcpListener::bind(any(*port)).await?;
+        servers.spawn_local(accept(listener, Rc::clone(&identity)));
+    }
+    for port in udp {
+        let socket = UdpSocket::bind(any(*port)).await?;
+        servers.spawn_local(answer_datagrams(socket, Rc::clone(&identity)));
+    }
+    while servers.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// All addresses of both families, as long as IPv6 sockets take IPv4 too (the default of Linux, `bindv6only`).
+fn any(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+}
+
+async fn accept(listener: TcpListener, identity: Rc<Identity>) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, client)) => {
+                let identity = Rc::clone(&identity);
+                spawn_local(async move {
+                    answer(stream, client, &identity).await;
+                    drop(slot);
+                });
+            }
+            // Out of descriptors, or a client that left: neither lasts.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, client: SocketAddr, identity: &Identity) {
+    let echo = echo(identity, client);
+    let service = service_fn(|_: Request<hyper::body::Incoming>| {
+        let response = response(&echo);
+        async { Ok::<_, Infallible>(response) }
+    });
+    // A client that breaks off is no concern of a server's.
+    let _ = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+}
+
+fn response(echo: &Echo) -> Response<Full<Bytes>> {
+    let body = serde_json::to_vec(echo).unwrap_or_default();
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    let client = echo.client.map(|client| client.to_string());
+    let fields = [
+        ("content-type", Some("application/json")),
+        (names::HEADER_POD, echo.pod.as_deref()),
+        (names::HEADER_NODE, echo.node.as_deref()),
+        (names::HEADER_CLIENT, client.as_deref()),
+    ];
+    for (name, value) in fields {
+        if let Some(Ok(value)) = value.map(header::HeaderValue::from_str) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+async fn answer_datagrams(socket: UdpSocket, identity: Rc<Identity>) {
+    let mut datagram = [0; DATAGRAM];
+    loop {
+        // An error here is that of a datagram sent before, to a client that has left.
+        if let Ok((_, client)) = socket.recv_from(&mut datagram).await {
+            let body = serde_json::to_vec(&echo(&identity, client)).unwrap_or_default();
+            let _ = socket.send_to(&body, client).await;
+        }
+    }
+}
+
+fn echo(identity: &Identity, client: SocketAddr) -> Echo {
+    Echo {
+        pod: identity.pod.clone(),
+        node: identity.node.clone(),
+        client: Some(client.ip().to_canonical()),
+    }
+}

@@ -1,0 +1,59 @@
+//! One datagram out, any datagram back.
+
+use crate::{
+    attempt::{Bounds, micros},
+    failure,
+};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use svc_reach_common::outcome::{Attempt, Echo, Outcome};
+use tokio::{
+    net::UdpSocket,
+    time::{Instant, timeout_at},
+};
+
+/// Bytes of an answer that are looked at.
+const MAX_ANSWER: usize = 2048;
+
+/// Sends `payload` and waits for anything to come back.
+pub async fn ask(
+    remote: SocketAddr,
+    payload: &[u8],
+    bounds: Bounds,
+    attempt: &mut Attempt,
+) -> Outcome {
+    let any = match remote {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let socket = match UdpSocket::bind(any).await {
+        Ok(socket) => socket,
+        Err(error) => {
+            return Outcome::Failed {
+                detail: error.to_string(),
+                errno: error.raw_os_error(),
+            };
+        }
+    };
+    if let Err(error) = socket.connect(remote).await {
+        return failure::connecting(&error);
+    }
+    attempt.local = socket.local_addr().ok();
+    let began = Instant::now();
+    // A packet filter of the node itself shows here, as EPERM (linux net/ipv4/ip_output.c, net/netfilter/core.c).
+    if let Err(error) = socket.send(payload).await {
+        return failure::connecting(&error);
+    }
+    let mut answer = [0; MAX_ANSWER];
+    match timeout_at(bounds.answered, socket.recv(&mut answer)).await {
+        Err(_) => Outcome::Silent,
+        // An ICMP error that came back for our datagram.
+        Ok(Err(error)) => failure::connecting(&error),
+        Ok(Ok(length)) => {
+            attempt.first_byte_us = Some(micros(began, Instant::now()));
+            let echo = answer
+                .get(..length)
+                .and_then(|bytes| serde_json::from_slice::<Echo>(bytes).ok());
+            Outcome::Answered { status: None, echo }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+# shellcheck shell=bash
+# Makes, once, every binary and image the cluster runs: from Debian 12's packages and source packages, and from this
+# repository. What is in the cache is not made again.
+
+# Installed, since they are tools or start no service.
+PACKAGES=(ca-certificates conntrack containernetworking-plugins curl dpkg-dev gcc golang-go iproute2 iptables kmod
+  libc6-dev libcrypt1 libpcre2-8-0 libssl3 nftables openssl procps runc socat util-linux zlib1g)
+KUBERNETES=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+
+build() {
+  local b missing=()
+  mkdir -p "$BIN" "$IMAGES" "$BUILD" "$LOG"
+  install_packages
+  [[ -x $BIN/etcd ]] || unpack_program etcd-server /usr/bin/etcd
+  [[ -x $BIN/kubectl ]] || unpack_program kubernetes-client /usr/bin/kubectl
+  [[ -x $BIN/containerd ]] || unpack_program containerd /usr/bin/{containerd-shim-runc-v2,ctr,containerd}
+  build_testbed
+  for b in "${KUBERNETES[@]}"; do [[ -x $BIN/$b ]] || missing+=("$b"); done
+  ((${#missing[@]} == 0)) || build_kubernetes "${missing[@]}"
+  [[ -f $IMAGES/pause.tar ]] || build_pause_image
+  [[ -f $IMAGES/nginx.tar ]] || build_nginx_image
+}
+
+apt() { apt-get -q -o DPkg::Lock::Timeout=600 "$@" >>"$BUILD/apt.log" 2>&1 || die "apt-get $1 failed, see $BUILD/apt.log"; }
+
+apt_updated=0
+apt_update() {
+  ((apt_updated)) || apt update
+  apt_updated=1
+}
+
+install_packages() {
+  local p missing=()
+  for p in "${PACKAGES[@]}"; do
+    [[ $(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null) == installed ]] || missing+=("$p")
+  done
+  ((${#missing[@]})) || return 0
+  say "installing ${missing[*]}"
+  apt_update
+  DEBIAN_FRONTEND=noninteractive apt install -y --no-install-recommends "${missing[@]}"
+}
+
+# Unpacked rather than installed: installing a daemon's package would start it on this machine.
+unpack() { # PACKAGE…: prints nothing; the files are then below $BUILD/unpacked/PACKAGE
+  local p dir
+  for p in "$@"; do
+    dir=$BUILD/unpacked/$p
+    [[ ! -f $dir/.complete ]] || continue
+    rm -rf "$dir" "$BUILD/debs/$p"
+    mkdir -p "$dir" "$BUILD/debs/$p"
+    apt_update
+    (cd "$BUILD/debs/$p" && apt download "$p" && dpkg -x ./*.deb "$dir")
+    touch "$dir/.complete"
+  done
+}
+
+unpack_program() { # PACKAGE FILE…
+  local package=$1 f
+  shift
+  say "unpacking $package"
+  unpack "$package"
+  for f in "$@"; do install -m 755 "$BUILD/unpacked/$package$f" "$BIN/"; done
+}
+
+# Cargo decides itself whether there is anything to do.
+build_testbed() {
+  local target
+  cargo build --quiet --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
+  target=$(cargo metadata --manifest-path "$HERE/../Cargo.toml" --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
+  cmp -s "$target/debug/testbed" "$BIN/testbed" || install -m 755 "$target/debug/testbed" "$BIN/testbed"
+}
+
+# The machine's own Debian sources, read as source package sources, with lists of their own beside the machine's.
+source_package() { # NAME: unpacked below $BUILD/source
+  local parts=$BUILD/apt/parts f options
+  options=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$parts" -o "Dir::State::lists=$BUILD/apt/lists")
+  mkdir -p "$parts" "$BUILD/apt/lists/partial" "$BUILD/source"
+  for f in /etc/apt/sources.list.d/*.sources; do
+    [[ ! -f $f ]] || ! grep -q 'debian-archive-keyring\|debian\.org' "$f" || sed 's/^Types:.*/Types: deb-src/' "$f" >"$parts/${f##*/}"
+  done
+  for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    [[ ! -f $f ]] || sed -n 's/^deb \(.*debian\.org.*\)/deb-src \1/p; s/^deb \(.*\/debian.*\)/deb-src \1/p' "$f" | sort -u >"$parts/$(basename "$f" .list).list"
+  done
+  apt "${options[@]}" update
+  (cd "$BUILD/source" && rm -rf "${1:?}"-*/ && apt "${options[@]}" source "$1")
+}
+
+# Kubernetes 1.20.2, which is Debian 12's: the upstream tree with its vendor folder.
+build_kubernetes() { # PROGRAM…
+  local tree=$BUILD/go/src/k8s.io/kubernetes p
+  if [[ ! -f $tree/.prepared ]]; then
+    say "fetching the Kubernetes source"
+    source_package kubernetes
+    rm -rf "$tree"
+    mkdir -p "${tree%/*}"
+    mv "$BUILD"/source/kubernetes-*/ "$tree"
+    # reflect2 1.0.1 in the vendor folder reads the Go runtime's map internals as they were before Go 1.18; with
+    # Debian's Go 1.19 every program crashes on its first JSON map. Debian has 1.0.2, which does not.
+    unpack golang-github-modern-go-reflect2-dev
+    rm "$tree"/vendor/github.com/modern-go/reflect2/*.go
+    cp "$BUILD"/unpacked/golang-github-modern-go-reflect2-dev/usr/share/gocode/src/github.com/modern-go/reflect2/*.go \
+      "$tree/vendor/github.com/modern-go/reflect2/"
+    rm -f "$tree"/vendor/github.com/modern-go/reflect2/*_test.go
+    touch "$tree/.prepared"
+  fi
+  (
+    # GOPATH mode: as a module the tree is refused, because Go since 1.17 wants every indirect dependency listed in
+    # go.mod and vendor/modules.txt to agree with that, and these were written by Go 1.15.
+    export GOPATH=$BUILD/go GOCACHE=$BUILD/go-cache GO111MODULE=off CGO_ENABLED=0
+    cd "$tree" || exit
+    generate_openapi
+    for p in "$@"; do
+      say "building $p"
+      build_kubernetes_program "$p"
+    done
+  )
+  # Over a gigabyte that nothing needs any more.
+  rm -rf "$BUILD/go" "$BUILD/go-cache" "$BUILD/source"
+}
+
+# The API server publishes the schema of its objects from a generated file that upstream's Makefile makes before any
+# build, and that no source archive carries.
+generate_openapi() {
+  local out=pkg/generated/openapi/zz_generated.openapi.go inputs
+  [[ ! -s $out ]] || return 0
+  say "generating the OpenAPI definitions"
+  go build -o "$BUILD/openapi-gen" k8s.io/kubernetes/vendor/k8s.io/kube-openapi/cmd/openapi-gen
+  # The packages that ask for it by a comment, except two that are programs of their own.
+  inputs=$(grep -rl --include='*.go' '^// *+k8s:openapi-gen=' pkg cmd plugin vendor/k8s.io/*/ |
+    grep -v '^vendor/k8s.io/code-generator/\|^vendor/k8s.io/sample-apiserver/' |
+    xargs -n1 dirname | LC_ALL=C sort -u | sed 's|^|k8s.io/kubernetes/|' | paste -sd,)
+  "$BUILD/openapi-gen" --logtostderr --input-dirs "$inputs" --output-package k8s.io/kubernetes/pkg/generated/openapi \
+    --output-file-base zz_generated.openapi --go-header-file hack/boilerplate/boilerplate.generatego.txt \
+    --report-filename "$BUILD/openapi-violations" >"$BUILD/openapi-gen.log" 2>&1
+}
+
+build_kubernetes_program() {
+  # The version stands in two places (hack/lib/version.sh); what /version answers is client-go's.
+  local package stamp=""
+  for package in component-base/version client-go/pkg/version; do
+    package=k8s.io/kubernetes/vendor/k8s.io/$package
+    stamp+=" -X $package.gitVersion=v1.20.2 -X $package.gitMajor=1 -X $package.gitMinor=20 -X $package.gitTreeState=clean"
+  done
+  # Neither a cloud's API nor Docker is ever spoken to: leaving them out saves a third of the time.
+  go build -tags providerless,dockerless -o "$BIN/.$1" -ldflags "-s -w$stamp" \
+    "k8s.io/kubernetes/cmd/$1"
+  mv "$BIN/.$1" "$BIN/$1"
+}

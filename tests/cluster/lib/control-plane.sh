@@ -1,0 +1,36 @@
+# shellcheck shell=bash
+# etcd, the API server, the controller manager and the scheduler: one pid namespace in the instance "cp".
+
+control_plane_up() {
+  audit_policy >"$RUN/audit-policy.yaml"
+  # The kernel-wide values below /proc/sys belong to the machine, hence a /proc of its own for the new pid namespace.
+  launch control-plane nsenter --net="/run/netns/$PREFIX-cp" unshare --mount --pid --fork --kill-child --mount-proc \
+    env TTL_AFTER_FINISHED="$TTL_AFTER_FINISHED" bash "$HERE/inside/control-plane"
+  # A unix socket is not bound to a network namespace: the one way from this machine's loopback into the cluster.
+  launch api-relay socat "TCP-LISTEN:$API_PORT,bind=127.0.0.1,reuseaddr,fork" "UNIX-CONNECT:$RUN/api.sock"
+  until_true 90 api_ready || die "the API server is not ready, see $LOG/kube-apiserver.log"
+  say "control plane is up"
+}
+
+port_check() {
+  [[ -z $(ss -Hltn "sport = :$API_PORT") ]] || die "port $API_PORT is taken; choose another with SVC_REACH_API_PORT"
+}
+
+api_ready() { [[ $(kctl get --raw /readyz) == ok ]]; }
+
+# Who asked what, so that a test can count the requests of one run. The cluster's own parts are left out.
+audit_policy() {
+  cat <<'Y'
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "svcr-testbed"]
+- level: None
+  userGroups: ["system:nodes"]
+- level: None
+  userGroups: ["system:serviceaccounts:kube-system"]
+- level: Metadata
+Y
+}

@@ -1,0 +1,138 @@
+# shellcheck shell=bash
+# Container images, made without a container engine: a layer is a tar archive, an image is a few JSON files beside it.
+# The registry serves whatever archives lie in $IMAGES, and looks again at every request.
+
+image() {
+  local action=${1:-} name file
+  shift || die "image: add, load, remove or list?"
+  mkdir -p "$IMAGES"
+  case $action in
+    add)
+      (($# >= 2)) || die "image add NAME:TAG BINARY [ARG…]"
+      image_of_binary "$@"
+      ;;
+    load)
+      (($# >= 1)) || die "image load ARCHIVE [NAME:TAG…]"
+      file=$1
+      shift
+      tar -tf "$file" >/dev/null || die "$file is not a tar archive"
+      name=$(basename "$file" .tar)
+      if (($#)); then
+        name=$(image_file "$1")
+        printf '%s\n' "$@" >"$IMAGES/$name.names"
+      fi
+      cp "$file" "$IMAGES/.$name.tar"
+      mv "$IMAGES/.$name.tar" "$IMAGES/$name.tar"
+      ;;
+    remove)
+      name=$(image_file "${1:?image remove NAME:TAG}")
+      rm -f "$IMAGES/$name.tar" "$IMAGES/$name.names"
+      ;;
+    list) for file in "$IMAGES"/*.tar; do basename "$file" .tar; done ;;
+    *) die "image: no such action: $action" ;;
+  esac
+}
+
+image_file() { echo "${1//[^A-Za-z0-9.-]/_}"; } # a file name for an image's name
+
+image_of_binary() { # NAME:TAG BINARY [ARG…]
+  local name=$1 binary=$2 root program
+  shift 2
+  [[ -x $binary ]] || die "$binary is not a program"
+  root=$(mktemp -d "$CACHE/image.XXXXXX")
+  program=/$(basename "$binary")
+  install -m 755 "$binary" "$root$program"
+  pack_image "$(image_file "$name")" "$root" "[$(json_string "$program")]" "$(json_list "$@")" "$name"
+  rm -rf "$root"
+}
+
+json_string() {
+  local s=${1//\\/\\\\}
+  printf '"%s"' "${s//\"/\\\"}"
+}
+
+json_list() {
+  local s separator=
+  printf '['
+  for s in "$@"; do
+    printf '%s%s' "$separator" "$(json_string "$s")"
+    separator=,
+  done
+  printf ']'
+}
+
+# The same files give the same archive, to the bit: order, owners and times are fixed.
+pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=gnu "$@"; }
+
+pack_image() { # FILE ROOT ENTRYPOINT-JSON CMD-JSON NAME…: an OCI archive of one layer
+  local file=$1 root=$2 entrypoint=$3 cmd=$4 dir layer diff arch config manifest
+  shift 4
+  dir=$(mktemp -d "$CACHE/image.XXXXXX")
+  mkdir -p "$dir/blobs/sha256"
+  arch=$(dpkg --print-architecture)
+  pack -C "$root" -cf "$dir/layer" .
+  diff=$(sha256sum <"$dir/layer" | cut -d' ' -f1)
+  gzip -n "$dir/layer"
+  layer=$(put_blob "$dir/layer.gz" "$dir")
+  printf '{"architecture":"%s","os":"linux","config":{"Env":["PATH=/usr/sbin:/usr/bin:/sbin:/bin"],"Entrypoint":%s,"Cmd":%s},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+    "$arch" "$entrypoint" "$cmd" "$diff" >"$dir/config"
+  config=$(put_blob "$dir/config" "$dir")
+  printf '{"schemaVersion":2,"mediaType":"%s","config":{"mediaType":"%s",%s},"layers":[{"mediaType":"%s",%s}]}' \
+    application/vnd.oci.image.manifest.v1+json application/vnd.oci.image.config.v1+json "$config" \
+    application/vnd.oci.image.layer.v1.tar+gzip "$layer" >"$dir/manifest"
+  manifest=$(put_blob "$dir/manifest" "$dir")
+  printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",%s}]}' "$manifest" >"$dir/index.json"
+  printf '{"imageLayoutVersion":"1.0.0"}' >"$dir/oci-layout"
+  printf '%s\n' "$@" >"$IMAGES/$file.names"
+  pack -C "$dir" -cf "$IMAGES/.$file.tar" oci-layout index.json blobs
+  mv "$IMAGES/.$file.tar" "$IMAGES/$file.tar"
+  rm -rf "$dir"
+}
+
+put_blob() { # FILE LAYOUT: moves it in, and prints the two fields by which others refer to it
+  local digest
+  digest=$(sha256sum <"$1" | cut -d' ' -f1)
+  printf '"digest":"sha256:%s","size":%s' "$digest" "$(stat -c %s "$1")"
+  mv "$1" "$2/blobs/sha256/$digest"
+}
+
+build_pause_image() {
+  say "making the pause image"
+  gcc -static -Os -s -o "$BUILD/pause" "$HERE/pause.c"
+  image_of_binary "$PAUSE_IMAGE" "$BUILD/pause"
+  mv "$IMAGES/$(image_file "$PAUSE_IMAGE").names" "$IMAGES/pause.names"
+  mv "$IMAGES/$(image_file "$PAUSE_IMAGE").tar" "$IMAGES/pause.tar"
+}
+
+# The web server of the demonstration: Debian's nginx, with a shell and curl to look around with.
+build_nginx_image() {
+  local root=$BUILD/nginx-root curl applet
+  say "making the nginx image"
+  unpack nginx nginx-common busybox-static
+  rm -rf "$root"
+  mkdir -p "$root"/{bin,dev,etc/nginx,proc,root,run,sys,tmp,usr/bin,usr/sbin,var/lib/nginx,var/log/nginx,var/www/html}
+  ln -s ../run "$root/var/run"
+  curl=$(command -v curl)
+  install "$BUILD/unpacked/nginx/usr/sbin/nginx" "$root/usr/sbin/"
+  install "$curl" "$root/usr/bin/"
+  install "$BUILD/unpacked/busybox-static/bin/busybox" "$root/bin/"
+  while read -r applet; do
+    [[ $applet == busybox ]] || ln -s busybox "$root/bin/$applet"
+  done < <("$root/bin/busybox" --list)
+  copy_libraries "$root" "$root/usr/sbin/nginx" "$root/usr/bin/curl"
+  cp "$BUILD/unpacked/nginx-common/etc/nginx/mime.types" "$HERE/nginx.conf" "$root/etc/nginx/"
+  printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+  printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
+  echo '<h1>Welcome to nginx!</h1>' >"$root/var/www/html/index.html"
+  chmod 1777 "$root/tmp"
+  pack_image nginx "$root" '["nginx"]' '["-g","daemon off;"]' nginx:1.22 nginx:latest nginx:alpine
+}
+
+copy_libraries() { # ROOT PROGRAM…
+  local root=$1 library
+  shift
+  ! ldd "$@" | grep 'not found' >&2 || die "a library of the nginx image is missing on this machine"
+  while read -r library; do
+    [[ -e $root$library ]] || install -D "$(readlink -f "$library")" "$root$library"
+  done < <(ldd "$@" | grep -o '/[^ ]*\.so[^ ]*' | sort -u)
+}

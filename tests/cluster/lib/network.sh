@@ -1,0 +1,147 @@
+# shellcheck shell=bash
+# The VPC: a router in a namespace of its own, and one link from it to every instance (node, client, load balancer, …).
+#
+# There is no shared segment. An instance believes the whole subnet to be on its link, and the router answers ARP in
+# the name of the others, so every packet between two instances passes the router, as it does in a cloud's VPC. That
+# is what lets a load balancer keep the client's address: the router knows which connections came out of the load
+# balancer, and takes their replies back to it.
+
+in_ns() { # INSTANCE COMMAND…
+  local i=$1
+  shift
+  ip netns exec "$PREFIX-$i" "$@"
+}
+
+network_up() {
+  # On a machine where they are modules nothing else may have asked for them yet.
+  modprobe -qa overlay br_netfilter veth bridge vxlan nf_conntrack nf_tables nft_chain_nat 2>/dev/null || true
+  router_up
+  instance_up infra "$INFRA_IP"
+  instance_up cp "$CP_IP"
+  instance_up client "$CLIENT_IP"
+  load_balancer_up
+  say "network is up"
+}
+
+router_up() {
+  ip netns add "$PREFIX-vpc"
+  in_ns vpc ip link set lo up
+  in_ns vpc sysctl -qw net.ipv4.ip_forward=1 \
+    net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
+    net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
+  # What an instance that is switched off, or the world outside, is to the others: silence. Without ARP a packet for
+  # "void" is sent to its own hardware address, which the other end of the pair drops as somebody else's.
+  in_ns vpc ip link add void type veth peer name void-end
+  in_ns vpc ip link set void arp off up
+  in_ns vpc ip link set void-end up
+  in_ns vpc ip route add default dev void
+  # The kubelet asks for a cloud's metadata at its start, and waits for it when there is only silence.
+  in_ns vpc ip route add unreachable 169.254.0.0/16
+  # Addresses of the subnet that no instance has: nobody answers ARP for them.
+  in_ns vpc ip addr add "$ROUTER_IP/32" dev lo
+  in_ns vpc ip route add unreachable "$VPC_CIDR"
+  in_ns vpc nft -f - <<N
+table ip vpc {
+  chain from_load_balancer {
+    type filter hook prerouting priority mangle; policy accept;
+    iifname "p-elb" ct state new ct mark set 1
+    iifname != "p-elb" meta mark set ct mark
+  }
+}
+N
+  in_ns vpc ip rule add fwmark 1 lookup 100
+}
+
+instance_up() { # NAME ADDRESS: its namespace, with eth0 in the VPC
+  # A namespace that was deleted takes its end of a link with it only some time later.
+  in_ns vpc ip link del "p-$1" 2>/dev/null || true
+  ip netns add "$PREFIX-$1"
+  in_ns vpc ip link add "p-$1" type veth peer name eth0 netns "$PREFIX-$1"
+  # Answers in another's name are delayed by up to 0.8 s by default (proxy_delay, arp(7)).
+  in_ns vpc sysctl -qw "net.ipv4.conf.p-$1.proxy_arp=1" "net.ipv4.neigh.p-$1.proxy_delay=0"
+  in_ns vpc ip link set "p-$1" up
+  in_ns vpc ip route replace "$2" dev "p-$1" src "$ROUTER_IP"
+  in_ns "$1" ip link set lo up
+  in_ns "$1" ip addr add "$2/24" dev eth0
+  in_ns "$1" ip link set eth0 up
+  in_ns "$1" ip route add default via "$ROUTER_IP"
+}
+
+load_balancer_up() {
+  local range
+  instance_up elb "$ELB_IP"
+  # What comes in by eth0 leaves by eth0: without redirects, the router must not learn a short cut.
+  in_ns elb sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
+    net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
+  for range in $ELB_RANGES; do
+    in_ns vpc ip route add "$range" via "$ELB_IP" dev p-elb
+    in_ns elb ip route add blackhole "$range" # those that no Service has
+  done
+  in_ns vpc ip route add default via "$ELB_IP" dev p-elb table 100
+}
+
+node_network_up() { # N
+  local i=$1 name=node-$1 ip
+  ip=$(node_ip "$i")
+  instance_up "$name" "$ip"
+  in_ns "$name" sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
+    net.ipv4.conf.eth0.rp_filter=0
+  # Bridged packets between two pods of a node have to pass its iptables too, or replies miss their translation.
+  in_ns "$name" sysctl -qw net.bridge.bridge-nf-call-iptables=1 2>/dev/null || say "no br_netfilter in namespaces here"
+  if [[ $NETWORK == vpc ]]; then
+    in_ns vpc ip route replace "$(pod_cidr "$i")" via "$ip" dev "p-$name"
+  else
+    overlay_up "$i"
+  fi
+  if [[ $NETWORK == vxlan || $POD_MASQ == 1 ]]; then
+    in_ns "$name" /usr/sbin/xtables-nft-multi iptables -t nat -A POSTROUTING -s "$POD_CIDR" ! -d "$POD_CIDR" ! -o cni0 -j MASQUERADE
+  fi
+}
+
+# Every node knows every other's place in the overlay from the start; nothing is learnt from traffic.
+overlay_up() { # N
+  local i=$1 j name=node-$1
+  overlay_mac() { printf '02:60:ac:14:%02x:00' "$1"; }
+  in_ns "$name" ip link add vxlan0 address "$(overlay_mac "$i")" mtu 1450 type vxlan id 60 dev eth0 \
+    local "$(node_ip "$i")" dstport 4789 nolearning
+  in_ns "$name" ip addr add "172.20.$i.0/32" dev vxlan0
+  in_ns "$name" ip link set vxlan0 up
+  for ((j = 1; j <= NODES; j++)); do
+    ((j != i)) || continue
+    in_ns "$name" ip neigh add "172.20.$j.0" lladdr "$(overlay_mac "$j")" dev vxlan0 nud permanent
+    in_ns "$name" bridge fdb add "$(overlay_mac "$j")" dev vxlan0 dst "$(node_ip "$j")"
+    in_ns "$name" ip route add "$(pod_cidr "$j")" via "172.20.$j.0" dev vxlan0 onlink
+  done
+}
+
+node_network_down() { # N: the VPC still knows the address, and what is sent there is lost
+  in_ns vpc ip route replace "$(node_ip "$1")" dev void src "$ROUTER_IP"
+  if [[ $NETWORK == vpc ]]; then in_ns vpc ip route replace "$(pod_cidr "$1")" dev void; fi
+  in_ns vpc ip link del "p-node-$1" 2>/dev/null || true
+  ip netns del "$PREFIX-node-$1"
+}
+
+# Namespaces without the record of who made them: another cache folder's cluster, or one whose record was deleted.
+network_check() {
+  [[ ! -d $RUN ]] || return 0
+  ! ip netns list | grep -q "^$PREFIX-" ||
+    die "a cluster from another cache folder is up; take it down with that SVC_REACH_CACHE (or end what 'ip netns pids' lists for $PREFIX-*, and delete these namespaces)"
+}
+
+network_down() {
+  local name
+  while read -r name _; do
+    [[ $name != "$PREFIX"-* ]] || ip netns del "$name"
+  done < <(ip netns list)
+}
+
+# A place that is only a network namespace. There the VPC's DNS answers, and kubectl reaches the API server by the VPC.
+instance_enter() { # NAME COMMAND…
+  local name=$1
+  shift
+  [[ -e /run/netns/$PREFIX-$name ]] || die "the cluster is down"
+  # ip-netns(8) gives the command a mount namespace of its own, so the machine keeps its resolv.conf.
+  # shellcheck disable=SC2016
+  exec ip netns exec "$PREFIX-$name" env KUBECONFIG="$KUBECONFIG_CLIENT" PATH="$BIN:$PATH" \
+    bash -c 'mount --bind "$0" "$(readlink -f /etc/resolv.conf)" && exec "$@"' "$RUN/resolv.conf" "$@"
+}
