@@ -10,12 +10,14 @@
 //! What is not known is said to be not known: proxies other than kube-proxy's iptables, ipvs and nftables modes, and
 //! cells whose deciding input nobody told.
 
+mod cause;
 pub mod connection;
 pub mod flow;
 pub mod proxy;
 mod version;
 mod world;
 
+pub use cause::Cause;
 pub use flow::{Action, Answer, NotModelled, Packet};
 pub use proxy::{Detector, NodePortAddresses, Proxy};
 pub use version::{Version, VersionError};

@@ -162,6 +162,7 @@ impl<'a> Journey<'_, 'a> {
             outcome: Outcome::Reached,
             client_kept: None,
             why: vec![reasons::POD_TO_POD.why()],
+            cause: None,
         }
     }
 
@@ -183,6 +184,7 @@ impl<'a> Journey<'_, 'a> {
                     outcome: Outcome::NoName,
                     client_kept: None,
                     why: vec![reasons::HEADLESS_EMPTY.why()],
+                    cause: reasons::HEADLESS_EMPTY.cause(),
                 }
             } else {
                 Forecast {
@@ -192,6 +194,7 @@ impl<'a> Journey<'_, 'a> {
                     outcome: Outcome::Reached,
                     client_kept: Some(true),
                     why: vec![reasons::HEADLESS.why()],
+                    cause: None,
                 }
             });
         }
@@ -301,6 +304,7 @@ impl<'a> Journey<'_, 'a> {
                 outcome: Outcome::Reached,
                 client_kept: self.paths.balancer.keeps_client,
                 why,
+                cause: None,
             });
         }
         let port =
@@ -318,7 +322,11 @@ impl<'a> Journey<'_, 'a> {
             .collect();
         if local && nodes.is_empty() {
             why.push(reasons::BALANCER_NO_NODE.why());
-            return Ok(Forecast::lost(Some(Action::Drop), why));
+            return Ok(Forecast::lost(
+                Some(Action::Drop),
+                reasons::BALANCER_NO_NODE.cause(),
+                why,
+            ));
         }
         why.push(if local {
             reasons::BALANCER_LOCAL.why()
@@ -341,7 +349,7 @@ impl<'a> Journey<'_, 'a> {
             if keeps && own.is_some_and(|own| own.name == node.name) {
                 let mut why = why.clone();
                 why.push(reasons::BALANCER_HAIRPIN.why());
-                forecasts.push(Forecast::lost(None, why));
+                forecasts.push(Forecast::lost(None, reasons::BALANCER_HAIRPIN.cause(), why));
                 continue;
             }
             let source = match own {
@@ -419,6 +427,7 @@ impl<'a> Journey<'_, 'a> {
             outcome: Outcome::Reached,
             client_kept: None,
             why: vec![reason.why()],
+            cause: None,
         }
     }
 
@@ -549,6 +558,7 @@ impl<'a> Journey<'_, 'a> {
                 outcome,
                 client_kept: None,
                 why,
+                cause: answer.cause,
             });
         }
         let mut answering = Vec::new();
@@ -578,6 +588,7 @@ impl<'a> Journey<'_, 'a> {
             outcome,
             client_kept: answer.masquerade.map(|masquerade| !masquerade),
             why,
+            cause: lost.and_then(reasons::Reason::cause),
         })
     }
 

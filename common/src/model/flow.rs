@@ -11,6 +11,7 @@ mod rules;
 mod tests;
 
 use super::{
+    cause::Cause,
     proxy::Detector,
     world::{Backend, World},
 };
@@ -65,6 +66,8 @@ pub struct Answer<'a> {
     pub masquerade: Option<bool>,
     /// The rules that lead there.
     pub why: Vec<Why>,
+    /// What is against the client, where it is not sent to an endpoint for a reason of the Service.
+    pub cause: Option<Cause>,
     /// Of whose Service this is, where it is one's.
     pub service: Option<&'a crate::facts::Service>,
 }

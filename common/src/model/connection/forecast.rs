@@ -2,7 +2,7 @@
 
 use super::{Input, NotModelled};
 use crate::{
-    model::flow::Action,
+    model::{cause::Cause, flow::Action},
     report::{Prediction, Why},
     verdict::Reachability,
 };
@@ -93,6 +93,8 @@ pub struct Forecast {
     pub client_kept: Option<bool>,
     /// The rules that lead there.
     pub why: Vec<Why>,
+    /// What keeps the client from being served, at least sometimes.
+    pub cause: Option<Cause>,
 }
 
 impl Forecast {
@@ -106,6 +108,7 @@ impl Forecast {
             outcome: Outcome::Unknown(vec![missing]),
             client_kept: None,
             why: Vec::new(),
+            cause: None,
         }
     }
 
@@ -116,7 +119,7 @@ impl Forecast {
         }
     }
 
-    pub(super) fn lost(action: Option<Action>, why: Vec<Why>) -> Self {
+    pub(super) fn lost(action: Option<Action>, cause: Option<Cause>, why: Vec<Why>) -> Self {
         Self {
             action,
             endpoints: Vec::new(),
@@ -124,6 +127,7 @@ impl Forecast {
             outcome: Outcome::TimedOut,
             client_kept: None,
             why,
+            cause,
         }
     }
 
@@ -155,6 +159,7 @@ impl Forecast {
                 endpoints: union(yes.endpoints, no.endpoints),
                 outcome: Outcome::Unknown(missing),
                 why: yes.why,
+                cause: yes.cause.or(no.cause),
                 ..Self::unknown(input)
             };
         }
@@ -165,6 +170,7 @@ impl Forecast {
             endpoints: union(yes.endpoints, no.endpoints),
             outcome: outcome.unwrap_or(yes.outcome),
             why: yes.why,
+            cause: yes.cause.or(no.cause),
         }
     }
 
@@ -199,6 +205,7 @@ impl Forecast {
             if let Some(outcome) = first.outcome.or_unserved(&other.outcome) {
                 first.outcome = outcome;
             }
+            first.cause = first.cause.or(other.cause);
             first.masquerade = agreed(first.masquerade, other.masquerade);
             first.client_kept = agreed(first.client_kept, other.client_kept);
             first.endpoints = union(first.endpoints, other.endpoints);
@@ -230,6 +237,7 @@ impl Forecast {
                 return Self::unknown(missing).because(first.why);
             };
             first.outcome = outcome;
+            first.cause = first.cause.or(other.cause);
             first.masquerade = agreed(first.masquerade, other.masquerade);
             first.client_kept = agreed(first.client_kept, other.client_kept);
             first.endpoints = union(first.endpoints, other.endpoints);

@@ -397,6 +397,7 @@ impl<'w, 'a> Context<'w, 'a> {
             endpoints: Vec::new(),
             masquerade: None,
             why: self.whys(rules),
+            cause: rules.iter().find_map(|rule| rule.cause()),
             service,
         }
     }
@@ -440,6 +441,7 @@ impl<'w, 'a> Context<'w, 'a> {
             endpoints: endpoints.iter().map(|&&backend| backend).collect(),
             masquerade,
             why,
+            cause: None,
             service: Some(port.service),
         }
     }

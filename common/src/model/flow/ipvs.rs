@@ -75,15 +75,19 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
         why.push(rules::IPVS_LOCAL);
         why.extend(sets.local_rule);
         sets.local
-    } else if cx.version.since(24) {
+    } else if cx.version.since(24) && !sets.cluster.is_empty() {
         // kubernetes/kubernetes#97081.
-        if !sets.cluster.is_empty() {
-            why.push(rules::IPVS_LOCAL_FALLBACK);
-        }
+        why.push(rules::IPVS_LOCAL_FALLBACK);
         why.extend(sets.cluster_rule);
         sets.cluster
     } else {
-        why.push(rules::IPVS_LOCAL_EMPTY);
+        if sets.any {
+            why.push(if server == Server::ClusterIp {
+                rules::IPVS_INTERNAL_EMPTY
+            } else {
+                rules::IPVS_LOCAL_EMPTY
+            });
+        }
         sets.local
     };
     if endpoints.is_empty() {

@@ -1,6 +1,10 @@
 //! The rules, each a sentence and the file of kubernetes/kubernetes where it stands.
 
-use crate::{model::version::Version, proxy_mode::ProxyMode, report::Why};
+use crate::{
+    model::{cause::Cause, version::Version},
+    proxy_mode::ProxyMode,
+    report::Why,
+};
 
 /// File of kubernetes/kubernetes.
 #[derive(Debug, Clone, Copy)]
@@ -19,9 +23,14 @@ pub(super) enum File {
 
 /// A rule.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rule(&'static str, File);
+pub(super) struct Rule(&'static str, File, Option<Cause>);
 
 impl Rule {
+    /// What it has against a client, where it has something.
+    pub(super) const fn cause(self) -> Option<Cause> {
+        self.2
+    }
+
     /// The rule with its source, at the tag that was read for this version.
     pub(super) fn why(self, mode: ProxyMode, version: Version) -> Why {
         let tag = version.tag_read();
@@ -50,8 +59,10 @@ impl Rule {
 }
 
 macro_rules! rules {
-    ($($name:ident: $file:ident = $text:literal;)+) => {
-        $(pub(super) const $name: Rule = Rule($text, File::$file);)+
+    (@cause) => { None };
+    (@cause $cause:ident) => { Some(Cause::$cause) };
+    ($($name:ident: $file:ident $(($cause:ident))? = $text:literal;)+) => {
+        $(pub(super) const $name: Rule = Rule($text, File::$file, rules!(@cause $($cause)?));)+
     };
 }
 
@@ -59,9 +70,9 @@ rules! {
     // Whom the packet is for.
     NO_RULE: Proxier = "no Service has this address, port and protocol: left alone";
     NO_RULE_NODE_PORT: Proxier = "no Service has this node port and protocol: the node answers as for any port of its own";
-    NODE_PORT_ADDRESS: NodePortAddresses = "this address of the node is not among those that answer node ports (nodePortAddresses)";
-    NODE_PORT_PRIMARY: NodePortAddresses = "in nftables mode only the node's primary address answers node ports unless nodePortAddresses says otherwise";
-    NODE_PORT_LOOPBACK: Proxier = "node ports do not answer on this loopback address";
+    NODE_PORT_ADDRESS: NodePortAddresses (NotANodePortAddress) = "this address of the node is not among those that answer node ports (nodePortAddresses)";
+    NODE_PORT_PRIMARY: NodePortAddresses (NotANodePortAddress) = "in nftables mode only the node's primary address answers node ports unless nodePortAddresses says otherwise";
+    NODE_PORT_LOOPBACK: Proxier (NotANodePortAddress) = "node ports do not answer on this loopback address";
     PUBLIC_NODE_ADDRESS: Proxier = "a node's ExternalIP is taken to be translated outside of the node, not to be on an interface of it: left alone here";
     HEALTH_CHECK_ACCEPT: Proxier = "healthCheckNodePort is accepted: kube-proxy itself answers on it";
     HEALTH_CHECK_LISTENER: Proxier = "healthCheckNodePort needs no rule: kube-proxy listens on it";
@@ -81,29 +92,30 @@ rules! {
     LOCAL_POLICY_POD_ASSUMED: Proxier = "how kube-proxy tells pods from others is not known here; taken for a pod because it is one";
     LOCAL_POLICY_HOST: Proxier = "externalTrafficPolicy Local: a client on the node itself is sent to all endpoints, masqueraded";
     LOCAL_POLICY: Proxier = "externalTrafficPolicy Local: endpoints of this node only, with the client's address";
-    LOCAL_POLICY_DROP: Proxier = "externalTrafficPolicy Local: there are endpoints, but none on this node: dropped";
-    LOCAL_POLICY_DROP_OUTPUT: Proxier = "nftables mode before 1.33.6 and 1.34: packets of the node itself are dropped before they could be sent to other nodes' endpoints";
+    LOCAL_POLICY_DROP: Proxier (NoneOnNode) = "externalTrafficPolicy Local: there are endpoints, but none on this node: dropped";
+    LOCAL_POLICY_DROP_OUTPUT: Proxier (NoneOnNode) = "nftables mode before 1.33.6 and 1.34: packets of the node itself are dropped before they could be sent to other nodes' endpoints";
     INTERNAL_LOCAL: Proxier = "internalTrafficPolicy Local: endpoints of this node only";
-    INTERNAL_LOCAL_DROP: Proxier = "internalTrafficPolicy Local: there are endpoints, but none on this node: dropped";
+    INTERNAL_LOCAL_DROP: Proxier (NoneOnClientsNode) = "internalTrafficPolicy Local: there are endpoints, but none on this node: dropped";
     INTERNAL_LOCAL_BEFORE_1_24: Topology = "1.22 and 1.23: internalTrafficPolicy Local narrows every address of the Service, not only the cluster IP, unless externalTrafficPolicy is Local too";
     IPVS_LOCAL: Proxier = "a local policy: the virtual server has the endpoints of this node, for whatever client";
-    IPVS_LOCAL_EMPTY: Proxier = "a local policy and no endpoint on this node: up to 1.23 the virtual server is empty";
+    IPVS_LOCAL_EMPTY: Proxier (NoneOnNode) = "a local policy and no endpoint on this node: up to 1.23 the virtual server is empty";
+    IPVS_INTERNAL_EMPTY: Proxier (NoneOnClientsNode) = "internalTrafficPolicy Local and no endpoint on this node: the virtual server is empty";
     IPVS_LOCAL_FALLBACK: Proxier = "a local policy and no endpoint on this node: since 1.24 the virtual server has all endpoints, without masquerade for external traffic";
 
     // Endpoints.
     TERMINATING: Topology = "no endpoint is ready: those that terminate and still serve are used (since 1.26)";
     HINTS_ZONE: Topology = "topology hints narrow the endpoints to those for the node's zone";
     HINTS_NODE: Topology = "topology hints narrow the endpoints to those for this node (since 1.34)";
-    NO_ENDPOINTS: Proxier = "the Service has no usable endpoint: rejected";
-    NO_ENDPOINTS_OUTPUT: Proxier = "the Service has no usable endpoint, but external addresses are rejected on the way in only: a packet of the node itself is left alone";
-    NO_REAL_SERVER: Kernel = "a virtual server without a real server answers port unreachable";
+    NO_ENDPOINTS: Proxier (NoEndpoint) = "the Service has no usable endpoint: rejected";
+    NO_ENDPOINTS_OUTPUT: Proxier (NoEndpoint) = "the Service has no usable endpoint, but external addresses are rejected on the way in only: a packet of the node itself is left alone";
+    NO_REAL_SERVER: Kernel (NoEndpoint) = "a virtual server without a real server answers port unreachable";
 
     // Sources.
-    SOURCE_RANGES_DROP: Proxier = "loadBalancerSourceRanges does not list the client: dropped";
+    SOURCE_RANGES_DROP: Proxier (SourceRanges) = "loadBalancerSourceRanges does not list the client: dropped";
     SOURCE_RANGES_ALLOW: Proxier = "loadBalancerSourceRanges lists the client";
     SOURCE_RANGES_NODE: Proxier = "loadBalancerSourceRanges lists the node's address, so the load balancer's own address is let in as a source";
     SOURCE_RANGES_HOST_UNFILTERED: Proxier = "1.25 to 1.28: loadBalancerSourceRanges is not applied to clients on the node itself in ipvs mode";
-    SOURCE_UNKNOWN: Proxier = "the client's address is not given; taken to be outside of loadBalancerSourceRanges";
+    SOURCE_UNKNOWN: Proxier (SourceRanges) = "the client's address is not given; taken to be outside of loadBalancerSourceRanges";
     MASQUERADE_ALL: Proxier = "masqueradeAll: traffic to cluster IPs is masqueraded";
     MASQUERADE_NOT_POD: Proxier = "a cluster IP is masqueraded for clients that are not pods";
     KEEP_POD: Proxier = "a cluster IP keeps the address of pods";
