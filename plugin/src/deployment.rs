@@ -319,3 +319,174 @@ impl<'a, C: Cluster> Listener<'a, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Deployment, Probe};
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        error::Error,
+        following::{End, Heard},
+        interrupt::Signals,
+        ledger::Ledger,
+        planning::plan,
+        probe_job::{Blueprint, job},
+        progress::Progress,
+        test_data::{facts, probe_settings, request_settings},
+    };
+    use serde_json::json;
+    use std::{collections::BTreeMap, time::Duration};
+    use svc_reach_common::position::Position;
+
+    const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
+    const PODS: &str = "WATCH /api/v1/namespaces/web/pods";
+    const LOG: &str = "GET /api/v1/namespaces/web/pods/p/log";
+    const JOB: &str = "DELETE /apis/batch/v1/namespaces/web/jobs/svc-reach-r1-pod-same";
+    const END: &str = r#"{"line":"end","targets":0}"#;
+
+    fn made() -> Reply {
+        Reply::Object(json!({"metadata": {"uid": "u1"}}))
+    }
+
+    fn pod(kind: &str, state: serde_json::Value) -> String {
+        json!({"type": kind, "object": {
+            "metadata": {"name": "p", "labels": {"svc-reach/position": "pod-same"}},
+            "status": {"phase": "Running", "containerStatuses": [
+                {"name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}
+            ]},
+        }})
+        .to_string()
+    }
+
+    fn running() -> String {
+        pod("ADDED", json!({"running": {}}))
+    }
+
+    /// Sends one probe, to `pod-same`, and returns what was heard of it and whether anything is left to be removed.
+    async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<Position, Heard>, Error>, bool) {
+        let plan = plan(&facts(), &request_settings(), Position::PodSame, &[]);
+        let settings = probe_settings();
+        let job = job(Blueprint {
+            run: "r1",
+            namespace: "web",
+            service: "web/nginx",
+            position: Position::PodSame,
+            node: "n1",
+            plan: &plan,
+            settings: &settings,
+        });
+        let (_signals, interrupt) = Signals::new();
+        let ledger = Ledger::new("web", "r1");
+        let progress = Progress::new();
+        let deployment = Deployment {
+            cluster,
+            namespace: "web",
+            run: "r1",
+            start_timeout: Duration::from_secs(60),
+            ledger: &ledger,
+            progress: &progress,
+            interrupt: &interrupt,
+        };
+        let heard = deployment
+            .run(vec![Probe {
+                position: Position::PodSame,
+                plan,
+                job,
+            }])
+            .await;
+        (heard, !ledger.is_empty())
+    }
+
+    fn end(heard: Result<BTreeMap<Position, Heard>, Error>) -> End {
+        heard.unwrap().remove(&Position::PodSame).unwrap().end
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_is_made_heard_and_removed() {
+        let cluster = Scripted::new(|call, _| match call {
+            JOBS => made(),
+            PODS => Reply::Open(vec![running()]),
+            LOG => Reply::Open(vec![END.into()]),
+            JOB => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let (heard, left) = deploy(&cluster).await;
+        assert_eq!(end(heard), End::Complete);
+        assert!(!left, "its Job is removed");
+        assert_eq!(cluster.asked(), [JOBS, PODS, LOG, JOB]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_ends_is_opened_again() {
+        let cluster = Scripted::new(|call, before| match (call, before) {
+            (JOBS, _) => made(),
+            (PODS, 0) => Reply::Lines(vec![]),
+            (PODS, 1) => Reply::Failure(500),
+            (PODS, 2) => Reply::Lines(vec![r#"{"type":"ERROR","object":{"code":410}}"#.into()]),
+            (PODS, _) => Reply::Open(vec![running()]),
+            (LOG, _) => Reply::Open(vec![END.into()]),
+            (JOB, _) => Reply::Object(json!({})),
+            (other, _) => panic!("{other}"),
+        });
+        assert_eq!(end(deploy(&cluster).await.0), End::Complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_is_cut_is_read_again() {
+        let cluster = Scripted::new(|call, before| match (call, before) {
+            (JOBS, _) => made(),
+            (PODS, _) => Reply::Open(vec![running()]),
+            (LOG, 0) => Reply::Failure(500),
+            (LOG, 1) => Reply::Lines(vec![r#"{"line":"start","ver"#.into()]),
+            (LOG, _) => Reply::Open(vec![END.into()]),
+            (JOB, _) => Reply::Object(json!({})),
+            (other, _) => panic!("{other}"),
+        });
+        assert_eq!(end(deploy(&cluster).await.0), End::Complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_refuses_the_jobs_ends_the_run_with_nothing_left() {
+        let cluster = Scripted::new(|call, _| match call {
+            JOBS => Reply::Failure(403),
+            PODS => Reply::Open(vec![]),
+            other => panic!("{other}"),
+        });
+        let (heard, left) = deploy(&cluster).await;
+        let error = heard.unwrap_err();
+        assert_eq!(error.exit().code(), 4);
+        assert!(
+            error.hint().unwrap().contains("create jobs.batch"),
+            "{error:?}"
+        );
+        assert!(!left, "there is nothing to remove");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_whose_creation_was_never_confirmed_is_still_to_be_removed() {
+        let cluster = Scripted::new(|call, _| match call {
+            JOBS => Reply::Silence,
+            PODS => Reply::Open(vec![]),
+            other => panic!("{other}"),
+        });
+        let (heard, left) = deploy(&cluster).await;
+        assert!(heard.is_err());
+        assert!(left, "the API server may have made it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_whose_pod_never_comes_is_given_up_and_removed() {
+        let cluster = Scripted::new(|call, _| match call {
+            JOBS => made(),
+            PODS => Reply::Open(vec![]),
+            JOB => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let (heard, left) = deploy(&cluster).await;
+        assert_eq!(
+            end(heard),
+            End::NotStarted("its Job made no pod in time".into())
+        );
+        assert!(!left);
+    }
+}

@@ -241,3 +241,84 @@ fn is_going(pod: &Value) -> bool {
     pod.pointer("/metadata/deletionTimestamp")
         .is_some_and(Value::is_string)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Ledger;
+    use crate::cluster::scripted::{Reply, Scripted};
+    use serde_json::json;
+
+    const DELETE: &str = "DELETE /apis/batch/v1/namespaces/web/jobs/a";
+    const PODS: &str = "GET /api/v1/namespaces/web/pods";
+    const WATCH: &str = "WATCH /api/v1/namespaces/web/pods";
+
+    fn ledger() -> Ledger {
+        let ledger = Ledger::new("web", "r1");
+        ledger.asked("a");
+        ledger.made("a", Some("u1"));
+        ledger
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn removal_is_tried_again_while_the_api_server_is_away() {
+        let cluster = Scripted::new(|call, before| match (call, before) {
+            (DELETE, 0) => Reply::Silence,
+            (DELETE, 1 | 2) => Reply::Failure(500),
+            (DELETE, _) => Reply::Object(json!({})),
+            (other, _) => panic!("{other}"),
+        });
+        let ledger = ledger();
+        ledger.remove_all(&cluster).await.unwrap();
+        assert_eq!(cluster.asked().len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_removed_is_named_with_the_command_that_will() {
+        let cluster = Scripted::new(|_, _| Reply::Failure(500));
+        let error = ledger().remove_all(&cluster).await.unwrap_err();
+        assert_eq!(error.to_string(), "failed to remove job/a");
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("remove them with: kubectl svc-reach cleanup -n web --run r1")
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_is_gone_or_somebody_elses_is_not_ours_to_remove() {
+        for code in [404, 409] {
+            let cluster = Scripted::new(move |_, _| Reply::Failure(code));
+            ledger().remove_all(&cluster).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_are_awaited_until_each_is_gone_or_going() {
+        let pod = |name: &str| json!({"metadata": {"name": name}});
+        let cluster = Scripted::new(move |call, _| match call {
+            PODS => Reply::Object(
+                json!({"metadata": {"resourceVersion": "7"}, "items": [pod("p"), pod("q")]}),
+            ),
+            WATCH => {
+                let mut going = pod("p");
+                going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+                Reply::Open(vec![
+                    json!({"type": "MODIFIED", "object": going}).to_string(),
+                    json!({"type": "DELETED", "object": pod("q")}).to_string(),
+                ])
+            }
+            other => panic!("{other}"),
+        });
+        ledger().await_pods_going(&cluster).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_that_nobody_removes_are_named() {
+        let cluster = Scripted::new(|call, _| match call {
+            PODS => Reply::Object(json!({"items": [{"metadata": {"name": "p"}}]})),
+            WATCH => Reply::Open(vec![]),
+            other => panic!("{other}"),
+        });
+        let error = ledger().await_pods_going(&cluster).await.unwrap_err();
+        assert_eq!(error.to_string(), "failed to remove pod/p");
+    }
+}

@@ -141,3 +141,35 @@ pub async fn dry_run_pod(
 pub fn to_json(object: &impl serde::Serialize) -> Result<Value, CallError> {
     serde_json::to_value(object).map_err(|source| CallError::Transport(Box::new(source)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{PERMISSIONS, check_permissions};
+    use crate::cluster::scripted::{Reply, Scripted};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn everything_that_is_missing_is_named_at_once() {
+        let cluster = Scripted::new(|_, before| {
+            Reply::Object(json!({"status": {"allowed": before % 2 == 0}}))
+        });
+        let error = check_permissions(&cluster, "web").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not allowed in namespace web: delete jobs.batch, list pods, get pods/log"
+        );
+        assert_eq!(cluster.asked().len(), PERMISSIONS.len());
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_does_not_answer_the_question_does_not_end_the_run() {
+        for reply in [
+            || Reply::Failure(403),
+            || Reply::Silence,
+            || Reply::Object(json!({})),
+        ] {
+            let cluster = Scripted::new(move |_, _| reply());
+            check_permissions(&cluster, "web").await.unwrap();
+        }
+    }
+}

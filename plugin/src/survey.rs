@@ -277,3 +277,155 @@ fn not_understood(object: String, source: ObjectError) -> Error {
         source: Box::new(source),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::survey;
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        error::Error,
+        test_data::probe_settings,
+    };
+    use serde_json::{Value, json};
+    use svc_reach_common::facts::Facts;
+
+    const SERVICE: &str = "GET /api/v1/namespaces/web/services/nginx";
+    const V1: &str = "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices";
+    const V1BETA1: &str = "GET /apis/discovery.k8s.io/v1beta1/namespaces/web/endpointslices";
+    const ENDPOINTS: &str = "GET /api/v1/namespaces/web/endpoints/nginx";
+    const NODES: &str = "GET /api/v1/nodes";
+    const VERSION: &str = "GET /version";
+
+    fn service() -> Reply {
+        Reply::Object(json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "nginx", "namespace": "web"},
+            "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
+        }))
+    }
+
+    fn node(name: &str) -> Value {
+        json!({
+            "metadata": {"name": name},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}],
+                "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"},
+            },
+        })
+    }
+
+    fn endpoints() -> Reply {
+        Reply::Object(json!({
+            "apiVersion": "v1", "kind": "Endpoints",
+            "metadata": {"name": "nginx", "namespace": "web"},
+            "subsets": [{"addresses": [{"ip": "172.16.0.1", "nodeName": "n7"}], "ports": [{"port": 80}]}],
+        }))
+    }
+
+    async fn read(cluster: &Scripted) -> Result<Facts, Error> {
+        survey(cluster, "web", "nginx", &probe_settings()).await
+    }
+
+    #[tokio::test]
+    async fn endpoints_come_from_the_newest_kind_that_there_is() {
+        let cluster = Scripted::new(|call, _| match call {
+            SERVICE => service(),
+            V1 | V1BETA1 => Reply::Failure(404),
+            ENDPOINTS => endpoints(),
+            NODES => Reply::Object(json!({"items": [node("n7"), node("n8"), node("n9")]})),
+            VERSION => Reply::Object(json!({"gitVersion": "v1.15.0"})),
+            other => panic!("{other}"),
+        });
+        let facts = read(&cluster).await.unwrap();
+        assert_eq!(facts.backend_nodes().collect::<Vec<_>>(), ["n7"]);
+        assert_eq!(facts.server_version.as_deref(), Some("v1.15.0"));
+        assert_eq!(cluster.asked().len(), 6);
+    }
+
+    #[tokio::test]
+    async fn a_user_who_may_not_read_slices_may_still_read_endpoints() {
+        let cluster = Scripted::new(|call, _| match call {
+            SERVICE => service(),
+            V1 => Reply::Failure(403),
+            ENDPOINTS => endpoints(),
+            NODES => Reply::Object(json!({"items": [node("n7"), node("n8"), node("n9")]})),
+            VERSION => Reply::Failure(403),
+            other => panic!("{other}"),
+        });
+        let facts = read(&cluster).await.unwrap();
+        assert_eq!(facts.endpoints.len(), 1);
+        assert_eq!(facts.server_version, None);
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_read_is_named() {
+        for (denied, permission) in [
+            (SERVICE, "get services"),
+            (V1, "list endpointslices.discovery.k8s.io"),
+            (NODES, "list nodes"),
+        ] {
+            let cluster = Scripted::new(move |call, _| match call {
+                call if call == denied => Reply::Failure(403),
+                SERVICE => service(),
+                V1 => Reply::Object(json!({"items": []})),
+                ENDPOINTS => Reply::Failure(403),
+                NODES => Reply::Object(json!({"items": [node("n7"), node("n8")]})),
+                VERSION => Reply::Object(json!({})),
+                other => panic!("{other}"),
+            });
+            let error = read(&cluster).await.unwrap_err();
+            assert_eq!(error.exit().code(), 4);
+            let hint = error.hint().unwrap();
+            assert!(
+                hint.contains(&format!("lacks: {permission};")),
+                "{denied}: {hint}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cluster_of_thousands_is_not_read_whole() {
+        let cluster = Scripted::new(|call, before| match call {
+            SERVICE => service(),
+            V1 => Reply::Object(json!({"items": [{
+                "metadata": {"name": "nginx-1", "namespace": "web", "labels": {"kubernetes.io/service-name": "nginx"}},
+                "addressType": "IPv4",
+                "endpoints": (0..1000).map(|i| json!({"addresses": ["172.16.0.1"], "nodeName": format!("b{i}")}))
+                    .collect::<Vec<_>>(),
+                "ports": [{"port": 80}],
+            }]})),
+            // Every node runs a backend, as in a DaemonSet; pages never end.
+            NODES => Reply::Object(json!({
+                "metadata": {"continue": "more"},
+                "items": (0..100).map(|i| node(&format!("b{}", before * 100 + i))).collect::<Vec<_>>(),
+            })),
+            VERSION => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let facts = read(&cluster).await.unwrap();
+        assert_eq!(facts.nodes.len(), 500);
+        assert_eq!(
+            cluster.asked().len(),
+            8,
+            "five pages of nodes and three other calls"
+        );
+    }
+
+    #[tokio::test]
+    async fn nodes_with_a_backend_are_read_by_name_where_no_page_held_them() {
+        let cluster = Scripted::new(|call, _| match call {
+            SERVICE => service(),
+            V1 | V1BETA1 => Reply::Failure(404),
+            ENDPOINTS => endpoints(),
+            NODES => Reply::Object(
+                json!({"metadata": {"continue": "more"}, "items": [node("a"), node("b")]}),
+            ),
+            "GET /api/v1/nodes/n7" => Reply::Object(node("n7")),
+            VERSION => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let facts = read(&cluster).await.unwrap();
+        assert!(facts.node("n7").is_some());
+    }
+}
