@@ -90,6 +90,24 @@ impl<'a> World<'a> {
     }
 }
 
+impl World<'_> {
+    /// As [`World::connect`], for the Service of this name; not known where there is none.
+    #[must_use]
+    pub fn connect_by_name(
+        &self,
+        paths: &Paths,
+        namespace: &str,
+        name: &str,
+        client: Client<'_>,
+        target: &Target,
+    ) -> Forecast {
+        match self.service(namespace, name) {
+            Some(service) => self.connect(paths, service, client, target),
+            None => Forecast::unknown(Input::Address),
+        }
+    }
+}
+
 /// An input that is needed and not known.
 struct Needed(Input);
 

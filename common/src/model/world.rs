@@ -97,8 +97,8 @@ pub struct World<'a> {
     pub(super) health_check_ports: HashMap<(u16, Family), &'a Service>,
     /// Addresses of proxied Services: as what, and by which `ipMode` for a load balancer's.
     pub(super) owned: HashMap<IpAddr, Vec<(Place, &'a Service)>>,
-    /// Endpoints by namespace and name of their Service, proxied or not.
-    endpoints: HashMap<(&'a str, &'a str), &'a [Endpoint]>,
+    /// Services with their endpoints by namespace and name, proxied or not.
+    services: HashMap<(&'a str, &'a str), (&'a Service, &'a [Endpoint])>,
     nodes: BTreeMap<&'a str, &'a Node>,
     /// Addresses of pods, by the endpoints that are known: which node they are on.
     pod_nodes: HashMap<IpAddr, &'a str>,
@@ -119,7 +119,7 @@ impl<'a> World<'a> {
             by_node_port: HashMap::new(),
             health_check_ports: HashMap::new(),
             owned: HashMap::new(),
-            endpoints: HashMap::new(),
+            services: HashMap::new(),
             nodes: nodes
                 .iter()
                 .map(|node| (node.name.as_str(), node))
@@ -132,8 +132,8 @@ impl<'a> World<'a> {
         };
         for (service, endpoints) in services {
             world
-                .endpoints
-                .insert((&service.namespace, &service.name), endpoints);
+                .services
+                .insert((&service.namespace, &service.name), (service, endpoints));
             for endpoint in endpoints {
                 if let Some(node) = &endpoint.node {
                     world.pod_nodes.insert(endpoint.address, node);
@@ -259,10 +259,18 @@ impl<'a> World<'a> {
     /// All endpoints of a Service.
     #[must_use]
     pub fn endpoints_of(&self, service: &Service) -> &'a [Endpoint] {
-        self.endpoints
+        self.services
             .get(&(service.namespace.as_str(), service.name.as_str()))
-            .copied()
+            .map(|&(_, endpoints)| endpoints)
             .unwrap_or_default()
+    }
+
+    /// The Service of this namespace and name.
+    #[must_use]
+    pub fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
+        self.services
+            .get(&(namespace, name))
+            .map(|&(service, _)| service)
     }
 
     /// The settings that all nodes' proxies have.

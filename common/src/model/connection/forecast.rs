@@ -163,13 +163,24 @@ impl Forecast {
                 ..Self::unknown(input)
             };
         }
+        let mut why = Vec::new();
+        if yes.why != no.why {
+            why.push(Why {
+                rule: format!(
+                    "{} is not known, and makes no difference here; if so:",
+                    input.missing()
+                ),
+                source: "both cases were computed".to_owned(),
+            });
+        }
+        why.extend(yes.why);
         Self {
             action: (yes.action == no.action).then_some(yes.action).flatten(),
             masquerade: agreed(yes.masquerade, no.masquerade),
             client_kept: agreed(yes.client_kept, no.client_kept),
             endpoints: union(yes.endpoints, no.endpoints),
             outcome: outcome.unwrap_or(yes.outcome),
-            why: yes.why,
+            why,
             cause: yes.cause.or(no.cause),
         }
     }
