@@ -24,6 +24,7 @@ pub mod exit;
 pub mod facts;
 pub mod line;
 pub mod matrix;
+pub mod model;
 pub mod names;
 pub mod network_model;
 pub mod objects;

@@ -108,7 +108,7 @@ fn advisories(facts: &Facts, left_out: Option<&str>) -> Vec<Advisory> {
 const CLASS_ANNOTATION: &str = "kubernetes.io/elb.class";
 const PASS_THROUGH_ANNOTATION: &str = "kubernetes.io/elb.pass-through";
 
-fn service(facts: &Facts) -> report::Service {
+pub fn service(facts: &Facts) -> report::Service {
     let service = &facts.service;
     let external = match service.kind {
         ServiceType::NodePort | ServiceType::LoadBalancer => true,

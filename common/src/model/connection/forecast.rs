@@ -1,0 +1,293 @@
+//! What becomes of a connection.
+
+use super::{Input, NotModelled};
+use crate::{
+    model::{cause::Cause, flow::Action},
+    report::{Prediction, Why},
+    verdict::Reachability,
+};
+use std::fmt;
+
+/// What the client sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is served.
+    Reached,
+    /// It is told at once that nobody listens.
+    Refused,
+    /// It hears nothing.
+    TimedOut,
+    /// It is not served: which of the two it sees is not known, or depends on the node that is chosen.
+    RefusedOrTimedOut,
+    /// It is served or hears nothing, by the endpoint or node that is chosen.
+    Sometimes {
+        /// How many of them serve it.
+        reached: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// The name has no address.
+    NoName,
+    /// It is not known, for want of these.
+    Unknown(Vec<Input>),
+    /// The model does not know this proxy.
+    NotModelled(String),
+}
+
+impl Outcome {
+    const fn is_unserved(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused | Self::TimedOut | Self::RefusedOrTimedOut
+        )
+    }
+
+    /// What both amount to, where they amount to one thing.
+    fn or_unserved(&self, other: &Self) -> Option<Self> {
+        if self == other {
+            Some(self.clone())
+        } else if self.is_unserved() && other.is_unserved() {
+            Some(Self::RefusedOrTimedOut)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reached => f.write_str("reached"),
+            Self::Refused => f.write_str("refused"),
+            Self::TimedOut => f.write_str("timeout"),
+            Self::RefusedOrTimedOut => f.write_str("refused or timeout"),
+            Self::Sometimes { reached, of } => write!(f, "sometimes ({reached} of {of})"),
+            Self::NoName => f.write_str("name not found"),
+            Self::Unknown(missing) => {
+                f.write_str("unknown: ")?;
+                for (index, input) in missing.iter().enumerate() {
+                    if index > 0 {
+                        f.write_str("; ")?;
+                    }
+                    f.write_str(input.missing())?;
+                }
+                Ok(())
+            }
+            Self::NotModelled(why) => write!(f, "unknown: {why}"),
+        }
+    }
+}
+
+/// What becomes of a client's connection to a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forecast {
+    /// What the proxy that takes the packet does with it; `None` where it is not known.
+    pub action: Option<Action>,
+    /// The endpoints that may answer the client, as `ip:port`.
+    pub endpoints: Vec<String>,
+    /// Whether that proxy gives the packet its node's address.
+    pub masquerade: Option<bool>,
+    /// What the client sees.
+    pub outcome: Outcome,
+    /// Whether the backend sees the client's own address.
+    pub client_kept: Option<bool>,
+    /// The rules that lead there.
+    pub why: Vec<Why>,
+    /// What keeps the client from being served, at least sometimes.
+    pub cause: Option<Cause>,
+}
+
+impl Forecast {
+    /// A forecast that is not known, for want of one input.
+    #[must_use]
+    pub fn unknown(missing: Input) -> Self {
+        Self {
+            action: None,
+            endpoints: Vec::new(),
+            masquerade: None,
+            outcome: Outcome::Unknown(vec![missing]),
+            client_kept: None,
+            why: Vec::new(),
+            cause: None,
+        }
+    }
+
+    pub(super) fn not_modelled(error: &NotModelled) -> Self {
+        Self {
+            outcome: Outcome::NotModelled(error.to_string()),
+            ..Self::unknown(Input::ProxyMode)
+        }
+    }
+
+    pub(super) fn lost(action: Option<Action>, cause: Option<Cause>, why: Vec<Why>) -> Self {
+        Self {
+            action,
+            endpoints: Vec::new(),
+            masquerade: None,
+            outcome: Outcome::TimedOut,
+            client_kept: None,
+            why,
+            cause,
+        }
+    }
+
+    pub(super) fn because(mut self, why: Vec<Why>) -> Self {
+        self.why = why;
+        self
+    }
+
+    /// The packet had another address than the client's before any proxy took it.
+    pub(super) fn seen_as_another(mut self) -> Self {
+        self.client_kept = self.client_kept.map(|_| false);
+        self
+    }
+
+    /// Two cases that differ in one input that is not known.
+    pub(super) fn merged(input: Input, yes: Self, no: Self) -> Self {
+        let outcome = yes.outcome.or_unserved(&no.outcome);
+        if outcome.is_none() {
+            let mut missing = vec![input];
+            for forecast in [&yes, &no] {
+                if let Outcome::Unknown(others) = &forecast.outcome {
+                    missing.extend(others);
+                }
+            }
+            missing.sort_unstable();
+            missing.dedup();
+            return Self {
+                action: (yes.action == no.action).then_some(yes.action).flatten(),
+                endpoints: union(yes.endpoints, no.endpoints),
+                outcome: Outcome::Unknown(missing),
+                why: yes.why,
+                cause: yes.cause.or(no.cause),
+                ..Self::unknown(input)
+            };
+        }
+        let mut why = Vec::new();
+        if yes.why != no.why {
+            why.push(Why {
+                rule: format!(
+                    "{} is not known, and makes no difference here; if so:",
+                    input.missing()
+                ),
+                source: "both cases were computed".to_owned(),
+            });
+        }
+        why.extend(yes.why);
+        Self {
+            action: (yes.action == no.action).then_some(yes.action).flatten(),
+            masquerade: agreed(yes.masquerade, no.masquerade),
+            client_kept: agreed(yes.client_kept, no.client_kept),
+            endpoints: union(yes.endpoints, no.endpoints),
+            outcome: outcome.unwrap_or(yes.outcome),
+            why,
+            cause: yes.cause.or(no.cause),
+        }
+    }
+
+    /// One of several nodes gets the packet, and any of them may.
+    pub(super) fn across_nodes(forecasts: Vec<Self>, balancer_keeps: Option<bool>) -> Self {
+        let of = forecasts.len();
+        let reached = forecasts
+            .iter()
+            .filter(|forecast| forecast.outcome == Outcome::Reached)
+            .count();
+        let partly = forecasts
+            .iter()
+            .any(|forecast| matches!(forecast.outcome, Outcome::Sometimes { .. }));
+        let unknown = forecasts.iter().find(|forecast| {
+            matches!(
+                forecast.outcome,
+                Outcome::Unknown(_) | Outcome::NotModelled(_)
+            )
+        });
+        if let Some(unknown) = unknown {
+            return unknown.clone();
+        }
+        let mut all = forecasts.into_iter();
+        let Some(mut first) = all.next() else {
+            return Self::unknown(Input::TargetNode);
+        };
+        for other in all {
+            if first.action != other.action && first.outcome != Outcome::Reached {
+                // Reasons of a node that does not serve it belong beside those of one that does.
+                first.action = other.action.or(first.action);
+            }
+            if let Some(outcome) = first.outcome.or_unserved(&other.outcome) {
+                first.outcome = outcome;
+            }
+            first.cause = first.cause.or(other.cause);
+            first.masquerade = agreed(first.masquerade, other.masquerade);
+            first.client_kept = agreed(first.client_kept, other.client_kept);
+            first.endpoints = union(first.endpoints, other.endpoints);
+            for why in other.why {
+                if !first.why.contains(&why) {
+                    first.why.push(why);
+                }
+            }
+        }
+        if partly || (reached > 0 && reached < of) {
+            first.outcome = Outcome::Sometimes { reached, of };
+        }
+        first.client_kept = match (first.client_kept, balancer_keeps) {
+            (Some(false), _) | (_, Some(false)) => Some(false),
+            (Some(true), Some(true)) => Some(true),
+            (None, _) | (_, None) => None,
+        };
+        first
+    }
+
+    /// One of several nodes gets the packet, and nobody told which.
+    pub(super) fn if_unanimous(forecasts: Vec<Self>, missing: Input) -> Self {
+        let mut all = forecasts.into_iter();
+        let Some(mut first) = all.next() else {
+            return Self::unknown(missing);
+        };
+        for other in all {
+            let Some(outcome) = first.outcome.or_unserved(&other.outcome) else {
+                return Self::unknown(missing).because(first.why);
+            };
+            first.outcome = outcome;
+            first.cause = first.cause.or(other.cause);
+            first.masquerade = agreed(first.masquerade, other.masquerade);
+            first.client_kept = agreed(first.client_kept, other.client_kept);
+            first.endpoints = union(first.endpoints, other.endpoints);
+        }
+        first
+    }
+
+    /// Whether the target can be reached; `None` where that is not known, or depends on chance.
+    #[must_use]
+    pub const fn reachability(&self) -> Option<Reachability> {
+        match self.outcome {
+            Outcome::Reached => Some(Reachability::Reachable),
+            Outcome::Refused | Outcome::TimedOut | Outcome::RefusedOrTimedOut | Outcome::NoName => {
+                Some(Reachability::Unreachable)
+            }
+            Outcome::Sometimes { .. } | Outcome::Unknown(_) | Outcome::NotModelled(_) => None,
+        }
+    }
+
+    /// As the report has it.
+    #[must_use]
+    pub fn prediction(&self) -> Prediction {
+        Prediction {
+            action: self.action.map_or("unknown", Action::as_str).to_owned(),
+            endpoints: self.endpoints.clone(),
+            masquerade: self.masquerade,
+            outcome: self.outcome.to_string(),
+            why: self.why.clone(),
+        }
+    }
+}
+
+fn agreed(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    if one == other { one } else { None }
+}
+
+fn union(mut one: Vec<String>, other: Vec<String>) -> Vec<String> {
+    one.extend(other);
+    one.sort_unstable();
+    one.dedup();
+    one
+}

@@ -1,0 +1,209 @@
+//! What the API does not tell, and what a forecast may need to know of it.
+
+use crate::{
+    facts::{Service, TrafficPolicy},
+    network_model::NetworkModel,
+};
+
+/// Something that a forecast may depend on and that may not be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Input {
+    /// Which proxy the nodes run.
+    ProxyMode,
+    /// Whether kube-proxy can tell pods by a cluster CIDR.
+    Detector,
+    /// Whether the pod network gives a pod the node's address towards other nodes.
+    PodsMasqueraded,
+    /// Whether packets between pods of one node pass the node's own network stack.
+    SameNodeReplies,
+    /// Whether replies from other nodes to a pod pass the network stack of the pod's node.
+    OtherNodeReplies,
+    /// Whether a reply from a pod on another node to a node's address arrives with the pod's address as its source.
+    HostReplies,
+    /// Whether the provider's kube-proxy leaves the load balancer's address to the load balancer.
+    PassThrough,
+    /// Whether the load balancer keeps the client's address.
+    KeepsClient,
+    /// Where the load balancer sends to: the Service has no node port.
+    BalancerTarget,
+    /// Whether pod addresses are routed from outside.
+    PodRoute,
+    /// Whether Service addresses are routed from outside.
+    ServiceRoute,
+    /// Which node the external IP is routed to.
+    ExternalIpRoute,
+    /// Where routing leads a packet that no proxy touches.
+    Route,
+    /// What listens on the node itself.
+    Listener,
+    /// What the gateway in front of the Service does.
+    Gateway,
+    /// What the name stands for.
+    Alias,
+    /// The target's node.
+    TargetNode,
+    /// The target's address.
+    Address,
+}
+
+impl Input {
+    /// What is missing, as the end of "not known: ".
+    #[must_use]
+    pub const fn missing(self) -> &'static str {
+        match self {
+            Self::ProxyMode => "the proxy mode",
+            Self::Detector => "kube-proxy's cluster CIDR (--cluster-cidr, --local-detector)",
+            Self::PodsMasqueraded => {
+                "whether the pod network masquerades pods towards other nodes' addresses"
+            }
+            Self::SameNodeReplies => {
+                "whether packets between pods of one node pass the node's own network stack"
+            }
+            Self::OtherNodeReplies => {
+                "whether replies from other nodes to a pod pass its node's network stack"
+            }
+            Self::HostReplies => {
+                "whether a pod's reply to another node's address arrives unchanged (reverse path filter, underlay)"
+            }
+            Self::PassThrough => {
+                "whether kube-proxy leaves the address to the load balancer (pass-through)"
+            }
+            Self::KeepsClient => "whether the load balancer keeps the client's address",
+            Self::BalancerTarget => "where the load balancer sends to (the port has no node port)",
+            Self::PodRoute => "whether pod addresses are routed from outside of the cluster",
+            Self::ServiceRoute => {
+                "whether Service addresses are routed from outside of the cluster"
+            }
+            Self::ExternalIpRoute => "which node the external IP is routed to",
+            Self::Route => "where routing leads a packet that no proxy touches",
+            Self::Listener => "what listens on the node itself",
+            Self::Gateway => "what the gateway in front of the Service does",
+            Self::Alias => "what the name is an alias of",
+            Self::TargetNode => "the node whose address it is",
+            Self::Address => "the address",
+        }
+    }
+}
+
+/// A load balancer, as far as connections go by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Balancer {
+    /// Whether the backend sees the client's address instead of the balancer's.
+    pub keeps_client: Option<bool>,
+    /// Whether it sends to pods directly, past every kube-proxy.
+    pub reaches_pods: bool,
+    /// Whether the provider's kube-proxy leaves its address alone, against upstream's rules.
+    pub pass_through: Option<bool>,
+}
+
+/// Annotations of Huawei Cloud CCE's load balancers (CCE user guide, "LoadBalancer" and "pass-through networking").
+const ELB_CLASS: &str = "kubernetes.io/elb.class";
+const ELB_PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
+
+impl Balancer {
+    /// What a Service's annotations tell of its load balancer.
+    ///
+    /// Huawei Cloud CCE: `pass-through` has its kube-proxy leave the address alone; `onlyLocal` does so with policy Local,
+    /// and the documents say that Local alone does too, from a version on that they do not name. A dedicated balancer
+    /// (`performance`) keeps the client's address at layer 4 by default. Of other providers nothing is taken from
+    /// annotations.
+    #[must_use]
+    pub fn of(service: &Service) -> Self {
+        let annotation = |key| service.annotations.get(key).map(String::as_str);
+        let local = service.external_traffic_policy == TrafficPolicy::Local;
+        let class = annotation(ELB_CLASS);
+        let pass_through = match (annotation(ELB_PASS_THROUGH), class) {
+            (Some("true"), _) => Some(true),
+            (Some("onlyLocal"), _) => Some(local),
+            (Some("false"), _) | (None, None) => Some(false),
+            (None, Some(_)) if !local => Some(false),
+            (Some(_) | None, _) => None,
+        };
+        Self {
+            keeps_client: (class == Some("performance")).then_some(true),
+            reaches_pods: false,
+            pass_through,
+        }
+    }
+}
+
+/// What is known of the network beside the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// [`Input::PodsMasqueraded`].
+    pub pods_masqueraded: Option<bool>,
+    /// [`Input::SameNodeReplies`].
+    pub same_node_replies: Option<bool>,
+    /// [`Input::OtherNodeReplies`].
+    pub other_node_replies: Option<bool>,
+    /// [`Input::HostReplies`].
+    pub host_replies: Option<bool>,
+    /// The Service's load balancer.
+    pub balancer: Balancer,
+}
+
+impl Paths {
+    /// What follows from the network model.
+    ///
+    /// - Not told: a network that is like upstream's. Pods reach cluster IPs with their own addresses in every
+    ///   conforming network, so replies pass the node's stack.
+    /// - Tunnel: the same; a pod's reply to another node's address leaves by the underlay, where a strict reverse path
+    ///   filter or the provider may drop it: not known (tried on Linux 6.1 with VXLAN: `rp_filter` decides).
+    /// - VPC: routed, so such a reply arrives (tried on Linux 6.1). Pods of one node may exchange packets past its stack
+    ///   (ipvlan): not known.
+    /// - ENI: pods have interfaces of the VPC; how replies go is not known.
+    #[must_use]
+    pub const fn of_network(model: Option<NetworkModel>) -> Self {
+        let (same_node, other_node, host) = match model {
+            None | Some(NetworkModel::Tunnel) => (Some(true), Some(true), None),
+            Some(NetworkModel::Vpc) => (None, Some(true), Some(true)),
+            Some(NetworkModel::Eni) => (None, None, None),
+        };
+        Self {
+            pods_masqueraded: None,
+            same_node_replies: same_node,
+            other_node_replies: other_node,
+            host_replies: host,
+            balancer: Balancer {
+                keeps_client: None,
+                reaches_pods: false,
+                pass_through: Some(false),
+            },
+        }
+    }
+}
+
+/// Inputs as far as they are told, or assumed while both cases are computed.
+#[derive(Debug, Clone)]
+pub(super) struct Case(Vec<(Input, bool)>);
+
+impl Case {
+    pub(super) fn known(paths: &Paths) -> Self {
+        let told = [
+            (Input::PodsMasqueraded, paths.pods_masqueraded),
+            (Input::SameNodeReplies, paths.same_node_replies),
+            (Input::OtherNodeReplies, paths.other_node_replies),
+            (Input::HostReplies, paths.host_replies),
+            (Input::PassThrough, paths.balancer.pass_through),
+            (Input::KeepsClient, paths.balancer.keeps_client),
+        ];
+        Self(
+            told.into_iter()
+                .filter_map(|(input, value)| value.map(|value| (input, value)))
+                .collect(),
+        )
+    }
+
+    pub(super) fn get(&self, input: Input) -> Option<bool> {
+        self.0
+            .iter()
+            .find(|&&(known, _)| known == input)
+            .map(|&(_, value)| value)
+    }
+
+    pub(super) fn with(&self, input: Input, value: bool) -> Self {
+        let mut case = self.clone();
+        case.0.push((input, value));
+        case
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a connection comes about or not, beyond what one proxy does.
+
+use crate::{model::cause::Cause, report::Why};
+
+/// A reason with its source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reason(&'static str, &'static str, Option<Cause>);
+
+impl Reason {
+    /// Why the client is not served, where this is why.
+    pub(super) const fn cause(self) -> Option<Cause> {
+        self.2
+    }
+
+    pub(super) fn why(self) -> Why {
+        Why {
+            rule: self.0.to_owned(),
+            source: self.1.to_owned(),
+        }
+    }
+}
+
+const NETWORK_MODEL: &str =
+    "kubernetes.io/docs/concepts/services-networking, the Kubernetes network model";
+const CONNTRACK: &str = "linux v6.1 net/netfilter/nf_nat_core.c: a translation is undone by the connection tracking of the node that made it";
+const HEALTH: &str = "kubernetes/kubernetes pkg/proxy/healthcheck/service_health.go";
+const SOURCE_IP: &str = "kubernetes.io/docs/tutorials/services/source-ip";
+
+macro_rules! reasons {
+    (@cause) => { None };
+    (@cause $cause:ident) => { Some(Cause::$cause) };
+    ($($name:ident $(($cause:ident))?: $source:expr, $text:literal;)+) => {
+        $(pub(super) const $name: Reason = Reason($text, $source, reasons!(@cause $($cause)?));)+
+    };
+}
+
+reasons! {
+    POD_TO_POD: NETWORK_MODEL, "pods and nodes reach every pod by its address; kube-proxy is not involved";
+    HEADLESS: "kubernetes.io/docs/concepts/services-networking/dns-pod-service", "the name of a headless Service gives the endpoints' own addresses";
+    HEADLESS_EMPTY (NoEndpoint): "kubernetes.io/docs/concepts/services-networking/dns-pod-service", "a headless Service without endpoints has no address: the name is not found";
+    PUBLIC_ADDRESS: "derived from address translation outside of the node", "a node's public address is translated outside of it: even its own packets come back as from elsewhere";
+    POD_MASQUERADED: "assumed of the pod network", "the pod network gives the packet the address of the pod's node";
+    POD_ADDRESS_KEPT: "assumed of the pod network", "the pod network keeps the pod's address";
+    PASS_THROUGH: "assumed of the provider's kube-proxy", "the address is left to the load balancer (pass-through)";
+    BALANCER_TO_PODS: "assumed of the load balancer", "the load balancer sends to the pods directly";
+    BALANCER_CLUSTER: SOURCE_IP, "the load balancer sends to the node port of any node";
+    BALANCER_LOCAL: SOURCE_IP, "the load balancer sends to the node port of nodes whose health check says that they run a backend";
+    BALANCER_NO_NODE (NoEndpoint): SOURCE_IP, "no node passes the load balancer's health check";
+    BALANCER_HAIRPIN (BalancerHairpin): "Huawei Cloud ELB FAQ elb_faq_21020218; AWS NLB troubleshooting, loopback timeout", "a load balancer that keeps the client's address cannot send a backend node's own packet back to it";
+    NO_LISTENER: "derived", "nothing on the node listens there";
+    LOST_REPLY (LostReply): CONNTRACK, "an endpoint on another node gets the packet with the client's address and replies past the node that rewrote it: the reply does not match";
+    SAME_NODE_BYPASS (SameNodeReply): CONNTRACK, "an endpoint on the client's own node replies to it directly, past the network stack that rewrote the packet: the reply does not match";
+    SOURCE_IS_LOCAL (SourceIsLocal): "kubernetes/kubernetes#93456; linux v6.1 net/ipv4/fib_frontend.c fib_validate_source", "the packet leaves with the dialled address as its source, which the endpoint's node has on kube-ipvs0 too: it never replies";
+    HOST_REPLY_FILTERED (FilteredReply): "linux v6.1 net/ipv4/fib_frontend.c, rp_filter", "the reply of a pod on another node to this node's address is dropped on the way";
+    AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity a client keeps to the endpoint it met first, so it is always served or never";
+    HEALTH_CHECK_OK: HEALTH, "the node runs a ready endpoint: its health check port answers 200";
+    HEALTH_CHECK_UNAVAILABLE: HEALTH, "the node runs no ready endpoint: its health check port answers 503";
+}

@@ -1,0 +1,653 @@
+//! Cells: a client, a target, and what becomes of it. The cluster has the backend nodes `b1` and `b2`, and `o1` and `o2`
+//! without one.
+
+use super::{Client, Forecast, Paths};
+use crate::{
+    facts::{Endpoint, Node, Service},
+    model::{Detector, Proxy, World},
+    network_model::NetworkModel,
+    objects::ServiceEndpoints,
+    position::Network::{self, External, Host, Pod},
+    proxy_mode::ProxyMode,
+    target::{Scope, Target, TargetKind},
+};
+use serde_json::{Value, json};
+use std::num::NonZeroU16;
+
+struct Cluster {
+    nodes: Vec<Node>,
+    service: Service,
+    endpoints: Vec<Endpoint>,
+    proxy: Proxy,
+    paths: Paths,
+}
+
+const NODES: [(&str, &str, &str, &str); 4] = [
+    ("b1", "172.30.0.11", "198.51.100.11", "10.244.1.0/24"),
+    ("b2", "172.30.0.12", "198.51.100.12", "10.244.2.0/24"),
+    ("o1", "172.30.0.13", "198.51.100.13", "10.244.3.0/24"),
+    ("o2", "172.30.0.14", "198.51.100.14", "10.244.4.0/24"),
+];
+
+impl Cluster {
+    fn new(
+        mode: ProxyMode,
+        version: &str,
+        external_policy: &str,
+        endpoints: &[(&str, &str)],
+    ) -> Self {
+        let nodes = NODES
+            .iter()
+            .map(|(name, private, public, pods)| {
+                Node::try_from(&json!({
+                    "metadata": {"name": name}, "spec": {"podCIDR": pods},
+                    "status": {"addresses": [{"type": "InternalIP", "address": private},
+                                             {"type": "ExternalIP", "address": public}]},
+                }))
+                .unwrap()
+            })
+            .collect();
+        let service = Service::try_from(&json!({
+            "metadata": {"name": "web", "namespace": "ns"},
+            "spec": {"type": "LoadBalancer", "clusterIP": "10.96.0.7", "externalTrafficPolicy": external_policy,
+                     "externalIPs": ["192.0.2.99"], "healthCheckNodePort": 31000,
+                     "ports": [{"port": 80, "nodePort": 30080}]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.5"}]}},
+        }))
+        .unwrap();
+        let endpoints: Vec<Value> = endpoints
+            .iter()
+            .map(|(address, node)| json!({"addresses": [address], "nodeName": node}))
+            .collect();
+        let slice = json!({"metadata": {"name": "web-1"}, "ports": [{"name": "", "port": 8080}], "endpoints": endpoints});
+        let mut proxy = Proxy::with_defaults(mode);
+        proxy.version = Some(version.parse().unwrap());
+        proxy.detector = Detector::ClusterCidr(vec!["10.244.0.0/16".parse().unwrap()]);
+        let mut paths = Paths::of_network(None);
+        paths.host_replies = Some(true);
+        Self {
+            nodes,
+            service,
+            endpoints: ServiceEndpoints::from_slice(&slice).unwrap().endpoints,
+            proxy,
+            paths,
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    fn forecast(&self, client: Network, node: Option<&str>, to: (TargetKind, &str)) -> Forecast {
+        let (kind, at) = to;
+        let by_name = |name: &str| NODES.iter().find(|node| node.0 == name);
+        let (address, node_of, scope, port) = match kind {
+            TargetKind::NodePort | TargetKind::HealthCheckNodePort => {
+                let (name, public) = at
+                    .strip_suffix("/public")
+                    .map_or((at, false), |name| (name, true));
+                let node = by_name(name).unwrap();
+                let port = if kind == TargetKind::NodePort {
+                    30080
+                } else {
+                    31000
+                };
+                let scope = if public {
+                    Scope::Public
+                } else {
+                    Scope::Private
+                };
+                (
+                    if public { node.2 } else { node.1 },
+                    Some(name.to_owned()),
+                    Some(scope),
+                    port,
+                )
+            }
+            TargetKind::PodIp => (at, None, None, 8080),
+            TargetKind::ClusterIp
+            | TargetKind::Dns
+            | TargetKind::LoadBalancer
+            | TargetKind::ExternalIp
+            | TargetKind::Dnat
+            | TargetKind::Ingress => (at, None, None, 80),
+        };
+        let target = Target {
+            kind,
+            address: address.to_owned(),
+            port: NonZeroU16::new(port).unwrap(),
+            protocol: crate::protocol::Protocol::Tcp,
+            port_name: None,
+            node: node_of,
+            node_role: None,
+            relation: None,
+            scope,
+        };
+        let world = World::new(
+            [(&self.service, self.endpoints.as_slice())],
+            &self.nodes,
+            &self.proxy,
+        );
+        world.connect(
+            &self.paths,
+            &self.service,
+            Client {
+                network: client,
+                node,
+            },
+            &target,
+        )
+    }
+
+    fn outcome(&self, client: Network, node: Option<&str>, to: (TargetKind, &str)) -> String {
+        self.forecast(client, node, to).outcome.to_string()
+    }
+}
+
+const CLUSTER_IP: (TargetKind, &str) = (TargetKind::ClusterIp, "10.96.0.7");
+const BALANCER: (TargetKind, &str) = (TargetKind::LoadBalancer, "203.0.113.5");
+const EXTERNAL_IP: (TargetKind, &str) = (TargetKind::ExternalIp, "192.0.2.99");
+
+const fn node_port(node: &str) -> (TargetKind, &str) {
+    (TargetKind::NodePort, node)
+}
+
+/// The clients of the tables, in their order: host and pod on a backend node, host and pod on another, outside.
+const CLIENTS: [(&str, Network, Option<&str>); 5] = [
+    ("host beside a backend", Host, Some("b1")),
+    ("host without one", Host, Some("o1")),
+    ("pod beside a backend", Pod, Some("b1")),
+    ("pod without one", Pod, Some("o1")),
+    ("outside", External, None),
+];
+
+fn check(name: &str, cluster: &Cluster, rows: &[(&str, (TargetKind, &str), [&str; 5])]) {
+    for (target_name, target, expected) in rows {
+        for ((client_name, client, node), expected) in CLIENTS.into_iter().zip(expected) {
+            // "own" stands for the client's own node.
+            let target = match (target, node) {
+                ((kind, "own"), Some(node)) => (*kind, node),
+                ((_, "own"), None) => continue,
+                (target, _) => *target,
+            };
+            let outcome = cluster.outcome(client, node, target);
+            let outcome = outcome.split(':').next().unwrap();
+            assert_eq!(outcome, *expected, "{name}: {client_name} to {target_name}");
+        }
+    }
+}
+
+const TWO: [(&str, &str); 2] = [("10.244.1.5", "b1"), ("10.244.2.5", "b2")];
+const ONE: [(&str, &str); 1] = [("10.244.1.5", "b1")];
+
+/// Policy Cluster: served from everywhere, in every mode.
+#[test]
+fn policy_cluster() {
+    for (mode, version) in [
+        (ProxyMode::Iptables, "1.16"),
+        (ProxyMode::Iptables, "1.24"),
+        (ProxyMode::Iptables, "1.30"),
+        (ProxyMode::Nftables, "1.35"),
+        (ProxyMode::Ipvs, "1.20.2"),
+        (ProxyMode::Ipvs, "1.30"),
+    ] {
+        for endpoints in [&ONE[..], &TWO[..]] {
+            let cluster = Cluster::new(mode, version, "Cluster", endpoints);
+            let served = ["reached"; 5];
+            check(
+                &format!("{mode} {version}"),
+                &cluster,
+                &[
+                    (
+                        "cluster IP",
+                        CLUSTER_IP,
+                        ["reached", "reached", "reached", "reached", "unknown"],
+                    ),
+                    ("own node port", node_port("own"), served),
+                    ("a backend's node port", node_port("b2"), served),
+                    ("another's node port", node_port("o2"), served),
+                    ("a public node port", node_port("o2/public"), served),
+                    ("balancer", BALANCER, served),
+                    (
+                        "pod IP",
+                        (TargetKind::PodIp, "10.244.1.5"),
+                        ["reached", "reached", "reached", "reached", "unknown"],
+                    ),
+                ],
+            );
+        }
+    }
+}
+
+/// Policy Local in iptables mode, since 1.15: `forwarding` of the project's notes, tried on Linux 6.1 for the cells of
+/// clients without a backend; kubernetes/kubernetes#74383 for pods that keep their address towards another node.
+#[test]
+fn policy_local_iptables() {
+    for (mode, version) in [
+        (ProxyMode::Iptables, "1.20.2"),
+        (ProxyMode::Iptables, "1.30"),
+        (ProxyMode::Nftables, "1.35"),
+    ] {
+        let name = format!("{mode} {version}");
+        let cluster = Cluster::new(mode, version, "Local", &TWO);
+        check(
+            &name,
+            &cluster.with(|cluster| cluster.paths.pods_masqueraded = Some(true)),
+            &[
+                ("own node port", node_port("own"), ["reached"; 5]),
+                ("a backend's node port", node_port("b2"), ["reached"; 5]),
+                ("another's node port", node_port("o2"), ["timeout"; 5]),
+                ("own public address", node_port("o1/public"), ["timeout"; 5]),
+                (
+                    "a backend's public address",
+                    node_port("b2/public"),
+                    ["reached"; 5],
+                ),
+                ("balancer", BALANCER, ["reached"; 5]),
+            ],
+        );
+        let kept = Cluster::new(mode, version, "Local", &TWO)
+            .with(|cluster| cluster.paths.pods_masqueraded = Some(false));
+        check(
+            &format!("{name}, pods keep their address"),
+            &kept,
+            &[
+                (
+                    "a backend's node port",
+                    node_port("b2"),
+                    [
+                        "reached",
+                        "reached",
+                        "sometimes (1 of 2)",
+                        "sometimes (1 of 2)",
+                        "reached",
+                    ],
+                ),
+                ("another's node port", node_port("o2"), ["timeout"; 5]),
+            ],
+        );
+        // Without knowing it, what both cases agree on is known all the same.
+        let unknown = Cluster::new(mode, version, "Local", &TWO);
+        check(
+            &format!("{name}, not known whether pods keep their address"),
+            &unknown,
+            &[
+                ("another's node port", node_port("o2"), ["timeout"; 5]),
+                (
+                    "a backend's node port",
+                    node_port("b2"),
+                    ["reached", "reached", "unknown", "unknown", "reached"],
+                ),
+            ],
+        );
+    }
+    let unknown = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO);
+    assert_eq!(
+        unknown.outcome(Pod, Some("o1"), node_port("b2")),
+        "unknown: whether the pod network masquerades pods towards other nodes' addresses"
+    );
+}
+
+/// Without a detector pods count as anybody.
+#[test]
+fn policy_local_without_a_detector() {
+    let cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO)
+        .with(|cluster| cluster.proxy.detector = Detector::None);
+    check(
+        "no detector",
+        &cluster,
+        &[
+            (
+                "own node port",
+                node_port("own"),
+                ["reached", "reached", "reached", "timeout", ""],
+            ),
+            ("a backend's node port", node_port("b2"), ["reached"; 5]),
+            ("another's node port", node_port("o2"), ["timeout"; 5]),
+            (
+                "balancer",
+                BALANCER,
+                ["reached", "reached", "reached", "timeout", "reached"],
+            ),
+        ],
+    );
+    let unknown = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO)
+        .with(|cluster| cluster.proxy.detector = Detector::Unknown);
+    assert_eq!(
+        unknown.outcome(Pod, Some("o1"), node_port("o1")),
+        "unknown: kube-proxy's cluster CIDR (--cluster-cidr, --local-detector)"
+    );
+    assert_eq!(
+        unknown.outcome(Host, Some("o1"), node_port("o1")),
+        "reached"
+    );
+    assert_eq!(unknown.outcome(Pod, Some("o1"), node_port("o2")), "timeout");
+}
+
+/// Policy Local in ipvs mode: tried on Linux 6.1 (own node port, balancer's address from a host: kubernetes/kubernetes
+/// #93456).
+#[test]
+fn policy_local_ipvs() {
+    let before = Cluster::new(ProxyMode::Ipvs, "1.20.2", "Local", &TWO);
+    check(
+        "ipvs 1.20",
+        &before,
+        &[
+            (
+                "own node port",
+                node_port("own"),
+                ["reached", "refused", "reached", "refused", ""],
+            ),
+            ("a backend's node port", node_port("b2"), ["reached"; 5]),
+            ("another's node port", node_port("o2"), ["refused"; 5]),
+            (
+                "balancer",
+                BALANCER,
+                ["reached", "refused", "reached", "refused", "reached"],
+            ),
+            (
+                "external IP",
+                EXTERNAL_IP,
+                ["reached", "refused", "reached", "refused", "unknown"],
+            ),
+        ],
+    );
+    let after = Cluster::new(ProxyMode::Ipvs, "1.24", "Local", &TWO);
+    check(
+        "ipvs 1.24",
+        &after,
+        &[
+            ("own node port", node_port("own"), ["reached"; 5]),
+            ("a backend's node port", node_port("b2"), ["reached"; 5]),
+            ("another's node port", node_port("o2"), ["timeout"; 5]),
+            (
+                "balancer",
+                BALANCER,
+                ["reached", "timeout", "reached", "reached", "reached"],
+            ),
+        ],
+    );
+    let overlay = Cluster::new(ProxyMode::Ipvs, "1.24", "Local", &TWO)
+        .with(|cluster| cluster.paths = Paths::of_network(Some(NetworkModel::Tunnel)));
+    assert_eq!(
+        overlay.outcome(Host, Some("o1"), node_port("o1")),
+        "unknown: whether a pod's reply to another node's address arrives unchanged (reverse path filter, underlay)"
+    );
+    assert_eq!(overlay.outcome(Pod, Some("o1"), node_port("o1")), "reached");
+}
+
+/// Pods that exchange packets past their node's stack: the CCE document's VPC column.
+#[test]
+fn replies_that_bypass_the_node() {
+    let vpc = |same_node| {
+        Cluster::new(ProxyMode::Iptables, "1.30", "Local", &ONE).with(|cluster| {
+            cluster.paths = Paths::of_network(Some(NetworkModel::Vpc));
+            cluster.paths.same_node_replies = same_node;
+        })
+    };
+    let own = node_port("b1");
+    assert_eq!(vpc(Some(false)).outcome(Pod, Some("b1"), own), "timeout");
+    assert_eq!(vpc(Some(true)).outcome(Pod, Some("b1"), own), "reached");
+    assert_eq!(
+        vpc(None).outcome(Pod, Some("b1"), own),
+        "unknown: whether packets between pods of one node pass the node's own network stack"
+    );
+    assert_eq!(
+        vpc(None).outcome(Pod, Some("o1"), node_port("o1")),
+        "reached"
+    );
+    // A backend on the host network replies by that stack.
+    let host_network = vpc(Some(false)).with(|cluster| {
+        cluster.endpoints[0].address = "172.30.0.11".parse().unwrap();
+    });
+    assert_eq!(host_network.outcome(Pod, Some("b1"), own), "reached");
+}
+
+/// No endpoint at all, and no endpoint on the node.
+#[test]
+fn no_endpoint() {
+    let refused = "refused";
+    let either = "refused or timeout";
+    // In iptables mode a host's packet is left alone, and meets the balancer.
+    let iptables = [either, either, refused, refused, refused];
+    for (mode, version, balancer) in [
+        (ProxyMode::Iptables, "1.20.2", iptables),
+        (ProxyMode::Nftables, "1.35", [refused; 5]),
+        (ProxyMode::Ipvs, "1.30", [refused; 5]),
+    ] {
+        let cluster = Cluster::new(mode, version, "Cluster", &[]);
+        check(
+            &format!("{mode} {version}"),
+            &cluster,
+            &[
+                (
+                    "cluster IP",
+                    CLUSTER_IP,
+                    ["refused", "refused", "refused", "refused", "unknown"],
+                ),
+                ("own node port", node_port("own"), ["refused"; 5]),
+                ("another's node port", node_port("o2"), ["refused"; 5]),
+                ("balancer", BALANCER, balancer),
+            ],
+        );
+    }
+    let local = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &[]);
+    assert_eq!(local.outcome(External, None, BALANCER), "timeout");
+}
+
+/// Where the packet really leaves for the load balancer.
+#[test]
+fn through_the_load_balancer() {
+    let proxied = |keeps, endpoints: &[(&str, &str)]| {
+        Cluster::new(ProxyMode::Iptables, "1.30", "Local", endpoints).with(|cluster| {
+            cluster.paths.balancer.pass_through = Some(true);
+            cluster.paths.balancer.keeps_client = keeps;
+        })
+    };
+    // Huawei ELB and AWS NLB: with the client's address kept a backend node cannot be its own client.
+    let one = proxied(Some(true), &ONE);
+    assert_eq!(one.outcome(Host, Some("b1"), BALANCER), "timeout");
+    assert_eq!(one.outcome(Pod, Some("b1"), BALANCER), "timeout");
+    assert_eq!(one.outcome(Host, Some("o1"), BALANCER), "reached");
+    assert_eq!(one.outcome(External, None, BALANCER), "reached");
+    let two = proxied(Some(true), &TWO);
+    assert_eq!(
+        two.outcome(Host, Some("b1"), BALANCER),
+        "sometimes (1 of 2)"
+    );
+    let replaced = proxied(Some(false), &ONE);
+    assert_eq!(replaced.outcome(Host, Some("b1"), BALANCER), "reached");
+    let unknown = proxied(None, &ONE);
+    assert_eq!(
+        unknown.outcome(Host, Some("b1"), BALANCER),
+        "unknown: whether the load balancer keeps the client's address"
+    );
+    assert_eq!(unknown.outcome(Host, Some("o1"), BALANCER), "reached");
+    // A name instead of an address, and ipMode Proxy, are left to the balancer too.
+    let by_name = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
+    let named = (TargetKind::LoadBalancer, "lb.example.org");
+    assert_eq!(
+        by_name.outcome(Host, Some("o1"), named),
+        "unknown: whether the load balancer keeps the client's address"
+    );
+    // Not knowing whether the provider's kube-proxy takes the address matters only where the cases differ.
+    let perhaps = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &ONE).with(|cluster| {
+        cluster.paths.balancer.pass_through = None;
+        cluster.paths.balancer.keeps_client = Some(true);
+    });
+    assert_eq!(perhaps.outcome(Host, Some("o1"), BALANCER), "reached");
+    assert_eq!(
+        perhaps.outcome(Host, Some("b1"), BALANCER),
+        "unknown: whether kube-proxy leaves the address to the load balancer (pass-through)"
+    );
+}
+
+/// Whether the backend sees the client's own address.
+#[test]
+fn the_address_that_the_backend_sees() {
+    let kept = |policy, client, node, target| {
+        Cluster::new(ProxyMode::Iptables, "1.30", policy, &TWO)
+            .with(|cluster| {
+                cluster.paths.pods_masqueraded = Some(true);
+                cluster.paths.balancer.keeps_client = Some(true);
+            })
+            .forecast(client, node, target)
+            .client_kept
+    };
+    let rows = [
+        (
+            "pod to cluster IP",
+            "Local",
+            Pod,
+            Some("o1"),
+            CLUSTER_IP,
+            Some(true),
+        ),
+        (
+            "host to cluster IP",
+            "Local",
+            Host,
+            Some("o1"),
+            CLUSTER_IP,
+            Some(false),
+        ),
+        (
+            "pod to its node's port",
+            "Local",
+            Pod,
+            Some("o1"),
+            node_port("o1"),
+            Some(true),
+        ),
+        (
+            "host to its node's port",
+            "Local",
+            Host,
+            Some("o1"),
+            node_port("o1"),
+            Some(false),
+        ),
+        (
+            "host to another's port",
+            "Local",
+            Host,
+            Some("o1"),
+            node_port("b1"),
+            Some(true),
+        ),
+        (
+            "pod to another's port, masqueraded by its network",
+            "Local",
+            Pod,
+            Some("o1"),
+            node_port("b1"),
+            Some(false),
+        ),
+        (
+            "outside to a node's port",
+            "Local",
+            External,
+            None,
+            node_port("b1"),
+            Some(true),
+        ),
+        (
+            "outside to a node's port",
+            "Cluster",
+            External,
+            None,
+            node_port("b1"),
+            Some(false),
+        ),
+        (
+            "outside to the balancer",
+            "Local",
+            External,
+            None,
+            BALANCER,
+            Some(true),
+        ),
+        (
+            "outside to the balancer",
+            "Cluster",
+            External,
+            None,
+            BALANCER,
+            Some(false),
+        ),
+    ];
+    for (name, policy, client, node, target, expected) in rows {
+        assert_eq!(
+            kept(policy, client, node, target),
+            expected,
+            "{name}, policy {policy}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_kube_proxy() {
+    let cluster = Cluster::new(ProxyMode::Ebpf, "1.30", "Local", &TWO);
+    let outcome = cluster.outcome(Pod, Some("o1"), CLUSTER_IP);
+    assert!(
+        outcome.starts_with("unknown: not known for proxy mode ebpf"),
+        "{outcome}"
+    );
+    assert_eq!(
+        cluster.outcome(Pod, Some("o1"), (TargetKind::PodIp, "10.244.1.5")),
+        "reached"
+    );
+    assert!(
+        cluster
+            .forecast(Pod, Some("o1"), CLUSTER_IP)
+            .reachability()
+            .is_none()
+    );
+}
+
+#[test]
+fn health_checks_answer_on_every_node() {
+    let cluster = Cluster::new(ProxyMode::Ipvs, "1.30", "Local", &ONE);
+    for (node, status) in [("b1", "200"), ("o1", "503")] {
+        let forecast = cluster.forecast(Pod, Some("o2"), (TargetKind::HealthCheckNodePort, node));
+        assert_eq!(forecast.outcome.to_string(), "reached", "{node}");
+        assert!(
+            forecast.why[0].rule.contains(status),
+            "{node}: {:?}",
+            forecast.why
+        );
+    }
+}
+
+#[test]
+fn names_of_headless_services() {
+    let mut cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
+    cluster.service.headless = true;
+    cluster.service.cluster_ips.clear();
+    let name = (TargetKind::Dns, "web.ns.svc");
+    let forecast = cluster.forecast(Pod, Some("o1"), name);
+    assert_eq!(
+        (forecast.outcome.to_string().as_str(), forecast.endpoints),
+        ("reached", vec!["10.244.1.5:80".to_owned()])
+    );
+    cluster.endpoints[0].ready = false;
+    assert_eq!(cluster.outcome(Pod, Some("o1"), name), "name not found");
+}
+
+#[test]
+fn a_session_that_sticks_is_not_by_turns() {
+    let mut cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO);
+    cluster.paths.pods_masqueraded = Some(false);
+    cluster.service.session_affinity_seconds = Some(10_800);
+    let forecast = cluster.forecast(Pod, Some("o1"), node_port("b1"));
+    assert_eq!(forecast.outcome.to_string(), "sometimes (1 of 2)");
+    assert!(
+        forecast
+            .why
+            .iter()
+            .any(|why| why.rule.contains("session affinity")),
+        "{:?}",
+        forecast.why
+    );
+}

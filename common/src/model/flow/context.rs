@@ -1,0 +1,465 @@
+//! A packet on a node, with what every proxy mode asks about it.
+
+use super::{Action, Answer, NotModelled, Packet, endpoints, endpoints::Sets, rules, rules::Rule};
+use crate::{
+    facts::{IpMode, Node, Service, ServiceType, TrafficPolicy},
+    model::{
+        proxy::{Detector, NodePortAddresses},
+        version::Version,
+        world::{Backend, Family, Place, PortOf, World},
+    },
+    position::Network,
+    protocol::Protocol,
+    proxy_mode::ProxyMode,
+    report::Why,
+};
+use std::net::IpAddr;
+
+/// What kube-proxy's detector says of a packet's source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detected {
+    /// It is a pod.
+    Pod,
+    /// It is not.
+    NotPod,
+    /// There is no detector.
+    Nothing,
+    /// It is not known which detector there is.
+    Unknown,
+}
+
+/// Whether packets are marked for masquerading on their way to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    Always,
+    Never,
+    Unknown,
+}
+
+/// How an address of the node relates to node ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NodePortAddress {
+    /// Node ports answer on it.
+    Answers,
+    /// It is the node's, and node ports do not answer on it.
+    Excluded,
+    /// It is not the node's.
+    NotLocal,
+}
+
+/// A packet on a node.
+pub(super) struct Context<'w, 'a> {
+    pub world: &'w World<'a>,
+    pub detector: &'w Detector,
+    pub node: &'a Node,
+    pub version: Version,
+    pub client: Network,
+    pub client_ip: Option<IpAddr>,
+    pub ip: IpAddr,
+    pub port: u16,
+    pub protocol: Protocol,
+    pub family: Family,
+}
+
+impl<'w, 'a> Context<'w, 'a> {
+    pub(super) fn new(
+        world: &'w World<'a>,
+        packet: &Packet<'_>,
+        detector: &'w Detector,
+    ) -> Result<Self, NotModelled> {
+        let node = world.node(packet.node).ok_or_else(|| NotModelled::Node {
+            node: packet.node.to_owned(),
+            known: world.nodes().map(|node| node.name.clone()).collect(),
+        })?;
+        let family = Family::of(packet.ip);
+        let mut cx = Self {
+            world,
+            detector,
+            node,
+            version: world.version(node),
+            client: packet.client,
+            client_ip: packet.client_ip,
+            ip: packet.ip,
+            port: packet.port,
+            protocol: packet.protocol,
+            family,
+        };
+        // A process on the node that binds no address uses the node's primary one towards other machines.
+        if cx.client == Network::Host && cx.client_ip.is_none() {
+            cx.client_ip = cx.node_ip();
+        }
+        Ok(cx)
+    }
+
+    /// The node's primary address in the packet's family: the first `InternalIP`
+    /// (`pkg/util/node` `GetNodeHostIPs`, `cmd/kube-proxy/app/server.go` `detectNodeIPs`).
+    pub(super) fn node_ip(&self) -> Option<IpAddr> {
+        self.node
+            .internal_ips
+            .iter()
+            .copied()
+            .find(|&ip| Family::of(ip) == self.family)
+    }
+
+    /// Whether an address is one of the node's own. Those on bridges to pods are not known to the API.
+    pub(super) fn is_local(&self, address: IpAddr) -> bool {
+        address.is_loopback() || self.node.internal_ips.contains(&address)
+    }
+
+    /// Whether the packet goes to the node itself, if nothing takes it.
+    pub(super) fn to_node(&self) -> bool {
+        self.is_local(self.ip)
+    }
+
+    /// Whether the packet's source is an address of the node (`addrtype --src-type LOCAL`).
+    pub(super) fn is_from_node(&self) -> bool {
+        self.client == Network::Host || self.client_ip.is_some_and(|ip| self.is_local(ip))
+    }
+
+    /// What the detector says of the packet's source
+    /// (kubernetes/kubernetes v1.20.2 and master `pkg/proxy/util/iptables/traffic.go`, `getLocalDetector` in
+    /// `cmd/kube-proxy/app`). A range that is not told leaves the family without a detector.
+    pub(super) fn detected(&self) -> Detected {
+        let ranged = |ranges: &[ipnet::IpNet]| {
+            let mut own = ranges
+                .iter()
+                .filter(|range| Family::of(range.network()) == self.family)
+                .peekable();
+            if own.peek().is_none() {
+                return Detected::Nothing;
+            }
+            let inside = match self.client_ip {
+                Some(ip) => own.any(|range| range.contains(&ip)),
+                None => self.client == Network::Pod,
+            };
+            if inside {
+                Detected::Pod
+            } else {
+                Detected::NotPod
+            }
+        };
+        match self.detector {
+            Detector::ClusterCidr(ranges) => ranged(ranges),
+            Detector::NodeCidr => ranged(&self.node.pod_cidrs),
+            Detector::Bridge | Detector::Interface => {
+                let elsewhere = self
+                    .client_ip
+                    .and_then(|ip| self.world.node_of_pod(ip))
+                    .is_some_and(|node| node != self.node.name);
+                if self.client == Network::Pod && !elsewhere {
+                    Detected::Pod
+                } else {
+                    Detected::NotPod
+                }
+            }
+            Detector::None => Detected::Nothing,
+            Detector::Unknown => Detected::Unknown,
+        }
+    }
+
+    /// Whether traffic of this pod comes over a bridge whose packets pass iptables.
+    pub(super) fn bridged(&self) -> Option<bool> {
+        if self.client != Network::Pod {
+            return Some(false);
+        }
+        match self.detector {
+            Detector::Bridge => Some(true),
+            Detector::ClusterCidr(_)
+            | Detector::NodeCidr
+            | Detector::Interface
+            | Detector::None
+            | Detector::Unknown => self.world.proxy.bridged_pods,
+        }
+    }
+
+    /// The Service ports that have the destination as an address of their own, cluster IPs first.
+    pub(super) fn addressed(&self) -> impl Iterator<Item = (Place, &'w PortOf<'a>)> {
+        self.world
+            .by_address
+            .get(&(self.ip, self.port, self.protocol))
+            .into_iter()
+            .flatten()
+            .map(|&(place, index)| (place, &self.world.ports[index]))
+            .filter(|&(place, port)| {
+                place != Place::LoadBalancer || self.is_vip(port.service, self.ip)
+            })
+    }
+
+    /// The Service ports that have the destination port as node port.
+    pub(super) fn node_ports(&self) -> impl Iterator<Item = &'w PortOf<'a>> {
+        self.world
+            .by_node_port
+            .get(&(self.port, self.protocol, self.family))
+            .into_iter()
+            .flatten()
+            .map(|&index| &self.world.ports[index])
+    }
+
+    /// Whether the destination port is a health check port.
+    pub(super) fn health_check(&self) -> Option<&'a Service> {
+        self.world
+            .health_check_ports
+            .get(&(self.port, self.family))
+            .copied()
+            .filter(|_| self.protocol == Protocol::Tcp)
+    }
+
+    /// Whether kube-proxy takes a load balancer's address. `ipMode` counts since 1.30; in 1.29 it is off by default
+    /// (kubernetes/kubernetes v1.29.1 and v1.30.3 `pkg/features/kube_features.go` `LoadBalancerIPMode`).
+    pub(super) fn is_vip(&self, service: &Service, address: IpAddr) -> bool {
+        !self.version.since(30)
+            || service.load_balancer.iter().any(|entry| {
+                entry.ip == Some(address) && entry.ip_mode.unwrap_or(IpMode::Vip) == IpMode::Vip
+            })
+    }
+
+    /// The load balancer's addresses that kube-proxy takes, in the packet's family.
+    pub(super) fn vips<'s>(&'s self, service: &'s Service) -> impl Iterator<Item = IpAddr> + 's {
+        service
+            .load_balancer
+            .iter()
+            .filter_map(|entry| entry.ip)
+            .filter(|&ip| Family::of(ip) == self.family && self.is_vip(service, ip))
+    }
+
+    /// Whether a Service port is reached by other addresses than the cluster's
+    /// (kubernetes/kubernetes v1.24.3 `pkg/proxy/service.go` `ExternallyAccessible`).
+    pub(super) fn externally_accessible(&self, port: &PortOf<'_>) -> bool {
+        port.port.node_port.is_some()
+            || self.vips(port.service).next().is_some()
+            || port
+                .service
+                .external_ips
+                .iter()
+                .any(|&ip| Family::of(ip) == self.family)
+    }
+
+    /// Whether `externalTrafficPolicy: Local` is in force: on types NodePort and LoadBalancer; since 1.29 on cluster IP
+    /// Services with external IPs too (kubernetes/kubernetes v1.28.3, v1.29.1 `pkg/api/v1/service/util.go`
+    /// `ExternalPolicyLocal`).
+    pub(super) fn external_local(&self, service: &Service) -> bool {
+        service.external_traffic_policy == TrafficPolicy::Local
+            && match service.kind {
+                ServiceType::NodePort | ServiceType::LoadBalancer => true,
+                ServiceType::ClusterIp => {
+                    self.version.since(29) && !service.external_ips.is_empty()
+                }
+                ServiceType::ExternalName => false,
+            }
+    }
+
+    /// Whether external IPs of the Service are under `externalTrafficPolicy: Local`: since 1.20; before it was behind a
+    /// gate that was off (kubernetes/kubernetes v1.18.2 `pkg/features/kube_features.go` `ExternalPolicyForExternalIP`,
+    /// v1.20.2 `pkg/proxy/{iptables,ipvs}/proxier.go`).
+    pub(super) fn external_ip_local(&self, service: &Service) -> bool {
+        self.version.since(20) && self.external_local(service)
+    }
+
+    /// Whether `internalTrafficPolicy: Local` is in force: on by default since 1.22
+    /// (kubernetes/kubernetes v1.21.1, v1.22.0 `pkg/features/kube_features.go` `ServiceInternalTrafficPolicy`).
+    pub(super) fn internal_local(&self, service: &Service) -> bool {
+        self.version.since(22) && service.internal_traffic_policy == TrafficPolicy::Local
+    }
+
+    /// The endpoints that a Service port may use on this node.
+    pub(super) fn sets(&self, port: &'w PortOf<'a>) -> Sets<'w, 'a> {
+        endpoints::sets(self, port)
+    }
+
+    /// Whether node ports answer on the destination address.
+    pub(super) fn node_port_address(&self) -> NodePortAddress {
+        use NodePortAddress::{Answers, Excluded, NotLocal};
+        if !self.to_node() {
+            return NotLocal;
+        }
+        let mode = self.world.proxy.mode;
+        if self.ip.is_loopback() {
+            let possible = match mode {
+                // Before 1.26 the rules made no difference, though only IPv4 works.
+                ProxyMode::Iptables => {
+                    !self.version.since(26)
+                        || (self.family == Family::V4 && self.world.proxy.localhost_node_ports)
+                }
+                ProxyMode::Ipvs | ProxyMode::Nftables | ProxyMode::Userspace | ProxyMode::Ebpf => {
+                    false
+                }
+            };
+            if !possible {
+                return Excluded;
+            }
+        }
+        let primary_only = match &self.world.proxy.node_port_addresses {
+            NodePortAddresses::Within(ranges) => {
+                let mut own = ranges
+                    .iter()
+                    .filter(|range| Family::of(range.network()) == self.family)
+                    .peekable();
+                if own.peek().is_some() {
+                    let within = own.any(|range| range.contains(&self.ip));
+                    return if within { Answers } else { Excluded };
+                }
+                self.primary_by_default()
+            }
+            NodePortAddresses::Primary => true,
+            NodePortAddresses::Default => self.primary_by_default(),
+        };
+        if primary_only && self.node_ip() != Some(self.ip) {
+            Excluded
+        } else {
+            Answers
+        }
+    }
+
+    /// Whether only the primary address answers node ports where nothing else is set.
+    fn primary_by_default(&self) -> bool {
+        self.world.proxy.mode == ProxyMode::Nftables && self.version.since(30)
+    }
+
+    /// Whether every address of the node answers node ports.
+    pub(super) fn all_node_port_addresses(&self) -> bool {
+        match &self.world.proxy.node_port_addresses {
+            NodePortAddresses::Within(ranges) => {
+                let mut own = ranges
+                    .iter()
+                    .filter(|range| Family::of(range.network()) == self.family)
+                    .peekable();
+                match own.peek() {
+                    Some(_) => own.any(|range| range.prefix_len() == 0),
+                    None => !self.primary_by_default(),
+                }
+            }
+            NodePortAddresses::Primary => false,
+            NodePortAddresses::Default => !self.primary_by_default(),
+        }
+    }
+
+    /// Whether `loadBalancerSourceRanges` lets a source in. Ranges of the other family do not count, and if none is left
+    /// everybody is let in. A range that holds the node's address lets the load balancer's own address in.
+    ///
+    /// `source` of `None` is an address that is not known.
+    pub(super) fn source_allowed(
+        &self,
+        service: &Service,
+        source: Option<IpAddr>,
+    ) -> Result<Option<Rule>, Rule> {
+        let ranges: Vec<_> = service
+            .load_balancer_source_ranges
+            .iter()
+            .filter(|range| Family::of(range.network()) == self.family)
+            .collect();
+        if ranges.is_empty() {
+            return Ok(None);
+        }
+        let within = |ip: IpAddr| ranges.iter().any(|range| range.contains(&ip));
+        let Some(source) = source else {
+            return if ranges.iter().any(|range| range.prefix_len() == 0) {
+                Ok(Some(rules::SOURCE_RANGES_ALLOW))
+            } else {
+                Err(rules::SOURCE_UNKNOWN)
+            };
+        };
+        if within(source) {
+            return Ok(Some(rules::SOURCE_RANGES_ALLOW));
+        }
+        let from_balancer = match self.world.proxy.mode {
+            // All of the balancer's addresses are listed for each of them.
+            ProxyMode::Nftables => self.vips(service).any(|vip| vip == source),
+            ProxyMode::Iptables if self.version.since(25) => {
+                self.vips(service).any(|vip| vip == source)
+            }
+            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Userspace | ProxyMode::Ebpf => {
+                source == self.ip
+            }
+        };
+        if from_balancer && self.node_ip().is_some_and(within) {
+            return Ok(Some(rules::SOURCE_RANGES_NODE));
+        }
+        Err(rules::SOURCE_RANGES_DROP)
+    }
+
+    pub(super) fn why(&self, rule: Rule) -> Why {
+        rule.why(self.world.proxy.mode, self.version)
+    }
+
+    fn whys(&self, rules: &[Rule]) -> Vec<Why> {
+        rules.iter().map(|&rule| self.why(rule)).collect()
+    }
+
+    /// An answer without endpoints.
+    pub(super) fn end(
+        &self,
+        action: Action,
+        service: Option<&'a Service>,
+        rules: &[Rule],
+    ) -> Answer<'a> {
+        Answer {
+            action,
+            endpoints: Vec::new(),
+            masquerade: None,
+            why: self.whys(rules),
+            cause: rules.iter().find_map(|rule| rule.cause()),
+            service,
+        }
+    }
+
+    /// An answer with endpoints. An endpoint that is the client itself is masqueraded in any case; in ipvs mode if it is
+    /// on this node, by a set of this node's endpoints.
+    pub(super) fn serve(
+        &self,
+        port: &PortOf<'a>,
+        endpoints: &[&Backend<'a>],
+        mark: Mark,
+        rules: &[Rule],
+        source: Option<IpAddr>,
+    ) -> Answer<'a> {
+        let mut why = self.whys(rules);
+        let itself = endpoints
+            .iter()
+            .filter(|backend| source == Some(backend.address.ip()))
+            .filter(|backend| {
+                self.world.proxy.mode != ProxyMode::Ipvs || backend.is_on(&self.node.name)
+            })
+            .count();
+        let masquerade = match mark {
+            Mark::Always => Some(true),
+            Mark::Never | Mark::Unknown if itself > 0 && itself == endpoints.len() => {
+                why.push(self.why(rules::HAIRPIN));
+                Some(true)
+            }
+            Mark::Never if itself > 0 => {
+                why.push(self.why(rules::HAIRPIN_SOME));
+                None
+            }
+            Mark::Never => Some(false),
+            Mark::Unknown => {
+                why.push(self.why(rules::DETECTOR_UNKNOWN));
+                None
+            }
+        };
+        Answer {
+            action: Action::Endpoints,
+            endpoints: endpoints.iter().map(|&&backend| backend).collect(),
+            masquerade,
+            why,
+            cause: None,
+            service: Some(port.service),
+        }
+    }
+
+    /// Whether traffic to a cluster IP is masqueraded, in iptables and nftables mode.
+    pub(super) fn cluster_ip_mark(&self) -> (Mark, Option<Rule>) {
+        if self.world.proxy.masquerade_all {
+            return (Mark::Always, Some(rules::MASQUERADE_ALL));
+        }
+        match self.detected() {
+            Detected::Pod => (Mark::Never, Some(rules::KEEP_POD)),
+            Detected::NotPod => (Mark::Always, Some(rules::MASQUERADE_NOT_POD)),
+            Detected::Nothing => (Mark::Never, Some(rules::NO_DETECTOR)),
+            // With or without a detector a pod keeps its address.
+            Detected::Unknown if self.client == Network::Pod => {
+                (Mark::Never, Some(rules::KEEP_POD))
+            }
+            Detected::Unknown => (Mark::Unknown, None),
+        }
+    }
+}

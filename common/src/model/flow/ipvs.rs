@@ -1,0 +1,211 @@
+//! ipvs mode: `syncProxyRules`, `syncEndpoint` and `writeIptablesRules` in `pkg/proxy/ipvs/proxier.go`.
+//!
+//! Every address and port of a Service is a virtual server with its real servers, for pods, processes of the node and
+//! clients outside alike. Addresses other than the node's own are put on the device `kube-ipvs0` of every node.
+
+use super::{
+    Action, Answer,
+    context::{Context, Detected, Mark, NodePortAddress},
+    iptables,
+    rules::{self, Rule},
+};
+use crate::{
+    model::world::{Place, PortOf},
+    position::Network,
+};
+use std::net::IpAddr;
+
+/// What a virtual server's address is to the Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    ClusterIp,
+    ExternalIp,
+    LoadBalancer,
+    NodePort,
+}
+
+pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
+    let addressed = cx.addressed().map(|(place, port)| {
+        let server = match place {
+            Place::Cluster => Server::ClusterIp,
+            Place::External => Server::ExternalIp,
+            Place::LoadBalancer => Server::LoadBalancer,
+        };
+        (server, port)
+    });
+    let node_port_answers = cx.node_port_address() == NodePortAddress::Answers;
+    let node_ports = cx
+        .node_ports()
+        .filter(|_| node_port_answers)
+        .map(|port| (Server::NodePort, port));
+    match addressed.chain(node_ports).next() {
+        Some((server, port)) => virtual_server(cx, server, port),
+        None => no_virtual_server(cx),
+    }
+}
+
+fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -> Answer<'a> {
+    let service = port.service;
+    let mut why = vec![match server {
+        Server::ClusterIp => rules::CLUSTER_IP,
+        Server::ExternalIp if cx.version.since(20) => rules::EXTERNAL_IP,
+        Server::ExternalIp => rules::EXTERNAL_IP_IGNORES_POLICY,
+        Server::LoadBalancer => rules::LOAD_BALANCER,
+        Server::NodePort => rules::NODE_PORT,
+    }];
+    if server == Server::LoadBalancer {
+        match firewall(cx, port) {
+            Ok(rule) => why.extend(rule),
+            Err(rule) => {
+                why.push(rule);
+                return cx.end(Action::Drop, Some(service), &why);
+            }
+        }
+    }
+    let local = match server {
+        Server::ClusterIp => cx.internal_local(service),
+        Server::ExternalIp => cx.external_ip_local(service),
+        Server::LoadBalancer | Server::NodePort => cx.external_local(service),
+    };
+    let sets = cx.sets(port);
+    let endpoints = if !local {
+        why.extend(sets.cluster_rule);
+        sets.cluster
+    } else if !sets.local.is_empty() {
+        why.push(rules::IPVS_LOCAL);
+        why.extend(sets.local_rule);
+        sets.local
+    } else if cx.version.since(24) && !sets.cluster.is_empty() {
+        // kubernetes/kubernetes#97081.
+        why.push(rules::IPVS_LOCAL_FALLBACK);
+        why.extend(sets.cluster_rule);
+        sets.cluster
+    } else {
+        if sets.any {
+            why.push(if server == Server::ClusterIp {
+                rules::IPVS_INTERNAL_EMPTY
+            } else {
+                rules::IPVS_LOCAL_EMPTY
+            });
+        }
+        sets.local
+    };
+    if endpoints.is_empty() {
+        why.push(rules::NO_REAL_SERVER);
+        return cx.end(Action::Reject, Some(service), &why);
+    }
+    let source = source(cx, server);
+    let (mark, mark_rule) = mark(cx, server, port, local, source);
+    why.extend(mark_rule);
+    cx.serve(port, &endpoints, mark, &why, source)
+}
+
+/// The source that the packet leaves with. A process of the node that binds no address and dials one that the node has on
+/// `kube-ipvs0` gets that very address as its own (the comment at `KUBE-CLUSTER-IP` in `writeIptablesRules`; tried on
+/// Linux 6.1).
+fn source(cx: &Context<'_, '_>, server: Server) -> Option<IpAddr> {
+    if cx.client == Network::Host && server != Server::NodePort && !cx.to_node() {
+        Some(cx.ip)
+    } else {
+        cx.client_ip
+    }
+}
+
+/// `loadBalancerSourceRanges`: a mark in nat up to 1.24; KUBE-PROXY-FIREWALL in INPUT and FORWARD since 1.25, and since
+/// 1.29 KUBE-IPVS-OUT-FILTER in OUTPUT.
+fn firewall(cx: &Context<'_, '_>, port: &PortOf<'_>) -> Result<Option<Rule>, Rule> {
+    let source = if cx.client == Network::Host && cx.version.since(29) {
+        // That filter drops by whether the node's own address is listed.
+        cx.node_ip()
+    } else {
+        source(cx, Server::LoadBalancer)
+    };
+    let allowed = cx.source_allowed(port.service, source);
+    if cx.client == Network::Host && cx.version.between(25, 28) {
+        return Ok(allowed.err().map(|_| rules::SOURCE_RANGES_HOST_UNFILTERED));
+    }
+    allowed
+}
+
+fn mark(
+    cx: &Context<'_, '_>,
+    server: Server,
+    port: &PortOf<'_>,
+    local: bool,
+    source: Option<IpAddr>,
+) -> (Mark, Option<Rule>) {
+    match server {
+        Server::ClusterIp if cx.world.proxy.masquerade_all => {
+            (Mark::Always, Some(rules::MASQUERADE_ALL))
+        }
+        Server::ClusterIp => {
+            // Without a detector: a source that is a cluster IP with the destination's port (`src,dst`).
+            let from_service = source.is_some_and(|source| {
+                cx.world
+                    .by_address
+                    .get(&(source, port.port.port.get(), cx.protocol))
+                    .is_some_and(|found| found.iter().any(|&(place, _)| place == Place::Cluster))
+            });
+            match cx.detected() {
+                Detected::Pod => (Mark::Never, Some(rules::KEEP_POD)),
+                Detected::NotPod => (Mark::Always, Some(rules::MASQUERADE_NOT_POD)),
+                Detected::Nothing if from_service => (Mark::Always, Some(rules::IPVS_VIP_SOURCE)),
+                Detected::Nothing => (Mark::Never, Some(rules::NO_DETECTOR)),
+                // With or without a detector a pod keeps its address, and a process of the node is masqueraded.
+                Detected::Unknown if cx.client == Network::Pod => {
+                    (Mark::Never, Some(rules::KEEP_POD))
+                }
+                Detected::Unknown if from_service => (Mark::Always, Some(rules::IPVS_VIP_SOURCE)),
+                Detected::Unknown => (Mark::Unknown, None),
+            }
+        }
+        Server::ExternalIp | Server::LoadBalancer | Server::NodePort if local => {
+            (Mark::Never, Some(rules::IPVS_KEEP))
+        }
+        Server::ExternalIp | Server::LoadBalancer | Server::NodePort => {
+            (Mark::Always, Some(rules::IPVS_MASQUERADE))
+        }
+    }
+}
+
+fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
+    // Since 1.28 an address that another device has is not put on kube-ipvs0.
+    let on_dummy = !(cx.version.since(28) && cx.to_node());
+    let owner = cx
+        .world
+        .owned
+        .get(&cx.ip)
+        .into_iter()
+        .flatten()
+        .find(|&&(place, service)| place != Place::LoadBalancer || cx.is_vip(service, cx.ip))
+        .filter(|_| on_dummy);
+    if let Some(&(_, service)) = owner {
+        return if cx.health_check().is_some() {
+            // KUBE-IPVS-FILTER lets health check ports pass.
+            cx.end(Action::Accept, Some(service), &[rules::HEALTH_CHECK_ACCEPT])
+        } else if cx.version.since(26) {
+            cx.end(Action::Reject, Some(service), &[rules::IPVS_INVALID_PORT])
+        } else {
+            cx.end(Action::Accept, Some(service), &[rules::IPVS_HOST_PORT])
+        };
+    }
+    if cx.to_node() {
+        if let Some(service) = cx.health_check() {
+            // KUBE-NODE-PORT in INPUT, since 1.21.
+            return if cx.version.since(21) {
+                cx.end(Action::Accept, Some(service), &[rules::HEALTH_CHECK_ACCEPT])
+            } else {
+                cx.end(Action::None, Some(service), &[rules::HEALTH_CHECK_LISTENER])
+            };
+        }
+        if let Some(port) = cx.node_ports().next() {
+            let rule = if cx.ip.is_loopback() {
+                rules::NODE_PORT_LOOPBACK
+            } else {
+                rules::NODE_PORT_ADDRESS
+            };
+            return cx.end(Action::None, Some(port.service), &[rule]);
+        }
+    }
+    iptables::left_alone(cx)
+}

@@ -1,0 +1,226 @@
+//! nftables mode: `syncProxyRules` and `setupNFTables` in `pkg/proxy/nftables/proxier.go` (1.29 and later).
+//!
+//! The rules are those of iptables mode since 1.25, with other hooks: the source ranges are checked before anything else;
+//! what has no endpoint is looked up in INPUT, FORWARD and OUTPUT; ports that a live cluster IP does not have are
+//! rejected.
+
+use super::{
+    Action, Answer,
+    context::{Context, Mark, NodePortAddress},
+    endpoints::Sets,
+    iptables,
+    rules::{self, Rule},
+};
+use crate::{
+    model::version::Version,
+    model::world::{Family, Place, PortOf},
+    position::Network,
+};
+
+/// The first versions whose OUTPUT checks come after the destination is rewritten. Before, a packet that a process of the
+/// node sends to an external address under policy Local is dropped on a node without endpoints, although there is a rule
+/// that would send it on (kubernetes/kubernetes#131765, #132456 in 1.34, #133969 for 1.33 was merged after 1.33.5 had
+/// been prepared: its first patch release is not verified).
+const OUTPUT_AFTER_DNAT: [Version; 2] = [Version::new(1, 33, 6), Version::new(1, 34, 0)];
+
+pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
+    firewall(cx)
+        .or_else(|| early_output(cx))
+        .or_else(|| nat(cx))
+        .unwrap_or_else(|| filter(cx))
+}
+
+/// `firewall-check`: in filter-prerouting and filter-output, whether there are endpoints or not. (1.29 has it in hooks
+/// that see forwarded packets too late, kubernetes/kubernetes#122614; that alpha's fault is not modelled.)
+fn firewall<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
+    cx.addressed()
+        .filter(|&(place, _)| place == Place::LoadBalancer)
+        .find_map(|(_, port)| {
+            let rule = cx.source_allowed(port.service, cx.client_ip).err()?;
+            Some(cx.end(
+                Action::Drop,
+                Some(port.service),
+                &[rules::LOAD_BALANCER, rule],
+            ))
+        })
+}
+
+/// Up to [`OUTPUT_AFTER_DNAT`]: what a process of the node sends is checked before its destination is rewritten.
+fn early_output<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
+    let fixed = OUTPUT_AFTER_DNAT
+        .iter()
+        .any(|first| cx.version.minor == first.minor && cx.version >= *first)
+        || cx.version.since(35);
+    if fixed || cx.client != Network::Host {
+        return None;
+    }
+    let drops = |port: &PortOf<'a>| {
+        let sets = cx.sets(port);
+        cx.external_local(port.service) && sets.any && sets.local.is_empty()
+    };
+    let external = cx
+        .addressed()
+        .find(|(place, port)| *place != Place::Cluster && drops(port))
+        .map(|(_, port)| port);
+    // In 1.29 node ports are checked there too.
+    let node_port = || {
+        cx.node_ports()
+            .find(|port| !cx.version.since(30) && is_node_port(cx) && drops(port))
+    };
+    external.or_else(node_port).map(|port| {
+        cx.end(
+            Action::Drop,
+            Some(port.service),
+            &[rules::LOCAL_POLICY_DROP, rules::LOCAL_POLICY_DROP_OUTPUT],
+        )
+    })
+}
+
+/// The nat chains. `None`: no rule there settles what becomes of the packet.
+fn nat<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
+    for (place, port) in cx.addressed() {
+        let sets = cx.sets(port);
+        let answer = match place {
+            Place::Cluster => cluster_ip(cx, port, &sets),
+            Place::External => external(cx, port, &sets, rules::EXTERNAL_IP),
+            Place::LoadBalancer => external(cx, port, &sets, rules::LOAD_BALANCER),
+        };
+        if answer.is_some() {
+            return answer;
+        }
+    }
+    if !is_node_port(cx) {
+        return None;
+    }
+    cx.node_ports()
+        .find_map(|port| external(cx, port, &cx.sets(port), rules::NODE_PORT))
+}
+
+fn is_node_port(cx: &Context<'_, '_>) -> bool {
+    cx.node_port_address() == NodePortAddress::Answers
+}
+
+fn cluster_ip<'a>(
+    cx: &Context<'_, 'a>,
+    port: &PortOf<'a>,
+    sets: &Sets<'_, 'a>,
+) -> Option<Answer<'a>> {
+    if !sets.any {
+        return None;
+    }
+    let (mark, mark_rule) = cx.cluster_ip_mark();
+    let mut why = vec![rules::CLUSTER_IP];
+    let endpoints = if cx.internal_local(port.service) {
+        if sets.local.is_empty() {
+            return Some(cx.end(
+                Action::Drop,
+                Some(port.service),
+                &[rules::CLUSTER_IP, rules::INTERNAL_LOCAL_DROP],
+            ));
+        }
+        why.push(rules::INTERNAL_LOCAL);
+        why.extend(sets.local_rule);
+        &sets.local
+    } else {
+        why.extend(sets.cluster_rule);
+        &sets.cluster
+    };
+    why.extend(mark_rule);
+    Some(cx.serve(port, endpoints, mark, &why, cx.client_ip))
+}
+
+fn external<'a>(
+    cx: &Context<'_, 'a>,
+    port: &PortOf<'a>,
+    sets: &Sets<'_, 'a>,
+    place: Rule,
+) -> Option<Answer<'a>> {
+    if !sets.any {
+        return None;
+    }
+    let mut why = vec![place];
+    if cx.external_local(port.service) {
+        return iptables::external_local(cx, port, sets, &why);
+    }
+    why.push(rules::CLUSTER_POLICY);
+    why.extend(sets.cluster_rule);
+    Some(cx.serve(port, &sets.cluster, Mark::Always, &why, cx.client_ip))
+}
+
+/// The filter chains: `service-endpoints-check`, `nodeport-endpoints-check` and `cluster-ips-check`.
+fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
+    for (place, port) in cx.addressed() {
+        let place_rule = match place {
+            Place::Cluster => rules::CLUSTER_IP,
+            Place::External => rules::EXTERNAL_IP,
+            Place::LoadBalancer => rules::LOAD_BALANCER,
+        };
+        let sets = cx.sets(port);
+        if !sets.any {
+            return cx.end(
+                Action::Reject,
+                Some(port.service),
+                &[place_rule, rules::NO_ENDPOINTS],
+            );
+        }
+        if place != Place::Cluster && cx.external_local(port.service) && sets.local.is_empty() {
+            return cx.end(
+                Action::Drop,
+                Some(port.service),
+                &[place_rule, rules::LOCAL_POLICY_DROP],
+            );
+        }
+    }
+    if cx.to_node() {
+        // With all addresses: any but loopback. Otherwise those that answer.
+        let checked = if cx.all_node_port_addresses() {
+            !cx.ip.is_loopback()
+        } else {
+            is_node_port(cx)
+        };
+        if let Some(port) = cx.node_ports().next() {
+            let sets = cx.sets(port);
+            if checked && !sets.any {
+                return cx.end(
+                    Action::Reject,
+                    Some(port.service),
+                    &[rules::NODE_PORT, rules::NO_ENDPOINTS],
+                );
+            }
+            if checked && cx.external_local(port.service) && sets.local.is_empty() {
+                return cx.end(
+                    Action::Drop,
+                    Some(port.service),
+                    &[rules::NODE_PORT, rules::LOCAL_POLICY_DROP],
+                );
+            }
+            let rule = if cx.ip.is_loopback() {
+                rules::NODE_PORT_LOOPBACK
+            } else {
+                rules::NODE_PORT_PRIMARY
+            };
+            return cx.end(Action::None, Some(port.service), &[rule]);
+        }
+        if let Some(service) = cx.health_check() {
+            return cx.end(Action::None, Some(service), &[rules::HEALTH_CHECK_LISTENER]);
+        }
+        return iptables::left_alone(cx);
+    }
+    if cx.version.since(30) {
+        let owners = cx.world.owned.get(&cx.ip).into_iter().flatten();
+        if let Some(&(_, service)) = owners.clone().find(|&&(place, _)| place == Place::Cluster) {
+            return cx.end(Action::Reject, Some(service), &[rules::NFT_INVALID_PORT]);
+        }
+        let unallocated = cx
+            .world
+            .proxy
+            .service_cidrs
+            .iter()
+            .filter(|range| Family::of(range.network()) == cx.family)
+            .any(|range| range.contains(&cx.ip));
+        if unallocated {
+            return cx.end(Action::Drop, None, &[rules::NFT_UNALLOCATED]);
+        }
+    }
+    iptables::left_alone(cx)
+}

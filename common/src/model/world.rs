@@ -1,0 +1,343 @@
+//! All Services, endpoints and nodes of a cluster, found by the address that a packet goes to.
+
+use super::{
+    flow::{Answer, NotModelled, Packet},
+    proxy::{Detector, Proxy},
+    version::Version,
+};
+use crate::{
+    facts::{Endpoint, Node, Service, ServicePort, ServiceType},
+    protocol::Protocol,
+};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    net::{IpAddr, SocketAddr},
+};
+
+/// Label: another proxy than kube-proxy serves the Service, whatever the value
+/// (kubernetes/kubernetes v1.20.2 and master `pkg/proxy/apis/well_known_labels.go`, `cmd/kube-proxy/app/server.go`).
+const LABEL_SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+
+/// Label that marks a headless Service, and that kube-proxy leaves alone (`k8s.io/api/core/v1` `IsHeadlessService`).
+const LABEL_HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// IP version. kube-proxy has one proxy for each, which knows nothing of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of an address.
+    #[must_use]
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+}
+
+/// One endpoint of one Service port.
+#[derive(Debug, Clone, Copy)]
+pub struct Backend<'a> {
+    /// Where packets go.
+    pub address: SocketAddr,
+    /// The node it is on, where that is said.
+    pub node: Option<&'a str>,
+    pub(super) endpoint: &'a Endpoint,
+}
+
+impl Backend<'_> {
+    /// Whether it is on the named node.
+    #[must_use]
+    pub fn is_on(&self, node: &str) -> bool {
+        self.node == Some(node)
+    }
+
+    pub(super) const fn ready(&self) -> bool {
+        self.endpoint.ready
+    }
+
+    /// About to go, and still serving. Without the condition an endpoint serves
+    /// (kubernetes/kubernetes v1.21.1 to master `pkg/proxy/endpointslicecache.go`).
+    pub(super) fn lingers(&self) -> bool {
+        self.endpoint.serving.unwrap_or(true) && self.endpoint.terminating.unwrap_or(false)
+    }
+}
+
+/// One port of one Service in one family: what kube-proxy calls a service port.
+#[derive(Debug)]
+pub(super) struct PortOf<'a> {
+    pub service: &'a Service,
+    pub port: &'a ServicePort,
+    /// Sorted by address, no address twice.
+    pub backends: Vec<Backend<'a>>,
+}
+
+/// As what an address belongs to a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    Cluster,
+    External,
+    LoadBalancer,
+}
+
+/// All Services, endpoints and nodes of a cluster with its proxies' settings.
+#[derive(Debug)]
+pub struct World<'a> {
+    pub(super) proxy: &'a Proxy,
+    pub(super) ports: Vec<PortOf<'a>>,
+    pub(super) by_address: HashMap<(IpAddr, u16, Protocol), Vec<(Place, usize)>>,
+    pub(super) by_node_port: HashMap<(u16, Protocol, Family), Vec<usize>>,
+    /// Health check ports of LoadBalancer Services with `externalTrafficPolicy: Local`.
+    pub(super) health_check_ports: HashMap<(u16, Family), &'a Service>,
+    /// Addresses of proxied Services: as what, and by which `ipMode` for a load balancer's.
+    pub(super) owned: HashMap<IpAddr, Vec<(Place, &'a Service)>>,
+    /// Services with their endpoints by namespace and name, proxied or not.
+    services: HashMap<(&'a str, &'a str), (&'a Service, &'a [Endpoint])>,
+    nodes: BTreeMap<&'a str, &'a Node>,
+    /// Addresses of pods, by the endpoints that are known: which node they are on.
+    pod_nodes: HashMap<IpAddr, &'a str>,
+    node_addresses: HashSet<IpAddr>,
+}
+
+impl<'a> World<'a> {
+    /// Indexes the Services of a cluster with their endpoints.
+    pub fn new(
+        services: impl IntoIterator<Item = (&'a Service, &'a [Endpoint])>,
+        nodes: &'a [Node],
+        proxy: &'a Proxy,
+    ) -> Self {
+        let mut world = World {
+            proxy,
+            ports: Vec::new(),
+            by_address: HashMap::new(),
+            by_node_port: HashMap::new(),
+            health_check_ports: HashMap::new(),
+            owned: HashMap::new(),
+            services: HashMap::new(),
+            nodes: nodes
+                .iter()
+                .map(|node| (node.name.as_str(), node))
+                .collect(),
+            pod_nodes: HashMap::new(),
+            node_addresses: nodes
+                .iter()
+                .flat_map(|node| node.internal_ips.iter().copied())
+                .collect(),
+        };
+        for (service, endpoints) in services {
+            world
+                .services
+                .insert((&service.namespace, &service.name), (service, endpoints));
+            for endpoint in endpoints {
+                if let Some(node) = &endpoint.node {
+                    world.pod_nodes.insert(endpoint.address, node);
+                }
+            }
+            if is_proxied(service) {
+                for family in [Family::V4, Family::V6] {
+                    world.add(service, endpoints, family);
+                }
+            }
+        }
+        for found in world.by_address.values_mut() {
+            found.sort_by_key(|&(place, _)| place);
+        }
+        world
+    }
+
+    /// Adds a Service's ports in one family. Without a cluster address of that family it has none there, whatever other
+    /// addresses it has (kubernetes/kubernetes v1.20.2 `pkg/proxy/service.go` `serviceToServiceMap`, v1.30.3
+    /// `pkg/proxy/servicechangetracker.go`).
+    fn add(&mut self, service: &'a Service, endpoints: &'a [Endpoint], family: Family) {
+        let of_family = |address: &IpAddr| Family::of(*address) == family;
+        let Some(&cluster_ip) = service.cluster_ips.iter().find(|ip| of_family(ip)) else {
+            return;
+        };
+        let external = service.external_ips.iter().copied().filter(of_family);
+        let balancer = service.load_balancer.iter().filter_map(|entry| entry.ip);
+        let places: Vec<(Place, IpAddr)> = std::iter::once((Place::Cluster, cluster_ip))
+            .chain(external.map(|address| (Place::External, address)))
+            .chain(
+                balancer
+                    .filter(of_family)
+                    .map(|address| (Place::LoadBalancer, address)),
+            )
+            .collect();
+        if !service.ports.is_empty() {
+            for &(place, address) in &places {
+                self.owned
+                    .entry(address)
+                    .or_default()
+                    .push((place, service));
+            }
+        }
+        for port in &service.ports {
+            let index = self.ports.len();
+            self.ports.push(PortOf {
+                service,
+                port,
+                backends: backends(port, endpoints, family),
+            });
+            for &(place, address) in &places {
+                self.by_address
+                    .entry((address, port.port.get(), port.protocol))
+                    .or_default()
+                    .push((place, index));
+            }
+            if let Some(node_port) = port.node_port {
+                self.by_node_port
+                    .entry((node_port.get(), port.protocol, family))
+                    .or_default()
+                    .push(index);
+            }
+        }
+        if let Some(port) = service.health_check_node_port
+            && service.kind == ServiceType::LoadBalancer
+            && service.external_traffic_policy == crate::facts::TrafficPolicy::Local
+            && !service.ports.is_empty()
+        {
+            self.health_check_ports
+                .insert((port.get(), family), service);
+        }
+    }
+
+    /// What the node's proxy does with a packet.
+    ///
+    /// # Errors
+    ///
+    /// Where the node is not known, or its proxy is none that the model knows.
+    pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
+        super::flow::answer(self, packet, &self.proxy.detector)
+    }
+
+    /// As [`World::flow`], with a detector other than the proxy's.
+    pub(super) fn flow_by(
+        &self,
+        packet: &Packet<'_>,
+        detector: &Detector,
+    ) -> Result<Answer<'a>, NotModelled> {
+        super::flow::answer(self, packet, detector)
+    }
+
+    /// The named node.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&'a Node> {
+        self.nodes.get(name).copied()
+    }
+
+    /// All nodes, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &'a Node> {
+        self.nodes.values().copied()
+    }
+
+    /// The node whose address this is.
+    #[must_use]
+    pub fn node_of_address(&self, address: IpAddr) -> Option<&'a Node> {
+        if !self.node_addresses.contains(&address) {
+            return None;
+        }
+        self.nodes()
+            .find(|node| node.internal_ips.contains(&address))
+    }
+
+    /// The node that a pod's address is on: by the endpoints, else by the nodes' pod ranges.
+    #[must_use]
+    pub fn node_of_pod(&self, address: IpAddr) -> Option<&'a str> {
+        self.pod_nodes.get(&address).copied().or_else(|| {
+            self.nodes()
+                .find(|node| node.pod_cidrs.iter().any(|range| range.contains(&address)))
+                .map(|node| node.name.as_str())
+        })
+    }
+
+    /// All endpoints of a Service.
+    #[must_use]
+    pub fn endpoints_of(&self, service: &Service) -> &'a [Endpoint] {
+        self.services
+            .get(&(service.namespace.as_str(), service.name.as_str()))
+            .map(|&(_, endpoints)| endpoints)
+            .unwrap_or_default()
+    }
+
+    /// The Service of this namespace and name.
+    #[must_use]
+    pub fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
+        self.services
+            .get(&(namespace, name))
+            .map(|&(service, _)| service)
+    }
+
+    /// The settings that all nodes' proxies have.
+    #[must_use]
+    pub const fn proxy(&self) -> &'a Proxy {
+        self.proxy
+    }
+
+    /// Version of a node's proxy: as told, else as the node says of its kube-proxy, else of its kubelet (which has filled
+    /// in its own version for the other's all along), else the newest that is known.
+    #[must_use]
+    pub fn version(&self, node: &Node) -> Version {
+        let said = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+        self.proxy
+            .version
+            .or_else(|| said(&node.kube_proxy_version))
+            .or_else(|| said(&node.kubelet_version))
+            .unwrap_or(Version::NEWEST)
+    }
+}
+
+/// Whether kube-proxy has anything to do with a Service
+/// (kubernetes/kubernetes v1.20.2 `pkg/proxy/util/utils.go` `ShouldSkipService`, the informers' label selector in
+/// `cmd/kube-proxy/app/server.go`).
+fn is_proxied(service: &Service) -> bool {
+    service.kind != ServiceType::ExternalName
+        && !service.headless
+        && !service.labels.contains_key(LABEL_SERVICE_PROXY_NAME)
+        && !service.labels.contains_key(LABEL_HEADLESS)
+}
+
+/// The endpoints of a Service port: those with a port of the same name and protocol, of this family.
+///
+/// Where slices repeat an address, one of them counts: one with a node before one without, then a ready one
+/// (`pkg/proxy/endpointslicecache.go` `addEndpoints` prefers a local one; otherwise its choice is arbitrary).
+fn backends<'a>(port: &ServicePort, endpoints: &'a [Endpoint], family: Family) -> Vec<Backend<'a>> {
+    let mut found: BTreeMap<SocketAddr, Backend<'a>> = BTreeMap::new();
+    for endpoint in endpoints {
+        if Family::of(endpoint.address) != family {
+            continue;
+        }
+        for own in &endpoint.ports {
+            if own.name != port.name || own.protocol != port.protocol {
+                continue;
+            }
+            let backend = Backend {
+                address: SocketAddr::new(endpoint.address, own.port.get()),
+                node: endpoint.node.as_deref(),
+                endpoint,
+            };
+            let rank = |backend: &Backend<'_>| {
+                (
+                    backend.node.is_some(),
+                    backend.ready(),
+                    backend.lingers(),
+                    std::cmp::Reverse(backend.node.map(str::to_owned)),
+                )
+            };
+            found
+                .entry(backend.address)
+                .and_modify(|known| {
+                    if rank(&backend) > rank(known) {
+                        *known = backend;
+                    }
+                })
+                .or_insert(backend);
+        }
+    }
+    found.into_values().collect()
+}

@@ -1,0 +1,133 @@
+//! Packets, and what a node's proxy does with each: `--to` for one, `--flows` for many.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::net::IpAddr;
+use svc_reach_common::{
+    model::{Action, NotModelled, Packet, World},
+    position::Network,
+    protocol::Protocol,
+    report::Why,
+};
+
+/// A packet that is asked about.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Query {
+    /// Whatever the asker knows it by.
+    #[serde(default)]
+    pub id: Value,
+    /// The node that handles it.
+    pub node: String,
+    /// Where the client is.
+    pub client: Network,
+    /// The client's address, where it is told.
+    #[serde(default)]
+    pub client_ip: Option<IpAddr>,
+    /// Where the packet goes.
+    pub to: To,
+}
+
+/// Where a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct To {
+    /// Address.
+    pub ip: IpAddr,
+    /// Port.
+    pub port: u16,
+    /// Transport protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+/// What the node's proxy does with a packet.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FlowAnswer {
+    /// The question's.
+    pub id: Value,
+    /// What it does.
+    pub action: Action,
+    /// The endpoints that it may choose, sorted.
+    pub endpoints: Vec<String>,
+    /// Whether it gives the packet its own address; `null` where that depends on the endpoint, is not known, or where the
+    /// packet goes to none.
+    pub masquerade: Option<bool>,
+    /// The rules that lead there.
+    pub why: Vec<Why>,
+}
+
+/// Reads the questions of `--flows`.
+///
+/// # Errors
+///
+/// Where they are no JSON array of packets.
+pub fn parse(text: &str) -> Result<Vec<Query>, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+impl Query {
+    /// Asks the model.
+    ///
+    /// # Errors
+    ///
+    /// Where it has no answer.
+    pub fn answer(&self, world: &World<'_>) -> Result<FlowAnswer, NotModelled> {
+        let answer = world.flow(&Packet {
+            node: &self.node,
+            client: self.client,
+            client_ip: self.client_ip,
+            ip: self.to.ip,
+            port: self.to.port,
+            protocol: self.to.protocol,
+        })?;
+        Ok(FlowAnswer {
+            id: self.id.clone(),
+            action: answer.action,
+            endpoints: answer
+                .endpoints
+                .iter()
+                .map(|backend| backend.address.to_string())
+                .collect(),
+            masquerade: answer.masquerade,
+            why: answer.why,
+        })
+    }
+
+    /// How messages call it: by its own name, else by its place.
+    #[must_use]
+    pub fn name(&self, index: usize) -> String {
+        match &self.id {
+            Value::Null => format!("number {}", index + 1),
+            Value::String(id) => id.clone(),
+            id @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                id.to_string()
+            }
+        }
+    }
+}
+
+impl FlowAnswer {
+    /// The answer in the manner of `ip route get`: one line, then its reasons.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = match self.action {
+            Action::Endpoints => format!(
+                "endpoints {}, {}",
+                self.endpoints.join(" "),
+                match self.masquerade {
+                    Some(true) => "masqueraded",
+                    Some(false) => "with the client's address",
+                    None => "masqueraded or not, see below",
+                }
+            ),
+            Action::Reject => "reject: the client is told that nobody listens".to_owned(),
+            Action::Drop => "drop: the client hears nothing".to_owned(),
+            Action::Accept => "accept: the node itself answers".to_owned(),
+            Action::None => "none: the proxy leaves it alone".to_owned(),
+        };
+        for why in &self.why {
+            text += &format!("\n  {}\n    {}", why.rule, why.source);
+        }
+        text
+    }
+}
