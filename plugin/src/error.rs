@@ -1,6 +1,6 @@
 //! What can go wrong, in terms of what was attempted on which object.
 
-use crate::cluster::CallError;
+use crate::{cluster::CallError, explain::ExplainError};
 use std::fmt;
 use svc_reach_common::{UnknownWord, exit::Exit, matrix::MatrixError};
 
@@ -69,6 +69,17 @@ pub enum Error {
     /// A matrix cannot be used.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
+    /// A dump, or a list of packets, cannot be read.
+    #[error("failed to read {file}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is nothing to explain.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// A call to the API server failed.
     #[error("failed to {attempted}")]
     Call {
@@ -128,7 +139,11 @@ impl Error {
     /// How a run with this error ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Kubeconfig { .. } | Self::Matrix(_) => Exit::Usage,
+            Self::Usage(_)
+            | Self::Kubeconfig { .. }
+            | Self::Matrix(_)
+            | Self::File { .. }
+            | Self::Explain(_) => Exit::Usage,
             Self::Call { .. }
             | Self::Object { .. }
             | Self::NotAllowed { .. }
@@ -156,7 +171,12 @@ impl Error {
                 "--probe-namespace puts the probes elsewhere, --image takes them from a registry that is allowed".to_owned(),
             ),
             Self::Leftovers { command, .. } => Some(format!("remove them with: {command}")),
-            Self::Call { .. } | Self::Object { .. } | Self::Matrix(_) | Self::Write(_) => None,
+            Self::Call { .. }
+            | Self::Object { .. }
+            | Self::Matrix(_)
+            | Self::File { .. }
+            | Self::Explain(_)
+            | Self::Write(_) => None,
         }
     }
 

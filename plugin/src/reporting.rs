@@ -2,6 +2,10 @@
 
 use crate::{
     cells::{self, Seen, Stand},
+    explain::{
+        self,
+        settings::{ProxyConfig, Settings, Told},
+    },
     targets::scope_of,
 };
 use std::time::Duration;
@@ -9,12 +13,26 @@ use svc_reach_common::{
     facts::{Facts, Ingress, ServiceType},
     line,
     matrix::Matrix,
-    report::{
-        self, API_VERSION, Advisory, Cell, Environment, Evidence, Kind, LoadBalancer,
-        LoadBalancerAddress, ObservedValue, Report, Severity, Summary,
+    model::{
+        World,
+        connection::{Balancer, Forecast, Paths},
     },
-    verdict::{Expected, judge},
+    position::Position,
+    report::{
+        self, API_VERSION, Advisory, Basis, Cell, Environment, Evidence, Expectation, Kind,
+        LoadBalancer, LoadBalancerAddress, ObservedValue, Prediction, Report, Severity, Summary,
+    },
+    verdict::{Expected, Reachability, judge},
 };
+
+/// What observations are held against.
+#[derive(Debug, Clone, Copy)]
+pub struct Expectations<'a> {
+    /// The document.
+    pub matrix: &'a Matrix,
+    /// kube-proxy's configuration, for the model, where it was found.
+    pub proxy: Option<&'a ProxyConfig>,
+}
 
 /// Makes the report of a run. `left_out`: why this machine was not a position, in part or whole.
 pub fn report(
@@ -22,12 +40,40 @@ pub fn report(
     elapsed: Duration,
     facts: &Facts,
     stands: &[Stand],
-    matrix: &Matrix,
+    expectations: Expectations<'_>,
     left_out: Option<&str>,
 ) -> Report {
+    let matrix = expectations.matrix;
+    let environment = environment(facts, stands);
+    let told = Told {
+        mode: environment.proxy_mode,
+        ..Told::default()
+    };
+    let settings = Settings::gather(&told, expectations.proxy, &[]);
+    let world = World::of(facts, &settings.proxy);
+    let paths = Paths {
+        balancer: Balancer::of(&facts.service),
+        ..Paths::of_network(None)
+    };
     let cells: Vec<Cell> = cells::seen(stands)
         .iter()
-        .map(|seen| cell(facts, matrix, seen))
+        .map(|seen| {
+            let stand = seen.stand;
+            let node = stand.node.as_deref();
+            // A position that no node fits is a place that nothing can be predicted of.
+            let forecast = (node.is_some() || stand.position == Position::External).then(|| {
+                explain::cells::forecast(
+                    &world,
+                    facts,
+                    &settings,
+                    &paths,
+                    stand.position,
+                    node,
+                    seen.target,
+                )
+            });
+            cell(facts, matrix, seen, forecast)
+        })
         .collect();
     Report {
         api_version: API_VERSION.to_owned(),
@@ -35,7 +81,7 @@ pub fn report(
         run: run.to_owned(),
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service(facts),
-        environment: environment(facts, stands),
+        environment,
         matrix: Some(report::Matrix {
             id: matrix.name.clone(),
             edition: matrix.edition.clone(),
@@ -47,24 +93,80 @@ pub fn report(
     }
 }
 
-fn cell(facts: &Facts, matrix: &Matrix, seen: &Seen<'_>) -> Cell {
+fn cell(facts: &Facts, matrix: &Matrix, seen: &Seen<'_>, forecast: Option<Forecast>) -> Cell {
     let row = matrix.row(facts, seen.stand.position, seen.target);
-    let expected = row.map_or(Expected::Nothing, |row| Expected::One(row.value));
+    let predicted = forecast.as_ref().map(Forecast::prediction);
+    let by_model = predicted.as_ref().and_then(|predicted| predicted.reachable);
+    // Where the document is silent, the model is what there is to hold the cell against.
+    let expected = row.map(|row| matrix.expectation(row)).or_else(|| {
+        by_model.map(|value| Expectation {
+            value,
+            basis: Basis::Predicted,
+            matrix: None,
+            edition: None,
+            source: None,
+        })
+    });
     let observed = cells::observed(seen);
-    let hint = row
-        .filter(|_| observed.value == ObservedValue::Unreachable)
-        .and_then(|row| row.hint.clone());
+    let remedy = || {
+        let of_row = row.and_then(|row| row.hint.clone());
+        of_row.or_else(|| {
+            forecast
+                .as_ref()?
+                .cause
+                .map(|cause| cause.remedy().to_owned())
+        })
+    };
+    let hint = [
+        predicted
+            .as_ref()
+            .and_then(|predicted| disagreement(row?.value, predicted, observed.value)),
+        (observed.value == ObservedValue::Unreachable)
+            .then(remedy)
+            .flatten(),
+    ];
+    let hint: Vec<String> = hint.into_iter().flatten().collect();
     Cell {
         position: seen.stand.position,
         node: seen.stand.node.clone(),
         target: seen.target.clone(),
-        expected: row.map(|row| matrix.expectation(row)),
+        verdict: judge(
+            &seen.observation,
+            expected
+                .as_ref()
+                .map_or(Expected::Nothing, |expected| Expected::One(expected.value)),
+        ),
+        expected,
         editions: Vec::new(),
-        predicted: None,
+        predicted,
         observed,
-        verdict: judge(&seen.observation, expected),
-        hint,
+        hint: (!hint.is_empty()).then(|| hint.join("; ")),
     }
+}
+
+/// Where document and model disagree, which of them what was seen agrees with, and the model's reason.
+fn disagreement(
+    document: Reachability,
+    predicted: &Prediction,
+    observed: ObservedValue,
+) -> Option<String> {
+    let model = predicted.reachable.filter(|model| *model != document)?;
+    let agrees = |with: Reachability| match (with, observed) {
+        (Reachability::Reachable, ObservedValue::Reachable)
+        | (Reachability::Unreachable, ObservedValue::Unreachable) => true,
+        (_, ObservedValue::Unstable | ObservedValue::NotObserved)
+        | (Reachability::Reachable, ObservedValue::Unreachable)
+        | (Reachability::Unreachable, ObservedValue::Reachable) => false,
+    };
+    let because = predicted.why.last().map_or("", |why| why.rule.as_str());
+    Some(if agrees(model) {
+        format!("the forwarding model expects this, against the document: {because}")
+    } else {
+        format!(
+            "the forwarding model expects {}, against the document: {because}",
+            predicted.outcome
+        )
+    })
 }
 
 fn advisories(facts: &Facts, left_out: Option<&str>) -> Vec<Advisory> {
