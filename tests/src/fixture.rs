@@ -2,7 +2,7 @@
 
 use crate::{kubectl::Kubectl, namespace::Namespace, wait::until};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 
 /// The probe's image, which serves, too.
 pub const IMAGE: &str = svc_reach_common::names::IMAGE;
@@ -88,6 +88,35 @@ pub fn deploy(kubectl: &Kubectl, namespace: &Namespace, nodes: &[&str], service:
     );
     apply(kubectl, namespace, items);
     await_endpoints(kubectl, namespace, nodes.len());
+    await_proxies(kubectl, namespace, nodes.len());
+}
+
+/// Waits until every node's kube-proxy has rules for so many endpoints of the Service `web`, where that can be seen. A
+/// probe takes longer to start than kube-proxy takes to follow, except on a machine that is busy.
+pub fn await_proxies(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
+    let Some(testbed) = kubectl.testbed_if_any() else {
+        return;
+    };
+    let comment = format!("\"{}/web", namespace.name);
+    until("rules for the endpoints on every node", READY, || {
+        for node in nodes(kubectl) {
+            let output = Command::new(testbed)
+                .args(["enter", &node, "iptables-save", "-t", "nat"])
+                .output();
+            let rules = output.map_err(|error| error.to_string())?.stdout;
+            let rules = String::from_utf8_lossy(&rules).into_owned();
+            let sent = rules.lines().filter(|rule| {
+                rule.starts_with("-A KUBE-SEP-")
+                    && rule.contains(&comment)
+                    && rule.contains("-j DNAT")
+            });
+            let sent = sent.count();
+            if sent < count {
+                return Err(format!("{sent} of {count} on {node}"));
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Applies objects in a namespace.

@@ -95,6 +95,12 @@ impl Kubectl {
             .expect("SVC_REACH_TESTBED is not set: this test needs the cluster of tests/run")
     }
 
+    /// The test cluster's own command, where the tests run on that one.
+    #[must_use]
+    pub fn testbed_if_any(&self) -> Option<&Path> {
+        self.testbed.as_deref()
+    }
+
     /// A command line of `kubectl`, with nothing of the environment but what it needs.
     ///
     /// On the test cluster it runs in the namespaces of the client there: this machine itself has no way into the

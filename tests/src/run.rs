@@ -4,10 +4,12 @@ use crate::{
     kubectl::{Kubectl, Output},
     namespace::Namespace,
 };
+use std::net::IpAddr;
 use svc_reach_common::{
-    position::Position,
+    position::{Network, Position},
     report::{Cell, ObservedValue, Report},
     target::{NodeRole, Relation, TargetKind},
+    verdict::Reachability,
 };
 
 /// A run that printed a report.
@@ -145,6 +147,78 @@ impl Run {
                 cell.observed.reason
             );
         }
+    }
+
+    /// Asserts that every cell that was observed, and of which the model says for certain what should happen, is as the
+    /// model says, down to whether the backend saw the client's own address.
+    ///
+    /// # Panics
+    ///
+    /// When one is not.
+    #[expect(clippy::print_stdout, reason = "tests print what they compared")]
+    pub fn expect_as_predicted(&self) {
+        let mut compared = 0;
+        for cell in &self.report.cells {
+            let Some(predicted) = &cell.predicted else {
+                continue;
+            };
+            let expected = match predicted.reachable {
+                Some(Reachability::Reachable) => ObservedValue::Reachable,
+                Some(Reachability::Unreachable) => ObservedValue::Unreachable,
+                None => continue,
+            };
+            if cell.observed.value == ObservedValue::NotObserved {
+                continue;
+            }
+            compared += 1;
+            let text = || {
+                let (target, observed) = (&cell.target, &cell.observed.reason);
+                format!(
+                    "{} to {target:?}: {observed}, predicted {predicted:?}",
+                    cell.position
+                )
+            };
+            assert_eq!(cell.observed.value, expected, "{}", text());
+            // A pod's own address and a node's can be told apart; a node's address and that same node's cannot.
+            let own = cell
+                .observed
+                .attempts
+                .iter()
+                .find_map(|attempt| attempt.local)
+                .map(|local| local.ip());
+            // What a load balancer makes of the address before any kube-proxy sees it is not kube-proxy's doing.
+            if cell.target.address.parse::<IpAddr>().is_err()
+                && cell.target.kind == TargetKind::LoadBalancer
+            {
+                continue;
+            }
+            // A packet that is marked for masquerading keeps its address where the backend is on the host network of the
+            // very node that takes it: it is delivered there and passes no POSTROUTING.
+            let on_host_network = |cell: &&Cell| {
+                cell.target.kind == TargetKind::PodIp
+                    && self.report.cells.iter().any(|other| {
+                        other.target.kind == TargetKind::NodePort
+                            && other.target.address == cell.target.address
+                    })
+            };
+            if self.report.cells.iter().any(|cell| on_host_network(&cell)) {
+                continue;
+            }
+            if let (Network::Pod, Some(masquerade), Some(seen)) = (
+                cell.position.network(),
+                predicted.masquerade,
+                cell.observed.client_ip_seen,
+            ) {
+                assert_eq!(
+                    Some(seen) != own,
+                    masquerade,
+                    "{}, the backend saw {seen}",
+                    text()
+                );
+            }
+        }
+        assert!(compared > 0, "nothing was compared\n{}", self.output);
+        println!("{compared} cells as predicted");
     }
 
     /// Asserts the exit code, of the program and in the report.

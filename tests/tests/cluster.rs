@@ -21,7 +21,7 @@ use svc_reach_common::{
     verdict::Verdict,
 };
 use svc_reach_tests::{
-    fixture::{apply, await_endpoints, deploy, nodes, server, service},
+    fixture::{apply, await_endpoints, await_proxies, deploy, nodes, server, service},
     kubectl::{Kubectl, finish},
     namespace::Namespace,
     run::{Run, ask, node_port, of},
@@ -65,6 +65,7 @@ fn from_inside(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
 fn a_cluster_ip_is_reached_from_everywhere() {
     let (kubectl, namespace) = with(&json!({}), 1);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     for kind in [PodIp, ClusterIp, Dns] {
         run.expect_from(&IN_CLUSTER, of(kind), Reachable);
     }
@@ -96,6 +97,7 @@ fn a_cluster_ip_is_reached_from_everywhere() {
 fn node_ports_with_policy_cluster_are_reached_on_every_node() {
     let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
     run.expect_exit(0);
 }
@@ -108,6 +110,7 @@ fn node_ports_with_policy_local_are_reached_where_a_backend_runs() {
         1,
     );
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(&[NodeSame, PodSame], node_port(Backend, Own), Reachable);
     run.expect_from(
         &[NodeOther, PodOther],
@@ -136,6 +139,7 @@ fn node_ports_with_policy_local_are_reached_where_a_backend_runs() {
 fn several_backends_are_all_asked() {
     let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 2);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     assert_eq!(
         run.cells(PodOther, of(PodIp)).len(),
         2,
@@ -157,6 +161,7 @@ fn where_every_node_runs_a_backend_two_positions_cannot_exist() {
     let all = nodes(&kubectl).len();
     let (kubectl, namespace) = with(&json!({}), all);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(&[NodeSame, PodSame], of(ClusterIp), Reachable);
     run.expect_unobserved(NodeOther, "every node runs a backend");
     run.expect_unobserved(PodOther, "every node runs a backend");
@@ -165,15 +170,20 @@ fn where_every_node_runs_a_backend_two_positions_cannot_exist() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn without_a_backend_nothing_is_expected_and_refusals_are_seen() {
+fn without_a_backend_refusals_are_seen_and_a_run_is_not_complete() {
     let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 0);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_unobserved(NodeSame, "no ready endpoint");
     run.expect_unobserved(PodSame, "no ready endpoint");
     run.expect_from(&[NodeOther, PodOther], of(ClusterIp), Unreachable);
     let cell = run.cells(PodOther, of(ClusterIp))[0];
     assert_eq!(cell.observed.reason, "refused");
-    assert_eq!(cell.verdict, Verdict::Undocumented);
+    assert_eq!(
+        cell.verdict,
+        Verdict::AsExpected,
+        "the documents are silent, the model is not"
+    );
     assert!(
         run.report
             .advisories
@@ -199,7 +209,9 @@ fn a_backend_on_the_host_network_is_reached() {
     );
     apply(&kubectl, &namespace, vec![service, pod]);
     await_endpoints(&kubectl, &namespace, 1);
+    await_proxies(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     for kind in [PodIp, ClusterIp, NodePort] {
         run.expect_from(&IN_CLUSTER, of(kind), Reachable);
     }
@@ -273,6 +285,7 @@ fn silence_after_a_datagram_proves_nothing_by_itself() {
 fn a_headless_service_is_asked_by_name_and_by_backend() {
     let (kubectl, namespace) = with(&json!({"clusterIP": "None"}), 1);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     assert_eq!(run.cells(PodOther, of(ClusterIp)).len(), 0);
     run.expect_from(&IN_CLUSTER, of(PodIp), Reachable);
     run.expect_from(&IN_CLUSTER, of(Dns), Reachable);
@@ -341,6 +354,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
         }
     });
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_unobserved(NodeSame, "no ready endpoint says which node it is on");
     run.expect_from(&[NodeOther, PodOther], of(ClusterIp), Reachable);
     run.expect_exit(3);

@@ -83,6 +83,7 @@ fn ip(text: &str) -> Option<IpAddr> {
 fn a_shared_load_balancer_with_policy_cluster_is_reached_from_everywhere() {
     let (kubectl, namespace) = behind("union", false, "Cluster");
     let run = ask(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
     run.expect_from(&[External], of(LoadBalancer), Reachable);
     run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
@@ -96,6 +97,7 @@ fn a_load_balancer_with_policy_local_is_captured_inside_and_sends_to_the_backend
     for (class, seen) in [("union", None), ("performance", Some(CLIENT))] {
         let (kubectl, namespace) = behind(class, false, "Local");
         let run = ask(&kubectl, &namespace, &[]);
+        run.expect_as_predicted();
         run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
         run.expect(External, of(LoadBalancer), Reachable);
         run.expect(External, node_port(Backend, Remote), Reachable);
@@ -119,6 +121,7 @@ fn a_load_balancer_with_policy_local_is_captured_inside_and_sends_to_the_backend
 fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend() {
     let (kubectl, namespace) = behind("performance", true, "Local");
     let run = ask(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(
         &[NodeOther, PodOther, External],
         of(LoadBalancer),
@@ -136,6 +139,7 @@ fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend(
 fn a_shared_load_balancer_that_is_passed_through_to_works_beside_its_backend() {
     let (kubectl, namespace) = behind("union", true, "Local");
     let run = ask(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
     run.expect_exit(0);
 }

@@ -1,6 +1,10 @@
 //! Servers that behave in one way each. Not every test program uses all of them.
 
-#![allow(dead_code, reason = "each test program uses some")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test program uses some; helpers of tests fail as tests do"
+)]
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use std::{
