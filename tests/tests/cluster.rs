@@ -588,6 +588,66 @@ fn two_runs_at_once_do_not_disturb_each_other() {
     assert_eq!(namespace.leftovers(), [""; 0]);
 }
 
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
+    let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
+    let (kubectl, namespace) = with(&spec, 1);
+    let explained = |more: &[&str]| -> Value {
+        let args: Vec<&str> = ["svc-reach", "explain", "web", "-o", "json"]
+            .into_iter()
+            .chain(more.iter().copied())
+            .collect();
+        serde_json::from_str(&namespace.kubectl(&args)).unwrap()
+    };
+    let live = explained(&[]);
+    assert_eq!(namespace.leftovers(), [""; 0]);
+    let kinds = "svc,endpointslices,endpoints,nodes,pods,configmaps";
+    let dump = std::env::temp_dir().join(format!("{}.json", namespace.name));
+    std::fs::write(&dump, kubectl.succeed(&["get", kinds, "-A", "-o", "json"])).unwrap();
+    let from_dump = explained(&["--from", dump.to_str().unwrap()]);
+    assert_eq!(
+        live["cells"], from_dump["cells"],
+        "the same cells, whichever way they were read"
+    );
+    let cells = live["cells"].as_array().unwrap();
+    assert!(
+        cells.iter().any(|cell| cell["reachable"] == "unreachable"),
+        "{live:#}"
+    );
+    assert!(cells.iter().all(
+        |cell| cell["predicted"]["why"][0]["source"].is_string() || cell["reachable"].is_null()
+    ));
+
+    // One packet, from both: to the cluster IP, from the node without a backend.
+    let service = kubectl.object(&namespace.args(&["get", "service", "web"]));
+    let to = format!("{}:80", service["spec"]["clusterIP"].as_str().unwrap());
+    let node = nodes(&kubectl)[1].clone();
+    let packet = [
+        "svc-reach",
+        "explain",
+        "-o",
+        "json",
+        "--client",
+        "host",
+        "--node",
+        &node,
+        "--to",
+        &to,
+    ];
+    let live: Value = serde_json::from_str(&kubectl.succeed(&packet)).unwrap();
+    assert_eq!(live[0]["action"], "endpoints", "{live:#}");
+    assert_eq!(live[0]["masquerade"], true, "{live:#}");
+    let offline: Vec<&str> = packet
+        .iter()
+        .copied()
+        .chain(["--from", dump.to_str().unwrap()])
+        .collect();
+    let from_dump: Value = serde_json::from_str(&kubectl.succeed(&offline)).unwrap();
+    assert_eq!(live, from_dump);
+    std::fs::remove_file(dump).unwrap();
+}
+
 /// Starts a run and waits until its progress shows `marker`.
 fn started(kubectl: &Kubectl, args: &[&str], marker: &str) -> (std::process::Child, String) {
     use std::io::{BufRead, BufReader};
