@@ -12,7 +12,7 @@ use std::time::Duration;
 use svc_reach_common::{
     outcome::Outcome,
     position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
-    report::ObservedValue::{NotObserved, Reachable, Unreachable},
+    report::ObservedValue::{Reachable, Unreachable},
     target::{
         NodeRole::{Backend, Other},
         Relation::{Own, Remote},
@@ -248,36 +248,17 @@ fn every_port_is_asked_by_name_and_protocol() {
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn silence_after_a_datagram_proves_nothing_by_itself() {
-    // A UDP port of a Service whose backend listens on it with nothing that answers: the HTTP server's number.
-    let kubectl = Kubectl::from_environment();
-    let namespace = Namespace::new(&kubectl, &json!({}));
-    let node = nodes(&kubectl)[0].clone();
-    let mut pod = server("web-0", &node);
-    // A second container would be needed to listen and stay silent; an address that drops is as silent.
-    pod["metadata"]["labels"] = json!({"app": "other"});
-    let service = service(
-        &json!({"selector": null, "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}]}),
-    );
-    let endpoints = json!({
-        "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "web"},
-        "subsets": [{
-            "addresses": [{"ip": "192.0.2.1", "nodeName": node}],
-            "ports": [{"name": "dns", "port": 53, "protocol": "UDP"}],
-        }],
-    });
-    apply(&kubectl, &namespace, vec![service, endpoints]);
-    let run = from_inside(&kubectl, &namespace, &["--timeout", "1s"]);
-    for cell in run.cells(PodOther, of(ClusterIp)) {
-        assert_ne!(cell.observed.value, Reachable);
-        if cell.observed.value == NotObserved {
-            assert!(
-                cell.observed.reason.contains("--udp-payload"),
-                "{}",
-                cell.observed.reason
-            );
-        }
+    let ports = json!([{"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"}]);
+    let (kubectl, namespace) = with(&json!({"ports": ports}), 1);
+    // The server leaves empty datagrams unanswered.
+    let run = from_inside(&kubectl, &namespace, &["--udp-payload", ""]);
+    for position in IN_CLUSTER {
+        run.expect_unobserved(position, "--udp-payload");
     }
-    assert_ne!(run.output.code, Some(0), "{}", run.output);
+    run.expect_exit(3);
+    let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_from(&IN_CLUSTER, of(ClusterIp), Reachable);
+    run.expect_exit(0);
 }
 
 #[test]

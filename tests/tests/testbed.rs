@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{net::IpAddr, process::Command, time::Duration};
 use svc_reach_common::{
     position::Position::{self, External, NodeOther, NodeSame, PodOther, PodSame},
@@ -164,7 +164,8 @@ fn udp_is_answered_through_a_load_balancer() {
     run.expect_exit(0);
 }
 
-fn in_namespace_with(level: &str) -> (Kubectl, Namespace, Value) {
+/// A ClusterIP Service in a namespace that enforces a Pod Security level.
+fn enforcing(level: &str) -> (Kubectl, Namespace) {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(
         &kubectl,
@@ -172,14 +173,14 @@ fn in_namespace_with(level: &str) -> (Kubectl, Namespace, Value) {
     );
     let node = nodes(&kubectl)[0].clone();
     deploy(&kubectl, &namespace, &[&node], &service(&json!({})));
-    (kubectl, namespace, json!({}))
+    (kubectl, namespace)
 }
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
 fn a_namespace_that_refuses_the_host_network_costs_two_positions() {
     for level in ["baseline", "restricted"] {
-        let (kubectl, namespace, _) = in_namespace_with(level);
+        let (kubectl, namespace) = enforcing(level);
         let run = ask(&kubectl, &namespace, &["--external", "never"]);
         run.expect_from(&[PodSame, PodOther], of(ClusterIp), Reachable);
         for position in [NodeSame, NodeOther] {
@@ -194,7 +195,7 @@ fn a_namespace_that_refuses_the_host_network_costs_two_positions() {
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
 fn probes_can_stand_in_another_namespace() {
-    let (kubectl, namespace, _) = in_namespace_with("restricted");
+    let (kubectl, namespace) = enforcing("restricted");
     let elsewhere = Namespace::new(&kubectl, &json!({}));
     let run = ask(
         &kubectl,
