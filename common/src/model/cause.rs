@@ -13,6 +13,8 @@ pub enum Cause {
     SourceRanges,
     /// The node's address is none that answers node ports.
     NotANodePortAddress,
+    /// kube-proxy of this version rejects external IPs under policy Local.
+    ExternalIpRejected,
     /// The endpoint's reply does not pass the node that translated the request.
     LostReply,
     /// The endpoint replies to the client on its own node directly.
@@ -44,6 +46,9 @@ impl Cause {
             }
             Self::NotANodePortAddress => {
                 "use the node's primary address, or list this one in kube-proxy's nodePortAddresses"
+            }
+            Self::ExternalIpRejected => {
+                "use kube-proxy 1.30 or later, a load balancer's address instead of an external IP, or externalTrafficPolicy Cluster"
             }
             Self::LostReply => {
                 "use the cluster IP or the Service's name, or a node that runs a backend and no endpoint elsewhere; externalTrafficPolicy Cluster masquerades, at the price of the client's address"

@@ -10,6 +10,7 @@ use super::{
     rules::{self, Rule},
 };
 use crate::{
+    facts::Service,
     model::world::{Place, PortOf},
     position::Network,
 };
@@ -46,6 +47,15 @@ pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
 
 fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -> Answer<'a> {
     let service = port.service;
+    // An address of the node that a Service claims is on kube-ipvs0 too (up to 1.27), where KUBE-IPVS-FILTER in INPUT knows
+    // no node ports.
+    if server == Server::NodePort
+        && cx.version.between(26, 27)
+        && cx.client != Network::Host
+        && owner(cx).is_some()
+    {
+        return cx.end(Action::Reject, Some(service), &[rules::IPVS_INVALID_PORT]);
+    }
     let mut why = vec![match server {
         Server::ClusterIp => rules::CLUSTER_IP,
         Server::ExternalIp if cx.version.since(20) => rules::EXTERNAL_IP,
@@ -67,6 +77,10 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
         Server::ExternalIp => cx.external_ip_local(service),
         Server::LoadBalancer | Server::NodePort => cx.external_local(service),
     };
+    if server == Server::ExternalIp && local && rejected_on_the_way_in(cx) {
+        why.push(rules::IPVS_EXTERNAL_IP_LOCAL_REJECT);
+        return cx.end(Action::Reject, Some(service), &why);
+    }
     let sets = cx.sets(port);
     let endpoints = if !local {
         why.extend(sets.cluster_rule);
@@ -98,6 +112,16 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
     let (mark, mark_rule) = mark(cx, server, port, local, source);
     why.extend(mark_rule);
     cx.serve(port, &endpoints, mark, &why, source)
+}
+
+/// KUBE-IPVS-FILTER in INPUT knows external IPs under policy Local since 1.30 only
+/// (kubernetes/kubernetes#121909, #124260; absent in v1.26.0, v1.27.1, v1.28.3 and v1.29.1, present in v1.30.3). A load
+/// balancer's address at the same port is known to it.
+fn rejected_on_the_way_in(cx: &Context<'_, '_>) -> bool {
+    cx.version.between(26, 29)
+        && cx.client != Network::Host
+        && owner(cx).is_some()
+        && cx.addressed().all(|(place, _)| place == Place::External)
 }
 
 /// The source that the packet leaves with. A process of the node that binds no address and dials one that the node has on
@@ -169,19 +193,9 @@ fn mark(
 }
 
 fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
-    // Since 1.28 an address that another device has is not put on kube-ipvs0.
-    let on_dummy = !(cx.version.since(28) && cx.to_node());
-    let owner = cx
-        .world
-        .owned
-        .get(&cx.ip)
-        .into_iter()
-        .flatten()
-        .find(|&&(place, service)| place != Place::LoadBalancer || cx.is_vip(service, cx.ip))
-        .filter(|_| on_dummy);
-    if let Some(&(_, service)) = owner {
-        return if cx.health_check().is_some() {
-            // KUBE-IPVS-FILTER lets health check ports pass.
+    if let Some(service) = owner(cx) {
+        return if cx.health_check().is_some() && cx.version.since(28) {
+            // KUBE-IPVS-FILTER lets health check ports pass, since 1.28.
             cx.end(Action::Accept, Some(service), &[rules::HEALTH_CHECK_ACCEPT])
         } else if cx.version.since(26) {
             cx.end(Action::Reject, Some(service), &[rules::IPVS_INVALID_PORT])
@@ -208,4 +222,19 @@ fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
         }
     }
     iptables::left_alone(cx)
+}
+
+/// The Service whose address the destination is, if the node has it on kube-ipvs0. Since 1.28 an address that another
+/// device has is not put there.
+fn owner<'a>(cx: &Context<'_, 'a>) -> Option<&'a Service> {
+    if cx.version.since(28) && cx.to_node() {
+        return None;
+    }
+    cx.world
+        .owned
+        .get(&cx.ip)
+        .into_iter()
+        .flatten()
+        .find(|&&(place, service)| place != Place::LoadBalancer || cx.is_vip(service, cx.ip))
+        .map(|&(_, service)| service)
 }

@@ -131,5 +131,6 @@ rules! {
     NFT_INVALID_PORT: Proxier = "no Service has this port at this cluster IP: rejected (since 1.30)";
     NFT_UNALLOCATED: Proxier = "no Service has this address of the Service range: dropped";
     IPVS_INVALID_PORT: Proxier = "no Service has this port at this address, which the node has on kube-ipvs0: rejected (since 1.26)";
+    IPVS_EXTERNAL_IP_LOCAL_REJECT: Proxier (ExternalIpRejected) = "1.26 to 1.29 in ipvs mode: external IPs under externalTrafficPolicy Local are rejected on the way in, by a filter that does not know them";
     IPVS_HOST_PORT: Proxier = "the node has this address on kube-ipvs0: up to 1.25 whatever listens on the node answers";
 }

@@ -905,7 +905,9 @@ fn external_ips() {
         // On a cluster IP Service the policy counts since 1.29.
         (ProxyMode::Iptables, "1.29", [keep, masq, local]),
         (ProxyMode::Ipvs, "1.28", [masq, masq, masq]),
-        (ProxyMode::Ipvs, "1.29", [local, local, local]),
+        // KUBE-IPVS-FILTER knows external IPs under policy Local since 1.30 (kubernetes/kubernetes#124260).
+        (ProxyMode::Ipvs, "1.29", ["reject", local, "reject"]),
+        (ProxyMode::Ipvs, "1.30", [local, local, local]),
     ] {
         check(
             &cluster(mode, version),
