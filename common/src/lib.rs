@@ -23,6 +23,7 @@ mod words;
 pub mod exit;
 pub mod facts;
 pub mod line;
+pub mod matrix;
 pub mod model;
 pub mod names;
 pub mod network_model;

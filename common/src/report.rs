@@ -229,6 +229,8 @@ pub struct Prediction {
     pub masquerade: Option<bool>,
     /// What the client sees.
     pub outcome: String,
+    /// Whether the target can be reached; `null` where that is not known, or depends on chance.
+    pub reachable: Option<Reachability>,
     /// The rules that lead there.
     pub why: Vec<Why>,
 }

@@ -7,6 +7,7 @@ use crate::{
     config::{Action, Config, Run},
     deployment::{Deployment, Probe},
     error::{Error, chain},
+    explain::settings::ProxyConfig,
     external,
     interrupt::Interrupt,
     ledger::Ledger,
@@ -14,7 +15,9 @@ use crate::{
     preflight::{self, Ttl},
     probe_job::{self, Blueprint},
     progress::{self, Progress},
-    reporting, survey, targets,
+    reporting::{self, Expectations},
+    survey::{self, Survey},
+    targets,
 };
 use std::{
     collections::BTreeMap,
@@ -23,6 +26,8 @@ use std::{
 };
 use svc_reach_common::{
     exit::Exit,
+    facts::Node,
+    matrix::Matrix,
     observation::NotObserved,
     plan::Plan,
     position::{Network, Position},
@@ -42,9 +47,26 @@ const IN_CLUSTER: [Position; 4] = [
 ///
 /// What kept it from being done.
 pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
+    if let Action::Explain(command) = &config.action
+        && command.offline()
+    {
+        let namespace = config.connection.namespace.as_deref().unwrap_or("default");
+        return command
+            .answer_from_dump(namespace, &mut std::io::stdout().lock())
+            .map(|()| Exit::AsExpected);
+    }
     let (cluster, namespace) = Live::connect(&config.connection).await?;
     let exit = match config.action {
         Action::Run(run) => reach(&cluster, &namespace, &run, &interrupt).await,
+        Action::Explain(command) => {
+            let mut output = std::io::stdout();
+            tokio::select! {
+                exit = interrupt.raised() => Ok(exit),
+                explained = command.answer_from_cluster(&cluster, &namespace, &mut output) => {
+                    explained.map(|()| Exit::AsExpected)
+                }
+            }
+        }
         Action::Cleanup { run } => {
             cleanup::cleanup(&cluster, &namespace, run.as_deref(), &mut std::io::stdout())
                 .await
@@ -64,6 +86,7 @@ async fn reach(
 ) -> Result<Exit, Error> {
     let began = Instant::now();
     let id = run_id();
+    let matrix = Matrix::kubernetes()?;
     let probes_in = run.probe.namespace.as_deref().unwrap_or(namespace);
 
     // Nothing is made before this is through, so an interrupt just ends it.
@@ -126,6 +149,10 @@ async fn reach(
         began.elapsed(),
         &prepared.facts,
         &stands,
+        Expectations {
+            matrix: &matrix,
+            proxy: prepared.proxy.as_ref(),
+        },
         left_out.as_deref(),
     );
     output::write(run.output, &report, &mut std::io::stdout().lock()).map_err(Error::Write)?;
@@ -146,6 +173,7 @@ async fn reach(
 
 /// Everything that is known before the first probe.
 struct Prepared {
+    proxy: Option<ProxyConfig>,
     facts: svc_reach_common::facts::Facts,
     placement: placement::Placement,
     stands: Vec<Planned>,
@@ -167,11 +195,12 @@ async fn prepare(
     id: &str,
     run: &Run,
 ) -> Result<Prepared, Error> {
-    let (facts, allowed) = tokio::join!(
-        survey::survey(cluster, namespace, &run.service, &run.probe),
+    let fits = |node: &Node| placement::unfit(node, &run.probe).is_none();
+    let (surveyed, allowed) = tokio::join!(
+        survey::survey(cluster, namespace, &run.service, &fits),
         preflight::check_permissions(cluster, probes_in)
     );
-    let facts = facts?;
+    let Survey { facts, proxy } = surveyed?;
     allowed?;
     let placement = placement::place(&facts, &run.probe);
     let service = format!("{namespace}/{}", run.service);
@@ -207,6 +236,7 @@ async fn prepare(
     }
     rehearse(cluster, probes_in, id, &mut stands, &mut probes).await?;
     Ok(Prepared {
+        proxy,
         facts,
         placement,
         stands,

@@ -1,5 +1,6 @@
 //! What was typed. What it means is [`crate::config`].
 
+use crate::explain::args::ExplainArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ const AFTER_HELP: &str = "\
 Examples:
   kubectl svc-reach nginx                      the Service nginx of the current namespace
   kubectl svc-reach svc/nginx -n web -o json   for scripts
+  kubectl svc-reach explain nginx              what to expect and why, without a single pod
   kubectl svc-reach cleanup -n web             remove what a killed run left
 
 Exit codes:
@@ -37,6 +39,8 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// What to expect of a Service, or of single packets, and why; deploys nothing
+    Explain(Box<ExplainArgs>),
     /// Remove the probes that earlier runs left in the namespace
     Cleanup(CleanupArgs),
 }

@@ -3,6 +3,7 @@
 use crate::{
     cli::{CleanupArgs, Cli, Command, ConnectionArgs, ProbeArgs, RequestArgs, RunArgs},
     error::UsageError,
+    explain::ExplainCommand,
 };
 use jiff::SignedDuration;
 use std::{
@@ -27,6 +28,8 @@ pub struct Config {
 pub enum Action {
     /// The main job.
     Run(Box<Run>),
+    /// What to expect, and why.
+    Explain(Box<ExplainCommand>),
     /// Removal of what earlier runs left.
     Cleanup {
         /// Only this run's.
@@ -172,6 +175,7 @@ impl Config {
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         let connection = connection(cli.connection)?;
         let action = match cli.command {
+            Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
             None => Action::Run(Box::new(run(cli.run)?)),
         };
@@ -276,7 +280,7 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
 }
 
 /// The name in `nginx`, `svc/nginx`, `service/nginx` or `services/nginx`.
-fn service_name(given: &str) -> Result<String, UsageError> {
+pub fn service_name(given: &str) -> Result<String, UsageError> {
     let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
     let name = match given.split_once('/') {
         None => given,
@@ -357,7 +361,7 @@ mod tests {
             .map_err(|e| e.to_string())?;
         match Config::new(cli).map_err(|e| e.to_string())?.action {
             Action::Run(run) => Ok(*run),
-            Action::Cleanup { .. } => Err("cleanup".to_owned()),
+            Action::Explain(_) | Action::Cleanup { .. } => Err("another command".to_owned()),
         }
     }
 

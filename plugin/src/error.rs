@@ -1,8 +1,8 @@
 //! What can go wrong, in terms of what was attempted on which object.
 
-use crate::cluster::CallError;
+use crate::{cluster::CallError, explain::ExplainError};
 use std::fmt;
-use svc_reach_common::{UnknownWord, exit::Exit};
+use svc_reach_common::{UnknownWord, exit::Exit, matrix::MatrixError};
 
 /// Something on the command line makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,20 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A matrix cannot be used.
+    #[error(transparent)]
+    Matrix(#[from] MatrixError),
+    /// A dump, or a list of packets, cannot be read.
+    #[error("failed to read {file}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is nothing to explain.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// A call to the API server failed.
     #[error("failed to {attempted}")]
     Call {
@@ -125,7 +139,11 @@ impl Error {
     /// How a run with this error ends.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) | Self::Kubeconfig { .. } => Exit::Usage,
+            Self::Usage(_)
+            | Self::Kubeconfig { .. }
+            | Self::Matrix(_)
+            | Self::File { .. }
+            | Self::Explain(_) => Exit::Usage,
             Self::Call { .. }
             | Self::Object { .. }
             | Self::NotAllowed { .. }
@@ -153,7 +171,12 @@ impl Error {
                 "--probe-namespace puts the probes elsewhere, --image takes them from a registry that is allowed".to_owned(),
             ),
             Self::Leftovers { command, .. } => Some(format!("remove them with: {command}")),
-            Self::Call { .. } | Self::Object { .. } | Self::Write(_) => None,
+            Self::Call { .. }
+            | Self::Object { .. }
+            | Self::Matrix(_)
+            | Self::File { .. }
+            | Self::Explain(_)
+            | Self::Write(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@
 
 pub mod args;
 pub mod cells;
+mod command;
 pub mod dump;
 pub mod flows;
 pub mod settings;
@@ -17,6 +18,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use command::ExplainCommand;
 use dump::Dump;
 use settings::{Settings, Told};
 use svc_reach_common::{

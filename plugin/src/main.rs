@@ -8,10 +8,6 @@ mod cluster;
 mod config;
 mod deployment;
 mod error;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the command line does not lead here yet")
-)]
 mod explain;
 mod external;
 mod following;

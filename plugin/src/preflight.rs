@@ -144,9 +144,24 @@ pub fn to_json(object: &impl serde::Serialize) -> Result<Value, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PERMISSIONS, check_permissions};
+    use super::{PERMISSIONS, Ttl, check_permissions, dry_run_job};
     use crate::cluster::scripted::{Reply, Scripted};
     use serde_json::json;
+
+    #[tokio::test]
+    async fn a_cluster_that_drops_the_time_to_live_is_found_out_before_anything_is_made() {
+        for (spec, ttl) in [
+            (json!({"ttlSecondsAfterFinished": 60}), Ttl::Kept),
+            (json!({}), Ttl::Dropped),
+        ] {
+            let cluster = Scripted::new(move |call, _| {
+                assert_eq!(call, "DRY-RUN /apis/batch/v1/namespaces/web/jobs");
+                Reply::Object(json!({"spec": spec}))
+            });
+            let job = k8s_openapi::api::batch::v1::Job::default();
+            assert_eq!(dry_run_job(&cluster, "web", &job).await.unwrap(), ttl);
+        }
+    }
 
     #[tokio::test]
     async fn everything_that_is_missing_is_named_at_once() {

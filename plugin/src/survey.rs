@@ -2,9 +2,9 @@
 
 use crate::{
     cluster::{Call, CallError, Cluster},
-    config::ProbeSettings,
     error::{Error, Permission},
-    placement::{self, NODES_PER_ROLE},
+    explain::settings::ProxyConfig,
+    placement::NODES_PER_ROLE,
 };
 use serde_json::Value;
 use svc_reach_common::{
@@ -25,18 +25,29 @@ const SLICE_PAGES: usize = 50;
 /// Nodes with a backend that are read by name, where no page held one.
 const NAMED_NODES: usize = 4;
 
-/// Reads the Service, its endpoints, nodes enough to place probes on, and the server's version.
+/// What the API server says.
+#[derive(Debug)]
+pub struct Survey {
+    /// Of the Service, its endpoints and the nodes.
+    pub facts: Facts,
+    /// Of kube-proxy, where it is configured as kubeadm does it and may be read.
+    pub proxy: Option<ProxyConfig>,
+}
+
+/// Reads the Service, its endpoints, nodes enough to place probes on, the server's version, and kube-proxy's
+/// configuration. Nodes are read until enough of each role fit.
 pub async fn survey(
     cluster: &impl Cluster,
     namespace: &str,
     name: &str,
-    settings: &ProbeSettings,
-) -> Result<Facts, Error> {
-    let (service, endpoints, version, first_nodes) = tokio::join!(
+    fits: &dyn Fn(&Node) -> bool,
+) -> Result<Survey, Error> {
+    let (service, endpoints, version, first_nodes, proxy) = tokio::join!(
         service(cluster, namespace, name),
         endpoints(cluster, namespace, name),
         cluster.call(Call::get("/version")),
         node_page(cluster, None),
+        proxy_config(cluster),
     );
     let server_version = match version {
         Ok(version) => version
@@ -54,8 +65,29 @@ pub async fn survey(
         nodes: Vec::new(),
         server_version,
     };
-    nodes(cluster, &mut facts, settings, first_nodes?).await?;
-    Ok(facts)
+    nodes(cluster, &mut facts, fits, first_nodes?).await?;
+    Ok(Survey { facts, proxy })
+}
+
+/// kube-proxy's configuration as kubeadm keeps it. Clusters that keep it elsewhere, and users who may not read it, do
+/// without: the model then says what it would have to know.
+async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
+    let path = "/api/v1/namespaces/kube-system/configmaps/kube-proxy";
+    let object = match cluster.call(Call::get(path)).await {
+        Ok(object) => object,
+        Err(error) => {
+            tracing::debug!(%error, "no configuration of kube-proxy");
+            return None;
+        }
+    };
+    let texts = object.get("data").and_then(Value::as_object)?;
+    let configs = texts.iter().filter_map(|(key, text)| {
+        ProxyConfig::of_text("kube-system/kube-proxy", key, text.as_str()?)
+            .inspect_err(|problem| tracing::warn!("{problem}"))
+            .ok()
+            .flatten()
+    });
+    ProxyConfig::best(configs.collect())
 }
 
 async fn service(cluster: &impl Cluster, namespace: &str, name: &str) -> Result<Service, Error> {
@@ -169,7 +201,7 @@ async fn slices(
 async fn nodes(
     cluster: &impl Cluster,
     facts: &mut Facts,
-    settings: &ProbeSettings,
+    fits: &dyn Fn(&Node) -> bool,
     first: Page,
 ) -> Result<(), Error> {
     let mut page = first;
@@ -182,7 +214,7 @@ async fn nodes(
         }
         let Some(next) = page
             .next
-            .filter(|_| pages < NODE_PAGES && fitting(facts, settings, false) < NODES_PER_ROLE)
+            .filter(|_| pages < NODE_PAGES && fitting(facts, fits, false) < NODES_PER_ROLE)
         else {
             break;
         };
@@ -196,7 +228,7 @@ async fn nodes(
     named.sort();
     named.dedup();
     for name in named.into_iter().take(NAMED_NODES) {
-        if fitting(facts, settings, true) >= NODES_PER_ROLE {
+        if fitting(facts, fits, true) >= NODES_PER_ROLE {
             break;
         }
         match cluster
@@ -225,12 +257,10 @@ async fn nodes(
     Ok(())
 }
 
-/// Number of known nodes that a probe can stand on, with or without a backend.
-fn fitting(facts: &Facts, settings: &ProbeSettings, backend: bool) -> usize {
-    let fits = |node: &&Node| {
-        facts.runs_backend(&node.name) == backend && placement::unfit(node, settings).is_none()
-    };
-    facts.nodes.iter().filter(fits).count()
+/// Number of known nodes that fit, with or without a backend.
+fn fitting(facts: &Facts, fits: &dyn Fn(&Node) -> bool, backend: bool) -> usize {
+    let of_role = |node: &&Node| facts.runs_backend(&node.name) == backend && fits(node);
+    facts.nodes.iter().filter(of_role).count()
 }
 
 async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<Page, Error> {
@@ -284,7 +314,6 @@ mod tests {
     use crate::{
         cluster::scripted::{Reply, Scripted},
         error::Error,
-        test_data::probe_settings,
     };
     use serde_json::{Value, json};
     use svc_reach_common::facts::Facts;
@@ -295,6 +324,7 @@ mod tests {
     const ENDPOINTS: &str = "GET /api/v1/namespaces/web/endpoints/nginx";
     const NODES: &str = "GET /api/v1/nodes";
     const VERSION: &str = "GET /version";
+    const PROXY: &str = "GET /api/v1/namespaces/kube-system/configmaps/kube-proxy";
 
     fn service() -> Reply {
         Reply::Object(json!({
@@ -324,7 +354,9 @@ mod tests {
     }
 
     async fn read(cluster: &Scripted) -> Result<Facts, Error> {
-        survey(cluster, "web", "nginx", &probe_settings()).await
+        survey(cluster, "web", "nginx", &|node| node.ready)
+            .await
+            .map(|survey| survey.facts)
     }
 
     #[tokio::test]
@@ -335,12 +367,13 @@ mod tests {
             ENDPOINTS => endpoints(),
             NODES => Reply::Object(json!({"items": [node("n7"), node("n8"), node("n9")]})),
             VERSION => Reply::Object(json!({"gitVersion": "v1.15.0"})),
+            PROXY => Reply::Failure(403),
             other => panic!("{other}"),
         });
         let facts = read(&cluster).await.unwrap();
         assert_eq!(facts.backend_nodes().collect::<Vec<_>>(), ["n7"]);
         assert_eq!(facts.server_version.as_deref(), Some("v1.15.0"));
-        assert_eq!(cluster.asked().len(), 6);
+        assert_eq!(cluster.asked().len(), 7);
     }
 
     #[tokio::test]
@@ -351,6 +384,7 @@ mod tests {
             ENDPOINTS => endpoints(),
             NODES => Reply::Object(json!({"items": [node("n7"), node("n8"), node("n9")]})),
             VERSION => Reply::Failure(403),
+            PROXY => Reply::Failure(403),
             other => panic!("{other}"),
         });
         let facts = read(&cluster).await.unwrap();
@@ -372,6 +406,7 @@ mod tests {
                 ENDPOINTS => Reply::Failure(403),
                 NODES => Reply::Object(json!({"items": [node("n7"), node("n8")]})),
                 VERSION => Reply::Object(json!({})),
+                PROXY => Reply::Failure(403),
                 other => panic!("{other}"),
             });
             let error = read(&cluster).await.unwrap_err();
@@ -401,14 +436,15 @@ mod tests {
                 "items": (0..100).map(|i| node(&format!("b{}", before * 100 + i))).collect::<Vec<_>>(),
             })),
             VERSION => Reply::Object(json!({})),
+            PROXY => Reply::Failure(403),
             other => panic!("{other}"),
         });
         let facts = read(&cluster).await.unwrap();
         assert_eq!(facts.nodes.len(), 500);
         assert_eq!(
             cluster.asked().len(),
-            8,
-            "five pages of nodes and three other calls"
+            9,
+            "five pages of nodes and four other calls"
         );
     }
 
@@ -423,6 +459,7 @@ mod tests {
             ),
             "GET /api/v1/nodes/n7" => Reply::Object(node("n7")),
             VERSION => Reply::Object(json!({})),
+            PROXY => Reply::Failure(403),
             other => panic!("{other}"),
         });
         let facts = read(&cluster).await.unwrap();

@@ -75,7 +75,8 @@ impl Context {
                     attempt.remote = Some(remote);
                     attempt.outcome = match &request.probe {
                         Probe::Udp { payload } => {
-                            udp::ask(remote, payload.as_bytes(), bounds, &mut attempt).await
+                            Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut attempt))
+                                .await
                         }
                         Probe::Tcp | Probe::Http { .. } => {
                             self.connect(remote, request, bounds, &mut attempt).await
@@ -96,7 +97,7 @@ impl Context {
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Outcome> {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
-            Err(_) => self.resolver.addresses(host).await,
+            Err(_) => Box::pin(self.resolver.addresses(host)).await,
         }
     }
 
@@ -128,17 +129,25 @@ impl Context {
         let plain = Tap::new(stream);
         match tls {
             Tls::Off => exchange(plain, path, &authority, bounds, attempt).await,
+            // Boxed, as are the other ways that most attempts do not go: thousands of them wait at once.
             Tls::Unverified => {
                 let began = Instant::now();
                 let received = plain.received();
                 let name = host.as_deref().unwrap_or(&request.host);
-                match timeout_at(bounds.connected, self.tls.connect(name, remote.ip(), plain)).await
-                {
+                let session = Box::pin(self.tls.connect(name, remote.ip(), plain));
+                match timeout_at(bounds.connected, session).await {
                     Err(_) => Outcome::TimedOut { phase: Phase::Tls },
                     Ok(Err(error)) => failure::handshaking(&error, received.count()),
                     Ok(Ok(session)) => {
                         attempt.tls_us = Some(micros(began, Instant::now()));
-                        exchange(Tap::new(session), path, &authority, bounds, attempt).await
+                        Box::pin(exchange(
+                            Tap::new(session),
+                            path,
+                            &authority,
+                            bounds,
+                            attempt,
+                        ))
+                        .await
                     }
                 }
             }

@@ -1,1 +1,7 @@
-//! To be written.
+//! What the end-to-end tests stand on: the real `kubectl`, a namespace of one's own, web servers on chosen nodes.
+
+pub mod fixture;
+pub mod kubectl;
+pub mod namespace;
+pub mod run;
+pub mod wait;

@@ -6,7 +6,7 @@ use std::{
 };
 use svc_reach_common::{
     position::Position,
-    report::{Cell, ObservedValue, Report},
+    report::{Basis, Cell, ObservedValue, Report},
     target::{Relation, Target},
     verdict::{Reachability, Verdict},
 };
@@ -17,25 +17,50 @@ use tabled::{
 
 pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
     writeln!(writer, "{}", headline(report))?;
-    let of = |verdicts: &'static [Verdict]| {
+    let of = |verdict: Verdict| {
         report
             .cells
             .iter()
-            .filter(|cell| verdicts.contains(&cell.verdict))
+            .filter(move |cell| cell.verdict == verdict)
     };
-    let sections: [(&str, &'static [Verdict]); 4] = [
-        ("Worse than expected", &[Verdict::Worse]),
-        ("Unstable", &[Verdict::Unstable]),
-        ("Better than expected", &[Verdict::Better]),
-        ("Disputed between editions", &[Verdict::Disputed]),
-    ];
-    for (title, verdicts) in sections {
-        section(writer, title, of(verdicts).map(differing))?;
-    }
+    let (unexplained, explained): (Vec<&Cell>, Vec<&Cell>) = of(Verdict::Worse)
+        .chain(of(Verdict::Better))
+        .partition(|cell| unexplained(cell));
+    let explained = |verdict| {
+        explained
+            .iter()
+            .copied()
+            .filter(move |cell| cell.verdict == verdict)
+    };
+    section(
+        writer,
+        "Explained by neither the documents nor the model",
+        unexplained.into_iter().flat_map(differing),
+    )?;
+    section(
+        writer,
+        "Worse than expected",
+        explained(Verdict::Worse).flat_map(differing),
+    )?;
+    section(
+        writer,
+        "Unstable",
+        of(Verdict::Unstable).flat_map(differing),
+    )?;
+    section(
+        writer,
+        "Better than expected",
+        explained(Verdict::Better).flat_map(differing),
+    )?;
+    section(
+        writer,
+        "Disputed between editions",
+        of(Verdict::Disputed).flat_map(differing),
+    )?;
     section(
         writer,
         "Not observed",
-        grouped_reasons(of(&[Verdict::NotObserved])),
+        grouped_reasons(of(Verdict::NotObserved)),
     )?;
     if !report.cells.is_empty() {
         writeln!(writer, "\n{}\n\n{}", grid(report), legend(report))?;
@@ -120,22 +145,33 @@ fn headline(report: &Report) -> String {
     text
 }
 
-/// One line on a cell that differs: from where, to what, what was expected, what was seen, what to do.
-fn differing(cell: &Cell) -> String {
+/// Whether documents and model agree on a cell that was seen otherwise.
+fn unexplained(cell: &Cell) -> bool {
+    let expected = cell.expected.as_ref().map(|expected| expected.value);
+    let predicted = cell
+        .predicted
+        .as_ref()
+        .and_then(|predicted| predicted.reachable);
+    expected.is_some() && expected == predicted
+}
+
+/// A cell that differs: from where, to what, what was expected, what was seen; and, on a line of its own, what to do.
+fn differing(cell: &Cell) -> impl Iterator<Item = String> {
     let mut text = from(cell);
     text += &format!(" -> {}: ", describe(&cell.target));
     if let Some(expected) = &cell.expected {
-        text += &format!("expected {}, ", expected.value);
+        let by = match expected.basis {
+            Basis::Stated | Basis::Implied => "expected",
+            Basis::Predicted => "the model expects",
+        };
+        text += &format!("{by} {}, ", expected.value);
     }
     text += &format!("was {} ({})", cell.observed.value, cell.observed.reason);
     for edition in &cell.editions {
         let value = edition.value.map_or("nothing", Reachability::as_str);
         text += &format!("; {} says {value}", edition.edition);
     }
-    if let Some(hint) = &cell.hint {
-        text += &format!("\n    {hint}");
-    }
-    text
+    std::iter::once(text).chain(cell.hint.iter().map(|hint| format!("  {hint}")))
 }
 
 /// Each reason once, with where it holds.
@@ -299,4 +335,123 @@ fn legend(report: &Report) -> String {
         .map(|(mark, text)| format!("{mark} {text}"))
         .collect::<Vec<_>>()
         .join("   ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write;
+    use crate::{
+        cells::Stand,
+        following::{End, Heard},
+        placement::place,
+        reporting::{Expectations, report},
+        targets::targets,
+        test_data::{endpoint, facts, node, probe_settings},
+    };
+    use std::{collections::BTreeMap, time::Duration};
+    use svc_reach_common::{
+        facts::TrafficPolicy,
+        matrix::Matrix,
+        observation::NotObserved,
+        outcome::{Attempt, Outcome, Phase},
+        position::Position,
+        report::Report,
+        target::TargetKind,
+    };
+
+    fn attempt(outcome: Outcome) -> Attempt {
+        Attempt {
+            outcome,
+            local: None,
+            remote: None,
+            connect_us: None,
+            tls_us: None,
+            first_byte_us: None,
+        }
+    }
+
+    /// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
+    fn sample() -> Report {
+        let mut facts = facts();
+        facts.service.external_traffic_policy = TrafficPolicy::Local;
+        facts.nodes = vec![node("a", 0), node("b", 1)];
+        facts.endpoints = vec![endpoint("a", 0)];
+        let placement = place(&facts, &probe_settings());
+        let stand = |position| Stand {
+            position,
+            node: Some("b".into()),
+            targets: targets(&facts, &placement, position),
+            heard: Err(NotObserved::NotStarted(
+                "the probe did not start: no\u{1b}[31m image".into(),
+            )),
+        };
+        let mut looked = stand(Position::NodeOther);
+        let results: BTreeMap<u32, Vec<Attempt>> = (0..)
+            .zip(&looked.targets)
+            .map(|(id, target)| {
+                let outcome = if target.kind == TargetKind::ClusterIp {
+                    Outcome::TimedOut {
+                        phase: Phase::Connect,
+                    }
+                } else if target.kind == TargetKind::Dns {
+                    Outcome::NotHttp {
+                        detail: "\u{7}bell".into(),
+                    }
+                } else {
+                    Outcome::Answered {
+                        status: Some(200),
+                        echo: None,
+                    }
+                };
+                (id, vec![attempt(outcome)])
+            })
+            .collect();
+        looked.heard = Ok(Heard {
+            results,
+            host: None,
+            end: End::Complete,
+        });
+        let matrix = Matrix::kubernetes().unwrap();
+        let expectations = Expectations {
+            matrix: &matrix,
+            proxy: None,
+        };
+        let stands = [looked, stand(Position::PodOther)];
+        report(
+            "r1",
+            Duration::from_secs(4),
+            &facts,
+            &stands,
+            expectations,
+            None,
+        )
+    }
+
+    #[test]
+    fn the_answer_comes_first_then_what_differs_then_everything() {
+        let mut text = Vec::new();
+        write(&sample(), &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let expected = [
+            "Service default/nginx (NodePort, externalTrafficPolicy Local): 3 of 10 cells as expected, 1 worse, 5 not observed, 1 undocumented",
+            "Worse than expected:",
+            "node-other (b) -> cluster-ip 10.247.0.7:80: expected reachable, was unreachable (timed out)",
+            "Not observed:",
+            "pod-other (5 cells): the probe did not start: no\\u{1b}[31m image",
+            "│ cluster-ip 10.247.0.7:80     │     ✗!     │     ?     │",
+            "│ node-port 192.168.0.10:30080 │     ✓      │     ?     │",
+            "✓ reachable   ✗ unreachable   ? not observed   ! worse than expected",
+        ];
+        let mut rest = text.as_str();
+        for line in expected {
+            let at = rest
+                .find(line)
+                .unwrap_or_else(|| panic!("{line:?} comes next in\n{text}"));
+            rest = &rest[at + line.len()..];
+        }
+        assert!(
+            !text.contains('\u{1b}') && !text.contains('\u{7}'),
+            "nothing that a terminal obeys"
+        );
+    }
 }

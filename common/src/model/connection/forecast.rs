@@ -276,6 +276,7 @@ impl Forecast {
             endpoints: self.endpoints.clone(),
             masquerade: self.masquerade,
             outcome: self.outcome.to_string(),
+            reachable: self.reachability(),
             why: self.why.clone(),
         }
     }

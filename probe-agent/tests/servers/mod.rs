@@ -1,0 +1,179 @@
+//! Servers that behave in one way each. Not every test program uses all of them.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test program uses some; helpers of tests fail as tests do"
+)]
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+use tokio_rustls::rustls::{
+    ServerConfig, ServerConnection, Stream,
+    crypto::ring,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+
+/// The program under test: the released one where `tests/run` names it, else cargo's.
+pub fn probe() -> OsString {
+    std::env::var_os("SVC_REACH_PROBE")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_svc-reach-probe").into())
+}
+
+/// How a server behaves.
+#[derive(Debug, Clone)]
+pub enum Talk {
+    /// Says something, then waits for the client to go.
+    Say(String),
+    /// Says something over TLS.
+    Tls(&'static str),
+    /// Accepts, and says nothing.
+    Nothing,
+    /// Accepts, and closes once the client has spoken.
+    Close,
+    /// Accepts, and resets once the client has spoken.
+    Reset,
+    /// Says one thing, then another for as long as anybody listens.
+    Forever {
+        first: &'static str,
+        then: &'static str,
+    },
+    /// Says something, a byte at a time.
+    Drip(&'static str),
+}
+
+/// A server on loopback.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    requests: Arc<AtomicUsize>,
+    heard: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Connections so far.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// What the last client said.
+    pub fn heard(&self) -> String {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+/// Starts a server. It ends with the test's process.
+pub fn listen(talk: Talk) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server {
+        address: listener.local_addr().unwrap(),
+        requests: Arc::default(),
+        heard: Arc::default(),
+    };
+    let (requests, heard) = (Arc::clone(&server.requests), Arc::clone(&server.heard));
+    let tls = matches!(talk, Talk::Tls(_)).then(|| Arc::new(tls()));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            requests.fetch_add(1, Ordering::SeqCst);
+            let (talk, heard, tls) = (talk.clone(), Arc::clone(&heard), tls.clone());
+            // A client that breaks off ends the conversation, and nothing else.
+            thread::Builder::new()
+                .stack_size(256 * 1024)
+                .spawn(move || converse(stream, &talk, &heard, tls))
+                .unwrap();
+        }
+    });
+    server
+}
+
+fn converse(
+    mut stream: TcpStream,
+    talk: &Talk,
+    heard: &Mutex<String>,
+    tls: Option<Arc<ServerConfig>>,
+) -> Option<()> {
+    let mut request = [0; 1024];
+    match talk {
+        Talk::Nothing => {}
+        Talk::Say(text) => {
+            let greeting = text.starts_with("SSH");
+            if greeting {
+                stream.write_all(text.as_bytes()).ok()?;
+            }
+            let length = stream.read(&mut request).ok()?;
+            *heard.lock().unwrap() = String::from_utf8_lossy(&request[..length]).into_owned();
+            if !greeting {
+                stream.write_all(text.as_bytes()).ok()?;
+            }
+        }
+        Talk::Tls(text) => {
+            let mut connection = ServerConnection::new(tls?).ok()?;
+            let mut session = Stream::new(&mut connection, &mut stream);
+            let _ = session.read(&mut request).ok()?;
+            session.write_all(text.as_bytes()).ok()?;
+        }
+        Talk::Close => {
+            let _ = stream.read(&mut request).ok()?;
+            return None;
+        }
+        // Closing while what the client said is still unread makes Linux reset the connection (tcp_close).
+        Talk::Reset => {
+            stream.peek(&mut request).ok()?;
+            return None;
+        }
+        Talk::Forever { first, then } => {
+            let _ = stream.read(&mut request).ok()?;
+            stream.write_all(first.as_bytes()).ok()?;
+            loop {
+                stream.write_all(then.as_bytes()).ok()?;
+            }
+        }
+        Talk::Drip(text) => {
+            let _ = stream.read(&mut request).ok()?;
+            for byte in text.bytes() {
+                stream.write_all(&[byte]).ok()?;
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+    // Until the client goes.
+    let _ = stream.read_to_end(&mut Vec::new());
+    None
+}
+
+fn tls() -> ServerConfig {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap()
+}
+
+/// A UDP server that answers, or does not.
+pub fn udp(answer: Option<&'static [u8]>) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut datagram = [0; 1024];
+        while let Ok((_, client)) = socket.recv_from(&mut datagram) {
+            if let Some(answer) = answer {
+                let _ = socket.send_to(answer, client);
+            }
+        }
+    });
+    address
+}

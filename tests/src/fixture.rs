@@ -1,0 +1,161 @@
+//! Web servers on chosen nodes, and Services in front of them.
+
+use crate::{kubectl::Kubectl, namespace::Namespace, wait::until};
+use serde_json::{Value, json};
+use std::{process::Command, time::Duration};
+
+/// The probe's image, which serves, too.
+pub const IMAGE: &str = svc_reach_common::names::IMAGE;
+
+/// How long a web server may take to become ready.
+const READY: Duration = Duration::from_secs(60);
+
+/// Names of the nodes that pods can be put on, in order.
+#[must_use]
+pub fn nodes(kubectl: &Kubectl) -> Vec<String> {
+    let list = kubectl.object(&["get", "nodes"]);
+    let ready = |node: &&Value| {
+        let conditions = node["status"]["conditions"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        conditions
+            .iter()
+            .any(|c| c["type"] == "Ready" && c["status"] == "True")
+            && node["spec"]["unschedulable"] != true
+            && node["spec"]["taints"].is_null()
+    };
+    let mut names: Vec<String> = list["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(ready)
+        .filter_map(|node| node["metadata"]["name"].as_str().map(str::to_owned))
+        .collect();
+    names.sort();
+    names
+}
+
+/// A pod that answers HTTP on 8080 and 8081, and datagrams on 5353.
+#[must_use]
+pub fn server(name: &str, node: &str) -> Value {
+    let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": "web"}},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "web",
+                "image": IMAGE,
+                "args": ["serve", "--port", "8080", "--port", "8081", "--udp-port", "5353"],
+                "env": [
+                    {"name": "POD_NAME", "valueFrom": field("metadata.name")},
+                    {"name": "NODE_NAME", "valueFrom": field("spec.nodeName")},
+                ],
+                "ports": [{"name": "web", "containerPort": 8080}],
+                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    })
+}
+
+/// The Service `web` on port 80, with `spec` laid over it.
+#[must_use]
+pub fn service(spec: &Value) -> Value {
+    let mut service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+    });
+    for (key, value) in spec.as_object().into_iter().flatten() {
+        service["spec"][key] = value.clone();
+    }
+    service
+}
+
+/// Puts a server on each of the nodes and a Service in front, and waits until all of them are ready endpoints.
+pub fn deploy(kubectl: &Kubectl, namespace: &Namespace, nodes: &[&str], service: &Value) {
+    let mut items = vec![service.clone()];
+    items.extend(
+        nodes
+            .iter()
+            .enumerate()
+            .map(|(i, node)| server(&format!("web-{i}"), node)),
+    );
+    apply(kubectl, namespace, items);
+    await_endpoints(kubectl, namespace, nodes.len());
+    await_proxies(kubectl, namespace, nodes.len());
+}
+
+/// Waits until every node's kube-proxy has rules for so many endpoints of the Service `web`, where that can be seen. A
+/// probe takes longer to start than kube-proxy takes to follow, except on a machine that is busy.
+pub fn await_proxies(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
+    let Some(testbed) = kubectl.testbed_if_any() else {
+        return;
+    };
+    let comment = format!("\"{}/web", namespace.name);
+    until("rules for the endpoints on every node", READY, || {
+        for node in nodes(kubectl) {
+            let output = Command::new(testbed)
+                .args(["enter", &node, "iptables-save", "-t", "nat"])
+                .output();
+            let rules = output.map_err(|error| error.to_string())?.stdout;
+            let rules = String::from_utf8_lossy(&rules).into_owned();
+            let sent = rules.lines().filter(|rule| {
+                rule.starts_with("-A KUBE-SEP-")
+                    && rule.contains(&comment)
+                    && rule.contains("-j DNAT")
+            });
+            let sent = sent.count();
+            if sent < count {
+                return Err(format!("{sent} of {count} on {node}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Applies objects in a namespace.
+pub fn apply(kubectl: &Kubectl, namespace: &Namespace, mut items: Vec<Value>) {
+    for item in &mut items {
+        item["metadata"]["namespace"] = namespace.name.clone().into();
+    }
+    kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}));
+}
+
+/// Waits until the Service `web` has so many ready endpoints.
+pub fn await_endpoints(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
+    until("ready endpoints of Service web", READY, || {
+        // Their controller makes the object a moment after the Service.
+        let output = kubectl.run(&namespace.args(&["get", "endpoints", "web", "-o", "json"]));
+        let endpoints: Value =
+            serde_json::from_str(&output.stdout).map_err(|_| output.to_string())?;
+        let ready = endpoints["subsets"][0]["addresses"]
+            .as_array()
+            .map_or(0, Vec::len);
+        if ready == count {
+            Ok(())
+        } else {
+            Err(format!("{ready} of {count}: {endpoints}"))
+        }
+    });
+}
+
+/// Waits until the load balancer of the Service `web` has an address or a name, and returns it.
+#[must_use]
+pub fn load_balancer(kubectl: &Kubectl, namespace: &Namespace) -> String {
+    until("an address of the load balancer", READY, || {
+        let service = kubectl.object(&namespace.args(&["get", "service", "web"]));
+        let ingress = &service["status"]["loadBalancer"]["ingress"][0];
+        let address = ingress["ip"]
+            .as_str()
+            .or_else(|| ingress["hostname"].as_str());
+        address
+            .map(str::to_owned)
+            .ok_or_else(|| service["status"].to_string())
+    })
+}

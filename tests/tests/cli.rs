@@ -1,0 +1,204 @@
+//! The command line, where no cluster is needed to tell that it cannot work.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::{
+    io::Read,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+/// The plugin under test.
+fn plugin() -> PathBuf {
+    let folder = std::env::var_os("SVC_REACH_PLUGIN_DIR").map_or_else(
+        || {
+            std::env::current_exe()
+                .unwrap()
+                .ancestors()
+                .nth(2)
+                .unwrap()
+                .to_owned()
+        },
+        PathBuf::from,
+    );
+    let plugin = folder.join("kubectl-svc_reach");
+    assert!(
+        plugin.exists(),
+        "{} is not built: cargo build -p svc-reach",
+        plugin.display()
+    );
+    plugin
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(plugin())
+        .args(args)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A kubeconfig of an API server on this machine, in a file of the test's own.
+fn kubeconfig(name: &str, port: u16) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+         clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\n\
+         users: [{{name: u, user: {{}}}}]\n\
+         contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+    );
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
+    for (args, says) in [
+        (vec![], "required arguments were not provided"),
+        (
+            vec!["nginx", "--nonsense"],
+            "unexpected argument '--nonsense'",
+        ),
+        (vec!["deploy/nginx"], "only Services can be asked about"),
+        (vec!["Nginx"], "not a name that a Service can have"),
+        (vec!["nginx", "-o", "xml"], "expected one of: table, json"),
+        (vec!["nginx", "--attempts", "0"], "must be at least 1"),
+        (vec!["nginx", "--attempts", "many"], "invalid value 'many'"),
+        (
+            vec!["nginx", "--timeout", "soon"],
+            "not a duration such as 500ms, 10s or 1m",
+        ),
+        (vec!["nginx", "--path", "index"], "must begin with /"),
+        (
+            vec!["nginx", "--image-pull-policy", "Sometimes"],
+            "expected one of: Always, IfNotPresent, Never",
+        ),
+        (
+            vec!["nginx", "--toleration", "a:b"],
+            "NoSchedule, PreferNoSchedule, NoExecute",
+        ),
+        (
+            vec!["nginx", "--node-selector", "pool"],
+            "not of the form KEY=VALUE",
+        ),
+        (
+            vec!["nginx", "--kubeconfig", "/nonexistent/config"],
+            "/nonexistent/config",
+        ),
+    ] {
+        let output = run(&args);
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(says), "{args:?}: {stderr}");
+        assert_eq!(
+            text(&output.stdout),
+            "",
+            "{args:?}: data only on standard output"
+        );
+    }
+}
+
+#[test]
+fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
+    let config = kubeconfig("context", 1);
+    let output = run(&[
+        "nginx",
+        "--kubeconfig",
+        config.to_str().unwrap(),
+        "--context",
+        "elsewhere",
+    ]);
+    std::fs::remove_file(config).unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("elsewhere"), "{stderr}");
+}
+
+#[test]
+fn an_api_server_that_is_not_there_ends_with_4_and_the_next_step() {
+    // A port that was free a moment ago, and that nobody listens on.
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let config = kubeconfig("absent", port);
+    let output = run(&["nginx", "--kubeconfig", config.to_str().unwrap()]);
+    std::fs::remove_file(config).unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(
+        stderr.contains("failed to get Service default/nginx"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("Connection refused"),
+        "the cause is kept: {stderr}"
+    );
+    assert!(stderr.contains("kubectl version"), "{stderr}");
+}
+
+#[test]
+fn an_api_server_that_stays_silent_ends_with_4_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = kubeconfig("silent", listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        // Connections are kept open and unanswered until the plugin leaves.
+        for connection in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut connection = connection;
+                let _ = connection.read_to_end(&mut Vec::new());
+            });
+        }
+    });
+    let output = run(&[
+        "nginx",
+        "--kubeconfig",
+        config.to_str().unwrap(),
+        "--request-timeout",
+        "1s",
+    ]);
+    std::fs::remove_file(config).unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(
+        stderr.contains("no answer from the API server within 1 s"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn help_names_the_exit_codes_and_is_called_as_kubectl_calls_it() {
+    let output = run(&["--help"]);
+    let help = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(help.contains("Usage: kubectl svc-reach"), "{help}");
+    for code in ["  0 ", "  1 ", "  2 ", "  3 ", "  4 ", "  130 ", "143"] {
+        assert!(help.contains(code), "{code:?}: {help}");
+    }
+    for flag in [
+        "--image",
+        "--image-pull-policy",
+        "--image-pull-secret",
+        "--probe-namespace",
+        "--node-selector",
+        "--toleration",
+        "--priority-class",
+        "--probe-timeout",
+        "--namespace",
+        "--context",
+        "--kubeconfig",
+        "--as",
+    ] {
+        assert!(help.contains(flag), "{flag}: {help}");
+    }
+    assert_eq!(
+        text(&run(&["--version"]).stdout),
+        format!("svc-reach {}\n", env!("CARGO_PKG_VERSION"))
+    );
+}

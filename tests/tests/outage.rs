@@ -1,0 +1,161 @@
+//! Runs of the plugin while something is the matter with a node. One at a time, since each of them changes the cluster.
+
+use serde_json::json;
+use std::{
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use svc_reach_common::{
+    position::Position::{NodeOther, NodeSame, PodOther, PodSame},
+    report::ObservedValue::Reachable,
+    target::TargetKind::{ClusterIp, NodePort},
+};
+use svc_reach_tests::{
+    fixture::{deploy, nodes, service},
+    kubectl::Kubectl,
+    namespace::Namespace,
+    run::{ask, of},
+    wait::until,
+};
+
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A test that failed before has put its node right all the same.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts a node right when the test ends, however it ends.
+struct Repair<'a> {
+    kubectl: &'a Kubectl,
+    args: Vec<String>,
+}
+
+impl Drop for Repair<'_> {
+    fn drop(&mut self) {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let _ = self.kubectl.run(&args);
+    }
+}
+
+fn deployed(kubectl: &Kubectl, nodes: &[&str]) -> Namespace {
+    let namespace = Namespace::new(kubectl, &json!({}));
+    deploy(
+        kubectl,
+        &namespace,
+        nodes,
+        &service(&json!({"type": "NodePort"})),
+    );
+    namespace
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn probes_reach_tainted_and_cordoned_nodes() {
+    let _alone = alone();
+    let kubectl = Kubectl::from_environment();
+    let nodes = nodes(&kubectl);
+    let namespace = deployed(&kubectl, &[&nodes[0], &nodes[1]]);
+    // Nothing but the one node without a backend is left for node-other, and nobody may be scheduled there.
+    let target = nodes.last().unwrap();
+    let _untaint = Repair {
+        kubectl: &kubectl,
+        args: ["taint", "node", target, "special-"]
+            .map(Into::into)
+            .to_vec(),
+    };
+    let _uncordon = Repair {
+        kubectl: &kubectl,
+        args: ["uncordon", target].map(Into::into).to_vec(),
+    };
+    kubectl.succeed(&["taint", "node", target, "special=yes:NoSchedule"]);
+    kubectl.succeed(&["cordon", target]);
+    let run = ask(&kubectl, &namespace, &["--external", "never"]);
+    for position in [NodeOther, PodOther] {
+        run.expect(position, of(ClusterIp), Reachable);
+        assert_eq!(
+            run.cells(position, of(ClusterIp))[0].node.as_ref(),
+            Some(target)
+        );
+    }
+    run.expect_exit(0);
+    // A user who tolerates something else only has the scheduler's word for it.
+    let run = ask(
+        &kubectl,
+        &namespace,
+        &[
+            "--external",
+            "never",
+            "--toleration",
+            "gpu",
+            "--probe-timeout",
+            "20s",
+        ],
+    );
+    run.expect(NodeSame, of(ClusterIp), Reachable);
+    run.expect_unobserved(NodeOther, "unschedulable");
+    run.expect_exit(3);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
+    let _alone = alone();
+    let kubectl = Kubectl::from_environment();
+    let names = nodes(&kubectl);
+    let namespace = deployed(&kubectl, &[&names[0], &names[2]]);
+    let power = |word: &str| {
+        let status = Command::new(kubectl.testbed())
+            .args(["node", word, &names[2]])
+            .status()
+            .unwrap();
+        assert!(status.success(), "cluster node {word} {}", names[2]);
+    };
+    power("stop");
+    let ready = |wanted: &str| {
+        until(
+            &format!("node {} Ready={wanted}", names[2]),
+            Duration::from_secs(90),
+            || {
+                let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
+                let status = kubectl.succeed(&["get", "node", &names[2], "-o", path]);
+                if status == wanted || wanted == "False" && status == "Unknown" {
+                    Ok(())
+                } else {
+                    Err(status)
+                }
+            },
+        );
+    };
+    ready("False");
+    let run = ask(&kubectl, &namespace, &["--external", "never"]);
+    power("start");
+    ready("True");
+    until(
+        "the node to take pods again",
+        Duration::from_secs(30),
+        || {
+            let again = nodes(&kubectl);
+            if again == names {
+                Ok(())
+            } else {
+                Err(format!("{again:?}"))
+            }
+        },
+    );
+    run.expect(NodeSame, of(ClusterIp), Reachable);
+    run.expect(PodOther, of(NodePort), Reachable);
+    for cell in &run.report.cells {
+        assert_ne!(
+            cell.node.as_ref(),
+            Some(&names[2]),
+            "no probe stands on a node that is down"
+        );
+    }
+    assert!(
+        run.cells(PodSame, of(NodePort))
+            .iter()
+            .all(|cell| cell.target.node.as_ref() != Some(&names[2]))
+    );
+    run.expect_exit(0);
+}

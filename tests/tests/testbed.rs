@@ -1,0 +1,259 @@
+//! Runs of the plugin on the test cluster, which has what not every cluster has: two kinds of load balancer, a client
+//! outside of the cluster but inside its VPC, and admission that refuses pods.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use serde_json::json;
+use std::{net::IpAddr, process::Command, time::Duration};
+use svc_reach_common::{
+    position::Position::{self, External, NodeOther, NodeSame, PodOther, PodSame},
+    report::ObservedValue::{Reachable, Unreachable},
+    target::{
+        NodeRole::{Backend, Other},
+        Relation::Remote,
+        TargetKind::{ClusterIp, HealthCheckNodePort, LoadBalancer, NodePort},
+    },
+};
+use svc_reach_tests::{
+    fixture::{deploy, load_balancer, nodes, service},
+    kubectl::Kubectl,
+    namespace::Namespace,
+    run::{Run, ask, node_port, of},
+    wait::until,
+};
+
+const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
+
+/// The client's address in the VPC.
+const CLIENT: &str = "192.168.60.100";
+
+/// A Service behind a load balancer of a class (`union` is shared, `performance` dedicated), with one backend, that the
+/// client has reached once: a load balancer takes a moment to notice its backends.
+fn behind(class: &str, pass_through: bool, policy: &str) -> (Kubectl, Namespace) {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let mut service = service(&json!({"type": "LoadBalancer", "externalTrafficPolicy": policy}));
+    service["metadata"]["annotations"] = json!({"kubernetes.io/elb.class": class});
+    if pass_through {
+        service["metadata"]["annotations"]["kubernetes.io/elb.pass-through"] = "true".into();
+    }
+    let node = nodes(&kubectl)[0].clone();
+    deploy(&kubectl, &namespace, &[&node], &service);
+    let address = load_balancer(&kubectl, &namespace);
+    until(
+        "an answer of the load balancer",
+        Duration::from_secs(60),
+        || {
+            let url = format!("http://{address}/");
+            let args = [
+                "enter",
+                "client",
+                "curl",
+                "-sS",
+                "-m",
+                "1",
+                "-o",
+                "/dev/null",
+                &url,
+            ];
+            let output = Command::new(kubectl.testbed()).args(args).output().unwrap();
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&output.stderr).into_owned())
+            }
+        },
+    );
+    (kubectl, namespace)
+}
+
+/// The one address from which the backend saw a position's requests come.
+fn client_seen(run: &Run, position: Position) -> Option<IpAddr> {
+    run.cells(position, of(LoadBalancer))[0]
+        .observed
+        .client_ip_seen
+}
+
+fn ip(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_shared_load_balancer_with_policy_cluster_is_reached_from_everywhere() {
+    let (kubectl, namespace) = behind("union", false, "Cluster");
+    let run = ask(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
+    run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
+    run.expect_from(&[External], of(LoadBalancer), Reachable);
+    run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
+    run.expect(External, of(NodePort), Reachable);
+    run.expect_exit(0);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_load_balancer_with_policy_local_is_captured_inside_and_sends_to_the_backend_outside() {
+    for (class, seen) in [("union", None), ("performance", Some(CLIENT))] {
+        let (kubectl, namespace) = behind(class, false, "Local");
+        let run = ask(&kubectl, &namespace, &[]);
+        run.expect_as_predicted();
+        run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
+        run.expect(External, of(LoadBalancer), Reachable);
+        run.expect(External, node_port(Backend, Remote), Reachable);
+        run.expect(External, node_port(Other, Remote), Unreachable);
+        run.expect_from(&IN_CLUSTER, of(HealthCheckNodePort), Reachable);
+        let expected = seen.map_or_else(
+            || run.report.service.load_balancer.as_ref().unwrap().addresses[0].ip,
+            ip,
+        );
+        assert_eq!(
+            client_seen(&run, External),
+            expected,
+            "{class}: the address that the backend saw"
+        );
+        run.expect_exit(0);
+    }
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend() {
+    let (kubectl, namespace) = behind("performance", true, "Local");
+    let run = ask(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
+    run.expect_from(
+        &[NodeOther, PodOther, External],
+        of(LoadBalancer),
+        Reachable,
+    );
+    run.expect_from(&[NodeSame, PodSame], of(LoadBalancer), Unreachable);
+    let load_balancer = run.report.service.load_balancer.as_ref().unwrap();
+    assert_eq!(load_balancer.class.as_deref(), Some("performance"));
+    assert_eq!(load_balancer.pass_through.as_deref(), Some("true"));
+    run.expect_exit(1);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_shared_load_balancer_that_is_passed_through_to_works_beside_its_backend() {
+    let (kubectl, namespace) = behind("union", true, "Local");
+    let run = ask(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
+    run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
+    run.expect_exit(0);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn udp_is_answered_through_a_load_balancer() {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let ports = json!([{"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"}]);
+    let node = nodes(&kubectl)[0].clone();
+    deploy(
+        &kubectl,
+        &namespace,
+        &[&node],
+        &service(&json!({"type": "LoadBalancer", "ports": ports})),
+    );
+    let _ = load_balancer(&kubectl, &namespace);
+    let run = ask(&kubectl, &namespace, &["--external", "never"]);
+    run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
+    run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
+    run.expect_exit(0);
+}
+
+/// A ClusterIP Service in a namespace that enforces a Pod Security level.
+fn enforcing(level: &str) -> (Kubectl, Namespace) {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(
+        &kubectl,
+        &json!({"pod-security.kubernetes.io/enforce": level}),
+    );
+    let node = nodes(&kubectl)[0].clone();
+    deploy(&kubectl, &namespace, &[&node], &service(&json!({})));
+    (kubectl, namespace)
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_namespace_that_refuses_the_host_network_costs_two_positions() {
+    for level in ["baseline", "restricted"] {
+        let (kubectl, namespace) = enforcing(level);
+        let run = ask(&kubectl, &namespace, &["--external", "never"]);
+        run.expect_from(&[PodSame, PodOther], of(ClusterIp), Reachable);
+        for position in [NodeSame, NodeOther] {
+            run.expect_unobserved(position, "the cluster refuses probes on the host network");
+            run.expect_unobserved(position, "hostNetwork=true");
+        }
+        run.expect_exit(3);
+        assert_eq!(namespace.leftovers(), [""; 0]);
+    }
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn probes_can_stand_in_another_namespace() {
+    let (kubectl, namespace) = enforcing("restricted");
+    let elsewhere = Namespace::new(&kubectl, &json!({}));
+    let run = ask(
+        &kubectl,
+        &namespace,
+        &["--external", "never", "--probe-namespace", &elsewhere.name],
+    );
+    run.expect_from(&IN_CLUSTER, of(ClusterIp), Reachable);
+    run.expect_exit(0);
+    assert_eq!(elsewhere.leftovers(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn the_cluster_itself_removes_what_a_killed_run_left() {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let node = nodes(&kubectl)[0].clone();
+    deploy(
+        &kubectl,
+        &namespace,
+        &[&node],
+        &service(&json!({"type": "NodePort"})),
+    );
+    let args = namespace.args(&[
+        "svc-reach",
+        "web",
+        "--external",
+        "never",
+        "--probe-timeout",
+        "10s",
+    ]);
+    let mut child = kubectl.spawn(&args);
+    until("the Jobs of the run", Duration::from_secs(20), || {
+        let made = namespace.leftovers().len();
+        if made >= 8 {
+            Ok(())
+        } else {
+            Err(format!("{made} Jobs and pods"))
+        }
+    });
+    child.kill().unwrap();
+    let _ = child.wait();
+    assert_ne!(
+        namespace.leftovers(),
+        [""; 0],
+        "a run that was killed cannot clean up"
+    );
+    // At the most: 10 s to start, 3 s of work, 30 s of margin, and 60 s until a finished Job is deleted.
+    until(
+        "the cluster to remove them",
+        Duration::from_secs(125),
+        || {
+            let left = namespace.leftovers();
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{left:?}"))
+            }
+        },
+    );
+}
