@@ -13,6 +13,7 @@ use crate::{
     facts::Service,
     model::world::{Place, PortOf},
     position::Network,
+    protocol::Protocol,
 };
 use std::net::IpAddr;
 
@@ -182,6 +183,12 @@ fn mark(
                 Detected::Unknown if from_service => (Mark::Always, Some(rules::IPVS_VIP_SOURCE)),
                 Detected::Unknown => (Mark::Unknown, None),
             }
+        }
+        // Up to 1.22 the SCTP set of all node ports comes before that of those under policy Local.
+        Server::NodePort
+            if local && cx.protocol == Protocol::Sctp && cx.version.between(15, 22) =>
+        {
+            (Mark::Always, Some(rules::IPVS_SCTP_MASQUERADE))
         }
         Server::ExternalIp | Server::LoadBalancer | Server::NodePort if local => {
             (Mark::Never, Some(rules::IPVS_KEEP))

@@ -125,6 +125,7 @@ rules! {
     HAIRPIN_SOME: Proxier = "the client is one of the endpoints: masqueraded if it reaches itself, not otherwise";
     IPVS_VIP_SOURCE: Proxier = "without a cluster CIDR, packets whose source is a Service address (what a process on the node uses) are masqueraded";
     IPVS_MASQUERADE: Proxier = "external traffic under policy Cluster is masqueraded";
+    IPVS_SCTP_MASQUERADE: Proxier = "up to 1.22 in ipvs mode: SCTP node ports are masqueraded under policy Local too";
     IPVS_KEEP: Proxier = "external traffic under policy Local keeps its source address";
 
     // Addresses that a Service has, at ports that it does not have.

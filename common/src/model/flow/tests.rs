@@ -1385,6 +1385,89 @@ fn ipvs_sources() {
     );
 }
 
+/// The order of the SCTP sets of node ports in `ipsetWithIptablesChain` (kubernetes/kubernetes v1.22.0, v1.23.4).
+#[test]
+fn ipvs_sctp_node_ports() {
+    for (version, expected) in [
+        ("1.20.2", "10.180.0.1:80 masq"),
+        ("1.22", "10.180.0.1:80 masq"),
+        ("1.23", "10.180.0.1:80 keep"),
+    ] {
+        let cluster = Cluster::new(ProxyMode::Ipvs, version).service(
+            json!({"type": "NodePort", "externalTrafficPolicy": "Local", "clusterIP": "172.30.0.41",
+                   "ports": [{"port": 80, "protocol": "SCTP", "nodePort": 3001}]}),
+            json!([]),
+            json!([here("10.180.0.1")]),
+        );
+        check(
+            &cluster,
+            &[(
+                "outside",
+                External,
+                OUTSIDE,
+                "192.168.0.2:3001/SCTP",
+                expected,
+            )],
+        );
+    }
+}
+
+/// An address of a node that a Service claims (kubernetes/kubernetes v1.26.0 and v1.28.3 `pkg/proxy/ipvs/proxier.go`).
+#[test]
+fn ipvs_node_address_as_external_ip() {
+    for (version, node_port, other_port) in [
+        ("1.25", "10.180.0.1:80 masq", "accept"),
+        ("1.26", "reject", "reject"),
+        ("1.27", "reject", "reject"),
+        ("1.28", "10.180.0.1:80 masq", "none"),
+    ] {
+        let cluster = Cluster::new(ProxyMode::Ipvs, version)
+            .service(
+                json!({"type": "NodePort", "clusterIP": "172.30.0.41", "ports": [{"port": 80, "nodePort": 3001}]}),
+                json!([]),
+                json!([here("10.180.0.1")]),
+            )
+            .service(
+                json!({"clusterIP": "172.30.0.42", "externalIPs": [HERE], "ports": [{"port": 81}]}),
+                json!([]),
+                json!([here("10.180.0.2")]),
+            );
+        check(
+            &cluster,
+            &[
+                (
+                    "node port",
+                    External,
+                    OUTSIDE,
+                    "192.168.0.2:3001",
+                    node_port,
+                ),
+                (
+                    "node port, from the node",
+                    Host,
+                    "",
+                    "192.168.0.2:3001",
+                    "10.180.0.1:80 masq",
+                ),
+                (
+                    "any other port, such as that of ssh",
+                    External,
+                    OUTSIDE,
+                    "192.168.0.2:22",
+                    other_port,
+                ),
+                (
+                    "the external IP",
+                    External,
+                    OUTSIDE,
+                    "192.168.0.2:81",
+                    "10.180.0.2:81 masq",
+                ),
+            ],
+        );
+    }
+}
+
 #[test]
 fn slices_that_repeat_an_endpoint_count_once() {
     let cluster = Cluster::new(ProxyMode::Iptables, "1.30").service(
