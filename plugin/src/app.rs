@@ -344,6 +344,12 @@ async fn rehearse_pod(
 
 /// Prints an error, its causes and the next step; tells how a run with it ends.
 pub fn report_error(error: &Error) -> Exit {
+    // A reader that has seen enough, such as head, knows that it left.
+    if let Error::Write(cause) = error
+        && cause.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        return error.exit();
+    }
     progress::plain(&format!("error: {}", error.chain()));
     if let Some(hint) = error.hint() {
         progress::plain(&format!("hint: {hint}"));
