@@ -257,6 +257,7 @@ fn silence_after_a_datagram_proves_nothing_by_itself() {
     }
     run.expect_exit(3);
     let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_as_predicted();
     run.expect_from(&IN_CLUSTER, of(ClusterIp), Reachable);
     run.expect_exit(0);
 }

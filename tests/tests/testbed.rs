@@ -159,6 +159,7 @@ fn udp_is_answered_through_a_load_balancer() {
     );
     let _ = load_balancer(&kubectl, &namespace);
     let run = ask(&kubectl, &namespace, &["--external", "never"]);
+    run.expect_as_predicted();
     run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
     run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
     run.expect_exit(0);
