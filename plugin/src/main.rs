@@ -36,9 +36,11 @@ async fn main() -> ExitCode {
     logging::start(cli.connection.verbose);
     let (signals, interrupt) = interrupt::Signals::new();
     let run = async { app::run(config::Config::new(cli)?, interrupt).await };
+    // Signals first: they are asked for before there is anything to interrupt.
     let ended = tokio::select! {
-        ended = run => ended,
+        biased;
         at_once = signals.watch() => Ok(at_once),
+        ended = run => ended,
     };
     ExitCode::from(
         ended

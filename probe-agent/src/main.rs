@@ -40,9 +40,11 @@ fn main() -> ExitCode {
     };
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
+        // Signals first: they are asked for before there is anything to interrupt.
         tokio::select! {
-            code = command(&arguments) => code,
+            biased;
             code = signalled() => code,
+            code = command(&arguments) => code,
         }
     }))
 }
