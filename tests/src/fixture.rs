@@ -88,7 +88,10 @@ pub fn deploy(kubectl: &Kubectl, namespace: &Namespace, nodes: &[&str], service:
     );
     apply(kubectl, namespace, items);
     await_endpoints(kubectl, namespace, nodes.len());
-    await_proxies(kubectl, namespace, nodes.len());
+    // A headless Service is none of kube-proxy's business.
+    if service["spec"]["clusterIP"] != "None" {
+        await_proxies(kubectl, namespace, nodes.len());
+    }
 }
 
 /// Waits until every node's kube-proxy has rules for so many endpoints of the Service `web`, where that can be seen. A
