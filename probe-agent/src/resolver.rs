@@ -73,6 +73,11 @@ fn outcome(error: &NetError) -> Outcome {
         NetError::Timeout => Outcome::TimedOut {
             phase: Phase::Resolve,
         },
+        // No question was sent, as without a descriptor to be had: that says nothing of the name.
+        NetError::NoConnections | NetError::Busy => Outcome::Failed {
+            detail: format!("no name server could be asked: {error}"),
+            errno: None,
+        },
         other => Outcome::NameLookupFailed {
             detail: short(&other.to_string()),
         },
