@@ -33,6 +33,7 @@ pub mod outcome;
 pub mod plan;
 pub mod position;
 pub mod protocol;
+pub mod provider;
 pub mod proxy_mode;
 pub mod report;
 pub mod target;
