@@ -151,6 +151,8 @@ pub struct Matrix {
     pub id: String,
     /// Its edition.
     pub edition: String,
+    /// A readable name of the edition.
+    pub alias: Option<String>,
     /// The document.
     pub source: String,
 }
@@ -167,7 +169,7 @@ pub struct Cell {
     pub target: Target,
     /// What the documents say should happen.
     pub expected: Option<Expectation>,
-    /// What each edition says, where editions were compared.
+    /// What each edition of the matrix says, of those that speak of the cell.
     pub editions: Vec<EditionValue>,
     /// What the forwarding model says should happen.
     pub predicted: Option<Prediction>,
@@ -213,8 +215,10 @@ pub struct Expectation {
 pub struct EditionValue {
     /// The edition.
     pub edition: String,
-    /// What it says; `null`: nothing.
-    pub value: Option<Reachability>,
+    /// A readable name of the edition.
+    pub alias: Option<String>,
+    /// What it says.
+    pub value: Reachability,
 }
 
 /// What the forwarding model computes for a cell.

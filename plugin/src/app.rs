@@ -3,6 +3,7 @@
 use crate::{
     cells::Stand,
     cleanup,
+    clues::{self, Clues},
     cluster::{Cluster, live::Live},
     config::{Action, Config, Run},
     deployment::{Deployment, Probe},
@@ -11,7 +12,7 @@ use crate::{
     external,
     interrupt::Interrupt,
     ledger::Ledger,
-    output, placement, planning,
+    matrices, output, placement, planning,
     preflight::{self, Ttl},
     probe_job::{self, Blueprint},
     progress::{self, Progress},
@@ -27,10 +28,11 @@ use std::{
 use svc_reach_common::{
     exit::Exit,
     facts::Node,
-    matrix::Matrix,
+    matrix::{Catalog, Selection},
     observation::NotObserved,
     plan::Plan,
     position::{Network, Position},
+    provider::Provider,
 };
 
 /// Positions that need a pod.
@@ -55,8 +57,14 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             .answer_from_dump(namespace, &mut std::io::stdout().lock())
             .map(|()| Exit::AsExpected);
     }
+    if let Action::Matrix(command) = &config.action {
+        return command
+            .answer(&mut std::io::stdout().lock())
+            .map(|()| Exit::AsExpected);
+    }
     let (cluster, namespace) = Live::connect(&config.connection).await?;
     let exit = match config.action {
+        Action::Matrix(_) => return Ok(Exit::AsExpected),
         Action::Run(run) => reach(&cluster, &namespace, &run, &interrupt).await,
         Action::Explain(command) => {
             let mut output = std::io::stdout();
@@ -86,7 +94,7 @@ async fn reach(
 ) -> Result<Exit, Error> {
     let began = Instant::now();
     let id = run_id();
-    let matrix = Matrix::kubernetes()?;
+    let (catalog, selection) = documents(run)?;
     let probes_in = run.probe.namespace.as_deref().unwrap_or(namespace);
 
     // Nothing is made before this is through, so an interrupt just ends it.
@@ -150,8 +158,12 @@ async fn reach(
         &prepared.facts,
         &stands,
         Expectations {
-            matrix: &matrix,
+            catalog: &catalog,
+            selection: selection.as_ref(),
+            strict: run.expectations.strict,
             proxy: prepared.proxy.as_ref(),
+            clues: &prepared.clues,
+            told: run.expectations.told,
         },
         left_out.as_deref(),
     );
@@ -171,9 +183,25 @@ async fn reach(
     Ok(exit)
 }
 
+/// The documents, and which of them the command line asks for.
+fn documents(run: &Run) -> Result<(Catalog, Option<Selection>), Error> {
+    let mut catalog = Catalog::builtin()?;
+    let Some(given) = &run.expectations.matrix else {
+        return Ok((catalog, None));
+    };
+    let (name, edition) = matrices::choose(&mut catalog, given)?;
+    let selection = Selection {
+        edition,
+        strict: run.expectations.strict,
+        ..Selection::of(Some(&name))
+    };
+    Ok((catalog, Some(selection)))
+}
+
 /// Everything that is known before the first probe.
 struct Prepared {
     proxy: Option<ProxyConfig>,
+    clues: Clues,
     facts: svc_reach_common::facts::Facts,
     placement: placement::Placement,
     stands: Vec<Planned>,
@@ -234,9 +262,15 @@ async fn prepare(
             refused,
         });
     }
-    rehearse(cluster, probes_in, id, &mut stands, &mut probes).await?;
+    let provider = Provider::of(&facts).map(|(provider, _)| provider);
+    let (rehearsed, clues) = tokio::join!(
+        rehearse(cluster, probes_in, id, &mut stands, &mut probes),
+        clues::clues(cluster, provider, &facts, proxy.is_some())
+    );
+    rehearsed?;
     Ok(Prepared {
         proxy,
+        clues,
         facts,
         placement,
         stands,

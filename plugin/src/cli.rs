@@ -1,6 +1,6 @@
 //! What was typed. What it means is [`crate::config`].
 
-use crate::explain::args::ExplainArgs;
+use crate::{explain::args::ExplainArgs, matrices::MatrixArgs};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -27,6 +27,7 @@ Examples:
   kubectl svc-reach nginx                      the Service nginx of the current namespace
   kubectl svc-reach svc/nginx -n web -o json   for scripts
   kubectl svc-reach explain nginx              what to expect and why, without a single pod
+  kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
   kubectl svc-reach cleanup -n web             remove what a killed run left
 
 Exit codes:
@@ -41,6 +42,8 @@ Exit codes:
 pub enum Command {
     /// What to expect of a Service, or of single packets, and why; deploys nothing
     Explain(Box<ExplainArgs>),
+    /// The documented matrices: what is expected, by whose word; needs no cluster
+    Matrix(Box<MatrixArgs>),
     /// Remove the probes that earlier runs left in the namespace
     Cleanup(CleanupArgs),
 }
@@ -99,9 +102,32 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: String,
     #[command(flatten)]
+    pub expectations: ExpectationArgs,
+    #[command(flatten)]
     pub probe: ProbeArgs,
     #[command(flatten)]
     pub request: RequestArgs,
+}
+
+/// What observations are held against.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Expectations")]
+pub struct ExpectationArgs {
+    /// Matrix to go by: NAME[@EDITION] or FILE[@EDITION]; that of the provider where not given
+    #[arg(long, value_name = "MATRIX")]
+    pub matrix: Option<String>,
+    /// Hold to one edition, even where others disagree
+    #[arg(long)]
+    pub strict: bool,
+    /// Network model and proxy mode, such as vpc/iptables
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
+    pub column: Option<String>,
+    /// Container network model: tunnel, vpc or eni; as far as it can be found out where not given
+    #[arg(long, value_name = "MODEL")]
+    pub network_model: Option<String>,
+    /// What forwards Service traffic: iptables, ipvs, nftables, userspace or ebpf; found out where not given
+    #[arg(long, value_name = "MODE")]
+    pub proxy_mode: Option<String>,
 }
 
 /// The probe pods.

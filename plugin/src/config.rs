@@ -1,9 +1,13 @@
 //! What the command line means. Reading it touches nothing outside.
 
 use crate::{
-    cli::{CleanupArgs, Cli, Command, ConnectionArgs, ProbeArgs, RequestArgs, RunArgs},
+    cli::{
+        CleanupArgs, Cli, Command, ConnectionArgs, ExpectationArgs, ProbeArgs, RequestArgs, RunArgs,
+    },
+    detection,
     error::UsageError,
     explain::ExplainCommand,
+    matrices::MatrixCommand,
 };
 use jiff::SignedDuration;
 use std::{
@@ -12,7 +16,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use svc_reach_common::words;
+use svc_reach_common::{matrix::Column, words};
 
 /// A command line that makes sense.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub enum Action {
     Run(Box<Run>),
     /// What to expect, and why.
     Explain(Box<ExplainCommand>),
+    /// What documents say.
+    Matrix(Box<MatrixCommand>),
     /// Removal of what earlier runs left.
     Cleanup {
         /// Only this run's.
@@ -65,10 +71,23 @@ pub struct Run {
     pub service: String,
     /// How to print the report.
     pub output: Format,
+    /// What observations are held against.
+    pub expectations: ExpectationSettings,
     /// The probe pods.
     pub probe: ProbeSettings,
     /// What the probes do.
     pub request: RequestSettings,
+}
+
+/// What observations are held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpectationSettings {
+    /// `NAME[@EDITION]` or `FILE[@EDITION]`; `None`: the provider's.
+    pub matrix: Option<String>,
+    /// Whether one edition alone counts.
+    pub strict: bool,
+    /// What the user tells of the cluster.
+    pub told: detection::Told,
 }
 
 words! {
@@ -176,6 +195,7 @@ impl Config {
         let connection = connection(cli.connection)?;
         let action = match cli.command {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
+            Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
             None => Action::Run(Box::new(run(cli.run)?)),
         };
@@ -204,8 +224,30 @@ fn run(args: RunArgs) -> Result<Run, UsageError> {
     Ok(Run {
         service: service_name(&args.service.unwrap_or_default())?,
         output: args.output.parse()?,
+        expectations: expectations(args.expectations)?,
         probe: probe(args.probe)?,
         request: request(args.request)?,
+    })
+}
+
+fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageError> {
+    let told = match args.column {
+        Some(column) => {
+            let column: Column = column.parse()?;
+            detection::Told {
+                network_model: Some(column.network_model),
+                proxy_mode: Some(column.proxy_mode),
+            }
+        }
+        None => detection::Told {
+            network_model: args.network_model.map(|word| word.parse()).transpose()?,
+            proxy_mode: args.proxy_mode.map(|word| word.parse()).transpose()?,
+        },
+    };
+    Ok(ExpectationSettings {
+        matrix: args.matrix,
+        strict: args.strict,
+        told,
     })
 }
 
@@ -361,7 +403,9 @@ mod tests {
             .map_err(|e| e.to_string())?;
         match Config::new(cli).map_err(|e| e.to_string())?.action {
             Action::Run(run) => Ok(*run),
-            Action::Explain(_) | Action::Cleanup { .. } => Err("another command".to_owned()),
+            Action::Explain(_) | Action::Matrix(_) | Action::Cleanup { .. } => {
+                Err("another command".to_owned())
+            }
         }
     }
 

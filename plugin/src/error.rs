@@ -2,7 +2,11 @@
 
 use crate::{cluster::CallError, explain::ExplainError};
 use std::fmt;
-use svc_reach_common::{UnknownWord, exit::Exit, matrix::MatrixError};
+use svc_reach_common::{
+    UnknownWord,
+    exit::Exit,
+    matrix::{MatrixError, NoColumn},
+};
 
 /// Something on the command line makes no sense.
 #[derive(Debug, thiserror::Error)]
@@ -10,6 +14,9 @@ pub enum UsageError {
     /// A value that is none of those that its flag takes.
     #[error(transparent)]
     Word(#[from] UnknownWord),
+    /// A column that there cannot be.
+    #[error(transparent)]
+    Column(#[from] NoColumn),
     /// A value that cannot be.
     #[error("{flag} {value:?}: {why}")]
     Invalid {

@@ -1,12 +1,15 @@
 //! `kubectl svc-reach`: from where can a Service be reached, is that what the documentation says, and if not, why?
 
+mod advisories;
 mod app;
 mod cells;
 mod cleanup;
 mod cli;
+mod clues;
 mod cluster;
 mod config;
 mod deployment;
+mod detection;
 mod error;
 mod explain;
 mod external;
@@ -14,6 +17,7 @@ mod following;
 mod interrupt;
 mod ledger;
 mod logging;
+mod matrices;
 mod output;
 mod placement;
 mod planning;

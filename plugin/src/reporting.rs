@@ -1,7 +1,10 @@
 //! From facts and observations to the report. Pure.
 
 use crate::{
+    advisories::{self, Known},
     cells::{self, Seen, Stand},
+    clues::Clues,
+    detection::{self, ELB_CLASS, ELB_PASS_THROUGH},
     explain::{
         self,
         settings::{ProxyConfig, Settings, Told},
@@ -11,16 +14,15 @@ use crate::{
 use std::time::Duration;
 use svc_reach_common::{
     facts::{Facts, Ingress, ServiceType},
-    line,
-    matrix::Matrix,
+    matrix::{Branch, Catalog, Circumstances, Edition, Ruling, Selection},
     model::{
         World,
         connection::{Balancer, Forecast, Paths},
     },
     position::Position,
     report::{
-        self, API_VERSION, Advisory, Basis, Cell, Environment, Evidence, Expectation, Kind,
-        LoadBalancer, LoadBalancerAddress, ObservedValue, Prediction, Report, Severity, Summary,
+        self, API_VERSION, Basis, Cell, EditionValue, Expectation, Kind, LoadBalancer,
+        LoadBalancerAddress, ObservedValue, Prediction, Report, Summary,
     },
     verdict::{Expected, Reachability, judge},
 };
@@ -28,10 +30,18 @@ use svc_reach_common::{
 /// What observations are held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Expectations<'a> {
-    /// The document.
-    pub matrix: &'a Matrix,
-    /// kube-proxy's configuration, for the model, where it was found.
+    /// The documents.
+    pub catalog: &'a Catalog,
+    /// Which of them; `None`: those of the provider.
+    pub selection: Option<&'a Selection>,
+    /// Whether editions of the provider's document other than the newest do not count.
+    pub strict: bool,
+    /// kube-proxy's configuration, where it was found.
     pub proxy: Option<&'a ProxyConfig>,
+    /// What other objects tell.
+    pub clues: &'a Clues,
+    /// What the user told of the cluster.
+    pub told: detection::Told,
 }
 
 /// Makes the report of a run. `left_out`: why this machine was not a position, in part or whole.
@@ -43,8 +53,27 @@ pub fn report(
     expectations: Expectations<'_>,
     left_out: Option<&str>,
 ) -> Report {
-    let matrix = expectations.matrix;
-    let environment = environment(facts, stands);
+    let detection::Detection {
+        environment,
+        circumstances,
+    } = detection::detect(
+        facts,
+        stands,
+        expectations.proxy,
+        expectations.clues,
+        expectations.told,
+    );
+    let selection = match expectations.selection {
+        Some(selection) => selection.clone(),
+        None => {
+            let provider = environment.provider.as_deref();
+            let mut selection = Selection::of(
+                provider.filter(|name| expectations.catalog.of(name).next().is_some()),
+            );
+            selection.strict = expectations.strict;
+            selection
+        }
+    };
     let told = Told {
         mode: environment.proxy_mode,
         ..Told::default()
@@ -53,7 +82,12 @@ pub fn report(
     let world = World::of(facts, &settings.proxy);
     let paths = Paths {
         balancer: Balancer::of(&facts.service),
-        ..Paths::of_network(None)
+        ..Paths::of_network(environment.network_model)
+    };
+    let documents = Documents {
+        catalog: expectations.catalog,
+        selection: &selection,
+        circumstances: &circumstances,
     };
     let cells: Vec<Cell> = cells::seen(stands)
         .iter()
@@ -72,7 +106,7 @@ pub fn report(
                     seen.target,
                 )
             });
-            cell(facts, matrix, seen, forecast)
+            cell(facts, documents, seen, forecast)
         })
         .collect();
     Report {
@@ -81,66 +115,174 @@ pub fn report(
         run: run.to_owned(),
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service(facts),
+        matrix: expectations
+            .catalog
+            .primary(&selection)
+            .map(|edition| report::Matrix {
+                id: edition.name.clone(),
+                edition: edition.edition.clone(),
+                alias: edition.alias.clone(),
+                source: edition.source.clone(),
+            }),
+        advisories: advisories::advisories(
+            Known {
+                facts,
+                environment: &environment,
+                circumstances: &circumstances,
+                clues: expectations.clues,
+                cells: &cells,
+            },
+            left_out,
+        ),
         environment,
-        matrix: Some(report::Matrix {
-            id: matrix.name.clone(),
-            edition: matrix.edition.clone(),
-            source: matrix.source.clone(),
-        }),
         summary: Summary::of(cells.iter().map(|cell| cell.verdict)),
         cells,
-        advisories: advisories(facts, left_out),
     }
 }
 
-fn cell(facts: &Facts, matrix: &Matrix, seen: &Seen<'_>, forecast: Option<Forecast>) -> Cell {
-    let row = matrix.row(facts, seen.stand.position, seen.target);
+/// The documents, and which of their cells are this Service's.
+#[derive(Clone, Copy)]
+struct Documents<'a> {
+    catalog: &'a Catalog,
+    selection: &'a Selection,
+    circumstances: &'a Circumstances,
+}
+
+impl<'a> Documents<'a> {
+    /// What they say of a cell. No document speaks of a Service that nothing stands behind.
+    fn ruling(&self, facts: &Facts, seen: &Seen<'_>) -> Ruling<'a> {
+        if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
+            return Ruling::Silent;
+        }
+        let situations = self
+            .circumstances
+            .situations(seen.stand.position, seen.target);
+        self.catalog.ruling(self.selection, &situations)
+    }
+}
+
+fn cell(
+    facts: &Facts,
+    documents: Documents<'_>,
+    seen: &Seen<'_>,
+    forecast: Option<Forecast>,
+) -> Cell {
+    let ruling = documents.ruling(facts, seen);
     let predicted = forecast.as_ref().map(Forecast::prediction);
-    let by_model = predicted.as_ref().and_then(|predicted| predicted.reachable);
-    // Where the document is silent, the model is what there is to hold the cell against.
-    let expected = row.map(|row| matrix.expectation(row)).or_else(|| {
-        by_model.map(|value| Expectation {
-            value,
-            basis: Basis::Predicted,
-            matrix: None,
-            edition: None,
-            source: None,
-        })
-    });
     let observed = cells::observed(seen);
-    let remedy = || {
-        let of_row = row.and_then(|row| row.hint.clone());
-        of_row.or_else(|| {
-            forecast
-                .as_ref()?
-                .cause
-                .map(|cause| cause.remedy().to_owned())
-        })
+    let mut hints = Vec::new();
+    let mut editions = Vec::new();
+    let (expected, against) = match &ruling {
+        // Where the documents are silent, the model is what there is to hold the cell against.
+        Ruling::Silent => {
+            let by_model = predicted.as_ref().and_then(|predicted| predicted.reachable);
+            let expected = by_model.map(|value| Expectation {
+                value,
+                basis: Basis::Predicted,
+                matrix: None,
+                edition: None,
+                source: None,
+            });
+            (expected, by_model.map_or(Expected::Nothing, Expected::One))
+        }
+        Ruling::Depends(edition, branches) => {
+            hints.push(depends(edition, branches));
+            (None, Expected::Nothing)
+        }
+        Ruling::Says { edition, cell, all } => {
+            editions = all
+                .iter()
+                .map(|(edition, value)| EditionValue {
+                    edition: edition.edition.clone(),
+                    alias: edition.alias.clone(),
+                    value: *value,
+                })
+                .collect();
+            let disputed = all.iter().any(|(_, value)| *value != cell.value);
+            if disputed {
+                hints.push(dispute(all, observed.value));
+            }
+            hints.extend(
+                predicted
+                    .as_ref()
+                    .and_then(|predicted| disagreement(cell.value, predicted, observed.value)),
+            );
+            let source = cell.source.as_ref().unwrap_or(&edition.source);
+            let expected = Expectation {
+                value: cell.value,
+                basis: cell.basis,
+                matrix: Some(edition.name.clone()),
+                edition: Some(edition.edition.clone()),
+                source: Some(format!("{source} ({})", cell.pointer)),
+            };
+            let against = if disputed {
+                Expected::Disputed
+            } else {
+                Expected::One(cell.value)
+            };
+            (Some(expected), against)
+        }
     };
-    let hint = [
-        predicted
-            .as_ref()
-            .and_then(|predicted| disagreement(row?.value, predicted, observed.value)),
-        (observed.value == ObservedValue::Unreachable)
-            .then(remedy)
-            .flatten(),
-    ];
-    let hint: Vec<String> = hint.into_iter().flatten().collect();
+    if observed.value == ObservedValue::Unreachable {
+        let documented = match &ruling {
+            Ruling::Says { edition, cell, .. } => edition.remedy(cell),
+            Ruling::Silent | Ruling::Depends(..) => None,
+        };
+        let by_model = || Some(forecast.as_ref()?.cause?.remedy().to_owned());
+        hints.extend(documented.or_else(by_model));
+    }
     Cell {
         position: seen.stand.position,
         node: seen.stand.node.clone(),
         target: seen.target.clone(),
-        verdict: judge(
-            &seen.observation,
-            expected
-                .as_ref()
-                .map_or(Expected::Nothing, |expected| Expected::One(expected.value)),
-        ),
+        verdict: judge(&seen.observation, against),
         expected,
-        editions: Vec::new(),
+        editions,
         predicted,
         observed,
-        hint: (!hint.is_empty()).then(|| hint.join("; ")),
+        hint: (!hints.is_empty()).then(|| hints.join("; ")),
+    }
+}
+
+/// What an edition's word depends on.
+fn depends(edition: &Edition, branches: &[Branch]) -> String {
+    let branches: Vec<String> = branches.iter().map(Branch::to_string).collect();
+    format!(
+        "{} {} depends on what is not known here ({}), so that the cell is not judged",
+        edition.name,
+        edition.readable(),
+        branches.join("; ")
+    )
+}
+
+/// Who says what, and whom the observation agrees with.
+fn dispute(all: &[(&Edition, Reachability)], observed: ObservedValue) -> String {
+    let saying = |value: Reachability| {
+        let names: Vec<&str> = all
+            .iter()
+            .filter(|(_, said)| *said == value)
+            .map(|(edition, _)| edition.readable())
+            .collect();
+        format!("{} say {value}", names.join(", "))
+    };
+    let agrees = match observed {
+        ObservedValue::Reachable => Some(Reachability::Reachable),
+        ObservedValue::Unreachable => Some(Reachability::Unreachable),
+        ObservedValue::Unstable | ObservedValue::NotObserved => None,
+    };
+    match agrees {
+        Some(value) => {
+            let other = match value {
+                Reachability::Reachable => Reachability::Unreachable,
+                Reachability::Unreachable => Reachability::Reachable,
+            };
+            format!("{}, as was seen; {}", saying(value), saying(other))
+        }
+        None => format!(
+            "{}; {}",
+            saying(Reachability::Reachable),
+            saying(Reachability::Unreachable)
+        ),
     }
 }
 
@@ -169,47 +311,6 @@ fn disagreement(
     })
 }
 
-fn advisories(facts: &Facts, left_out: Option<&str>) -> Vec<Advisory> {
-    let advisory = |id: &str, severity, text| Advisory {
-        id: id.to_owned(),
-        severity,
-        text,
-        source: None,
-    };
-    let service = &facts.service;
-    let mut advisories = Vec::new();
-    if let Some(name) = &service.external_name {
-        let text = format!(
-            "the Service is an alias for {name} in the cluster's DNS; nothing is forwarded"
-        );
-        advisories.push(advisory("external-name", Severity::Info, text));
-    } else if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
-        let text = match facts.endpoints.len() {
-            0 => "the Service has no endpoint".to_owned(),
-            n => format!("none of the Service's {n} endpoints is ready"),
-        };
-        advisories.push(advisory("no-ready-endpoint", Severity::Warning, text));
-    }
-    if service.kind == ServiceType::LoadBalancer && service.load_balancer.is_empty() {
-        let text = "the load balancer has no address yet".to_owned();
-        advisories.push(advisory(
-            "no-load-balancer-address",
-            Severity::Warning,
-            text,
-        ));
-    }
-    if let Some(why) = left_out {
-        let text = format!("position external was left out, in part or whole: {why}");
-        advisories.push(advisory("external-left-out", Severity::Info, text));
-    }
-    advisories
-}
-
-/// Annotations that say what kind of load balancer a Service has, of the providers whose documents we know: Huawei
-/// Cloud CCE's own, and that of the open-source provider.
-const CLASS_ANNOTATION: &str = "kubernetes.io/elb.class";
-const PASS_THROUGH_ANNOTATION: &str = "kubernetes.io/elb.pass-through";
-
 pub fn service(facts: &Facts) -> report::Service {
     let service = &facts.service;
     let external = match service.kind {
@@ -226,8 +327,8 @@ pub fn service(facts: &Facts) -> report::Service {
         internal_traffic_policy: internal.then_some(service.internal_traffic_policy),
         ports: service.ports.clone(),
         load_balancer: (service.kind == ServiceType::LoadBalancer).then(|| LoadBalancer {
-            class: service.annotations.get(CLASS_ANNOTATION).cloned(),
-            pass_through: service.annotations.get(PASS_THROUGH_ANNOTATION).cloned(),
+            class: service.annotations.get(ELB_CLASS).cloned(),
+            pass_through: service.annotations.get(ELB_PASS_THROUGH).cloned(),
             addresses: service.load_balancer.iter().map(address).collect(),
         }),
     }
@@ -239,57 +340,5 @@ fn address(ingress: &Ingress) -> LoadBalancerAddress {
         hostname: ingress.hostname.clone(),
         scope: ingress.ip.map(scope_of),
         ip_mode: ingress.ip_mode,
-    }
-}
-
-/// What the probes saw of their nodes. Nodes that disagree leave the fact open, with both as evidence.
-fn environment(facts: &Facts, stands: &[Stand]) -> Environment {
-    let mut modes = Vec::new();
-    let mut evidence = Vec::new();
-    for stand in stands {
-        let Some(view) = stand
-            .heard
-            .as_ref()
-            .ok()
-            .and_then(|heard| heard.host.as_ref())
-        else {
-            continue;
-        };
-        let node = stand.node.as_deref().unwrap_or_default();
-        let (value, source) = match &view.proxy_mode {
-            line::Seen::Seen(mode) => {
-                modes.push(*mode);
-                (
-                    mode.to_string(),
-                    format!("127.0.0.1:10249/proxyMode on node {node}"),
-                )
-            }
-            line::Seen::Unknown(why) => (
-                "unknown".to_owned(),
-                format!("127.0.0.1:10249/proxyMode on node {node}: {why}"),
-            ),
-        };
-        evidence.push(Evidence {
-            fact: "proxyMode".to_owned(),
-            value,
-            source,
-        });
-    }
-    let agreed = modes
-        .first()
-        .copied()
-        .filter(|first| modes.iter().all(|mode| mode == first));
-    if let Some(version) = &facts.server_version {
-        evidence.push(Evidence {
-            fact: "kubernetesVersion".to_owned(),
-            value: version.clone(),
-            source: "the API server's /version".to_owned(),
-        });
-    }
-    Environment {
-        kubernetes_version: facts.server_version.clone(),
-        proxy_mode: agreed,
-        evidence,
-        ..Environment::default()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! This is the one place that knows every kind of target.
 
-use crate::placement::Placement;
+use crate::{detection, placement::Placement};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     num::NonZeroU16,
@@ -64,20 +64,25 @@ fn of_kind(
                     })
             })
             .collect(),
-        TargetKind::LoadBalancer => service
-            .load_balancer
-            .iter()
-            .filter_map(|ingress| match (ingress.ip, &ingress.hostname) {
-                (Some(ip), _) => Some((ip.to_string(), Some(scope_of(ip)))),
-                (None, Some(hostname)) => Some((hostname.clone(), None)),
-                (None, None) => None,
-            })
-            .flat_map(|(address, scope)| {
-                at_ports(kind, [address], &service.ports)
-                    .into_iter()
-                    .map(move |target| Target { scope, ..target })
-            })
-            .collect(),
+        // A DNAT gateway's address is in the same place as a load balancer's.
+        TargetKind::LoadBalancer | TargetKind::Dnat
+            if (kind == TargetKind::Dnat) == detection::is_dnat(service) =>
+        {
+            service
+                .load_balancer
+                .iter()
+                .filter_map(|ingress| match (ingress.ip, &ingress.hostname) {
+                    (Some(ip), _) => Some((ip.to_string(), Some(scope_of(ip)))),
+                    (None, Some(hostname)) => Some((hostname.clone(), None)),
+                    (None, None) => None,
+                })
+                .flat_map(|(address, scope)| {
+                    at_ports(kind, [address], &service.ports)
+                        .into_iter()
+                        .map(move |target| Target { scope, ..target })
+                })
+                .collect()
+        }
         TargetKind::ExternalIp => service
             .external_ips
             .iter()
@@ -97,8 +102,8 @@ fn of_kind(
             .zip(service.health_check_node_port.into_iter().cycle())
             .flat_map(|(node, number)| of_node(kind, facts, node, own, number, Protocol::Tcp, None))
             .collect(),
-        // Neither is an address that the Service itself names.
-        TargetKind::Dnat | TargetKind::Ingress => Vec::new(),
+        // An ingress is not an address that the Service itself names.
+        TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress => Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use svc_reach_common::{
     position::Position,
     report::{Basis, Cell, ObservedValue, Report},
     target::{Relation, Target},
-    verdict::{Reachability, Verdict},
+    verdict::Verdict,
 };
 use tabled::{
     builder::Builder,
@@ -60,7 +60,14 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
     section(
         writer,
         "Not observed",
-        grouped_reasons(of(Verdict::NotObserved)),
+        grouped(of(Verdict::NotObserved), |cell| Some(&cell.observed.reason)),
+    )?;
+    section(
+        writer,
+        "Not judged",
+        grouped(of(Verdict::Undocumented), |cell| {
+            cell.expected.is_none().then_some(cell.hint.as_ref()?)
+        }),
     )?;
     if !report.cells.is_empty() {
         writeln!(writer, "\n{}\n\n{}", grid(report), legend(report))?;
@@ -72,7 +79,11 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
             .environment
             .evidence
             .iter()
-            .map(|evidence| format!("{} {}: {}", evidence.fact, evidence.value, evidence.source)),
+            .map(|evidence| format!("{} {}: {}", evidence.fact, evidence.value, evidence.source))
+            .chain(report.matrix.as_ref().map(|matrix| {
+                let edition = matrix.alias.as_ref().unwrap_or(&matrix.edition);
+                format!("matrix {} {edition}: {}", matrix.id, matrix.source)
+            })),
     )?;
     section(
         writer,
@@ -80,7 +91,10 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
         report
             .advisories
             .iter()
-            .map(|advisory| advisory.text.clone()),
+            .map(|advisory| match &advisory.source {
+                Some(source) => format!("{} ({source})", advisory.text),
+                None => advisory.text.clone(),
+            }),
     )
 }
 
@@ -167,28 +181,24 @@ fn differing(cell: &Cell) -> impl Iterator<Item = String> {
         text += &format!("{by} {}, ", expected.value);
     }
     text += &format!("was {} ({})", cell.observed.value, cell.observed.reason);
-    for edition in &cell.editions {
-        let value = edition.value.map_or("nothing", Reachability::as_str);
-        text += &format!("; {} says {value}", edition.edition);
-    }
     std::iter::once(text).chain(cell.hint.iter().map(|hint| format!("  {hint}")))
 }
 
 /// Each reason once, with where it holds.
-fn grouped_reasons<'a>(cells: impl Iterator<Item = &'a Cell>) -> Vec<String> {
+fn grouped<'a>(
+    cells: impl Iterator<Item = &'a Cell>,
+    reason: impl Fn(&'a Cell) -> Option<&'a String>,
+) -> Vec<String> {
     let mut groups: Vec<(&str, Vec<Position>, usize)> = Vec::new();
-    for cell in cells {
-        match groups
-            .iter_mut()
-            .find(|(reason, ..)| *reason == cell.observed.reason)
-        {
+    for (cell, reason) in cells.filter_map(|cell| Some((cell, reason(cell)?))) {
+        match groups.iter_mut().find(|(known, ..)| known == reason) {
             Some((_, positions, count)) => {
                 if !positions.contains(&cell.position) {
                     positions.push(cell.position);
                 }
                 *count += 1;
             }
-            None => groups.push((&cell.observed.reason, vec![cell.position], 1)),
+            None => groups.push((reason, vec![cell.position], 1)),
         }
     }
     groups
@@ -342,6 +352,8 @@ mod tests {
     use super::write;
     use crate::{
         cells::Stand,
+        clues::Clues,
+        detection::Told,
         following::{End, Heard},
         placement::place,
         reporting::{Expectations, report},
@@ -351,7 +363,7 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
     use svc_reach_common::{
         facts::TrafficPolicy,
-        matrix::Matrix,
+        matrix::Catalog,
         observation::NotObserved,
         outcome::{Attempt, Outcome, Phase},
         position::Position,
@@ -411,10 +423,13 @@ mod tests {
             host: None,
             end: End::Complete,
         });
-        let matrix = Matrix::kubernetes().unwrap();
         let expectations = Expectations {
-            matrix: &matrix,
+            catalog: &Catalog::builtin().unwrap(),
+            selection: None,
+            strict: false,
             proxy: None,
+            clues: &Clues::default(),
+            told: Told::default(),
         };
         let stands = [looked, stand(Position::PodOther)];
         report(

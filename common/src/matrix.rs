@@ -1,0 +1,30 @@
+//! What the documents say: matrices, their editions, and what they expect of a cell.
+//!
+//! A matrix is a provider's document, as data; an edition is one dated version of it. The files are in
+//! `common/matrices`, embedded; files of the same format can be added.
+//!
+//! ```text
+//! file → editions of cells ┐
+//!                          ├→ Ruling: nothing, one reading, or what it depends on
+//! facts → Circumstances → Situations of one position and target ┘
+//! ```
+
+mod axes;
+mod catalog;
+mod cell;
+mod column;
+mod document;
+mod edition;
+mod error;
+mod many;
+mod reading;
+mod situation;
+
+pub use axes::{Class, Flavour, ServiceKind, Spot};
+pub use catalog::{Catalog, Ruling, Selection, UPSTREAM, split};
+pub use cell::{Cell, Conditions};
+pub use column::{Column, NoColumn};
+pub use edition::{Edition, Remark, Remedy};
+pub use error::MatrixError;
+pub use reading::{Branch, Reading};
+pub use situation::{Circumstances, Situation};

@@ -1,0 +1,419 @@
+//! A matrix file: a document's editions in YAML, rows of their tables and rules of their text.
+//!
+//! A row names its axes, each as one word or a list of words, and gives one value for all columns or one for each, in
+//! the order of the edition's `columns`; `~` where the document is silent. A row that names `columns` of its own comes
+//! from the text rather than from the table. An axis that a row leaves out is one that the document does not
+//! distinguish.
+
+use super::{
+    axes::{Class, Flavour, ServiceKind, Spot},
+    cell::{Cell, Conditions},
+    column::Column,
+    edition::{Edition, Remark, Remedy},
+    error::MatrixError,
+    many::Many,
+};
+use crate::{
+    facts::TrafficPolicy,
+    position::Position,
+    report::Basis,
+    target::{Relation, Scope},
+    verdict::Reachability,
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+use serde_saphyr::Spanned;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    name: String,
+    provider: String,
+    editions: Vec<Spanned<Document>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    edition: String,
+    alias: Option<String>,
+    dated: Option<String>,
+    language: String,
+    source: String,
+    #[serde(default)]
+    columns: Vec<Heading>,
+    rows: Vec<Spanned<Row>>,
+    #[serde(default)]
+    remedies: Vec<Remedy>,
+    #[serde(default)]
+    remarks: Vec<Remark>,
+}
+
+/// A column of the document's table, and what the document calls it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Heading {
+    column: Column,
+    title: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Row {
+    #[serde(default)]
+    service: Many<ServiceKind>,
+    #[serde(default)]
+    class: Many<Class>,
+    #[serde(default)]
+    access: Many<Scope>,
+    position: Many<Position>,
+    columns: Option<Many<Column>>,
+    #[serde(default)]
+    external_traffic_policy: Many<TrafficPolicy>,
+    #[serde(default)]
+    internal_traffic_policy: Many<TrafficPolicy>,
+    #[serde(default)]
+    pass_through: Many<bool>,
+    #[serde(default)]
+    flavour: Many<Flavour>,
+    #[serde(default)]
+    host_network: Many<bool>,
+    #[serde(default)]
+    relation: Many<Relation>,
+    #[serde(default = "stated")]
+    basis: Basis,
+    pointer: String,
+    source: Option<String>,
+    values: BTreeMap<Spot, Spanned<Values>>,
+}
+
+const fn stated() -> Basis {
+    Basis::Stated
+}
+
+/// One value for all columns, or one for each.
+enum Values {
+    All(Reachability),
+    Each(Vec<Option<Reachability>>),
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrEach;
+
+        impl<'de> Visitor<'de> for AllOrEach {
+            type Value = Values;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("reachable, unreachable, or a list of them with one for each column")
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values, E> {
+                value.parse().map(Values::All).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Values, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Values::Each)
+            }
+        }
+
+        deserializer.deserialize_any(AllOrEach)
+    }
+}
+
+/// Reads a matrix file. `file` names it in errors.
+///
+/// # Errors
+///
+/// [`MatrixError::Format`] where the text is not of the format, [`MatrixError::Cell`] where a row does not make cells:
+/// too few values for the columns, or a cell that another row has given.
+pub(super) fn read(file: &str, text: &str) -> Result<Vec<Edition>, MatrixError> {
+    let parsed: File = serde_saphyr::from_str(text).map_err(|error| MatrixError::Format {
+        file: file.to_owned(),
+        line: error.location().map_or(0, |location| location.line()),
+        message: error.without_snippet().to_string(),
+    })?;
+    if parsed.editions.is_empty() {
+        return Err(wrong(file, 1, "the matrix has no editions"));
+    }
+    parsed
+        .editions
+        .into_iter()
+        .map(|edition| {
+            let line = edition.referenced.line();
+            edition
+                .value
+                .read(file, line, &parsed.name, &parsed.provider)
+        })
+        .collect()
+}
+
+fn wrong(file: &str, line: u64, message: &str) -> MatrixError {
+    MatrixError::Format {
+        file: file.to_owned(),
+        line,
+        message: message.to_owned(),
+    }
+}
+
+impl Document {
+    fn read(
+        self,
+        file: &str,
+        line: u64,
+        name: &str,
+        provider: &str,
+    ) -> Result<Edition, MatrixError> {
+        if self.source.trim().is_empty() {
+            return Err(wrong(file, line, "the source of the edition is empty"));
+        }
+        let mut cells = Vec::new();
+        let mut lines: HashMap<Conditions, u64> = HashMap::new();
+        for row in &self.rows {
+            let line = row.referenced.line();
+            let row = &row.value;
+            if row.pointer.trim().is_empty() {
+                return Err(wrong(file, line, "the pointer of the row is empty"));
+            }
+            if row.basis == Basis::Predicted {
+                let message = "a document states or implies, it does not predict";
+                return Err(wrong(file, line, message));
+            }
+            for (&target, values) in &row.values {
+                let line = values.referenced.line();
+                let wrong = |cell: String, message| MatrixError::Cell {
+                    file: file.to_owned(),
+                    line,
+                    cell,
+                    message,
+                };
+                for cell in row
+                    .cells(&self.columns, target, &values.value)
+                    .map_err(|message| wrong(target.to_string(), message))?
+                {
+                    if let Some(earlier) = lines.insert(cell.conditions.clone(), line) {
+                        let message = format!("line {earlier} gives it, too");
+                        return Err(wrong(cell.conditions.to_string(), message));
+                    }
+                    cells.push(cell);
+                }
+            }
+        }
+        if cells.is_empty() {
+            return Err(wrong(file, line, "the edition has no cells"));
+        }
+        Ok(Edition {
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            edition: self.edition,
+            alias: self.alias,
+            dated: self.dated,
+            language: self.language,
+            source: self.source,
+            cells,
+            remedies: self.remedies,
+            remarks: self.remarks,
+        })
+    }
+}
+
+impl Row {
+    /// The cells of one target: every combination of the row's axes.
+    fn cells(
+        &self,
+        headings: &[Heading],
+        target: Spot,
+        values: &Values,
+    ) -> Result<Vec<Cell>, String> {
+        let columns: Vec<(Option<Column>, Option<&str>)> = match &self.columns {
+            Some(columns) => columns
+                .0
+                .iter()
+                .map(|&column| (Some(column), None))
+                .collect(),
+            None if headings.is_empty() => vec![(None, None)],
+            None => headings
+                .iter()
+                .map(|heading| (Some(heading.column), Some(heading.title.as_str())))
+                .collect(),
+        };
+        let values: Vec<Option<Reachability>> = match values {
+            Values::All(value) => vec![Some(*value); columns.len()],
+            Values::Each(values) if values.len() == columns.len() => values.clone(),
+            Values::Each(values) => {
+                return Err(format!(
+                    "{} values for {} columns",
+                    values.len(),
+                    columns.len()
+                ));
+            }
+        };
+        let mut cells = Vec::new();
+        for base in self.bases(target) {
+            for ((column, title), value) in columns.iter().zip(&values) {
+                let Some(value) = *value else { continue };
+                cells.push(Cell {
+                    conditions: Conditions {
+                        column: *column,
+                        ..base.clone()
+                    },
+                    value,
+                    basis: self.basis,
+                    pointer: match title {
+                        Some(title) => format!("{}, column {title}", self.pointer),
+                        None => self.pointer.clone(),
+                    },
+                    source: self.source.clone(),
+                });
+            }
+        }
+        Ok(cells)
+    }
+
+    /// Every combination of the row's axes, columns aside.
+    fn bases(&self, target: Spot) -> Vec<Conditions> {
+        let bases = self
+            .position
+            .0
+            .iter()
+            .map(|&position| Conditions::anywhere(position, target))
+            .collect();
+        let bases = spread(bases, &self.service, |to, word| to.service = word);
+        let bases = spread(bases, &self.class, |to, word| to.class = word);
+        let bases = spread(bases, &self.access, |to, word| to.access = word);
+        let bases = spread(bases, &self.external_traffic_policy, |to, word| {
+            to.external_traffic_policy = word;
+        });
+        let bases = spread(bases, &self.pass_through, |to, word| to.pass_through = word);
+        let bases = spread(bases, &self.flavour, |to, word| to.flavour = word);
+        let bases = spread(bases, &self.internal_traffic_policy, |to, word| {
+            to.internal_traffic_policy = word;
+        });
+        let bases = spread(bases, &self.relation, |to, word| to.relation = word);
+        spread(bases, &self.host_network, |to, word| to.host_network = word)
+    }
+}
+
+/// One base for each value of an axis.
+fn spread<T: Copy>(
+    bases: Vec<Conditions>,
+    axis: &Many<T>,
+    set: impl Fn(&mut Conditions, Option<T>),
+) -> Vec<Conditions> {
+    let words = axis.walk();
+    bases
+        .iter()
+        .flat_map(|base| words.iter().map(move |&word| (base.clone(), word)))
+        .map(|(mut base, word)| {
+            set(&mut base, word);
+            base
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+    use crate::{matrix::Edition, verdict::Reachability};
+
+    const SMALL: &str = "\
+name: small
+provider: nobody
+editions:
+- edition: first
+  language: en
+  source: a wall
+  columns:
+  - {column: tunnel/ipvs, title: T}
+  - {column: vpc/ipvs, title: V}
+  rows:
+  - service: NodePort
+    access: [public, private]
+    position: node-same
+    pointer: row 1
+    values:
+      node-port/backend: reachable
+      node-port/other: [unreachable, ~]
+";
+
+    fn small(from: &str, to: &str) -> Result<Vec<Edition>, String> {
+        assert!(SMALL.contains(from), "{from}");
+        read("small.yaml", &SMALL.replacen(from, to, 1)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_row_is_as_many_cells_as_its_axes_have_combinations() {
+        let editions = read("small.yaml", SMALL).unwrap();
+        let cells = &editions[0].cells;
+        assert_eq!(cells.len(), 6, "{cells:#?}");
+        let silent = cells
+            .iter()
+            .filter(|cell| cell.value == Reachability::Unreachable);
+        assert_eq!(silent.count(), 2, "the second column is silent");
+        assert_eq!(cells[0].pointer, "row 1, column T");
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_cell() {
+        let again = "  - {service: NodePort, access: public, position: node-same, pointer: row 2, columns: vpc/ipvs, values: {node-port/backend: reachable}}\n";
+        let rows = [
+            (
+                "an unknown word",
+                ("node-same", "node-elsewhere"),
+                "line 13: unknown position \"node-elsewhere\"",
+            ),
+            ("an unknown key", ("access:", "acces:"), "line 12"),
+            (
+                "an unknown target",
+                ("node-port/other", "port"),
+                "unknown cell target \"port\"",
+            ),
+            (
+                "a column too many",
+                ("[unreachable, ~]", "[unreachable, ~, ~]"),
+                "line 17, cell node-port/other: 3 values for 2 columns",
+            ),
+            (
+                "no pointer",
+                ("pointer: row 1", "pointer: ''"),
+                "line 11: the pointer of the row is empty",
+            ),
+            (
+                "a prediction",
+                ("pointer: row 1", "pointer: row 1\n    basis: predicted"),
+                "line 11: a document states or implies",
+            ),
+            (
+                "no source",
+                ("a wall", "''"),
+                "line 4: the source of the edition is empty",
+            ),
+            (
+                "a cell twice",
+                (
+                    "      node-port/other: [unreachable, ~]\n",
+                    &format!("      node-port/other: [unreachable, ~]\n{again}"),
+                ),
+                "line 18, cell NodePort, public, node-same, vpc/ipvs, node-port/backend: line 16 gives it, too",
+            ),
+            (
+                "an empty list",
+                ("[public, private]", "[]"),
+                "a word or a list of words",
+            ),
+        ];
+        for (name, (from, to), expected) in rows {
+            let error = small(from, to).unwrap_err();
+            assert!(
+                error.starts_with("small.yaml, line") && error.contains(expected),
+                "{name}: {error}"
+            );
+        }
+    }
+}

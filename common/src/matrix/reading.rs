@@ -1,0 +1,87 @@
+//! What an edition says of a cell of which not everything may be known.
+
+use super::{cell::Cell, edition::Edition, situation::Situation};
+use crate::verdict::Reachability;
+use std::fmt;
+
+/// What an edition says of a cell of which not everything may be known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading<'e> {
+    /// Nothing, however things are.
+    Silent,
+    /// This, however things are; the cell is that of the first way they can be.
+    Says(&'e Cell),
+    /// That depends on what is not known.
+    Depends(Vec<Branch>),
+}
+
+/// What an edition says under one of several conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// The condition, such as `vpc/ipvs`.
+    pub when: String,
+    /// What it says then; `None`: nothing.
+    pub value: Option<Reachability>,
+}
+
+impl Edition {
+    /// What the edition says of a cell that can be in one of these situations.
+    #[must_use]
+    pub fn reading(&self, situations: &[Situation]) -> Reading<'_> {
+        let cells: Vec<Option<&Cell>> = situations
+            .iter()
+            .map(|situation| situation.best(&self.cells))
+            .collect();
+        let Some(&first) = cells.first() else {
+            return Reading::Silent;
+        };
+        let value = |cell: &Option<&Cell>| cell.map(|cell| cell.value);
+        if cells.iter().all(|cell| value(cell) == value(&first)) {
+            return first.map_or(Reading::Silent, Reading::Says);
+        }
+        let mut branches = Vec::new();
+        for (situation, cell) in situations.iter().zip(&cells) {
+            let branch = Branch {
+                when: situation.told_from(situations),
+                value: value(cell),
+            };
+            if !branches.contains(&branch) {
+                branches.push(branch);
+            }
+        }
+        Reading::Depends(branches)
+    }
+}
+
+impl Situation {
+    /// What tells this situation from the others.
+    fn told_from(&self, others: &[Self]) -> String {
+        let mut words = Vec::new();
+        if others.iter().any(|other| other.column != self.column) {
+            words.extend(self.column.map(|word| word.to_string()));
+        }
+        if others.iter().any(|other| other.class != self.class) {
+            words.extend(self.class.map(|word| format!("{word} load balancer")));
+        }
+        if others.iter().any(|other| other.access != self.access) {
+            words.extend(self.access.map(|word| format!("{word} address")));
+        }
+        if others
+            .iter()
+            .any(|other| other.pass_through != self.pass_through)
+        {
+            words.extend(self.pass_through.map(|on| {
+                let word = if on { "with" } else { "without" };
+                format!("{word} pass-through")
+            }));
+        }
+        words.join(", ")
+    }
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.value.map_or("silent", Reachability::as_str);
+        write!(f, "{}: {value}", self.when)
+    }
+}

@@ -1,0 +1,232 @@
+//! What a documented expectation can depend on.
+
+use super::{
+    axes::{Class, Flavour, ServiceKind, Spot},
+    cell::{Cell, Conditions},
+    column::Column,
+};
+use crate::{
+    facts::TrafficPolicy,
+    network_model::NetworkModel,
+    position::Position,
+    target::{NodeRole, Relation, Scope, Target, TargetKind},
+};
+
+/// What is known of a Service and its cluster; where a fact is not known, every value that it can have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstances {
+    /// What the load balancer's address leads to.
+    pub front: ServiceKind,
+    /// Classes that its load balancer can be of; empty: none that documents speak of.
+    pub classes: Vec<Class>,
+    /// Whether requests from inside are sent to the load balancer itself.
+    pub pass_through: Vec<bool>,
+    /// Network models and proxy modes that the cluster can have; empty: none that documents speak of.
+    pub columns: Vec<Column>,
+    /// `spec.externalTrafficPolicy`.
+    pub external_traffic_policy: TrafficPolicy,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_traffic_policy: TrafficPolicy,
+    /// Whether backends are on the host network; `None`: some are.
+    pub host_network: Option<bool>,
+}
+
+/// One of the ways that things can be, for one position and one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Situation {
+    /// Where the client is.
+    pub position: Position,
+    /// What it requests.
+    pub target: Spot,
+    /// Whether the target's node is the client's.
+    pub relation: Option<Relation>,
+    /// What publishes the workload.
+    pub service: Option<ServiceKind>,
+    /// Class of the load balancer.
+    pub class: Option<Class>,
+    /// Whether the address is public or private.
+    pub access: Option<Scope>,
+    /// Network model and proxy mode.
+    pub column: Option<Column>,
+    /// Whether requests from inside are sent to the load balancer itself.
+    pub pass_through: Option<bool>,
+    /// `spec.externalTrafficPolicy`.
+    pub external_traffic_policy: TrafficPolicy,
+    /// `spec.internalTrafficPolicy`.
+    pub internal_traffic_policy: TrafficPolicy,
+    /// Whether backends are on the host network.
+    pub host_network: Option<bool>,
+}
+
+impl Circumstances {
+    /// Every way that things can be, for one position and one target.
+    #[must_use]
+    pub fn situations(&self, position: Position, target: &Target) -> Vec<Situation> {
+        let behind_balancer = matches!(
+            target.kind,
+            TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress
+        );
+        let base = Situation {
+            position,
+            target: spot(target),
+            relation: target.relation,
+            service: self.service(target.kind),
+            class: None,
+            access: None,
+            column: None,
+            pass_through: None,
+            external_traffic_policy: self.external_traffic_policy,
+            internal_traffic_policy: self.internal_traffic_policy,
+            host_network: self.host_network,
+        };
+        let accesses: &[Scope] = match &target.scope {
+            Some(scope) => std::slice::from_ref(scope),
+            None if behind_balancer => Scope::ALL,
+            None => &[],
+        };
+        let (classes, pass_through): (&[Class], &[bool]) = if behind_balancer {
+            (&self.classes, &self.pass_through)
+        } else {
+            (&[], &[])
+        };
+        let situations = each(vec![base], &self.columns, |s, column| s.column = column);
+        let situations = each(situations, accesses, |s, access| s.access = access);
+        let situations = each(situations, classes, |s, class| s.class = class);
+        each(situations, pass_through, |s, on| s.pass_through = on)
+    }
+
+    const fn service(&self, kind: TargetKind) -> Option<ServiceKind> {
+        match kind {
+            TargetKind::NodePort => Some(ServiceKind::NodePort),
+            TargetKind::LoadBalancer => Some(self.front),
+            TargetKind::Dnat => Some(ServiceKind::Dnat),
+            TargetKind::Ingress => Some(ServiceKind::NginxIngress),
+            TargetKind::PodIp
+            | TargetKind::ClusterIp
+            | TargetKind::Dns
+            | TargetKind::ExternalIp
+            | TargetKind::HealthCheckNodePort => None,
+        }
+    }
+}
+
+const fn spot(target: &Target) -> Spot {
+    match (target.kind, target.node_role) {
+        (TargetKind::NodePort, Some(NodeRole::Other)) => Spot::NodePortOther,
+        (TargetKind::NodePort, Some(NodeRole::Backend) | None) => Spot::NodePortBackend,
+        (TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress, _) => Spot::Address,
+        (TargetKind::PodIp, _) => Spot::PodIp,
+        (TargetKind::ClusterIp, _) => Spot::ClusterIp,
+        (TargetKind::Dns, _) => Spot::Dns,
+        (TargetKind::ExternalIp, _) => Spot::ExternalIp,
+        (TargetKind::HealthCheckNodePort, _) => Spot::HealthCheckNodePort,
+    }
+}
+
+/// One situation for each value; as they are where there is none.
+fn each<T: Copy>(
+    situations: Vec<Situation>,
+    values: &[T],
+    set: impl Fn(&mut Situation, Option<T>),
+) -> Vec<Situation> {
+    if values.is_empty() {
+        return situations;
+    }
+    situations
+        .iter()
+        .flat_map(|situation| values.iter().map(move |&value| (*situation, value)))
+        .map(|(mut situation, value)| {
+            set(&mut situation, Some(value));
+            situation
+        })
+        .collect()
+}
+
+impl Situation {
+    /// What fits best: the cell that names the most of these conditions, of equals the first.
+    ///
+    /// Where an edition says something of the node port of the client's own node, it is not asked about nodes in
+    /// general.
+    pub(super) fn best<'c>(&self, cells: &'c [Cell]) -> Option<&'c Cell> {
+        let speaks_of_own = self.relation == Some(Relation::Own)
+            && cells.iter().any(|cell| {
+                cell.conditions.target == Spot::NodePortOwn
+                    && Conditions {
+                        access: None,
+                        ..cell.conditions.clone()
+                    }
+                    .fit(self)
+            });
+        let mut best: Option<&Cell> = None;
+        for cell in cells {
+            let conditions = &cell.conditions;
+            if conditions.fit(self)
+                && (!speaks_of_own || conditions.target == Spot::NodePortOwn)
+                && best.is_none_or(|best| conditions.named() > best.conditions.named())
+            {
+                best = Some(cell);
+            }
+        }
+        best
+    }
+
+    /// The flavour of cluster that has this network model: Cloud Native Network 2.0 is that of CCE Turbo clusters, the
+    /// others are those of standard ones (Huawei Cloud CCE, User Guide, Container Network Models).
+    fn flavour(&self) -> Option<Flavour> {
+        self.column.map(|column| match column.network_model {
+            NetworkModel::Eni => Flavour::Turbo,
+            NetworkModel::Tunnel | NetworkModel::Vpc => Flavour::Standard,
+        })
+    }
+}
+
+impl Conditions {
+    fn fit(&self, situation: &Situation) -> bool {
+        fn holds<T: PartialEq>(wanted: Option<T>, is: Option<T>) -> bool {
+            wanted.is_none() || wanted == is
+        }
+        let own = self.target == Spot::NodePortOwn
+            && situation.relation == Some(Relation::Own)
+            && matches!(
+                situation.target,
+                Spot::NodePortBackend | Spot::NodePortOther
+            );
+        self.position == situation.position
+            && (own || self.target == situation.target)
+            && holds(self.column, situation.column)
+            && holds(
+                self.external_traffic_policy,
+                Some(situation.external_traffic_policy),
+            )
+            && holds(self.service, situation.service)
+            && holds(self.class, situation.class)
+            && holds(self.access, situation.access)
+            && holds(self.pass_through, situation.pass_through)
+            && holds(self.flavour, situation.flavour())
+            && holds(
+                self.internal_traffic_policy,
+                Some(situation.internal_traffic_policy),
+            )
+            && holds(self.relation, situation.relation)
+            && holds(self.host_network, situation.host_network)
+    }
+
+    /// Number of conditions that are named.
+    fn named(&self) -> usize {
+        [
+            self.service.is_some(),
+            self.class.is_some(),
+            self.access.is_some(),
+            self.column.is_some(),
+            self.external_traffic_policy.is_some(),
+            self.pass_through.is_some(),
+            self.flavour.is_some(),
+            self.internal_traffic_policy.is_some(),
+            self.relation.is_some(),
+            self.host_network.is_some(),
+        ]
+        .iter()
+        .filter(|&&named| named)
+        .count()
+    }
+}

@@ -1,0 +1,421 @@
+//! Every matrix that the program carries, walked cell by cell.
+
+use std::collections::BTreeSet;
+use svc_reach_common::{
+    facts::TrafficPolicy,
+    matrix::{
+        Catalog, Cell, Circumstances, Class, Column, Edition, Reading, Ruling, Selection,
+        ServiceKind, Situation, Spot,
+    },
+    network_model::NetworkModel,
+    observation::Observation,
+    position::Position,
+    protocol::Protocol,
+    proxy_mode::ProxyMode,
+    report::Basis,
+    target::{NodeRole, Relation, Scope, Target, TargetKind},
+    verdict::{Expected, Reachability, Verdict, judge},
+};
+
+fn catalog() -> Catalog {
+    Catalog::builtin().unwrap()
+}
+
+/// The one edition, and no other.
+fn only(edition: &Edition) -> Selection {
+    Selection {
+        matrices: vec![edition.name.clone()],
+        edition: Some(edition.edition.clone()),
+        strict: true,
+    }
+}
+
+/// The situation that a cell describes; where it leaves a condition open, one of those that fit.
+fn situation(cell: &Cell) -> Situation {
+    let conditions = &cell.conditions;
+    let own = conditions.target == Spot::NodePortOwn;
+    Situation {
+        position: conditions.position,
+        target: if own {
+            Spot::NodePortOther
+        } else {
+            conditions.target
+        },
+        relation: if own {
+            Some(Relation::Own)
+        } else {
+            conditions.relation.or(Some(Relation::Remote))
+        },
+        service: conditions.service,
+        class: conditions.class,
+        access: conditions.access,
+        column: conditions.column,
+        pass_through: conditions.pass_through,
+        external_traffic_policy: conditions
+            .external_traffic_policy
+            .unwrap_or(TrafficPolicy::Cluster),
+        internal_traffic_policy: conditions
+            .internal_traffic_policy
+            .unwrap_or(TrafficPolicy::Cluster),
+        host_network: conditions.host_network,
+    }
+}
+
+#[test]
+fn every_cell_has_a_source_and_survives_the_way_to_json_and_back() {
+    let catalog = catalog();
+    assert!(catalog.editions().len() > 10);
+    for edition in catalog.editions() {
+        let name = format!("{}@{}", edition.name, edition.edition);
+        assert!(
+            !edition.source.is_empty() && !edition.language.is_empty(),
+            "{name}"
+        );
+        for cell in &edition.cells {
+            assert!(!cell.pointer.is_empty(), "{name}: {}", cell.conditions);
+            assert_ne!(cell.basis, Basis::Predicted, "{name}: {}", cell.conditions);
+        }
+        let distinct: BTreeSet<_> = edition.cells.iter().map(|cell| &cell.conditions).collect();
+        assert_eq!(distinct.len(), edition.cells.len(), "{name}: a cell twice");
+        let json = serde_json::to_string(edition).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Edition>(&json).unwrap(),
+            *edition,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_cell_is_found_again_and_judged_by() {
+    let catalog = catalog();
+    let observations = [
+        (
+            Observation::Reachable {
+                summary: String::new(),
+            },
+            Reachability::Reachable,
+        ),
+        (
+            Observation::Unreachable {
+                summary: String::new(),
+            },
+            Reachability::Unreachable,
+        ),
+    ];
+    for edition in catalog.editions() {
+        let selection = only(edition);
+        for cell in &edition.cells {
+            let name = format!("{}: {}", edition.edition, cell.conditions);
+            let Ruling::Says { cell: found, .. } = catalog.ruling(&selection, &[situation(cell)])
+            else {
+                panic!("{name}: not found");
+            };
+            assert_eq!(
+                found.value, cell.value,
+                "{name}: {} speaks for it",
+                found.conditions
+            );
+            for (observation, seen) in &observations {
+                let verdict = match (cell.value, seen) {
+                    (expected, seen) if expected == *seen => Verdict::AsExpected,
+                    (Reachability::Reachable, _) => Verdict::Worse,
+                    (Reachability::Unreachable, _) => Verdict::Better,
+                };
+                assert_eq!(
+                    judge(observation, Expected::One(found.value)),
+                    verdict,
+                    "{name}"
+                );
+            }
+        }
+    }
+}
+
+/// Of the cells that fit a situation equally well, one must not contradict another: which of them counts would be chance.
+#[test]
+fn no_two_cells_of_an_edition_contradict_each_other() {
+    let catalog = catalog();
+    for edition in catalog.editions() {
+        let mut backwards = edition.clone();
+        backwards.cells.reverse();
+        for cell in &edition.cells {
+            let situation = [situation(cell)];
+            let value = |edition: &Edition| match edition.reading(&situation) {
+                Reading::Says(cell) => Some(cell.value),
+                Reading::Silent | Reading::Depends(_) => None,
+            };
+            assert_eq!(
+                value(edition),
+                value(&backwards),
+                "{}: {}",
+                edition.edition,
+                cell.conditions
+            );
+        }
+    }
+}
+
+fn circumstances(column: &str) -> Circumstances {
+    Circumstances {
+        front: ServiceKind::LoadBalancer,
+        classes: vec![Class::Dedicated],
+        pass_through: vec![false],
+        columns: vec![column.parse().unwrap()],
+        external_traffic_policy: TrafficPolicy::Local,
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        host_network: Some(false),
+    }
+}
+
+fn target(kind: TargetKind, role: Option<NodeRole>, own: bool, scope: Scope) -> Target {
+    Target {
+        kind,
+        address: "192.168.0.10".to_owned(),
+        port: 30080.try_into().unwrap(),
+        protocol: Protocol::Tcp,
+        port_name: None,
+        node: role.map(|_| "a".to_owned()),
+        node_role: role,
+        relation: role.map(|_| if own { Relation::Own } else { Relation::Remote }),
+        scope: Some(scope),
+    }
+}
+
+fn backend() -> Target {
+    target(
+        TargetKind::NodePort,
+        Some(NodeRole::Backend),
+        false,
+        Scope::Private,
+    )
+}
+
+fn other(own: bool, scope: Scope) -> Target {
+    target(TargetKind::NodePort, Some(NodeRole::Other), own, scope)
+}
+
+fn balancer(scope: Scope) -> Target {
+    target(TargetKind::LoadBalancer, None, false, scope)
+}
+
+/// Rows of the documents' tables, as a reader would look them up.
+#[test]
+fn the_documents_are_read_as_they_are_written() {
+    use Reachability::{Reachable, Unreachable};
+    let catalog = catalog();
+    let rows: [(&str, &str, Position, Target, Option<Reachability>); 17] = [
+        (
+            "2024-01-en",
+            "tunnel/ipvs",
+            Position::PodSame,
+            other(false, Scope::Private),
+            Some(Reachable),
+        ),
+        (
+            "2024-01-zh",
+            "tunnel/ipvs",
+            Position::PodSame,
+            other(false, Scope::Private),
+            Some(Unreachable),
+        ),
+        (
+            "undated-en",
+            "tunnel/ipvs",
+            Position::PodSame,
+            other(false, Scope::Private),
+            Some(Unreachable),
+        ),
+        (
+            "undated-pt",
+            "tunnel/ipvs",
+            Position::PodSame,
+            other(false, Scope::Public),
+            Some(Reachable),
+        ),
+        (
+            "2024-01-en",
+            "vpc/ipvs",
+            Position::PodSame,
+            backend(),
+            Some(Unreachable),
+        ),
+        (
+            "2024-01-en",
+            "vpc/iptables",
+            Position::NodeOther,
+            other(true, Scope::Private),
+            Some(Reachable),
+        ),
+        (
+            "undated-en",
+            "vpc/iptables",
+            Position::NodeOther,
+            other(false, Scope::Private),
+            Some(Unreachable),
+        ),
+        (
+            "undated-en",
+            "vpc/ipvs",
+            Position::NodeOther,
+            other(false, Scope::Private),
+            None,
+        ),
+        (
+            "2026-01-otc",
+            "vpc/ipvs",
+            Position::NodeOther,
+            other(true, Scope::Private),
+            Some(Reachable),
+        ),
+        (
+            "2026-01-otc",
+            "vpc/ipvs",
+            Position::NodeOther,
+            other(true, Scope::Public),
+            Some(Unreachable),
+        ),
+        (
+            "2026-01-otc",
+            "tunnel/ipvs",
+            Position::NodeOther,
+            other(true, Scope::Private),
+            Some(Unreachable),
+        ),
+        // The edition speaks of the client's own node by its private address, and of others.
+        (
+            "2026-01-otc",
+            "tunnel/ipvs",
+            Position::PodOther,
+            other(true, Scope::Public),
+            None,
+        ),
+        (
+            "2024-01-en",
+            "vpc/ipvs",
+            Position::NodeSame,
+            balancer(Scope::Private),
+            Some(Unreachable),
+        ),
+        (
+            "2024-01-en",
+            "vpc/ipvs",
+            Position::NodeSame,
+            balancer(Scope::Public),
+            Some(Reachable),
+        ),
+        (
+            "2024-01-zh",
+            "vpc/ipvs",
+            Position::NodeSame,
+            balancer(Scope::Public),
+            None,
+        ),
+        (
+            "2026-01-otc",
+            "vpc/ipvs",
+            Position::NodeSame,
+            balancer(Scope::Private),
+            Some(Reachable),
+        ),
+        (
+            "2024-01-en",
+            "eni/ipvs",
+            Position::NodeSame,
+            balancer(Scope::Private),
+            None,
+        ),
+    ];
+    for (edition, column, position, target, expected) in rows {
+        let edition = catalog.find(&format!("huawei-cce@{edition}")).unwrap();
+        let situations = circumstances(column).situations(position, &target);
+        let said = match edition.reading(&situations) {
+            Reading::Says(cell) => Some(cell.value),
+            Reading::Silent => None,
+            Reading::Depends(branches) => panic!("{branches:?}"),
+        };
+        assert_eq!(
+            said,
+            expected,
+            "{} {column} {position} {target:?}",
+            edition.readable()
+        );
+    }
+}
+
+#[test]
+fn what_is_not_known_is_judged_where_its_columns_agree() {
+    let catalog = catalog();
+    let selection = Selection {
+        matrices: vec!["huawei-cce".to_owned()],
+        edition: Some("2024-01-en".to_owned()),
+        strict: true,
+    };
+    let column = |network_model| Column {
+        network_model,
+        proxy_mode: ProxyMode::Ipvs,
+    };
+    let open = Circumstances {
+        columns: vec![column(NetworkModel::Tunnel), column(NetworkModel::Vpc)],
+        ..circumstances("vpc/ipvs")
+    };
+    let agreed = catalog.ruling(&selection, &open.situations(Position::PodOther, &backend()));
+    assert!(matches!(agreed, Ruling::Says { .. }), "{agreed:?}");
+    let split = catalog.ruling(&selection, &open.situations(Position::PodSame, &backend()));
+    let Ruling::Depends(_, branches) = split else {
+        panic!("{split:?}");
+    };
+    let branches: Vec<String> = branches.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        branches,
+        ["tunnel/ipvs: reachable", "vpc/ipvs: unreachable"]
+    );
+}
+
+#[test]
+fn editions_that_disagree_are_all_heard_unless_one_is_held_to() {
+    let catalog = catalog();
+    let situations =
+        circumstances("tunnel/ipvs").situations(Position::PodSame, &other(false, Scope::Private));
+    let mut selection = Selection::of(Some("huawei-cce"));
+    let Ruling::Says { edition, all, .. } = catalog.ruling(&selection, &situations) else {
+        panic!("every edition speaks of it");
+    };
+    assert_eq!(edition.readable(), "2026-01-otc", "the newest");
+    let saying = |value| all.iter().filter(|(_, said)| *said == value).count();
+    assert_eq!(
+        (
+            saying(Reachability::Reachable),
+            saying(Reachability::Unreachable)
+        ),
+        (3, 9),
+        "{:?}",
+        all.iter()
+            .map(|(e, v)| (e.readable(), *v))
+            .collect::<Vec<_>>()
+    );
+    selection.edition = Some("000_e154fa8d9004b8e6".to_owned());
+    selection.strict = true;
+    let Ruling::Says { edition, cell, all } = catalog.ruling(&selection, &situations) else {
+        panic!("that edition speaks of it");
+    };
+    assert_eq!(
+        (edition.readable(), cell.value, all.len()),
+        ("2024-01-en", Reachability::Reachable, 1)
+    );
+}
+
+#[test]
+fn what_the_provider_is_silent_about_upstream_may_speak_of() {
+    let catalog = catalog();
+    let situations = circumstances("vpc/ipvs").situations(
+        Position::PodOther,
+        &target(TargetKind::ClusterIp, None, false, Scope::Private),
+    );
+    let Ruling::Says { edition, .. } =
+        catalog.ruling(&Selection::of(Some("huawei-cce")), &situations)
+    else {
+        panic!("upstream speaks of it");
+    };
+    assert_eq!(edition.name, "kubernetes");
+}

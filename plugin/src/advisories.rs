@@ -1,0 +1,428 @@
+//! What a reader should know beside the cells: what is odd about the Service, and the documents' rules about
+//! configuration that it breaks. Pure.
+
+use crate::{
+    clues::{Clues, Sharing},
+    detection::{ELB_CLASS, ELB_PASS_THROUGH},
+};
+use serde_json::Value;
+use std::{collections::BTreeMap, ops::RangeInclusive};
+use svc_reach_common::{
+    facts::{Facts, ServiceType, TrafficPolicy},
+    line::Seen,
+    matrix::{Circumstances, Class},
+    model::Version,
+    network_model::NetworkModel,
+    protocol::Protocol,
+    provider::Provider,
+    proxy_mode::ProxyMode,
+    report::{Advisory, Cell, Environment, ObservedValue, Severity},
+    target::{Scope, TargetKind},
+};
+
+/// Where Huawei Cloud CCE's rules are written, by the editions of the matrix.
+const NOTES: &str = "huawei-cce@undated-en (notes and constraints)";
+const PASS_THROUGH: &str = "huawei-cce@2024-10-zh (limits)";
+const TURBO: &str = "huawei-cce@2024-01-en (notes on the failure table); from huawei-cce@2025-02-otc on, for backends on the host network";
+const PODS: &str = "huawei-cce@2024-01-en (notes on the failure table)";
+const STICKY: &str = "huawei-cce@undated-en (creating a Service, sticky session)";
+const HTTP: &str = "huawei-cce@undated-en (HTTP for Services)";
+const PARAMETERS: &str = "huawei-cce@undated-en (key parameters)";
+
+/// Annotations of Huawei Cloud CCE's load balancers (same source as the parameters).
+const PROTOCOL_PORT: &str = "kubernetes.io/elb.protocol-port";
+const CERT_ID: &str = "kubernetes.io/elb.cert-id";
+const STICKINESS: &str = "kubernetes.io/elb.session-affinity-mode";
+const STICKINESS_OPTION: &str = "kubernetes.io/elb.session-affinity-option";
+const HEALTH_OPTION: &str = "kubernetes.io/elb.health-check-option";
+const ALGORITHM: &str = "kubernetes.io/elb.lb-algorithm";
+
+/// Everything that rules go by.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// The Service, its endpoints and nodes.
+    pub facts: &'a Facts,
+    /// The cluster.
+    pub environment: &'a Environment,
+    /// The load balancer.
+    pub circumstances: &'a Circumstances,
+    /// What other objects tell.
+    pub clues: &'a Clues,
+    /// What was seen.
+    pub cells: &'a [Cell],
+}
+
+/// Every advisory. `left_out`: why this machine was not a position, in part or whole.
+pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
+    let mut advisories = of_the_service(known.facts);
+    advisories.extend(silent_backends(known));
+    if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
+        let rules = [
+            pass_through_agrees,
+            ingress_is_hidden,
+            node_address_as_external_ip,
+            local_in_turbo,
+            too_old,
+            stickiness,
+            protocol_port,
+            no_private_address,
+            option_bounds,
+            switched_to_local,
+        ];
+        advisories.extend(rules.iter().flat_map(|rule| rule(known)));
+    }
+    advisories.extend(left_out.map(|why| {
+        let text = format!("position external was left out, in part or whole: {why}");
+        own("external-left-out", Severity::Info, text)
+    }));
+    advisories
+}
+
+/// One that comes from this run.
+fn own(id: &str, severity: Severity, text: String) -> Advisory {
+    Advisory {
+        id: id.to_owned(),
+        severity,
+        text,
+        source: None,
+    }
+}
+
+/// One that a document asks for.
+fn documented(id: &str, severity: Severity, text: String, source: &str) -> Advisory {
+    Advisory {
+        source: Some(source.to_owned()),
+        ..own(id, severity, text)
+    }
+}
+
+fn warning(id: &str, text: String, source: &str) -> Advisory {
+    documented(id, Severity::Warning, text, source)
+}
+
+fn of_the_service(facts: &Facts) -> Vec<Advisory> {
+    let service = &facts.service;
+    let mut advisories = Vec::new();
+    if let Some(name) = &service.external_name {
+        let text = format!(
+            "the Service is an alias for {name} in the cluster's DNS; nothing is forwarded"
+        );
+        advisories.push(own("external-name", Severity::Info, text));
+    } else if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
+        let text = match facts.endpoints.len() {
+            0 => "the Service has no endpoint".to_owned(),
+            n => format!("none of the Service's {n} endpoints is ready"),
+        };
+        advisories.push(own("no-ready-endpoint", Severity::Warning, text));
+    }
+    if service.kind == ServiceType::LoadBalancer && service.load_balancer.is_empty() {
+        let text = "the load balancer has no address yet".to_owned();
+        advisories.push(own("no-load-balancer-address", Severity::Warning, text));
+    }
+    advisories
+}
+
+/// Backends that nobody could reach directly, while others answer.
+fn silent_backends(known: Known<'_>) -> Option<Advisory> {
+    let mut answers: BTreeMap<&str, bool> = BTreeMap::new();
+    for cell in known.cells {
+        let reached = match cell.observed.value {
+            ObservedValue::Reachable => true,
+            ObservedValue::Unreachable | ObservedValue::Unstable => false,
+            ObservedValue::NotObserved => continue,
+        };
+        if cell.target.kind == TargetKind::PodIp {
+            *answers.entry(&cell.target.address).or_default() |= reached;
+        }
+    }
+    let silent: Vec<&str> = answers
+        .iter()
+        .filter(|(_, answers)| !**answers)
+        .map(|(address, _)| *address)
+        .collect();
+    if silent.is_empty() || silent.len() == answers.len() {
+        return None;
+    }
+    let text = format!(
+        "{} of the backends asked did not answer directly ({}); whoever is forwarded to them is not served, at random",
+        silent.len(),
+        silent.join(", ")
+    );
+    Some(warning("backend-does-not-answer", text, PODS))
+}
+
+fn ipvs(known: Known<'_>) -> bool {
+    known.environment.proxy_mode == Some(ProxyMode::Ipvs)
+}
+
+fn sharing<'a>(known: Known<'a>) -> Option<&'a Sharing> {
+    match &known.clues.sharing {
+        Some(Seen::Seen(sharing)) => Some(sharing),
+        Some(Seen::Unknown(_)) | None => None,
+    }
+}
+
+fn annotation<'a>(known: Known<'a>, key: &str) -> Option<&'a str> {
+    known.facts.service.annotations.get(key).map(String::as_str)
+}
+
+fn pass_through_agrees(known: Known<'_>) -> Vec<Advisory> {
+    if !ipvs(known) {
+        return Vec::new();
+    }
+    if let Some(Seen::Unknown(why)) = &known.clues.sharing {
+        let text = format!(
+            "whether others on this load balancer have the same pass-through setting could not be looked at: {why}"
+        );
+        return vec![documented(
+            "load-balancer-sharing-unknown",
+            Severity::Info,
+            text,
+            PASS_THROUGH,
+        )];
+    }
+    let mine = annotation(known, ELB_PASS_THROUGH);
+    let Some(sharing) = sharing(known) else {
+        return Vec::new();
+    };
+    let others: Vec<&str> = sharing
+        .services
+        .iter()
+        .filter(|(_, setting)| setting.as_deref() != mine)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut advisories = Vec::new();
+    if !others.is_empty() {
+        let text = format!(
+            "in IPVS mode, Services on one load balancer must agree on {ELB_PASS_THROUGH}; {} differ from this one's {}",
+            others.join(", "),
+            mine.unwrap_or("none")
+        );
+        advisories.push(warning("pass-through-disagrees", text, PASS_THROUGH));
+    }
+    if !sharing.complete {
+        let text = "only the first 500 Services and Ingresses were looked through for those on the same load balancer".to_owned();
+        advisories.push(own(
+            "load-balancer-sharing-partly-known",
+            Severity::Info,
+            text,
+        ));
+    }
+    advisories
+}
+
+fn ingress_is_hidden(known: Known<'_>) -> Vec<Advisory> {
+    let ingresses = match sharing(known) {
+        Some(sharing) if ipvs(known) && !sharing.ingresses.is_empty() => &sharing.ingresses,
+        Some(_) | None => return Vec::new(),
+    };
+    let text = format!(
+        "in IPVS mode, a Service hides the ingresses on its load balancer from nodes and containers: {}; use different load balancers",
+        ingresses.join(", ")
+    );
+    vec![warning("ingress-hidden", text, NOTES)]
+}
+
+fn node_address_as_external_ip(known: Known<'_>) -> Vec<Advisory> {
+    if !ipvs(known) {
+        return Vec::new();
+    }
+    let service = &known.facts.service;
+    let nodes = &known.facts.nodes;
+    nodes
+        .iter()
+        .flat_map(|node| {
+            let addresses = node.internal_ips.iter().chain(&node.external_ips);
+            addresses
+                .filter(|address| service.external_ips.contains(address))
+                .map(|address| {
+                    let text = format!(
+                        "in IPVS mode, an external IP that is a node's address makes the node unavailable: {address} is that of {}",
+                        node.name
+                    );
+                    warning("node-address-as-external-ip", text, NOTES)
+                })
+        })
+        .collect()
+}
+
+fn local_in_turbo(known: Known<'_>) -> Vec<Advisory> {
+    let local = known.facts.service.external_traffic_policy == TrafficPolicy::Local;
+    let turbo = known.environment.network_model == Some(NetworkModel::Eni);
+    if !local || !turbo || known.circumstances.host_network == Some(true) {
+        return Vec::new();
+    }
+    let text =
+        "clusters with Cloud Native Network 2.0 do not support externalTrafficPolicy Local for backends on the pod network"
+            .to_owned();
+    vec![warning("local-in-turbo", text, TURBO)]
+}
+
+fn too_old(known: Known<'_>) -> Vec<Advisory> {
+    let Some(version) = known
+        .facts
+        .server_version
+        .as_deref()
+        .and_then(|text| text.parse::<Version>().ok())
+    else {
+        return Vec::new();
+    };
+    let mut advisories = Vec::new();
+    let mut needs = |id: &str, used: bool, what: &str, minor: u16, source| {
+        if used && !version.since(minor) {
+            let text = format!("{what} needs Kubernetes 1.{minor}; this cluster has {version}");
+            advisories.push(warning(id, text, source));
+        }
+    };
+    let dedicated =
+        annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
+    let passing = annotation(known, ELB_PASS_THROUGH).is_some_and(|word| word != "false");
+    needs(
+        "dedicated-too-old",
+        dedicated,
+        "a dedicated load balancer",
+        17,
+        NOTES,
+    );
+    needs(
+        "pass-through-too-old",
+        passing,
+        "pass-through",
+        16,
+        PASS_THROUGH,
+    );
+    let http = annotation(known, PROTOCOL_PORT).is_some();
+    needs("protocol-port-too-old", http, PROTOCOL_PORT, 21, HTTP);
+    advisories
+}
+
+fn stickiness(known: Known<'_>) -> Vec<Advisory> {
+    let service = &known.facts.service;
+    if annotation(known, STICKINESS) != Some("SOURCE_IP") {
+        return Vec::new();
+    }
+    let mut advisories = Vec::new();
+    if service
+        .ports
+        .iter()
+        .any(|port| port.protocol != Protocol::Tcp)
+    {
+        let text = format!("{STICKINESS} holds for TCP ports only");
+        advisories.push(warning("stickiness-without-tcp", text, STICKY));
+    }
+    let mut on_node: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in known.facts.backend_nodes() {
+        *on_node.entry(node).or_default() += 1;
+    }
+    let crowded: Vec<String> = on_node
+        .iter()
+        .filter(|(_, backends)| **backends > 1)
+        .map(|(node, backends)| format!("{node} runs {backends}"))
+        .collect();
+    if !crowded.is_empty() {
+        let text = format!(
+            "{STICKINESS} needs backends that anti-affinity keeps on different nodes; {}",
+            crowded.join(", ")
+        );
+        advisories.push(warning("stickiness-without-anti-affinity", text, STICKY));
+    }
+    advisories
+}
+
+/// `https:443,http:80`: each port one of the Service's, and a certificate where there is HTTPS.
+fn protocol_port(known: Known<'_>) -> Vec<Advisory> {
+    let Some(word) = annotation(known, PROTOCOL_PORT) else {
+        return Vec::new();
+    };
+    let mut advisories = Vec::new();
+    for part in word.split(',').map(str::trim) {
+        let port = part
+            .split_once(':')
+            .and_then(|(_, number)| number.trim().parse::<u16>().ok());
+        let known_port = |number: u16| {
+            let ports = &known.facts.service.ports;
+            ports.iter().any(|port| port.port.get() == number)
+        };
+        if !port.is_some_and(known_port) {
+            let text =
+                format!("{PROTOCOL_PORT} {part:?} is not PROTOCOL:PORT with a port of the Service");
+            advisories.push(warning("protocol-port-without-port", text, HTTP));
+        }
+    }
+    let https = word
+        .split(',')
+        .any(|part| part.trim().starts_with("https:"));
+    if https && annotation(known, CERT_ID).is_none_or(str::is_empty) {
+        let text = format!("{PROTOCOL_PORT} with https needs {CERT_ID}");
+        advisories.push(warning("https-without-certificate", text, HTTP));
+    }
+    advisories
+}
+
+fn no_private_address(known: Known<'_>) -> Vec<Advisory> {
+    let service = &known.facts.service;
+    let addresses: Vec<Scope> = service
+        .load_balancer
+        .iter()
+        .filter_map(|ingress| ingress.ip.map(crate::targets::scope_of))
+        .collect();
+    let dedicated =
+        annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
+    if !dedicated || addresses.is_empty() || addresses.contains(&Scope::Private) {
+        return Vec::new();
+    }
+    let text =
+        "a dedicated load balancer must have a private address; the Service has a public one only"
+            .to_owned();
+    vec![warning("dedicated-without-private-address", text, NOTES)]
+}
+
+/// Options out of the bounds that the document gives them.
+fn option_bounds(known: Known<'_>) -> Vec<Advisory> {
+    const BOUNDS: [(&str, &str, RangeInclusive<u32>); 4] = [
+        (STICKINESS_OPTION, "persistence_timeout", 1..=60),
+        (HEALTH_OPTION, "delay", 1..=50),
+        (HEALTH_OPTION, "timeout", 1..=50),
+        (HEALTH_OPTION, "max_retries", 1..=10),
+    ];
+    const ALGORITHMS: [&str; 3] = ["ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP"];
+    let mut advisories = Vec::new();
+    for (option, key, bounds) in BOUNDS {
+        let value = annotation(known, option)
+            .and_then(|text| serde_json::from_str::<Value>(text).ok())
+            .and_then(|object| object.get(key).cloned());
+        let Some(value) = value else { continue };
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        if !text.parse().is_ok_and(|number| bounds.contains(&number)) {
+            let text = format!(
+                "{option}: {key} {text:?} is not from {} to {}",
+                bounds.start(),
+                bounds.end()
+            );
+            advisories.push(warning("option-out-of-bounds", text, PARAMETERS));
+        }
+    }
+    if let Some(algorithm) = annotation(known, ALGORITHM).filter(|word| !ALGORITHMS.contains(word))
+    {
+        let text = format!(
+            "{ALGORITHM} {algorithm:?} is none of {}",
+            ALGORITHMS.join(", ")
+        );
+        advisories.push(warning("unknown-algorithm", text, PARAMETERS));
+    }
+    advisories
+}
+
+fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
+    let service = &known.facts.service;
+    if service.kind != ServiceType::LoadBalancer
+        || service.external_traffic_policy != TrafficPolicy::Local
+    {
+        return Vec::new();
+    }
+    let text = "if this Service was switched from Cluster to Local, connections that were tracked before still go by Cluster: make the Service anew"
+        .to_owned();
+    vec![documented("switched-to-local", Severity::Info, text, NOTES)]
+}

@@ -1,0 +1,13 @@
+//! `matrix`: the documents that the program carries, read without a cluster.
+
+mod args;
+mod command;
+mod diff;
+mod grid;
+mod list;
+mod show;
+mod source;
+
+pub use args::MatrixArgs;
+pub use command::MatrixCommand;
+pub use source::choose;

@@ -1,0 +1,53 @@
+//! What was typed after `matrix`.
+
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    #[command(subcommand)]
+    pub question: Question,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Question {
+    /// Names, editions, dates, sources and numbers of cells
+    List(ListArgs),
+    /// One edition, as the table that the document has
+    Show(ShowArgs),
+    /// What differs between two editions
+    Diff(DiffArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// NAME[@EDITION], the newest edition where none is named; or FILE[@EDITION]
+    #[arg(value_name = "MATRIX")]
+    pub matrix: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The one: NAME[@EDITION] or FILE[@EDITION]
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// The other
+    #[arg(value_name = "TO")]
+    pub to: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct OutputArgs {
+    /// Output format: table, json, yaml or markdown
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: String,
+}

@@ -1,0 +1,97 @@
+//! Tables of cells.
+
+use super::command::Look;
+use svc_reach_common::{
+    matrix::{Cell, Class, Conditions, ServiceKind, Spot},
+    report::Basis,
+    verdict::Reachability,
+};
+use tabled::{builder::Builder, settings::Style};
+
+/// Draws a table.
+pub fn draw(header: Vec<String>, rows: Vec<Vec<String>>, look: Look) -> String {
+    let mut builder = Builder::default();
+    builder.push_record(header);
+    for row in rows {
+        builder.push_record(row);
+    }
+    let mut table = builder.build();
+    match look {
+        Look::Terminal => table.with(Style::sharp()),
+        Look::Markdown => table.with(Style::markdown()),
+    };
+    table.to_string()
+}
+
+/// A heading.
+pub fn heading(text: &str, look: Look) -> String {
+    match look {
+        Look::Terminal => text.to_owned(),
+        Look::Markdown => format!("## {text}"),
+    }
+}
+
+/// Mark of a value; in parentheses where it is implied.
+pub fn mark(cell: &Cell) -> String {
+    let mark = match cell.value {
+        Reachability::Reachable => '✓',
+        Reachability::Unreachable => '✗',
+    };
+    match cell.basis {
+        Basis::Stated | Basis::Predicted => mark.to_string(),
+        Basis::Implied => format!("({mark})"),
+    }
+}
+
+/// What publishes the workload, of which class.
+pub fn service(conditions: &Conditions) -> String {
+    let service = match (conditions.service, conditions.target) {
+        (Some(service), _) => service.as_str(),
+        (None, Spot::NodePortBackend | Spot::NodePortOther | Spot::NodePortOwn) => {
+            ServiceKind::NodePort.as_str()
+        }
+        (None, _) => "any",
+    };
+    match conditions.class {
+        Some(class @ (Class::Shared | Class::Dedicated)) => format!("{service}, {class}"),
+        None => service.to_owned(),
+    }
+}
+
+/// Conditions that a section of a table shares.
+pub fn section(conditions: &Conditions) -> String {
+    let mut words = Vec::new();
+    words.extend(
+        conditions
+            .external_traffic_policy
+            .map(|policy| format!("externalTrafficPolicy {policy}")),
+    );
+    words.extend(
+        conditions
+            .internal_traffic_policy
+            .map(|policy| format!("internalTrafficPolicy {policy}")),
+    );
+    words.extend(conditions.pass_through.map(|on| {
+        let word = if on { "with" } else { "without" };
+        format!("{word} pass-through")
+    }));
+    words.extend(
+        conditions
+            .flavour
+            .map(|flavour| format!("{flavour} clusters")),
+    );
+    words.extend(
+        conditions
+            .relation
+            .map(|relation| format!("{relation} node")),
+    );
+    words.extend(conditions.host_network.map(|on| {
+        let word = if on { "host" } else { "pod" };
+        format!("backends on the {word} network")
+    }));
+    if words.is_empty() {
+        "whatever the policy".to_owned()
+    } else {
+        words.join(", ")
+    }
+}

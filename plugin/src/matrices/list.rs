@@ -1,0 +1,75 @@
+//! `matrix list`.
+
+use super::{command::Look, grid::draw};
+use serde::Serialize;
+use std::io::{self, Write};
+use svc_reach_common::{matrix::Edition, report::Basis};
+
+/// An edition in short.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry<'e> {
+    name: &'e str,
+    provider: &'e str,
+    edition: &'e str,
+    alias: Option<&'e str>,
+    dated: Option<&'e str>,
+    language: &'e str,
+    source: &'e str,
+    cells: usize,
+    implied: usize,
+}
+
+impl<'e> Entry<'e> {
+    /// An edition in short.
+    pub fn of(edition: &'e Edition) -> Self {
+        let implied = |cell: &&svc_reach_common::matrix::Cell| cell.basis == Basis::Implied;
+        Self {
+            name: &edition.name,
+            provider: &edition.provider,
+            edition: &edition.edition,
+            alias: edition.alias.as_deref(),
+            dated: edition.dated.as_deref(),
+            language: &edition.language,
+            source: &edition.source,
+            cells: edition.cells.len(),
+            implied: edition.cells.iter().filter(implied).count(),
+        }
+    }
+}
+
+/// Writes editions in short, sources last: they are long.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn write(entries: &[Entry<'_>], look: Look, writer: &mut impl Write) -> io::Result<()> {
+    let header = [
+        "name", "edition", "also", "dated", "language", "cells", "implied",
+    ];
+    let rows = entries
+        .iter()
+        .map(|entry| {
+            vec![
+                entry.name.to_owned(),
+                entry.edition.to_owned(),
+                entry.alias.unwrap_or_default().to_owned(),
+                entry.dated.unwrap_or("-").to_owned(),
+                entry.language.to_owned(),
+                entry.cells.to_string(),
+                entry.implied.to_string(),
+            ]
+        })
+        .collect();
+    let header = header.iter().map(ToString::to_string).collect();
+    writeln!(writer, "{}\n", draw(header, rows, look))?;
+    for entry in entries {
+        let name = entry.alias.unwrap_or(entry.edition);
+        let item = match look {
+            Look::Terminal => "",
+            Look::Markdown => "- ",
+        };
+        writeln!(writer, "{item}{}@{name}: {}", entry.name, entry.source)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Where a matrix comes from: the program, or a file.
+
+use crate::error::Error;
+use svc_reach_common::matrix::{Catalog, MatrixError, split};
+
+/// Finds what `NAME[@EDITION]` or `FILE[@EDITION]` names; a file is read into the catalog. Tells the matrix' name and
+/// the edition that was asked for.
+pub fn choose(catalog: &mut Catalog, given: &str) -> Result<(String, Option<String>), Error> {
+    // A file's name may hold an @ of its own.
+    let (path, edition) = match given.rsplit_once('@') {
+        Some((path, edition)) if !is_file(given) && is_file(path) => (path, Some(edition)),
+        Some(_) | None if is_file(given) => (given, None),
+        Some(_) | None => {
+            let (name, edition) = split(given);
+            catalog.find(given)?;
+            return Ok((name.to_owned(), edition.map(str::to_owned)));
+        }
+    };
+    let text = std::fs::read_to_string(path).map_err(|source| Error::File {
+        file: path.to_owned(),
+        source: Box::new(source),
+    })?;
+    let name = catalog.add(path, &text)?;
+    if let Some(edition) = edition {
+        catalog.find(&format!("{name}@{edition}"))?;
+    }
+    Ok((name, edition.map(str::to_owned)))
+}
+
+/// Whether something is meant as a file: no matrix is named like that.
+fn is_file(given: &str) -> bool {
+    given.contains('/')
+        || [".yaml", ".yml", ".json"]
+            .iter()
+            .any(|ending| given.ends_with(ending))
+}
+
+/// What [`choose`] found, as [`Catalog::find`] takes it.
+pub fn reference(name: &str, edition: Option<&str>) -> String {
+    edition.map_or_else(|| name.to_owned(), |edition| format!("{name}@{edition}"))
+}
+
+/// The edition that `given` names.
+pub fn edition<'c>(
+    catalog: &'c mut Catalog,
+    given: &str,
+) -> Result<&'c svc_reach_common::matrix::Edition, Error> {
+    let (name, edition) = choose(catalog, given)?;
+    let found: Result<_, MatrixError> = catalog.find(&reference(&name, edition.as_deref()));
+    Ok(found?)
+}
