@@ -426,3 +426,374 @@ fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
         .to_owned();
     vec![documented("switched-to-local", Severity::Info, text, NOTES)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, advisories};
+    use crate::{
+        clues::{Clues, Sharing},
+        detection::{Detection, Told, detect},
+        test_data::{endpoint, facts, node, port},
+    };
+    use svc_reach_common::{
+        facts::{Facts, Ingress, ServiceType, TrafficPolicy},
+        line::Seen,
+        network_model::NetworkModel,
+        position::Position,
+        protocol::Protocol,
+        proxy_mode::ProxyMode,
+        report::{Cell, Observed, ObservedValue},
+        target::{Target, TargetKind},
+        verdict::Verdict,
+    };
+
+    /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
+    fn cce() -> Facts {
+        let mut facts = facts();
+        facts.server_version = Some("v1.29.1-r0-29.0.3".to_owned());
+        let mut node = node("a", 0);
+        node.labels
+            .insert("cce.cloud.com/cce-nodepool".into(), "pool".into());
+        facts.nodes = vec![node];
+        facts.endpoints = vec![endpoint("a", 0)];
+        facts.service.kind = ServiceType::LoadBalancer;
+        facts.service.load_balancer = vec![Ingress {
+            ip: Some("192.168.0.200".parse().unwrap()),
+            hostname: None,
+            ip_mode: None,
+        }];
+        annotate(&mut facts, "kubernetes.io/elb.class", "performance");
+        facts
+    }
+
+    fn annotate(facts: &mut Facts, key: &str, value: &str) {
+        let annotations = &mut facts.service.annotations;
+        annotations.insert(key.to_owned(), value.to_owned());
+    }
+
+    fn ids(facts: &Facts, clues: &Clues, told: Told, cells: &[Cell]) -> Vec<String> {
+        let Detection {
+            environment,
+            circumstances,
+        } = detect(facts, &[], None, clues, told);
+        let known = Known {
+            facts,
+            environment: &environment,
+            circumstances: &circumstances,
+            clues,
+            cells,
+        };
+        let found = advisories(known, None);
+        for advisory in &found {
+            let ours = ["no-", "external-", "load-balancer-sharing-partly"];
+            assert!(
+                advisory.source.is_some() || ours.iter().any(|id| advisory.id.starts_with(id)),
+                "{advisory:?} has its source"
+            );
+        }
+        found.into_iter().map(|advisory| advisory.id).collect()
+    }
+
+    const IPVS: Told = Told {
+        network_model: Some(NetworkModel::Vpc),
+        proxy_mode: Some(ProxyMode::Ipvs),
+    };
+    const IPTABLES: Told = Told {
+        proxy_mode: Some(ProxyMode::Iptables),
+        ..IPVS
+    };
+    const TURBO: Told = Told {
+        network_model: Some(NetworkModel::Eni),
+        ..IPVS
+    };
+
+    /// What makes each rule speak, and what keeps it silent.
+    #[test]
+    fn each_rule_speaks_where_it_is_broken_and_only_there() {
+        type Change = fn(&mut Facts);
+        let local: Change = |facts| facts.service.external_traffic_policy = TrafficPolicy::Local;
+        let node_ip: Change =
+            |facts| facts.service.external_ips = facts.nodes[0].internal_ips.clone();
+        let rows: [(&str, Told, Change, &[&str]); 18] = [
+            ("all is well", IPVS, |_| (), &[]),
+            (
+                "a node's address as external IP",
+                IPVS,
+                node_ip,
+                &["node-address-as-external-ip"],
+            ),
+            ("the same in iptables mode", IPTABLES, node_ip, &[]),
+            ("Local", IPVS, local, &["switched-to-local"]),
+            (
+                "Local in a Turbo cluster",
+                TURBO,
+                local,
+                &["local-in-turbo", "switched-to-local"],
+            ),
+            (
+                "Local in a Turbo cluster, backends on the host network",
+                TURBO,
+                |facts| {
+                    facts.service.external_traffic_policy = TrafficPolicy::Local;
+                    facts.endpoints[0].address = facts.nodes[0].internal_ips[0];
+                },
+                &["switched-to-local"],
+            ),
+            ("Cluster in a Turbo cluster", TURBO, |_| (), &[]),
+            (
+                "a dedicated load balancer on 1.15, with pass-through",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.15.11-r1".to_owned());
+                    annotate(facts, "kubernetes.io/elb.pass-through", "true");
+                },
+                &["dedicated-too-old", "pass-through-too-old"],
+            ),
+            (
+                "pass-through turned off on 1.15",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.15.11-r1".to_owned());
+                    annotate(facts, "kubernetes.io/elb.class", "union");
+                    annotate(facts, "kubernetes.io/elb.pass-through", "false");
+                },
+                &[],
+            ),
+            (
+                "stickiness with two backends on a node, and UDP",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.session-affinity-mode",
+                        "SOURCE_IP",
+                    );
+                    facts.endpoints.push(endpoint("a", 1));
+                    facts.service.ports[0].protocol = Protocol::Udp;
+                },
+                &["stickiness-without-tcp", "stickiness-without-anti-affinity"],
+            ),
+            (
+                "stickiness with a backend on each node",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.session-affinity-mode",
+                        "SOURCE_IP",
+                    );
+                    facts.endpoints.push(endpoint("b", 1));
+                },
+                &[],
+            ),
+            (
+                "HTTPS on a port that there is not, without a certificate",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.protocol-port",
+                        "https:443,http:80",
+                    )
+                },
+                &["protocol-port-without-port", "https-without-certificate"],
+            ),
+            (
+                "HTTPS as it should be",
+                IPVS,
+                |facts| {
+                    facts.service.ports[0].port = port(443);
+                    annotate(facts, "kubernetes.io/elb.protocol-port", "https:443");
+                    annotate(facts, "kubernetes.io/elb.cert-id", "17e3b4f4");
+                },
+                &[],
+            ),
+            (
+                "HTTP on 1.20",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.20.2".to_owned());
+                    annotate(facts, "kubernetes.io/elb.protocol-port", "http:80");
+                },
+                &["protocol-port-too-old"],
+            ),
+            (
+                "a dedicated load balancer with a public address only",
+                IPVS,
+                |facts| facts.service.load_balancer[0].ip = Some("121.0.0.1".parse().unwrap()),
+                &["dedicated-without-private-address"],
+            ),
+            (
+                "options out of bounds",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.session-affinity-option",
+                        r#"{"persistence_timeout": "61"}"#,
+                    );
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.health-check-option",
+                        r#"{"delay": "5", "max_retries": 11}"#,
+                    );
+                    annotate(facts, "kubernetes.io/elb.lb-algorithm", "RANDOM");
+                },
+                &[
+                    "option-out-of-bounds",
+                    "option-out-of-bounds",
+                    "unknown-algorithm",
+                ],
+            ),
+            (
+                "no ready backend and no address",
+                IPVS,
+                |facts| {
+                    facts.endpoints.clear();
+                    facts.service.load_balancer.clear();
+                },
+                &["no-ready-endpoint", "no-load-balancer-address"],
+            ),
+            (
+                "another provider's cluster, whatever is wrong",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.15.0".to_owned());
+                    facts.nodes[0].labels.clear();
+                    facts.service.external_ips = facts.nodes[0].internal_ips.clone();
+                },
+                &[],
+            ),
+        ];
+        for (name, told, change, expected) in rows {
+            let mut facts = cce();
+            change(&mut facts);
+            assert_eq!(
+                ids(&facts, &Clues::default(), told, &[]),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn those_on_one_load_balancer_must_agree_in_ipvs_mode() {
+        let sharing = |setting: Option<&str>, ingresses: &[&str], complete| Clues {
+            sharing: Some(Seen::Seen(Sharing {
+                services: vec![("web/other".to_owned(), setting.map(str::to_owned))],
+                ingresses: ingresses.iter().map(ToString::to_string).collect(),
+                complete,
+            })),
+            ..Clues::default()
+        };
+        let unknown = Clues {
+            sharing: Some(Seen::Unknown("forbidden".to_owned())),
+            ..Clues::default()
+        };
+        let rows: [(&str, Clues, Told, &[&str]); 6] = [
+            ("alike", sharing(None, &[], true), IPVS, &[]),
+            (
+                "unlike",
+                sharing(Some("true"), &[], true),
+                IPVS,
+                &["pass-through-disagrees"],
+            ),
+            (
+                "unlike in iptables mode",
+                sharing(Some("true"), &["web/i"], true),
+                IPTABLES,
+                &[],
+            ),
+            (
+                "an ingress",
+                sharing(None, &["web/i"], true),
+                IPVS,
+                &["ingress-hidden"],
+            ),
+            (
+                "more than were read",
+                sharing(None, &[], false),
+                IPVS,
+                &["load-balancer-sharing-partly-known"],
+            ),
+            (
+                "not allowed to look",
+                unknown,
+                IPVS,
+                &["load-balancer-sharing-unknown"],
+            ),
+        ];
+        for (name, clues, told, expected) in rows {
+            assert_eq!(ids(&cce(), &clues, told, &[]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_does_not_answer_while_others_do_is_named() {
+        let cell = |address: &str, value| Cell {
+            position: Position::PodOther,
+            node: None,
+            target: Target {
+                kind: TargetKind::PodIp,
+                address: address.to_owned(),
+                port: port(8080),
+                protocol: Protocol::Tcp,
+                port_name: None,
+                node: None,
+                node_role: None,
+                relation: None,
+                scope: None,
+            },
+            expected: None,
+            editions: Vec::new(),
+            predicted: None,
+            observed: Observed {
+                value,
+                reason: String::new(),
+                ok: None,
+                of: None,
+                latency_ms: None,
+                client_ip_seen: None,
+                attempts: Vec::new(),
+            },
+            verdict: Verdict::Undocumented,
+            hint: None,
+        };
+        use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
+        let rows: [(&str, &[(&str, ObservedValue)], bool); 5] = [
+            ("one of two", &[("a", Reachable), ("b", Unreachable)], true),
+            (
+                "one of two, now and then",
+                &[("a", Reachable), ("b", Unstable)],
+                true,
+            ),
+            (
+                "from one place only",
+                &[("a", Reachable), ("b", Unreachable), ("b", Reachable)],
+                false,
+            ),
+            (
+                "none of them",
+                &[("a", Unreachable), ("b", Unreachable)],
+                false,
+            ),
+            (
+                "nobody could look",
+                &[("a", Reachable), ("b", NotObserved)],
+                false,
+            ),
+        ];
+        for (name, cells, expected) in rows {
+            let cells: Vec<Cell> = cells
+                .iter()
+                .map(|(address, value)| cell(address, *value))
+                .collect();
+            let found = ids(&cce(), &Clues::default(), IPVS, &cells);
+            assert_eq!(
+                found.contains(&"backend-does-not-answer".to_owned()),
+                expected,
+                "{name}"
+            );
+        }
+    }
+}

@@ -159,3 +159,98 @@ fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
         .get(key)
         .and_then(Value::as_str)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Clues, Sharing, clues};
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        test_data::facts,
+    };
+    use serde_json::{Value, json};
+    use svc_reach_common::{
+        facts::{Facts, ServiceType},
+        line::Seen,
+        provider::Provider,
+    };
+
+    const DEFINITION: &str = "GET /apis/k8s.cni.cncf.io/v1/namespaces/kube-system/network-attachment-definitions/default-network";
+    const YANGTSE: &str = "GET /apis/apps/v1/namespaces/kube-system/daemonsets/yangtse-cilium";
+    const CILIUM: &str = "GET /apis/apps/v1/namespaces/kube-system/daemonsets/cilium";
+    const SERVICES: &str = "GET /api/v1/services";
+    const INGRESSES: &str = "GET /apis/networking.k8s.io/v1/ingresses";
+    const INGRESSES_BETA: &str = "GET /apis/networking.k8s.io/v1beta1/ingresses";
+
+    /// The Service `default/nginx` on the load balancer `lb-1`.
+    fn balanced() -> Facts {
+        let mut facts = facts();
+        facts.service.kind = ServiceType::LoadBalancer;
+        let annotations = &mut facts.service.annotations;
+        annotations.insert("kubernetes.io/elb.id".into(), "lb-1".into());
+        facts
+    }
+
+    fn on(name: &str, balancer: &str, more: &Value) -> Value {
+        let mut annotations = json!({"kubernetes.io/elb.id": balancer});
+        for (key, value) in more.as_object().unwrap() {
+            annotations[key] = value.clone();
+        }
+        json!({"metadata": {"namespace": "default", "name": name, "annotations": annotations}})
+    }
+
+    async fn of_cce(cluster: &Scripted, facts: &Facts) -> Clues {
+        clues(cluster, Some(Provider::HuaweiCce), facts, true).await
+    }
+
+    #[tokio::test]
+    async fn on_cce_the_network_and_those_on_the_same_load_balancer_are_asked_for() {
+        let cluster = Scripted::new(|call, _| match call {
+            DEFINITION => Reply::Object(json!({})),
+            YANGTSE | INGRESSES => Reply::Failure(404),
+            SERVICES => Reply::Object(json!({
+                "metadata": {"continue": "more"},
+                "items": [
+                    on("nginx", "lb-1", &json!({})),
+                    on("other", "lb-1", &json!({"kubernetes.io/elb.pass-through": "true"})),
+                    on("elsewhere", "lb-2", &json!({})),
+                ],
+            })),
+            INGRESSES_BETA => Reply::Object(json!({"items": [on("web", "lb-1", &json!({}))]})),
+            other => panic!("{other}"),
+        });
+        let clues = of_cce(&cluster, &balanced()).await;
+        assert_eq!(clues.default_network, Some(Seen::Seen(true)));
+        assert_eq!(clues.cilium, Some(Seen::Seen(None)));
+        let expected = Sharing {
+            services: vec![("default/other".to_owned(), Some("true".to_owned()))],
+            ingresses: vec!["default/web".to_owned()],
+            complete: false,
+        };
+        assert_eq!(clues.sharing, Some(Seen::Seen(expected)));
+        assert_eq!(cluster.asked().len(), 5, "bounded: {:?}", cluster.asked());
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_read_is_unknown_and_not_absent() {
+        let cluster = Scripted::new(|_, _| Reply::Failure(403));
+        let clues = of_cce(&cluster, &balanced()).await;
+        let unknown = [
+            matches!(clues.default_network, Some(Seen::Unknown(_))),
+            matches!(clues.cilium, Some(Seen::Unknown(_))),
+            matches!(clues.sharing, Some(Seen::Unknown(_))),
+        ];
+        assert_eq!(unknown, [true; 3], "{clues:?}");
+    }
+
+    #[tokio::test]
+    async fn elsewhere_one_question_at_most_is_asked() {
+        let cluster = Scripted::new(|call, _| match call {
+            CILIUM => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let found = clues(&cluster, Some(Provider::Kubeadm), &balanced(), true).await;
+        assert_eq!((found, cluster.asked().len()), (Clues::default(), 0));
+        let found = clues(&cluster, None, &balanced(), false).await;
+        assert_eq!(found.cilium, Some(Seen::Seen(Some("cilium"))));
+    }
+}

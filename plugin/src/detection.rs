@@ -20,6 +20,9 @@ pub const ELB_ID: &str = "kubernetes.io/elb.id";
 /// Whether requests from inside go to the load balancer itself (same source).
 pub const ELB_PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
 
+/// Turns pass-through off on Tencent Kubernetes Engine; its source is at [`pass_through`].
+const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
+
 /// What the user told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
@@ -100,7 +103,8 @@ pub fn detect(
             None
         }
     };
-    let circumstances = circumstances(facts, columns, &mut notes);
+    let pass_through = pass_through(facts, provider, &modes, &mut notes);
+    let circumstances = circumstances(facts, columns, pass_through, &mut notes);
     Detection {
         environment: Environment {
             provider: provider.map(|provider| provider.to_string()),
@@ -219,7 +223,12 @@ fn network_models(
 }
 
 /// What documented expectations depend on.
-fn circumstances(facts: &Facts, columns: Vec<Column>, notes: &mut Notes) -> Circumstances {
+fn circumstances(
+    facts: &Facts,
+    columns: Vec<Column>,
+    pass_through: Vec<bool>,
+    notes: &mut Notes,
+) -> Circumstances {
     let service = &facts.service;
     let balanced = service.kind == ServiceType::LoadBalancer;
     let class = service.annotations.get(ELB_CLASS).filter(|_| balanced);
@@ -251,7 +260,7 @@ fn circumstances(facts: &Facts, columns: Vec<Column>, notes: &mut Notes) -> Circ
     Circumstances {
         front,
         classes,
-        pass_through: vec![pass_through(service, notes)],
+        pass_through,
         columns,
         external_traffic_policy: service.external_traffic_policy,
         internal_traffic_policy: service.internal_traffic_policy,
@@ -270,20 +279,45 @@ fn is_nginx_ingress(service: &Service) -> bool {
     service.name.starts_with("cceaddon-nginx-ingress")
 }
 
-/// The annotation's word; `onlyLocal` means on under policy Local (Huawei Cloud CCE, User Guide, pass-through). Upstream's
-/// `ipMode: Proxy` has the same effect: kube-proxy leaves the address alone.
-fn pass_through(service: &Service, notes: &mut Notes) -> bool {
+/// Whether requests from inside go to the load balancer itself: by CCE's annotation, whose `onlyLocal` means on under
+/// policy Local (Huawei Cloud CCE, User Guide, pass-through); by TKE's, which turns it off where IPVS mode has it on
+/// (tencentyun/intlcloud-documents at 7a4d535, `yehe_doc/容器/容器服务/故障处理/CLB 回环问题_intl_en.md`); by upstream's
+/// `ipMode: Proxy`, with which kube-proxy leaves the address alone.
+fn pass_through(
+    facts: &Facts,
+    provider: Option<Provider>,
+    modes: &[ProxyMode],
+    notes: &mut Notes,
+) -> Vec<bool> {
+    let service = &facts.service;
     if let Some(word) = service.annotations.get(ELB_PASS_THROUGH) {
         notes.add(
             "passThrough",
             word,
             format!("annotation {ELB_PASS_THROUGH}"),
         );
-        return match word.as_str() {
+        return vec![match word.as_str() {
             "true" => true,
             "onlyLocal" => service.external_traffic_policy == TrafficPolicy::Local,
             _ => false,
-        };
+        }];
+    }
+    if provider == Some(Provider::TencentTke) && modes.contains(&ProxyMode::Ipvs) {
+        let word = service.annotations.get(PREVENT_LOOPBACK);
+        if word.is_some_and(|word| word == "true") {
+            notes.add(
+                "passThrough",
+                false,
+                format!("annotation {PREVENT_LOOPBACK}"),
+            );
+            return vec![false];
+        }
+        notes.add(
+            "passThrough",
+            true,
+            format!("no annotation {PREVENT_LOOPBACK}; TKE's default in IPVS mode"),
+        );
+        return modes.iter().map(|mode| *mode == ProxyMode::Ipvs).collect();
     }
     let proxied = service
         .load_balancer
@@ -292,7 +326,7 @@ fn pass_through(service: &Service, notes: &mut Notes) -> bool {
     if proxied {
         notes.add("passThrough", true, "status.loadBalancer.ingress[].ipMode");
     }
-    proxied
+    vec![proxied]
 }
 
 /// Whether backends are on the host network, which shows by their having a node's address; `None`: some are.
@@ -567,6 +601,27 @@ mod tests {
         let annotations = &mut facts.service.annotations;
         annotations.insert("kubernetes.io/elb.class".into(), "dnat".into());
         assert_eq!(front(&facts), ServiceKind::Dnat);
+    }
+
+    #[test]
+    fn tke_sends_requests_to_the_load_balancer_in_ipvs_mode_unless_told_not_to() {
+        let mut facts = facts();
+        facts.server_version = Some("v1.22.5-tke.9".to_owned());
+        let passing = |facts: &Facts, mode| {
+            let told = Told {
+                proxy_mode: mode,
+                ..Told::default()
+            };
+            detect(facts, &[], None, &Clues::default(), told)
+                .circumstances
+                .pass_through
+        };
+        assert_eq!(passing(&facts, Some(ProxyMode::Ipvs)), [true]);
+        assert_eq!(passing(&facts, Some(ProxyMode::Iptables)), [false]);
+        assert_eq!(passing(&facts, None), [false, true], "not known which");
+        let annotations = &mut facts.service.annotations;
+        annotations.insert(super::PREVENT_LOOPBACK.into(), "true".into());
+        assert_eq!(passing(&facts, Some(ProxyMode::Ipvs)), [false]);
     }
 
     #[test]

@@ -13,12 +13,21 @@ use crate::verdict::Reachability;
 /// The files that are embedded, by name and text.
 const BUILTIN: &[(&str, &str)] = &[
     (
+        "alibaba-ack.yaml",
+        include_str!("../../matrices/alibaba-ack.yaml"),
+    ),
+    ("aws-nlb.yaml", include_str!("../../matrices/aws-nlb.yaml")),
+    (
         "huawei-cce.yaml",
         include_str!("../../matrices/huawei-cce.yaml"),
     ),
     (
         "kubernetes.yaml",
         include_str!("../../matrices/kubernetes.yaml"),
+    ),
+    (
+        "tencent-tke.yaml",
+        include_str!("../../matrices/tencent-tke.yaml"),
     ),
 ];
 
