@@ -1,10 +1,11 @@
 //! Every matrix that the program carries, walked cell by cell.
 
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use svc_reach_common::{
     facts::TrafficPolicy,
     matrix::{
-        Catalog, Cell, Circumstances, Class, Column, Edition, Reading, Ruling, Selection,
+        Catalog, Cell, Circumstances, Class, Column, Edition, Flavour, Reading, Ruling, Selection,
         ServiceKind, Situation, Spot,
     },
     network_model::NetworkModel,
@@ -418,4 +419,50 @@ fn what_the_provider_is_silent_about_upstream_may_speak_of() {
         panic!("upstream speaks of it");
     };
     assert_eq!(edition.name, "kubernetes");
+}
+
+/// The schema that editors go by knows the same words as the program, and finds no fault with what the program takes.
+#[test]
+fn the_schema_is_that_of_the_files() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("matrices");
+    let schema: Value =
+        serde_json::from_str(&std::fs::read_to_string(folder.join("schema.json")).unwrap())
+            .unwrap();
+    let words = |name: &str| schema["$defs"][name]["enum"].clone();
+    let all = [
+        (words("service"), json!(ServiceKind::ALL)),
+        (words("class"), json!(Class::ALL)),
+        (words("access"), json!(Scope::ALL)),
+        (words("position"), json!(Position::ALL)),
+        (words("policy"), json!(TrafficPolicy::ALL)),
+        (words("flavour"), json!(Flavour::ALL)),
+        (words("relation"), json!(Relation::ALL)),
+        (words("value"), json!(Reachability::ALL)),
+        (words("target"), json!(Spot::ALL)),
+    ];
+    for (in_schema, in_program) in all {
+        assert_eq!(in_schema, in_program);
+    }
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let column = schema["$defs"]["column"].clone();
+    let column = jsonschema::validator_for(&column).unwrap();
+    for word in Column::all() {
+        assert!(column.is_valid(&json!(word)), "{word}");
+    }
+    let mut files = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|ending| ending != "yaml") {
+            continue;
+        }
+        files += 1;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file: Value = serde_saphyr::from_str(&text).unwrap();
+        let wrong: Vec<String> = validator
+            .iter_errors(&file)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(wrong, [""; 0], "{}", path.display());
+    }
+    assert_eq!(files, 5, "each of them is embedded, too");
 }
