@@ -9,10 +9,12 @@ pub fn start(verbose: u8) {
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    // Other crates' debugging is noise, until all of it is asked for.
+    // Other crates' debugging is noise, until all of it is asked for; what kube fails at is ours to tell.
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
-        _ if verbose < 2 => EnvFilter::new(format!("warn,kubectl_svc_reach={level}")),
+        _ if verbose < 2 => {
+            EnvFilter::new(format!("warn,kube_client=off,kubectl_svc_reach={level}"))
+        }
         _ => EnvFilter::new(level.to_string()),
     };
     tracing_subscriber::fmt()

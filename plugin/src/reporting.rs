@@ -24,6 +24,7 @@ use svc_reach_common::{
         self, API_VERSION, Basis, Cell, EditionValue, Expectation, Kind, LoadBalancer,
         LoadBalancerAddress, ObservedValue, Prediction, Report, Summary,
     },
+    target::{Scope, Target},
     verdict::{Expected, Reachability, judge},
 };
 
@@ -154,11 +155,23 @@ impl<'a> Documents<'a> {
         if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
             return Ruling::Silent;
         }
-        let situations = self
-            .circumstances
-            .situations(seen.stand.position, seen.target);
+        let target = Target {
+            scope: seen.target.scope.or_else(|| scope_seen(seen)),
+            ..seen.target.clone()
+        };
+        let situations = self.circumstances.situations(seen.stand.position, &target);
         self.catalog.ruling(self.selection, &situations)
     }
+}
+
+/// The scope of what a name led to, where that was the same each time.
+fn scope_seen(seen: &Seen<'_>) -> Option<Scope> {
+    let mut scopes = seen
+        .attempts
+        .iter()
+        .filter_map(|attempt| Some(scope_of(attempt.remote?.ip())));
+    let first = scopes.next()?;
+    scopes.all(|scope| scope == first).then_some(first)
 }
 
 fn cell(

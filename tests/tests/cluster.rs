@@ -102,6 +102,103 @@ fn node_ports_with_policy_cluster_are_reached_on_every_node() {
     run.expect_exit(0);
 }
 
+/// Of the failure table, the column that this cluster has; what was seen is its own.
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_run_is_held_against_the_document_that_it_is_told() {
+    let (kubectl, namespace) = with(
+        &json!({"type": "NodePort", "externalTrafficPolicy": "Local"}),
+        1,
+    );
+    let (own, remote) = (node_port(Other, Own), node_port(Other, Remote));
+    let cce = ["--matrix", "huawei-cce", "--column", "vpc/iptables"];
+    let run = from_inside(&kubectl, &namespace, &cce);
+    assert_eq!(
+        run.report.environment.column.as_deref(),
+        Some("vpc/iptables")
+    );
+    let matrix = run.report.matrix.as_ref().unwrap();
+    assert_eq!(
+        (matrix.id.as_str(), matrix.edition.as_str()),
+        ("huawei-cce", "b553f21")
+    );
+    let verdict = |run: &Run, position, which| run.cells(position, which)[0].verdict;
+    // Stated in every edition, and so it is.
+    let reached = run.cells(NodeOther, node_port(Backend, Remote))[0];
+    assert_eq!(reached.verdict, Verdict::AsExpected);
+    assert_eq!(reached.editions.len(), 12, "{:?}", reached.editions);
+    // A pod beside the backend cannot ask its own node there; here it can.
+    assert_eq!(
+        verdict(&run, PodSame, node_port(Backend, Own)),
+        Verdict::Better
+    );
+    // Editions disagree on a node that asks itself, and on others.
+    let disputed = run.cells(NodeOther, own)[0];
+    assert_eq!(disputed.verdict, Verdict::Disputed);
+    let hint = disputed.hint.as_ref().unwrap();
+    for part in [
+        "2026-01-otc",
+        "say reachable, as was seen",
+        "undated-en say unreachable",
+    ] {
+        assert!(hint.contains(part), "{part:?} in {hint}");
+    }
+    assert_eq!(verdict(&run, NodeOther, remote), Verdict::Disputed);
+    // What the provider's document does not speak of is upstream's.
+    let expected = run.cells(PodOther, of(ClusterIp))[0].expected.as_ref();
+    assert_eq!(expected.unwrap().matrix.as_deref(), Some("kubernetes"));
+    run.expect_exit(1);
+
+    // Held to one edition, its word is what counts.
+    let cce = [
+        "--matrix",
+        "huawei-cce@2024-01-en",
+        "--strict",
+        "--column",
+        "vpc/iptables",
+    ];
+    let run = from_inside(&kubectl, &namespace, &cce);
+    assert_eq!(verdict(&run, NodeOther, own), Verdict::AsExpected);
+    let worse = run.cells(NodeOther, remote)[0];
+    assert_eq!(
+        (worse.verdict, worse.editions.len()),
+        (Verdict::Worse, 1),
+        "{worse:?}"
+    );
+
+    // Not knowing the network model, a cell is judged where the columns agree.
+    let cce = ["--matrix", "huawei-cce@2024-01-en", "--strict"];
+    let run = from_inside(&kubectl, &namespace, &cce);
+    assert_eq!(run.report.environment.column, None);
+    let open = run.cells(PodSame, node_port(Backend, Own))[0];
+    assert_eq!(open.verdict, Verdict::Undocumented);
+    let hint = open.hint.as_ref().unwrap();
+    assert!(
+        hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),
+        "{hint}"
+    );
+}
+
+/// A platform team's own matrix, which speaks of one cell.
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_run_is_held_against_a_file() {
+    let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
+    let file = std::env::temp_dir().join(format!("{}.yaml", namespace.name));
+    let text = "name: ours\nprovider: us\neditions:\n- edition: one\n  language: en\n  source: our wiki\n  rows:\n  \
+        - {position: pod-other, pointer: page 1, values: {node-port/other: unreachable}}\n";
+    std::fs::write(&file, text).unwrap();
+    let run = from_inside(&kubectl, &namespace, &["--matrix", file.to_str().unwrap()]);
+    std::fs::remove_file(&file).unwrap();
+    let cell = run.cells(PodOther, node_port(Other, Own))[0];
+    assert_eq!(cell.verdict, Verdict::Better, "{cell:?}");
+    assert_eq!(
+        cell.expected.as_ref().unwrap().source.as_deref(),
+        Some("our wiki (page 1)")
+    );
+    run.expect_exit(1);
+}
+
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn node_ports_with_policy_local_are_reached_where_a_backend_runs() {

@@ -10,6 +10,7 @@ use svc_reach_common::{
     position::Position::{NodeOther, NodeSame, PodOther, PodSame},
     report::ObservedValue::Reachable,
     target::TargetKind::{ClusterIp, NodePort},
+    verdict::Verdict,
 };
 use svc_reach_tests::{
     fixture::{deploy, nodes, service},
@@ -95,6 +96,44 @@ fn probes_reach_tainted_and_cordoned_nodes() {
     run.expect(NodeSame, of(ClusterIp), Reachable);
     run.expect_unobserved(NodeOther, "unschedulable");
     run.expect_exit(3);
+}
+
+/// A cluster whose nodes bear CCE's labels is held against CCE's document unasked.
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn a_cluster_is_held_against_the_document_of_its_provider() {
+    let _alone = alone();
+    let kubectl = Kubectl::from_environment();
+    let names = nodes(&kubectl);
+    let namespace = deployed(&kubectl, &[&names[0]]);
+    let label = "cce.cloud.com/cce-nodepool";
+    let _unlabel = Repair {
+        kubectl: &kubectl,
+        args: ["label", "node", "--all", "cce.cloud.com/cce-nodepool-"]
+            .map(Into::into)
+            .to_vec(),
+    };
+    kubectl.succeed(&["label", "node", "--all", &format!("{label}=pool")]);
+    let run = ask(
+        &kubectl,
+        &namespace,
+        &["--external", "never", "--network-model", "vpc"],
+    );
+    let environment = &run.report.environment;
+    assert_eq!(environment.provider.as_deref(), Some("huawei-cce"));
+    assert_eq!(environment.column.as_deref(), Some("vpc/iptables"));
+    let source = |fact: &str| {
+        let mut evidence = environment.evidence.iter();
+        let found = evidence.find(|evidence| evidence.fact == fact);
+        found.map(|evidence| evidence.source.clone()).unwrap()
+    };
+    assert!(source("provider").starts_with("label cce.cloud.com/cce-nodepool of node"));
+    assert_eq!(source("networkModel"), "--network-model");
+    let cell = run.cells(PodOther, of(NodePort))[0];
+    let expected = cell.expected.as_ref().unwrap();
+    assert_eq!(expected.matrix.as_deref(), Some("huawei-cce"));
+    assert_eq!(cell.verdict, Verdict::AsExpected);
+    run.expect_exit(0);
 }
 
 #[test]

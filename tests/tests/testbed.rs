@@ -7,12 +7,16 @@ use serde_json::json;
 use std::{net::IpAddr, process::Command, time::Duration};
 use svc_reach_common::{
     position::Position::{self, External, NodeOther, NodeSame, PodOther, PodSame},
-    report::ObservedValue::{Reachable, Unreachable},
+    report::{
+        Basis,
+        ObservedValue::{Reachable, Unreachable},
+    },
     target::{
         NodeRole::{Backend, Other},
         Relation::Remote,
         TargetKind::{ClusterIp, HealthCheckNodePort, LoadBalancer, NodePort},
     },
+    verdict::{Reachability, Verdict},
 };
 use svc_reach_tests::{
     fixture::{deploy, load_balancer, nodes, service},
@@ -131,7 +135,28 @@ fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend(
     let load_balancer = run.report.service.load_balancer.as_ref().unwrap();
     assert_eq!(load_balancer.class.as_deref(), Some("performance"));
     assert_eq!(load_balancer.pass_through.as_deref(), Some("true"));
-    run.expect_exit(1);
+    run.expect_exit(0);
+
+    // What the provider's document says will fail is as expected when it fails, and the report says who said so.
+    let cce = ["--matrix", "huawei-cce", "--column", "vpc/iptables"];
+    let run = ask(&kubectl, &namespace, &cce);
+    for position in [NodeSame, PodSame] {
+        let cell = run.cells(position, of(LoadBalancer))[0];
+        assert_eq!(
+            (cell.observed.value, cell.verdict),
+            (Unreachable, Verdict::AsExpected)
+        );
+        let expected = cell.expected.as_ref().unwrap();
+        assert_eq!(
+            (expected.value, expected.basis),
+            (Reachability::Unreachable, Basis::Stated)
+        );
+        assert_eq!(expected.matrix.as_deref(), Some("huawei-cce"));
+        let source = expected.source.as_ref().unwrap();
+        assert!(source.contains("notes on pass-through"), "{source}");
+        let hint = cell.hint.as_ref().unwrap();
+        assert!(hint.contains("use the cluster IP"), "{hint}");
+    }
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn from(cell: &Cell) -> String {
 }
 
 fn describe(target: &Target) -> String {
-    let mut text = row_label(target).replace('\n', " ");
+    let mut text = row_label(target).replace("\n  ", " ");
     if target.relation == Some(Relation::Own) {
         text += ", its own node";
     }
