@@ -49,25 +49,26 @@ const IN_CLUSTER: [Position; 4] = [
 ///
 /// What kept it from being done.
 pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
-    if let Action::Explain(command) = &config.action
-        && command.offline()
-    {
-        let namespace = config.connection.namespace.as_deref().unwrap_or("default");
-        return command
-            .answer_from_dump(namespace, &mut std::io::stdout().lock())
-            .map(|()| Exit::AsExpected);
-    }
-    if let Action::Matrix(command) = &config.action {
-        return command
-            .answer(&mut std::io::stdout().lock())
-            .map(|()| Exit::AsExpected);
-    }
-    let (cluster, namespace) = Live::connect(&config.connection).await?;
-    let exit = match config.action {
-        Action::Matrix(_) => return Ok(Exit::AsExpected),
-        Action::Run(run) => reach(&cluster, &namespace, &run, &interrupt).await,
+    let mut output = std::io::stdout();
+    let connection = &config.connection;
+    match config.action {
+        Action::Matrix(command) => command.answer(&mut output).map(|()| Exit::AsExpected),
+        Action::Explain(command) if command.offline() => {
+            let namespace = connection.namespace.as_deref().unwrap_or("default");
+            command
+                .answer_from_dump(namespace, &mut output)
+                .map(|()| Exit::AsExpected)
+        }
+        Action::Run(run) => {
+            // A matrix that cannot be used is found out before the cluster is asked for anything.
+            let documents = Documents::of(&run)?;
+            let (cluster, namespace) = Live::connect(connection).await?;
+            let exit = reach(&cluster, &namespace, &run, &documents, &interrupt).await;
+            tracing::info!(calls = cluster.calls(), "calls to the API server");
+            exit
+        }
         Action::Explain(command) => {
-            let mut output = std::io::stdout();
+            let (cluster, namespace) = Live::connect(connection).await?;
             tokio::select! {
                 exit = interrupt.raised() => Ok(exit),
                 explained = command.answer_from_cluster(&cluster, &namespace, &mut output) => {
@@ -76,13 +77,12 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             }
         }
         Action::Cleanup { run } => {
-            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &mut std::io::stdout())
+            let (cluster, namespace) = Live::connect(connection).await?;
+            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &mut output)
                 .await
                 .map(|()| Exit::AsExpected)
         }
-    };
-    tracing::info!(calls = cluster.calls(), "calls to the API server");
-    exit
+    }
 }
 
 /// The main job.
@@ -90,11 +90,11 @@ async fn reach(
     cluster: &impl Cluster,
     namespace: &str,
     run: &Run,
+    documents: &Documents,
     interrupt: &Interrupt,
 ) -> Result<Exit, Error> {
     let began = Instant::now();
     let id = run_id();
-    let (catalog, selection) = documents(run)?;
     let probes_in = run.probe.namespace.as_deref().unwrap_or(namespace);
 
     // Nothing is made before this is through, so an interrupt just ends it.
@@ -158,8 +158,8 @@ async fn reach(
         &prepared.facts,
         &stands,
         Expectations {
-            catalog: &catalog,
-            selection: selection.as_ref(),
+            catalog: &documents.catalog,
+            selection: documents.selection.as_ref(),
             strict: run.expectations.strict,
             proxy: prepared.proxy.as_ref(),
             clues: &prepared.clues,
@@ -183,19 +183,29 @@ async fn reach(
     Ok(exit)
 }
 
-/// The documents, and which of them the command line asks for.
-fn documents(run: &Run) -> Result<(Catalog, Option<Selection>), Error> {
-    let mut catalog = Catalog::builtin()?;
-    let Some(given) = &run.expectations.matrix else {
-        return Ok((catalog, None));
-    };
-    let (name, edition) = matrices::choose(&mut catalog, given)?;
-    let selection = Selection {
-        edition,
-        strict: run.expectations.strict,
-        ..Selection::of(Some(&name))
-    };
-    Ok((catalog, Some(selection)))
+/// What observations are held against.
+struct Documents {
+    catalog: Catalog,
+    /// What the command line asks for; `None`: what the provider calls for.
+    selection: Option<Selection>,
+}
+
+impl Documents {
+    fn of(run: &Run) -> Result<Self, Error> {
+        let mut catalog = Catalog::builtin()?;
+        let selection = match &run.expectations.matrix {
+            None => None,
+            Some(given) => {
+                let (name, edition) = matrices::choose(&mut catalog, given)?;
+                Some(Selection {
+                    edition,
+                    strict: run.expectations.strict,
+                    ..Selection::of(Some(&name))
+                })
+            }
+        };
+        Ok(Self { catalog, selection })
+    }
 }
 
 /// Everything that is known before the first probe.

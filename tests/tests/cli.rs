@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use serde_json::Value;
 use std::{
     io::Read,
     net::TcpListener,
@@ -201,4 +202,179 @@ fn help_names_the_exit_codes_and_is_called_as_kubectl_calls_it() {
         text(&run(&["--version"]).stdout),
         format!("svc-reach {}\n", env!("CARGO_PKG_VERSION"))
     );
+}
+
+fn stdout(args: &[&str]) -> String {
+    let output = run(args);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{args:?}: {}",
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+#[test]
+fn matrices_are_read_without_a_cluster() {
+    let list: Value = serde_json::from_str(&stdout(&["matrix", "list", "-o", "json"])).unwrap();
+    let editions = list.as_array().unwrap();
+    let docs = [
+        "000_e154fa8d9004b8e6",
+        "001_502f9bba88be26d9",
+        "002_fb5a9ec3cf9d7c29",
+        "003_406e01f826ad155b",
+        "004_775ad724de395237",
+    ];
+    for edition in docs {
+        let entry = editions.iter().find(|entry| entry["edition"] == edition);
+        assert!(
+            entry.is_some_and(|entry| entry["cells"].as_u64().unwrap() > 100),
+            "{edition}: {entry:?}"
+        );
+        let reference = format!("huawei-cce@{edition}");
+        let shown: Value =
+            serde_json::from_str(&stdout(&["matrix", "show", &reference, "-o", "json"])).unwrap();
+        assert_eq!(shown["edition"], edition);
+        let keys: Vec<&String> = shown["cells"][0].as_object().unwrap().keys().collect();
+        let expected = [
+            "service",
+            "class",
+            "access",
+            "position",
+            "column",
+            "target",
+            "externalTrafficPolicy",
+            "passThrough",
+            "flavour",
+            "value",
+            "basis",
+            "pointer",
+        ];
+        assert!(
+            expected
+                .iter()
+                .all(|key| keys.iter().any(|known| known == key)),
+            "{keys:?}"
+        );
+    }
+    // By its alias, in the other formats, and without a colour or a control character.
+    let table = stdout(&["matrix", "show", "huawei-cce@2024-01-en"]);
+    for part in [
+        "000_e154fa8d9004b8e6 (2024-01-en), 2024-01-04, en",
+        "│ NodePort                 │ public, private │ pod-same   │ node-port/other   │ ✓           │ ✗        │ ✗               │ ✗            │",
+        "externalTrafficPolicy Local, with pass-through",
+        "use the cluster IP",
+    ] {
+        assert!(table.contains(part), "{part:?} in\n{table}");
+    }
+    let markdown = stdout(&["matrix", "show", "kubernetes", "-o", "markdown"]);
+    assert!(
+        markdown.starts_with("# kubernetes") && markdown.contains("\n|---"),
+        "{markdown}"
+    );
+    let yaml = stdout(&["matrix", "show", "kubernetes", "-o", "yaml"]);
+    assert!(
+        yaml.starts_with("name: kubernetes\nprovider: upstream\n"),
+        "{yaml}"
+    );
+}
+
+#[test]
+fn what_changed_between_two_editions_is_told_contradictions_first() {
+    let (from, to) = ("huawei-cce@2024-01-en", "huawei-cce@2024-01-zh");
+    let table = stdout(&["matrix", "diff", from, to]);
+    let first = table.lines().nth(3).unwrap();
+    for part in [
+        "NodePort",
+        "pod-same",
+        "node-port/other",
+        "tunnel/ipvs",
+        "✓",
+        "✗",
+    ] {
+        assert!(first.contains(part), "{part:?} in {first}");
+    }
+    let json: Value =
+        serde_json::from_str(&stdout(&["matrix", "diff", from, to, "-o", "json"])).unwrap();
+    let cells = json["cells"].as_array().unwrap();
+    let contradicted = cells
+        .iter()
+        .filter(|cell| !cell["from"].is_null() && !cell["to"].is_null());
+    assert_eq!(
+        contradicted.count(),
+        2,
+        "the public and the private access of that one"
+    );
+    let same = stdout(&["matrix", "diff", from, from]);
+    assert_eq!(same, "2024-01-en and 2024-01-en say the same\n");
+}
+
+#[test]
+fn a_matrix_that_is_none_ends_with_2_and_says_why() {
+    let file = std::env::temp_dir().join(format!("svc-reach-{}-matrix.yaml", std::process::id()));
+    let path = file.to_str().unwrap();
+    let text_of = |row: &str| {
+        format!(
+            "name: ours\nprovider: us\neditions:\n- edition: one\n  language: en\n  source: wiki\n  rows:\n  - {row}\n"
+        )
+    };
+    let rows = [
+        (
+            "{position: pod-else, pointer: p, values: {dns: reachable}}",
+            "line 8: unknown position \"pod-else\"",
+        ),
+        (
+            "{position: pod-same, pointer: p, values: {dns: maybe}}",
+            "line 8",
+        ),
+        (
+            "{position: pod-same, pointer: p, values: {dns: [reachable]}, columns: [vpc/ipvs, vpc/iptables]}",
+            "line 8, cell dns: 1 values for 2 columns",
+        ),
+        ("[", "line"),
+    ];
+    for (row, expected) in rows {
+        std::fs::write(&file, text_of(row)).unwrap();
+        for args in [
+            &["matrix", "show", path][..],
+            &["nginx", "--matrix", path][..],
+        ] {
+            let output = run(args);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{row}: {error}");
+            assert!(
+                error.contains(path) && error.contains(expected),
+                "{row}: {error}"
+            );
+        }
+    }
+    std::fs::remove_file(&file).unwrap();
+    for (args, expected) in [
+        (
+            &["matrix", "show", "gold"][..],
+            "unknown matrix \"gold\", expected one of: alibaba-ack",
+        ),
+        (
+            &["matrix", "show", "huawei-cce@1999"],
+            "has no edition \"1999\"",
+        ),
+        (&["matrix", "show", "./absent.yaml"], "absent.yaml"),
+        (&["nginx", "--column", "vpc"], "unknown column \"vpc\""),
+        (&["nginx", "--column", "vpc/iptable"], "unknown proxy mode"),
+        (
+            &["nginx", "--column", "vpc/ipvs", "--proxy-mode", "ipvs"],
+            "cannot be used with",
+        ),
+        (
+            &["nginx", "--network-model", "overlay"],
+            "unknown network model",
+        ),
+        (&["matrix"], "Usage"),
+    ] {
+        let output = run(args);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(expected), "{args:?}: {error}");
+    }
 }
