@@ -1,6 +1,7 @@
 //! `svc-reach-probe`: the program in the probe's image.
 
 use std::{
+    collections::HashSet,
     io::{Read, Write},
     process::ExitCode,
 };
@@ -10,6 +11,7 @@ use svc_reach_common::{
     plan::{self, Plan},
 };
 use svc_reach_probe::serve::{self, Identity};
+use tokio::sync::oneshot;
 
 const USAGE: &str = "\
 usage: svc-reach-probe run PLAN…    do what a plan says; PLAN: JSON, in one or more pieces, or - for standard input
@@ -59,7 +61,7 @@ async fn command(arguments: &[String]) -> ExitCode {
 }
 
 async fn run(pieces: &[String]) -> ExitCode {
-    let plan = match read(pieces) {
+    let plan = match read(pieces).await {
         Ok(plan) => plan,
         Err(error) => {
             let _ = write(&Line::Fatal {
@@ -68,30 +70,32 @@ async fn run(pieces: &[String]) -> ExitCode {
             return complain(UNUSABLE, &error);
         }
     };
-    let mut broken = None;
-    svc_reach_probe::run(&plan, |line| {
-        if broken.is_none() {
-            broken = write(&line).err();
+    let (broke, mut broken) = oneshot::channel();
+    let mut broke = Some(broke);
+    let work = svc_reach_probe::run(&plan, |line| {
+        if let Err(error) = write(&line)
+            && let Some(broke) = broke.take()
+        {
+            let _ = broke.send(error);
         }
-    })
-    .await;
-    match broken {
-        None => ExitCode::SUCCESS,
-        Some(error) => complain(FAILED, &format!("failed to write the results: {error}")),
+    });
+    // Nobody is left to probe for once nobody reads.
+    let ended = tokio::select! {
+        biased;
+        Ok(error) = &mut broken => Err(error),
+        () = work => broken.try_recv().map_or(Ok(()), Err),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(FAILED, &format!("failed to write the results: {error}")),
     }
 }
 
-fn read(pieces: &[String]) -> Result<Plan, String> {
+async fn read(pieces: &[String]) -> Result<Plan, String> {
     let text = match pieces {
-        [piece] if piece == "-" => {
-            let mut text = String::new();
-            let input = std::io::stdin().lock();
-            input
-                .take(MAX_PLAN)
-                .read_to_string(&mut text)
-                .map_err(|error| format!("failed to read the plan: {error}"))?;
-            text
-        }
+        [piece] if piece == "-" => standard_input()
+            .await
+            .map_err(|error| format!("failed to read the plan: {error}"))?,
         pieces => pieces.concat(),
     };
     let plan: Plan = serde_json::from_str(&text).map_err(|error| format!("not a plan: {error}"))?;
@@ -102,7 +106,25 @@ fn read(pieces: &[String]) -> Result<Plan, String> {
             plan::VERSION
         ));
     }
-    Ok(plan)
+    let mut ids = HashSet::new();
+    match plan.targets.iter().find(|target| !ids.insert(target.id)) {
+        Some(target) => Err(format!("the plan has target {} twice", target.id)),
+        None => Ok(plan),
+    }
+}
+
+/// Read by a thread of its own, so that a signal ends us even where the input does not.
+async fn standard_input() -> std::io::Result<String> {
+    let (reader, text) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = std::io::stdin()
+            .lock()
+            .take(MAX_PLAN)
+            .read_to_string(&mut text);
+        let _ = reader.send(read.map(|_| text));
+    });
+    text.await.map_err(std::io::Error::other)?
 }
 
 /// One write for each line, so that a reader never sees part of one for long.

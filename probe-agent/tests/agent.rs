@@ -522,6 +522,34 @@ fn a_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_signal_ends_it_even_before_it_has_a_plan() {
+    let mut child = agent().args(["run", "-"]).spawn().unwrap();
+    let input = child.stdin.take().unwrap();
+    // The kernel shows which signals have a handler; one that came before that would end any program.
+    let status = format!("/proc/{}/status", child.id());
+    let began = Instant::now();
+    while !std::fs::read_to_string(&status)
+        .unwrap()
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigCgt:"))
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .any(|mask| mask & (1 << 14) != 0)
+    {
+        assert!(began.elapsed() < Duration::from_secs(5));
+        std::thread::yield_now();
+    }
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &child.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    drop(input);
+}
+
+#[test]
 fn a_plan_may_come_in_pieces() {
     let server = listen(Talk::Say("HTTP/1.1 200 OK\r\n\r\n".into()));
     let text = serde_json::to_string(&plan([(server.address, http())])).unwrap();
@@ -543,7 +571,11 @@ fn a_plan_that_makes_no_sense_ends_with_2_and_a_fatal_line() {
         ..plan([])
     })
     .unwrap();
+    let mut twice = plan([(closed_port(), http()), (closed_port(), http())]);
+    twice.targets[1].id = 0;
+    let twice = serde_json::to_string(&twice).unwrap();
     for (text, says) in [
+        (twice.as_str(), "target 0 twice"),
         ("{", "not a plan"),
         ("{}", "missing field"),
         (other.as_str(), "version 99"),
@@ -574,9 +606,22 @@ fn a_plan_that_makes_no_sense_ends_with_2_and_a_fatal_line() {
 #[test]
 fn nobody_who_listens_is_an_error() {
     let silent = listen(Talk::Nothing);
-    let mut child = start(&plan([(silent.address, http())]));
-    drop(child.stdout.take());
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut plan = plan([(silent.address, http()), (closed_port(), http())]);
+    plan.attempt_timeout_ms = NonZeroU32::new(60_000).unwrap();
+    plan.connect_timeout_ms = plan.attempt_timeout_ms;
+    let began = Instant::now();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = agent()
+        .args(["run", &serde_json::to_string(&plan).unwrap()])
+        .stdout(writer)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "what is left of the plan is left"
+    );
 }
 
 /// The bound is that of the program as it is released; one without optimisation takes more.
