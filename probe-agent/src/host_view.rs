@@ -47,10 +47,7 @@ pub async fn look() -> HostView {
         Seen::Unknown(why) => Seen::Unknown(why.clone()),
     };
     let bounded = match interfaces {
-        Seen::Seen(mut interfaces) => {
-            interfaces.truncate(MAX_INTERFACES);
-            Seen::Seen(interfaces)
-        }
+        Seen::Seen(interfaces) => Seen::Seen(those_that_matter(interfaces)),
         Seen::Unknown(why) => Seen::Unknown(why),
     };
     HostView {
@@ -59,6 +56,19 @@ pub async fn look() -> HostView {
         interfaces: bounded,
         routes: routes(),
     }
+}
+
+/// As many as are told of, those with an address of their own first: the ends of pods' pairs have none, or one that
+/// holds on the link only.
+fn those_that_matter(mut interfaces: Vec<Interface>) -> Vec<Interface> {
+    interfaces.sort_by_key(|interface| {
+        !interface.addresses.iter().any(|address| match address {
+            IpAddr::V4(address) => !address.is_link_local(),
+            IpAddr::V6(address) => !address.is_unicast_link_local(),
+        })
+    });
+    interfaces.truncate(MAX_INTERFACES);
+    interfaces
 }
 
 async fn proxy_mode() -> Seen<ProxyMode> {
@@ -156,7 +166,21 @@ fn address(hexadecimal: &str) -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    use super::route;
+    use super::{Interface, MAX_INTERFACES, route, those_that_matter};
+
+    #[test]
+    fn the_ends_of_pods_pairs_do_not_crowd_out_the_node() {
+        let interface = |name: String, addresses: &[&str]| Interface {
+            name,
+            addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        };
+        let pods =
+            (0..200).map(|nth| interface(format!("cali{nth}"), &["fe80::ecee:eeff:feee:eeee"]));
+        let node = interface("eth0".into(), &["fe80::1", "192.168.0.11"]);
+        let told = those_that_matter(pods.chain([node.clone()]).collect());
+        assert_eq!(told.first(), Some(&node));
+        assert_eq!(told.len(), MAX_INTERFACES);
+    }
 
     #[test]
     fn a_route_is_read_as_the_kernel_writes_it() {
