@@ -6,7 +6,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     convert::Infallible,
     io,
-    net::{Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -45,20 +45,32 @@ pub async fn serve(identity: Identity, tcp: &[u16], udp: &[u16]) -> io::Result<(
     let identity = Rc::new(identity);
     let mut servers = JoinSet::new();
     for port in tcp {
-        let listener = TcpListener::bind(any(*port)).await?;
+        let listener = TcpListener::bind(&any(*port)[..])
+            .await
+            .map_err(|error| on(*port, &error))?;
         servers.spawn_local(accept(listener, Rc::clone(&identity)));
     }
     for port in udp {
-        let socket = UdpSocket::bind(any(*port)).await?;
+        let socket = UdpSocket::bind(&any(*port)[..])
+            .await
+            .map_err(|error| on(*port, &error))?;
         servers.spawn_local(answer_datagrams(socket, Rc::clone(&identity)));
     }
     while servers.join_next().await.is_some() {}
     Ok(())
 }
 
-/// All addresses of both families, as long as IPv6 sockets take IPv4 too (the default of Linux, `bindv6only`).
-fn any(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))
+/// All addresses of both families, as long as IPv6 sockets take IPv4 too (the default of Linux, `bindv6only`); those of
+/// IPv4 where the node has no IPv6.
+fn any(port: u16) -> [SocketAddr; 2] {
+    [
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+    ]
+}
+
+fn on(port: u16, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("port {port}: {error}"))
 }
 
 async fn accept(listener: TcpListener, identity: Rc<Identity>) {
