@@ -68,23 +68,33 @@ impl Context {
                 }
             }
             Ok(Err(outcome)) => attempt.outcome = outcome,
-            // Further addresses of a name are tried as any client would, where one before does not connect.
+            // Further addresses of a name are tried as any client would, where one before does not connect. What the
+            // first of them showed stands unless one connects: a node without IPv6 has no route to the others.
             Ok(Ok(addresses)) => {
-                for address in addresses {
+                for (nth, address) in addresses.into_iter().enumerate() {
                     let remote = SocketAddr::new(address, request.port.get());
-                    attempt.remote = Some(remote);
-                    attempt.outcome = match &request.probe {
+                    let mut tried = Attempt {
+                        outcome: Outcome::NameNotFound,
+                        local: None,
+                        remote: Some(remote),
+                        connect_us: None,
+                        tls_us: None,
+                        first_byte_us: None,
+                    };
+                    tried.outcome = match &request.probe {
                         Probe::Udp { payload } => {
-                            Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut attempt))
-                                .await
+                            Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut tried)).await
                         }
                         Probe::Tcp | Probe::Http { .. } => {
-                            self.connect(remote, request, bounds, &mut attempt).await
+                            self.connect(remote, request, bounds, &mut tried).await
                         }
                     };
-                    if attempt.connect_us.is_some()
-                        || matches!(attempt.outcome, Outcome::Answered { .. })
-                    {
+                    let connected = tried.connect_us.is_some()
+                        || matches!(tried.outcome, Outcome::Answered { .. });
+                    if connected || nth == 0 {
+                        attempt = tried;
+                    }
+                    if connected || Instant::now() >= bounds.connected {
                         break;
                     }
                 }
@@ -136,6 +146,9 @@ impl Context {
                 let name = host.as_deref().unwrap_or(&request.host);
                 let session = Box::pin(self.tls.connect(name, remote.ip(), plain));
                 match timeout_at(bounds.connected, session).await {
+                    Err(_) if received.count() > 0 => Outcome::TlsFailure {
+                        detail: format!("{} bytes, and no session in time", received.count()),
+                    },
                     Err(_) => Outcome::TimedOut { phase: Phase::Tls },
                     Ok(Err(error)) => failure::handshaking(&error, received.count()),
                     Ok(Ok(session)) => {

@@ -357,6 +357,12 @@ fn tls_that_comes_to_nothing_says_how() {
         outcome(silent.address, https()),
         Outcome::TimedOut { phase: Phase::Tls }
     );
+    let breaking_off = listen(Talk::Say("\x16\x03\x03\x10\x00".into()));
+    let broken = outcome(breaking_off.address, https());
+    assert!(
+        matches!(broken, Outcome::TlsFailure { .. }),
+        "a server that began a handshake was reached: {broken:?}"
+    );
 }
 
 #[test]

@@ -309,6 +309,11 @@ fn names_are_resolved_as_the_kubelet_writes_it() {
                 "two.web.svc.cluster.local",
                 Said::Addresses(vec![local(2), local(1)]),
             ),
+            // Nobody listens on the first of them, and there is no way to the second: TCP does not go to all at once.
+            (
+                "split.web.svc.cluster.local",
+                Said::Addresses(vec![local(2), [255; 4]]),
+            ),
             ("none.web.svc.cluster.local", Said::Addresses(vec![])),
             ("broken.web.svc.cluster.local", Said::Failure),
             ("slow.web.svc.cluster.local", Said::Nothing),
@@ -335,6 +340,11 @@ fn names_are_resolved_as_the_kubelet_writes_it() {
         names.outcome("two", port),
         Outcome::Connected,
         "the second address is tried, too"
+    );
+    assert_eq!(
+        names.outcome("split", port),
+        Outcome::Refused { errno: 111 },
+        "what the first address showed stands"
     );
     assert_eq!(names.outcome("absent", port), Outcome::NameNotFound);
     assert_eq!(names.outcome("none", port), Outcome::NameNotFound);
