@@ -19,7 +19,7 @@ mod udp;
 
 use attempt::Context;
 use futures_util::{StreamExt, stream};
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 use svc_reach_common::{
     line::Line,
     outcome::Attempt,
@@ -28,6 +28,9 @@ use svc_reach_common::{
 
 /// File descriptors kept free for everything that is not an attempt: standard streams, the runtime, the host view.
 const SPARE_DESCRIPTORS: usize = 32;
+
+/// Sockets that one attempt on a name has at once: both kinds of address are asked for, of two servers each.
+const SOCKETS_PER_NAME: usize = 4;
 
 /// Does what `plan` says and tells `sink` what it saw: a start, the view of the host where it is asked for, a result for
 /// each target as it finishes, and an end.
@@ -69,8 +72,13 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
 async fn targets(plan: &Plan, mut finished: impl FnMut(Line)) {
     let context = Context::new(plan);
     let attempts = usize::from(plan.attempts.get());
+    let names = plan
+        .targets
+        .iter()
+        .any(|target| target.host.parse::<IpAddr>().is_err());
+    let sockets = if names { SOCKETS_PER_NAME } else { 1 };
     let at_once = usize::from(plan.concurrency.get())
-        .min(descriptors())
+        .min(descriptors() / sockets)
         .max(1);
     let mut under_way: HashMap<u32, Vec<(usize, Attempt)>> = HashMap::new();
     let mut all = stream::iter(

@@ -377,3 +377,48 @@ fn without_a_resolver_nothing_is_said_of_the_name() {
         "{detail}"
     );
 }
+
+#[test]
+#[ignore = "needs root, for mount namespaces and port 53: tests/run has it"]
+fn without_descriptors_nothing_is_said_of_the_name() {
+    let server = listen(Talk::Nothing);
+    let names = NameServer::start(
+        "127.53.0.2",
+        HashMap::from([(
+            "web.web.svc.cluster.local",
+            Said::Addresses(vec![[127, 0, 0, 1]]),
+        )]),
+    );
+    // From none to be had to enough.
+    let outcomes: Vec<Outcome> = (9..=20)
+        .map(|limit| {
+            let script = format!(
+                "mount --bind {} /etc/resolv.conf; ulimit -n {limit}",
+                names.resolv_conf.display()
+            );
+            outcome(in_namespaces(
+                &["--mount"],
+                &script,
+                &plan(
+                    "none",
+                    "web.web.svc.cluster.local.",
+                    server.address.port(),
+                    TCP,
+                ),
+            ))
+        })
+        .collect();
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Connected)),
+        "{outcomes:?}"
+    );
+    assert!(outcomes.contains(&Outcome::Connected), "{outcomes:?}");
+    assert!(
+        outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Failed { .. })),
+        "{outcomes:?}"
+    );
+}
