@@ -1,7 +1,7 @@
 //! What can go wrong, in terms of what was attempted on which object.
 
 use crate::{cluster::CallError, explain::ExplainError};
-use std::fmt;
+use std::{fmt, path::PathBuf};
 use svc_reach_common::{
     UnknownWord,
     exit::Exit,
@@ -68,8 +68,10 @@ pub enum Error {
     #[error(transparent)]
     Usage(#[from] UsageError),
     /// The kubeconfig, or what it refers to, cannot be used.
-    #[error("could not use the kubeconfig")]
+    #[error("could not use the kubeconfig{}", file.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
     Kubeconfig {
+        /// The file, where the user named one by flag.
+        file: Option<PathBuf>,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

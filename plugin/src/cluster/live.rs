@@ -38,27 +38,24 @@ impl Live {
         let explicit = connection.context.is_some()
             || connection.cluster.is_some()
             || connection.user.is_some();
+        let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Kubeconfig {
+            file: connection.kubeconfig.clone(),
+            source,
+        };
         let mut config = match &connection.kubeconfig {
             Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|source| Error::Kubeconfig {
-                    source: Box::new(source),
-                })?;
+                let file =
+                    Kubeconfig::read_from(path).map_err(|source| unusable(Box::new(source)))?;
                 Config::from_custom_kubeconfig(file, &options)
                     .await
-                    .map_err(|source| Error::Kubeconfig {
-                        source: Box::new(source),
-                    })?
+                    .map_err(|source| unusable(Box::new(source)))?
             }
-            None if explicit => {
-                Config::from_kubeconfig(&options)
-                    .await
-                    .map_err(|source| Error::Kubeconfig {
-                        source: Box::new(source),
-                    })?
-            }
-            None => Config::infer().await.map_err(|source| Error::Kubeconfig {
-                source: Box::new(source),
-            })?,
+            None if explicit => Config::from_kubeconfig(&options)
+                .await
+                .map_err(|source| unusable(Box::new(source)))?,
+            None => Config::infer()
+                .await
+                .map_err(|source| unusable(Box::new(source)))?,
         };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         if let Some(name) = &connection.impersonate {
@@ -71,9 +68,7 @@ impl Live {
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|source| Error::Kubeconfig {
-            source: Box::new(source),
-        })?;
+        let client = Client::try_from(config).map_err(|source| unusable(Box::new(source)))?;
         let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
         Ok((
             Self {
