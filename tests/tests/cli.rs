@@ -7,7 +7,8 @@ use std::{
     io::Read,
     net::TcpListener,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 
 /// The plugin under test.
@@ -87,6 +88,31 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
             vec!["nginx", "--node-selector", "pool"],
             "not of the form KEY=VALUE",
         ),
+        (vec!["svc/"], "not a name that a Service can have"),
+        (
+            vec!["nginx", "--probe", "icmp"],
+            "expected one of: auto, http, https, tcp",
+        ),
+        (
+            vec!["nginx", "--external", "yes"],
+            "expected one of: auto, never",
+        ),
+        (vec!["nginx", "--timeout", "0"], "must be at least 1ms"),
+        (
+            vec!["nginx", "--probe-timeout", "0s"],
+            "must be longer than nothing",
+        ),
+        (
+            vec!["nginx", "--probe-timeout=-5s"],
+            "not a duration such as 500ms, 10s or 1m",
+        ),
+        (
+            vec!["nginx", "--request-timeout", "soon"],
+            "not a duration such as 500ms, 10s or 1m",
+        ),
+        (vec!["nginx", "--toleration", "=v"], "has no key"),
+        (vec!["nginx", "--as-group", "g"], "--as <USER>"),
+        (vec!["cleanup", "nginx"], "unexpected argument 'nginx'"),
         (
             vec!["nginx", "--kubeconfig", "/nonexistent/config"],
             "/nonexistent/config",
@@ -118,6 +144,20 @@ fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("elsewhere"), "{stderr}");
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_read_is_named() {
+    let config = kubeconfig("broken", 1);
+    std::fs::write(&config, "clusters: {").unwrap();
+    let output = run(&["nginx", "--kubeconfig", config.to_str().unwrap()]);
+    std::fs::remove_file(&config).unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains(config.to_str().unwrap()),
+        "which file it is: {stderr}"
+    );
 }
 
 #[test]
@@ -171,6 +211,39 @@ fn an_api_server_that_stays_silent_ends_with_4_in_time() {
         stderr.contains("no answer from the API server within 1 s"),
         "{stderr}"
     );
+}
+
+#[test]
+fn a_signal_before_anything_is_made_ends_it_at_once() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let config = kubeconfig(signal, silent.local_addr().unwrap().port());
+        let child = Command::new(plugin())
+            .args(["nginx", "--kubeconfig", config.to_str().unwrap()])
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It is under way once it asks, and it would wait half a minute for the answer.
+        let asking = silent.accept().unwrap();
+        let began = Instant::now();
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success(), "kill -{signal}");
+        let output = child.wait_with_output().unwrap();
+        drop(asking);
+        std::fs::remove_file(config).unwrap();
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "SIG{signal}: {stderr}");
+        assert_eq!(text(&output.stdout), "", "SIG{signal}: there is no report");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "SIG{signal}: there is nothing to clean up: {stderr}"
+        );
+    }
 }
 
 #[test]
