@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
-    outcome::{Attempt, Outcome, Phase},
+    outcome::{Attempt, Meaning, Outcome, Phase},
     plan::{Plan, Probe, Request, Tls},
 };
 use tokio::{
@@ -24,9 +24,16 @@ pub struct Context {
     tls: tls::Connector,
 }
 
+/// What one address of a name is given at least, where as much is left: a lost SYN is sent again after one second
+/// (linux `include/net/tcp.h`, `TCP_TIMEOUT_INIT`).
+const MIN_TURN: Duration = Duration::from_millis(1500);
+
 /// When an attempt must have come how far.
 #[derive(Clone, Copy)]
 pub struct Bounds {
+    /// The turn of this address is over, and that of the next begins, unless it has connected. For a datagram: unless
+    /// it was answered.
+    pub turn: Instant,
     /// Name resolved, connected, TLS session made.
     pub connected: Instant,
     /// Over.
@@ -49,58 +56,63 @@ impl Context {
     pub async fn attempt(&self, request: &Request) -> Attempt {
         let now = Instant::now();
         let answered = now + self.attempt_timeout;
+        let connected = answered.min(now + self.connect_timeout);
         let bounds = Bounds {
-            connected: answered.min(now + self.connect_timeout),
+            turn: connected,
+            connected,
             answered,
         };
-        let mut attempt = Attempt {
-            outcome: Outcome::NameNotFound,
-            local: None,
-            remote: None,
-            connect_us: None,
-            tls_us: None,
-            first_byte_us: None,
-        };
-        match timeout_at(bounds.connected, self.addresses(&request.host)).await {
-            Err(_) => {
-                attempt.outcome = Outcome::TimedOut {
+        match timeout_at(connected, self.addresses(&request.host)).await {
+            Err(_) => made(
+                Outcome::TimedOut {
                     phase: Phase::Resolve,
-                }
+                },
+                None,
+            ),
+            Ok(Err(outcome)) => made(outcome, None),
+            Ok(Ok(addresses)) => self.try_each(&addresses, request, bounds).await,
+        }
+    }
+
+    /// Tries the addresses of a name as any client would: one after another, until one connects.
+    async fn try_each(&self, addresses: &[IpAddr], request: &Request, bounds: Bounds) -> Attempt {
+        let over = match request.probe {
+            Probe::Udp { .. } => bounds.answered,
+            Probe::Tcp | Probe::Http { .. } => bounds.connected,
+        };
+        let mut told = made(Outcome::NameNotFound, None);
+        for (nth, address) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            if nth > 0 && now >= over {
+                break;
             }
-            Ok(Err(outcome)) => attempt.outcome = outcome,
-            // Further addresses of a name are tried as any client would, where one before does not connect. What the
-            // first of them showed stands unless one connects: a node without IPv6 has no route to the others.
-            Ok(Ok(addresses)) => {
-                for (nth, address) in addresses.into_iter().enumerate() {
-                    let remote = SocketAddr::new(address, request.port.get());
-                    let mut tried = Attempt {
-                        outcome: Outcome::NameNotFound,
-                        local: None,
-                        remote: Some(remote),
-                        connect_us: None,
-                        tls_us: None,
-                        first_byte_us: None,
-                    };
-                    tried.outcome = match &request.probe {
-                        Probe::Udp { payload } => {
-                            Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut tried)).await
-                        }
-                        Probe::Tcp | Probe::Http { .. } => {
-                            self.connect(remote, request, bounds, &mut tried).await
-                        }
-                    };
-                    let connected = tried.connect_us.is_some()
-                        || matches!(tried.outcome, Outcome::Answered { .. });
-                    if connected || nth == 0 {
-                        attempt = tried;
-                    }
-                    if connected || Instant::now() >= bounds.connected {
-                        break;
-                    }
-                }
+            let turn = now + turn(over.saturating_duration_since(now), addresses.len() - nth);
+            let remote = SocketAddr::new(*address, request.port.get());
+            let tried = self
+                .try_one(remote, request, Bounds { turn, ..bounds })
+                .await;
+            let last = came_through(&tried);
+            if nth == 0 || says_more(&tried, &told) {
+                told = tried;
+            }
+            if last {
+                break;
             }
         }
-        attempt
+        told
+    }
+
+    async fn try_one(&self, remote: SocketAddr, request: &Request, bounds: Bounds) -> Attempt {
+        let mut tried = made(Outcome::NameNotFound, Some(remote));
+        tried.outcome = match &request.probe {
+            Probe::Udp { payload } => {
+                Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut tried)).await
+            }
+            Probe::Tcp | Probe::Http { .. } => {
+                self.connect(remote, request, bounds, &mut tried).await
+            }
+        };
+        tried
     }
 
     /// The addresses of a host. An address is taken as it is and never looked up.
@@ -119,7 +131,7 @@ impl Context {
         attempt: &mut Attempt,
     ) -> Outcome {
         let began = Instant::now();
-        let stream = match timeout_at(bounds.connected, TcpStream::connect(remote)).await {
+        let stream = match timeout_at(bounds.turn, TcpStream::connect(remote)).await {
             Err(_) => {
                 return Outcome::TimedOut {
                     phase: Phase::Connect,
@@ -168,6 +180,44 @@ impl Context {
     }
 }
 
+/// An attempt of which nothing but this is known yet.
+fn made(outcome: Outcome, remote: Option<SocketAddr>) -> Attempt {
+    Attempt {
+        outcome,
+        local: None,
+        remote,
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+    }
+}
+
+/// How long an address is tried when so much time is left for so many addresses: as long as each of the others, so that
+/// one that drops leaves time for one that lives.
+fn turn(left: Duration, addresses: usize) -> Duration {
+    let fair = left / u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
+    fair.max(MIN_TURN).min(left)
+}
+
+/// Whether a client goes no further: it has its connection, or its answer.
+fn came_through(tried: &Attempt) -> bool {
+    tried.connect_us.is_some() || tried.outcome.meaning() == Meaning::Reached
+}
+
+/// Whether an address says more of its name than those before it. That something answered says all; but as long as
+/// one of them could not be looked at, or may have heard a datagram, what others refused proves nothing of the name.
+/// What the first address showed stands otherwise: a node without IPv6 has no route to further ones.
+fn says_more(tried: &Attempt, told: &Attempt) -> bool {
+    let weight = |attempt: &Attempt| match attempt.outcome.meaning() {
+        Meaning::Reached => 4,
+        Meaning::Unknown => 3,
+        Meaning::Ambiguous => 2,
+        Meaning::NotReached if came_through(attempt) => 1,
+        Meaning::NotReached => 0,
+    };
+    weight(tried) > weight(told)
+}
+
 async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
     io: Tap<T>,
     path: &str,
@@ -206,4 +256,153 @@ fn authority(host: &str, remote: SocketAddr) -> String {
 /// Microseconds from one time to another.
 pub fn micros(began: Instant, ended: Instant) -> u64 {
     u64::try_from(ended.saturating_duration_since(began).as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bounds, Context, MIN_TURN, turn};
+    use std::{
+        net::{IpAddr, TcpListener, UdpSocket},
+        num::{NonZeroU16, NonZeroU32},
+        time::Duration,
+    };
+    use svc_reach_common::{
+        outcome::{Attempt, Outcome},
+        plan::{self, Plan, Probe, Request, View},
+    };
+    use tokio::{
+        net::{TcpSocket, TcpStream},
+        time::{Instant, timeout},
+    };
+
+    const TIMEOUT: Duration = Duration::from_secs(4);
+
+    /// An address that cannot be tried: on the link, and nobody says which.
+    const UNTRIED: &str = "fe80::1";
+    const NO_ROUTE: &str = "255.255.255.255";
+
+    fn udp() -> Probe {
+        Probe::Udp {
+            payload: "hello".into(),
+        }
+    }
+
+    async fn try_each(addresses: &[&str], port: u16, probe: Probe) -> Attempt {
+        let timeout_ms = NonZeroU32::new(u32::try_from(TIMEOUT.as_millis()).unwrap()).unwrap();
+        let context = Context::new(&Plan {
+            version: plan::VERSION,
+            attempts: NonZeroU16::MIN,
+            concurrency: NonZeroU16::MIN,
+            connect_timeout_ms: timeout_ms,
+            attempt_timeout_ms: timeout_ms,
+            view: View::None,
+            targets: vec![],
+        });
+        let request = Request {
+            id: 0,
+            host: "web".into(),
+            port: NonZeroU16::new(port).unwrap(),
+            probe,
+        };
+        let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        let over = Instant::now() + TIMEOUT;
+        let bounds = Bounds {
+            turn: over,
+            connected: over,
+            answered: over,
+        };
+        context.try_each(&addresses, &request, bounds).await
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_the_one_that_says_most_is_told() {
+        let live = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = live.local_addr().unwrap().port();
+        let (live, dead, refused) = ("127.0.0.1", "127.0.0.2", Outcome::Refused { errno: 111 });
+        for (addresses, expected, remote) in [
+            ([dead, live], Some(Outcome::Connected), live),
+            ([UNTRIED, live], Some(Outcome::Connected), live),
+            ([dead, NO_ROUTE], Some(refused), dead),
+            ([UNTRIED, dead], None, UNTRIED),
+            ([dead, UNTRIED], None, UNTRIED),
+            ([UNTRIED, NO_ROUTE], None, UNTRIED),
+        ] {
+            let told = try_each(&addresses, port, Probe::Tcp).await;
+            match expected {
+                Some(expected) => assert_eq!(told.outcome, expected, "{addresses:?}"),
+                None => assert!(
+                    matches!(told.outcome, Outcome::Failed { .. }),
+                    "{addresses:?}: {told:?}"
+                ),
+            }
+            assert_eq!(
+                told.remote.unwrap().ip().to_string(),
+                remote,
+                "{addresses:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn datagrams_go_on_until_one_is_answered() {
+        let silent = UdpSocket::bind("127.0.0.2:0").unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let live = tokio::net::UdpSocket::bind(("127.0.0.1", port))
+            .await
+            .unwrap();
+        let server = tokio::spawn(async move {
+            let (_, client) = live.recv_from(&mut [0; 64]).await.unwrap();
+            live.send_to(b"hello", client).await.unwrap();
+        });
+        let told = try_each(&["127.0.0.2", "127.0.0.1"], port, udp()).await;
+        assert!(
+            matches!(told.outcome, Outcome::Answered { .. }),
+            "a silent address leaves time for another: {told:?}"
+        );
+        server.await.unwrap();
+        let told = try_each(&["127.0.0.3", "127.0.0.2"], port, udp()).await;
+        assert_eq!(
+            told.outcome,
+            Outcome::Silent,
+            "one that may have heard it weighs more than one that refused"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_drops_leaves_time_for_one_that_lives() {
+        let live = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = live.local_addr().unwrap().port();
+        // Linux drops what goes to a listener whose queue is full (net/ipv4/tcp_input.c, tcp_conn_request).
+        let full = TcpSocket::new_v4().unwrap();
+        full.bind(([127, 0, 0, 2], port).into()).unwrap();
+        let _full = full.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = timeout(
+            Duration::from_millis(200),
+            TcpStream::connect(("127.0.0.2", port)),
+        )
+        .await
+        {
+            waiting.push(stream.unwrap());
+        }
+        let began = Instant::now();
+        let told = try_each(&["127.0.0.2", "127.0.0.1"], port, Probe::Tcp).await;
+        assert_eq!(told.outcome, Outcome::Connected);
+        assert_eq!(told.remote.unwrap().ip().to_string(), "127.0.0.1");
+        let told = try_each(&["127.0.0.2"; 9], port, Probe::Tcp).await;
+        assert!(matches!(told.outcome, Outcome::TimedOut { .. }), "{told:?}");
+        assert!(
+            began.elapsed() < TIMEOUT * 2,
+            "the bound of them all together holds"
+        );
+    }
+
+    #[test]
+    fn what_is_left_is_shared() {
+        let seconds = Duration::from_secs;
+        assert_eq!(turn(seconds(4), 2), seconds(2));
+        assert_eq!(turn(seconds(4), 9), MIN_TURN);
+        assert_eq!(turn(seconds(1), 2), seconds(1));
+        assert_eq!(turn(seconds(4), 1), seconds(4));
+    }
 }

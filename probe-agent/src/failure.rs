@@ -9,6 +9,9 @@ use svc_reach_common::outcome::{Outcome, Phase};
 /// Characters of foreign text that are passed on.
 const DETAIL: usize = 120;
 
+/// `EAFNOSUPPORT`: the kernel has no IPv6 at all, for which the standard library has no kind.
+const NO_SUCH_FAMILY: i32 = 97;
+
 /// An error while connecting, or while sending and receiving datagrams.
 #[expect(
     clippy::wildcard_enum_match_arm,
@@ -29,7 +32,15 @@ pub fn connecting(error: &io::Error) -> Outcome {
         ErrorKind::HostUnreachable => Outcome::HostUnreachable { errno: known },
         ErrorKind::NetworkUnreachable => Outcome::NetworkUnreachable { errno: known },
         ErrorKind::PermissionDenied => Outcome::Blocked { errno: known },
-        _ => Outcome::Failed {
+        _ => opening(error),
+    }
+}
+
+/// An error while getting hold of a socket. A node without IPv6 has no way to such an address, however that shows.
+pub fn opening(error: &io::Error) -> Outcome {
+    match error.raw_os_error() {
+        Some(errno @ NO_SUCH_FAMILY) => Outcome::NetworkUnreachable { errno },
+        errno => Outcome::Failed {
             detail: error.to_string(),
             errno,
         },
@@ -114,4 +125,19 @@ fn spelled(error: &(dyn Error + 'static)) -> String {
 /// Bounded, and without anything that a terminal would take for a command.
 pub fn short(text: &str) -> String {
     text.escape_default().take(DETAIL).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{connecting, opening};
+    use std::io;
+    use svc_reach_common::outcome::Outcome;
+
+    #[test]
+    fn a_node_without_ipv6_has_no_way_to_it() {
+        let error = io::Error::from_raw_os_error(97);
+        let expected = Outcome::NetworkUnreachable { errno: 97 };
+        assert_eq!(connecting(&error), expected);
+        assert_eq!(opening(&error), expected);
+    }
 }

@@ -27,12 +27,7 @@ pub async fn ask(
     };
     let socket = match UdpSocket::bind(any).await {
         Ok(socket) => socket,
-        Err(error) => {
-            return Outcome::Failed {
-                detail: error.to_string(),
-                errno: error.raw_os_error(),
-            };
-        }
+        Err(error) => return failure::opening(&error),
     };
     if let Err(error) = socket.connect(remote).await {
         return failure::connecting(&error);
@@ -44,7 +39,7 @@ pub async fn ask(
         return failure::connecting(&error);
     }
     let mut answer = [0; MAX_ANSWER];
-    match timeout_at(bounds.answered, socket.recv(&mut answer)).await {
+    match timeout_at(bounds.turn, socket.recv(&mut answer)).await {
         Err(_) => Outcome::Silent,
         // An ICMP error that came back for our datagram.
         Ok(Err(error)) => failure::connecting(&error),
