@@ -5,6 +5,7 @@ use std::{
     io::{self, ErrorKind},
 };
 use svc_reach_common::outcome::{Outcome, Phase};
+use tokio_rustls::rustls;
 
 /// Characters of foreign text that are passed on.
 const DETAIL: usize = 120;
@@ -50,6 +51,14 @@ pub fn opening(error: &io::Error) -> Outcome {
 /// An error while asking over an established connection, on which so many bytes had come.
 pub fn exchanging(error: &hyper::Error, received: u64) -> Outcome {
     let cause = io_cause(error);
+    // The client's part of a TLS handshake may be over before the server finds fault with it.
+    if received == 0
+        && let Some(alert) = cause.and_then(tls_cause)
+    {
+        return Outcome::TlsFailure {
+            detail: short(&alert.to_string()),
+        };
+    }
     answering(cause, received, Phase::Answer, || Outcome::NotHttp {
         detail: short(&spelled(error)),
     })
@@ -113,6 +122,14 @@ fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
         cause = error.source();
     }
     None
+}
+
+/// What was wrong with something that the server sent over its TLS session, an alert included.
+fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
+    error
+        .get_ref()
+        .filter(|_| error.kind() == ErrorKind::InvalidData)?
+        .downcast_ref()
 }
 
 /// An error and its cause.

@@ -363,6 +363,13 @@ fn tls_that_comes_to_nothing_says_how() {
         matches!(broken, Outcome::TlsFailure { .. }),
         "a server that began a handshake was reached: {broken:?}"
     );
+    // In TLS 1.3 the client has its session before the server has looked for a certificate.
+    let choosy = listen(Talk::TlsForKnownClients);
+    let turned_away = outcome(choosy.address, https());
+    assert!(
+        matches!(&turned_away, Outcome::TlsFailure { detail } if detail.contains("CertificateRequired")),
+        "a server that wants to know its clients was reached: {turned_away:?}"
+    );
 }
 
 #[test]

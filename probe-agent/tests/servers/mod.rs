@@ -19,9 +19,10 @@ use std::{
     time::Duration,
 };
 use tokio_rustls::rustls::{
-    ServerConfig, ServerConnection, Stream,
+    RootCertStore, ServerConfig, ServerConnection, Stream,
     crypto::ring,
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+    server::WebPkiClientVerifier,
 };
 
 /// The program under test: the released one where `tests/run` names it, else cargo's.
@@ -37,6 +38,8 @@ pub enum Talk {
     Say(String),
     /// Says something over TLS.
     Tls(&'static str),
+    /// Makes a TLS session, and ends it with an alert where the client has no certificate.
+    TlsForKnownClients,
     /// Accepts, and says nothing.
     Nothing,
     /// Accepts, and closes once the client has spoken.
@@ -81,7 +84,8 @@ pub fn listen(talk: Talk) -> Server {
         heard: Arc::default(),
     };
     let (requests, heard) = (Arc::clone(&server.requests), Arc::clone(&server.heard));
-    let tls = matches!(talk, Talk::Tls(_)).then(|| Arc::new(tls()));
+    let known_clients = matches!(talk, Talk::TlsForKnownClients);
+    let tls = (known_clients || matches!(talk, Talk::Tls(_))).then(|| Arc::new(tls(known_clients)));
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             requests.fetch_add(1, Ordering::SeqCst);
@@ -122,6 +126,11 @@ fn converse(
             let _ = session.read(&mut request).ok()?;
             session.write_all(text.as_bytes()).ok()?;
         }
+        Talk::TlsForKnownClients => {
+            let mut connection = ServerConnection::new(tls?).ok()?;
+            // The alert is on its way when this fails; what the client said is read below, so that no reset overtakes it.
+            let _ = Stream::new(&mut connection, &mut stream).read(&mut request);
+        }
         Talk::Close => {
             let _ = stream.read(&mut request).ok()?;
             return None;
@@ -151,14 +160,23 @@ fn converse(
     None
 }
 
-fn tls() -> ServerConfig {
+fn tls(known_clients: bool) -> ServerConfig {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
+        .unwrap();
+    let config = if known_clients {
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        config.with_client_cert_verifier(verifier.build().unwrap())
+    } else {
+        config.with_no_client_auth()
+    };
+    config
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap()
 }
