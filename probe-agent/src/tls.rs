@@ -1,7 +1,11 @@
 //! TLS without verifying anybody: the question is who can be reached, not who can be trusted.
 
 use crate::tap::Tap;
-use std::{io, net::IpAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
@@ -47,10 +51,28 @@ impl Connector {
             .0
             .as_ref()
             .map_err(|error| io::Error::other(error.clone()))?;
-        let name = name.split(':').next().unwrap_or(name).to_owned();
-        let server = ServerName::try_from(name).unwrap_or_else(|_| ServerName::from(address));
-        connector.connect(server, stream).await
+        connector.connect(server_name(name, address), stream).await
     }
+}
+
+/// Whom to ask for by what stands in a `Host` header: a name or an address, perhaps with a port. An address is not named
+/// to the server, nor is what is neither.
+fn server_name(host: &str, address: IpAddr) -> ServerName<'static> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return ServerName::from(ip);
+    }
+    if let Ok(socket) = host.parse::<SocketAddr>() {
+        return ServerName::from(socket.ip());
+    }
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    ServerName::try_from(name.to_owned()).unwrap_or_else(|_| ServerName::from(address))
 }
 
 /// Accepts every certificate and every signature.
@@ -89,5 +111,31 @@ impl ServerCertVerifier for TrustAnyone {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::server_name;
+
+    #[test]
+    fn a_server_is_named_by_its_name_and_never_by_part_of_an_address() {
+        for (host, named) in [
+            ("shop.example", "shop.example"),
+            ("shop.example:8443", "shop.example"),
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1:8443", "192.0.2.1"),
+            ("::1", "::1"),
+            ("[::1]", "::1"),
+            ("[::1]:8443", "::1"),
+            ("fd00::a:b", "fd00::a:b"),
+            // Neither a name nor an address: the one that is connected to.
+            ("fe80::1%eth0", "198.18.0.1"),
+            ("a b", "198.18.0.1"),
+            ("", "198.18.0.1"),
+        ] {
+            let name = server_name(host, "198.18.0.1".parse().unwrap());
+            assert_eq!(name.to_str(), named, "{host}");
+        }
     }
 }
