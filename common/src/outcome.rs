@@ -111,6 +111,23 @@ pub struct Echo {
     pub client: Option<IpAddr>,
 }
 
+/// What the name of an object may be long at most (Kubernetes documentation, "DNS Subdomain Names").
+const NAME: usize = 253;
+
+impl Echo {
+    /// Itself, where our own server can have sent it: it always tells its client's address, and its names are names.
+    /// Whatever else looks like it is the answer of another server.
+    #[must_use]
+    pub fn plausible(self) -> Option<Self> {
+        let fits = |name: &Option<String>| {
+            name.as_ref().is_none_or(|name| {
+                (1..=NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+            })
+        };
+        (self.client.is_some() && fits(&self.pod) && fits(&self.node)).then_some(self)
+    }
+}
+
 /// One try: a new connection from a new source port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

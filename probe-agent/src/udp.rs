@@ -47,7 +47,8 @@ pub async fn ask(
             attempt.first_byte_us = Some(micros(began, Instant::now()));
             let echo = answer
                 .get(..length)
-                .and_then(|bytes| serde_json::from_slice::<Echo>(bytes).ok());
+                .and_then(|bytes| serde_json::from_slice::<Echo>(bytes).ok())
+                .and_then(Echo::plausible);
             Outcome::Answered { status: None, echo }
         }
     }

@@ -444,6 +444,38 @@ fn our_own_server_tells_who_it_is_and_whom_it_sees() {
 }
 
 #[test]
+fn an_answer_that_only_looks_like_our_own_servers_tells_of_no_pod() {
+    let long = "x".repeat(254);
+    for (name, json, fields) in [
+        ("any object", r#"{"status":"ok"}"#.to_owned(), String::new()),
+        ("no object", "{}".to_owned(), String::new()),
+        (
+            "no client",
+            r#"{"pod":"web-0","node":"node-1"}"#.to_owned(),
+            "svc-reach-pod: web-0\r\nsvc-reach-node: node-1\r\n".to_owned(),
+        ),
+        (
+            "no address",
+            r#"{"pod":"web-0","client":"somebody"}"#.to_owned(),
+            "svc-reach-pod: web-0\r\nsvc-reach-client: somebody\r\n".to_owned(),
+        ),
+        (
+            "no name",
+            format!(r#"{{"pod":"{long}","client":"192.0.2.1"}}"#),
+            format!("svc-reach-pod: {long}\r\nsvc-reach-client: 192.0.2.1\r\n"),
+        ),
+    ] {
+        let tcp = listen(Talk::Say(format!("HTTP/1.1 200 OK\r\n{fields}\r\n")));
+        let udp = udp(Some(json.leak().as_bytes()));
+        assert_eq!(
+            outcomes([(tcp.address, http()), (udp, datagram())]),
+            [Some(200), None].map(|status| Outcome::Answered { status, echo: None }),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn every_attempt_comes_from_a_port_of_its_own() {
     let server = listen(Talk::Say("HTTP/1.1 200 OK\r\n\r\n".into()));
     let mut plan = plan([(server.address, http())]);
