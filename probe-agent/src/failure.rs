@@ -146,7 +146,7 @@ pub fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{connecting, opening};
+    use super::{connecting, handshaking, opening};
     use std::io;
     use svc_reach_common::outcome::Outcome;
 
@@ -156,5 +156,21 @@ mod tests {
         let expected = Outcome::NetworkUnreachable { errno: 97 };
         assert_eq!(connecting(&error), expected);
         assert_eq!(opening(&error), expected);
+    }
+
+    #[test]
+    fn what_this_machine_is_short_of_says_nothing_of_the_target() {
+        // EMFILE, ENFILE, ENOMEM, ENOBUFS, and EADDRNOTAVAIL: no port of our own is left.
+        for errno in [24, 23, 12, 105, 99] {
+            let error = io::Error::from_raw_os_error(errno);
+            let connecting = connecting(&error);
+            let handshaking = handshaking(&error, 0);
+            for outcome in [connecting, handshaking, opening(&error)] {
+                assert!(
+                    matches!(outcome, Outcome::Failed { errno: Some(told), .. } if told == errno),
+                    "{errno}: {outcome:?}"
+                );
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Without the C library's resolver, so that an image needs no library and no `nsswitch.conf`.
 
-use crate::failure::short;
+use crate::failure::{self, short};
 use hickory_resolver::{
     TokioResolver,
     config::{LookupIpStrategy, ResolveHosts},
@@ -78,8 +78,48 @@ fn outcome(error: &NetError) -> Outcome {
             detail: format!("no name server could be asked: {error}"),
             errno: None,
         },
+        // What came back by datagram was cut, and all of it could not be had: there is an answer, which we have not.
+        NetError::Truncated => Outcome::Failed {
+            detail: "the name server's answer was cut, and could not be had by TCP".to_owned(),
+            errno: None,
+        },
+        // A server's part in it is a failed lookup; what went wrong on this side says nothing of the name.
+        NetError::Io(error) => match failure::connecting(error) {
+            failed @ Outcome::Failed { .. } => failed,
+            _ => Outcome::NameLookupFailed {
+                detail: short(&error.to_string()),
+            },
+        },
         other => Outcome::NameLookupFailed {
             detail: short(&other.to_string()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NetError, outcome};
+    use std::io;
+    use svc_reach_common::outcome::Outcome;
+
+    #[test]
+    fn what_this_machine_is_short_of_says_nothing_of_the_name() {
+        // EMFILE, ENFILE, ENOMEM, ENOBUFS.
+        for errno in [24, 23, 12, 105] {
+            let error = NetError::from(io::Error::from_raw_os_error(errno));
+            let outcome = outcome(&error);
+            assert!(
+                matches!(outcome, Outcome::Failed { errno: Some(told), .. } if told == errno),
+                "{outcome:?}"
+            );
+        }
+        let truncated = outcome(&NetError::Truncated);
+        assert!(matches!(truncated, Outcome::Failed { .. }), "{truncated:?}");
+        // ECONNREFUSED.
+        let refused = outcome(&NetError::from(io::Error::from_raw_os_error(111)));
+        assert!(
+            matches!(refused, Outcome::NameLookupFailed { .. }),
+            "{refused:?}"
+        );
     }
 }
