@@ -14,6 +14,10 @@ use svc_reach_common::{
 /// enough for its memory (12 MiB at its peak, measured with 10,000 targets).
 const CONCURRENCY: NonZeroU16 = NonZeroU16::new(256).unwrap();
 
+/// File descriptors that an agent has at least: what Linux gives a process where nobody says otherwise (linux
+/// `include/uapi/linux/fs.h`, `INR_OPEN_CUR`).
+const DESCRIPTORS: usize = 1024;
+
 /// Attempts on each target, where the user does not say: three per backend, so that one that does not answer is seen
 /// with a likelihood of 95 % (1 - 1/e³) when connections are spread evenly.
 const ATTEMPTS_PER_BACKEND: usize = 3;
@@ -63,7 +67,7 @@ pub fn plan(
 /// How long an agent may take over its plan: as often as its attempts fit into what it does at once.
 pub fn duration(plan: &Plan) -> Duration {
     let attempts = plan.targets.len() * usize::from(plan.attempts.get());
-    let rounds = attempts.div_ceil(usize::from(plan.concurrency.get()));
+    let rounds = attempts.div_ceil(svc_reach_probe::at_once(plan, DESCRIPTORS));
     Duration::from_millis(u64::from(plan.attempt_timeout_ms.get()))
         * u32::try_from(rounds).unwrap_or(u32::MAX)
 }
@@ -274,5 +278,20 @@ mod tests {
             Duration::from_secs(3),
             "all attempts run at once"
         );
+    }
+
+    #[test]
+    fn a_name_takes_more_descriptors_so_fewer_attempts_fit_at_once() {
+        let targets = targets(
+            &facts(),
+            &place(&facts(), &probe_settings()),
+            Position::NodeSame,
+        );
+        let mut plan = plan(&facts(), &request_settings(), Position::NodeSame, &targets);
+        plan.targets.truncate(1);
+        plan.attempts = plan.concurrency;
+        let once = duration(&plan);
+        plan.targets[0].host = "web.default.svc".into();
+        assert_eq!(duration(&plan), once * 2);
     }
 }

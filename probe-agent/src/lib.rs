@@ -72,14 +72,7 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
 async fn targets(plan: &Plan, mut finished: impl FnMut(Line)) {
     let context = Context::new(plan);
     let attempts = usize::from(plan.attempts.get());
-    let names = plan
-        .targets
-        .iter()
-        .any(|target| target.host.parse::<IpAddr>().is_err());
-    let sockets = if names { SOCKETS_PER_NAME } else { 1 };
-    let at_once = usize::from(plan.concurrency.get())
-        .min(descriptors() / sockets)
-        .max(1);
+    let at_once = at_once(plan, descriptors());
     let mut under_way: HashMap<u32, Vec<(usize, Attempt)>> = HashMap::new();
     let mut all = stream::iter(
         plan.targets
@@ -106,19 +99,30 @@ async fn targets(plan: &Plan, mut finished: impl FnMut(Line)) {
     }
 }
 
-/// Sockets that this process can have at once.
+/// Attempts that an agent with so many file descriptors has under way at once.
+#[must_use]
+pub fn at_once(plan: &Plan, descriptors: usize) -> usize {
+    let names = plan
+        .targets
+        .iter()
+        .any(|target| target.host.parse::<IpAddr>().is_err());
+    let sockets = if names { SOCKETS_PER_NAME } else { 1 };
+    usize::from(plan.concurrency.get())
+        .min(descriptors.saturating_sub(SPARE_DESCRIPTORS) / sockets)
+        .max(1)
+}
+
+/// File descriptors that this process can have at once.
 #[cfg(unix)]
 fn descriptors() -> usize {
     use nix::sys::resource::{Resource, getrlimit};
     match getrlimit(Resource::RLIMIT_NOFILE) {
-        Ok((soft, _)) => usize::try_from(soft)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(SPARE_DESCRIPTORS),
+        Ok((soft, _)) => usize::try_from(soft).unwrap_or(usize::MAX),
         Err(_) => usize::MAX,
     }
 }
 
 #[cfg(not(unix))]
 fn descriptors() -> usize {
-    usize::MAX - SPARE_DESCRIPTORS
+    usize::MAX
 }
