@@ -89,3 +89,10 @@ words! {
         Unverified = "unverified",
     }
 }
+
+/// Whether a path fits into the first line of a request. One that names another host, or ends the line, would ask
+/// something else than was planned.
+#[must_use]
+pub fn is_path(path: &str) -> bool {
+    path.starts_with('/') && !path.contains(|c: char| c.is_whitespace() || c.is_control())
+}

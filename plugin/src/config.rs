@@ -16,7 +16,7 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use svc_reach_common::{matrix::Column, words};
+use svc_reach_common::{matrix::Column, plan::is_path, words};
 
 /// A command line that makes sense.
 #[derive(Debug)]
@@ -285,11 +285,11 @@ fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
 }
 
 fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
-    if !args.path.starts_with('/') {
+    if !is_path(&args.path) {
         return Err(UsageError::invalid(
             "--path",
             &args.path,
-            "must begin with /",
+            "must begin with / and hold no spaces",
         ));
     }
     let timeout = duration("--timeout", &args.timeout)?;

@@ -8,7 +8,7 @@ use std::{
 use svc_reach_common::{
     line::Line,
     names,
-    plan::{self, Plan},
+    plan::{self, Plan, Probe},
 };
 use svc_reach_probe::serve::{self, Identity};
 use tokio::sync::oneshot;
@@ -107,10 +107,20 @@ async fn read(pieces: &[String]) -> Result<Plan, String> {
         ));
     }
     let mut ids = HashSet::new();
-    match plan.targets.iter().find(|target| !ids.insert(target.id)) {
-        Some(target) => Err(format!("the plan has target {} twice", target.id)),
-        None => Ok(plan),
+    for target in &plan.targets {
+        if !ids.insert(target.id) {
+            return Err(format!("the plan has target {} twice", target.id));
+        }
+        if let Probe::Http { path, .. } = &target.probe
+            && !plan::is_path(path)
+        {
+            return Err(format!(
+                "not a plan: the path of target {} is {path:?}",
+                target.id
+            ));
+        }
     }
+    Ok(plan)
 }
 
 /// Read by a thread of its own, so that a signal ends us even where the input does not.

@@ -619,7 +619,20 @@ fn a_plan_that_makes_no_sense_ends_with_2_and_a_fatal_line() {
     let mut twice = plan([(closed_port(), http()), (closed_port(), http())]);
     twice.targets[1].id = 0;
     let twice = serde_json::to_string(&twice).unwrap();
+    let [relative, elsewhere, spaced, injected] =
+        ["status", "http://shop.example/", "/a b", "/\r\nhost: shop"].map(|path| {
+            let probe = Probe::Http {
+                path: path.into(),
+                host: None,
+                tls: Tls::Off,
+            };
+            serde_json::to_string(&plan([(closed_port(), probe)])).unwrap()
+        });
     for (text, says) in [
+        (relative.as_str(), "path of target 0"),
+        (elsewhere.as_str(), "path of target 0"),
+        (spaced.as_str(), "path of target 0"),
+        (injected.as_str(), "path of target 0"),
         (twice.as_str(), "target 0 twice"),
         ("{", "not a plan"),
         ("{}", "missing field"),

@@ -76,6 +76,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
             "not a duration such as 500ms, 10s or 1m",
         ),
         (vec!["nginx", "--path", "index"], "must begin with /"),
+        (vec!["nginx", "--path", "/a b"], "hold no spaces"),
         (
             vec!["nginx", "--image-pull-policy", "Sometimes"],
             "expected one of: Always, IfNotPresent, Never",
