@@ -4,7 +4,10 @@
 //! stays with whoever made the plan; `id` is how answers find back.
 
 use serde::{Deserialize, Serialize};
-use std::num::{NonZeroU16, NonZeroU32};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    time::Duration,
+};
 
 /// Version of [`Plan`] and of [`crate::line::Line`]. The agent refuses any other.
 pub const VERSION: u32 = 1;
@@ -19,14 +22,54 @@ pub struct Plan {
     pub attempts: NonZeroU16,
     /// Attempts under way at once, over all targets.
     pub concurrency: NonZeroU16,
-    /// Bound on resolving and connecting, TLS included, of one attempt, in milliseconds.
+    /// Bound on resolving and connecting, TLS included, of one attempt, in milliseconds, but for what [`Plan::grace`]
+    /// adds.
     pub connect_timeout_ms: NonZeroU32,
-    /// Bound on one whole attempt, in milliseconds.
+    /// Bound on one whole attempt, in milliseconds, but for what [`Plan::grace`] adds.
     pub attempt_timeout_ms: NonZeroU32,
     /// Whether the agent also reports what it sees of the node it runs on.
     pub view: View,
     /// What to request.
     pub targets: Vec<Request>,
+}
+
+/// Time enough for a server that lives.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Plan {
+    /// Bound on resolving and connecting.
+    #[must_use]
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(u64::from(self.connect_timeout_ms.get())).min(self.attempt_timeout())
+    }
+
+    /// Bound on one whole attempt.
+    #[must_use]
+    pub fn attempt_timeout(&self) -> Duration {
+        Duration::from_millis(u64::from(self.attempt_timeout_ms.get()))
+    }
+
+    /// What a server is given at least for its TLS handshake, and for its answer: a connection that came late, as after
+    /// a lost packet, would leave no time for them, and a server that lives would pass for one that is silent.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.attempt_timeout().min(GRACE)
+    }
+
+    /// How long an attempt on any of the targets may take.
+    #[must_use]
+    pub fn longest_attempt(&self) -> Duration {
+        let graces = self.targets.iter().map(|target| match target.probe {
+            Probe::Http {
+                tls: Tls::Unverified,
+                ..
+            } => 2,
+            Probe::Http { tls: Tls::Off, .. } => 1,
+            Probe::Tcp | Probe::Udp { .. } => 0,
+        });
+        let late = self.connect_timeout() + self.grace() * graces.max().unwrap_or(0);
+        late.max(self.attempt_timeout())
+    }
 }
 
 words! {
@@ -95,4 +138,42 @@ words! {
 #[must_use]
 pub fn is_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NonZeroU16, NonZeroU32, Plan, Probe, Request, Tls, VERSION, View};
+    use std::time::Duration;
+
+    #[test]
+    fn an_attempt_takes_as_long_as_what_comes_late_is_waited_for() {
+        let http = |tls| Probe::Http {
+            path: "/".into(),
+            host: None,
+            tls,
+        };
+        for (connect_ms, attempt_ms, probe, longest_ms) in [
+            (3000, 3000, Probe::Tcp, 3000),
+            (3000, 3000, http(Tls::Off), 4000),
+            (3000, 3000, http(Tls::Unverified), 5000),
+            (1000, 5000, http(Tls::Unverified), 5000),
+            (9000, 500, http(Tls::Off), 1000),
+        ] {
+            let plan = Plan {
+                version: VERSION,
+                attempts: NonZeroU16::MIN,
+                concurrency: NonZeroU16::MIN,
+                connect_timeout_ms: NonZeroU32::new(connect_ms).unwrap(),
+                attempt_timeout_ms: NonZeroU32::new(attempt_ms).unwrap(),
+                view: View::None,
+                targets: vec![Request {
+                    id: 0,
+                    host: "192.0.2.1".into(),
+                    port: NonZeroU16::MIN,
+                    probe,
+                }],
+            };
+            assert_eq!(plan.longest_attempt(), Duration::from_millis(longest_ms));
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use crate::{failure, http, resolver::Resolver, tap::Tap, tls, udp};
 use std::{
     net::{IpAddr, SocketAddr},
-    num::NonZeroU32,
     time::Duration,
 };
 use svc_reach_common::{
@@ -20,6 +19,7 @@ use tokio::{
 pub struct Context {
     connect_timeout: Duration,
     attempt_timeout: Duration,
+    grace: Duration,
     resolver: Resolver,
     tls: tls::Connector,
 }
@@ -40,13 +40,25 @@ pub struct Bounds {
     pub answered: Instant,
 }
 
+impl Bounds {
+    /// With so much time at least for what comes next.
+    fn leaving(self, grace: Duration) -> Self {
+        let least = Instant::now() + grace;
+        Self {
+            connected: self.connected.max(least),
+            answered: self.answered.max(least),
+            ..self
+        }
+    }
+}
+
 impl Context {
     /// Reads the system's resolver settings, once.
     pub fn new(plan: &Plan) -> Self {
-        let milliseconds = |number: NonZeroU32| Duration::from_millis(u64::from(number.get()));
         Self {
-            connect_timeout: milliseconds(plan.connect_timeout_ms),
-            attempt_timeout: milliseconds(plan.attempt_timeout_ms),
+            connect_timeout: plan.connect_timeout(),
+            attempt_timeout: plan.attempt_timeout(),
+            grace: plan.grace(),
             resolver: Resolver::from_system(),
             tls: tls::Connector::new(),
         }
@@ -55,12 +67,11 @@ impl Context {
     /// Makes one attempt.
     pub async fn attempt(&self, request: &Request) -> Attempt {
         let now = Instant::now();
-        let answered = now + self.attempt_timeout;
-        let connected = answered.min(now + self.connect_timeout);
+        let connected = now + self.connect_timeout;
         let bounds = Bounds {
             turn: connected,
             connected,
-            answered,
+            answered: now + self.attempt_timeout,
         };
         match timeout_at(connected, self.addresses(&request.host)).await {
             Err(_) => made(
@@ -142,6 +153,7 @@ impl Context {
         };
         attempt.connect_us = Some(micros(began, Instant::now()));
         attempt.local = stream.local_addr().ok();
+        let bounds = bounds.leaving(self.grace);
         let Probe::Http { path, host, tls } = &request.probe else {
             return Outcome::Connected;
         };
@@ -169,7 +181,7 @@ impl Context {
                             Tap::new(session),
                             path,
                             &authority,
-                            bounds,
+                            bounds.leaving(self.grace),
                             attempt,
                         ))
                         .await
@@ -262,17 +274,18 @@ pub fn micros(began: Instant, ended: Instant) -> u64 {
 mod tests {
     use super::{Bounds, Context, MIN_TURN, turn};
     use std::{
-        net::{IpAddr, TcpListener, UdpSocket},
+        net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
         num::{NonZeroU16, NonZeroU32},
         time::Duration,
     };
     use svc_reach_common::{
-        outcome::{Attempt, Outcome},
-        plan::{self, Plan, Probe, Request, View},
+        outcome::{Attempt, Outcome, Phase},
+        plan::{self, Plan, Probe, Request, Tls, View},
     };
     use tokio::{
+        io::AsyncWriteExt,
         net::{TcpSocket, TcpStream},
-        time::{Instant, timeout},
+        time::{Instant, sleep, timeout},
     };
 
     const TIMEOUT: Duration = Duration::from_secs(4);
@@ -287,17 +300,37 @@ mod tests {
         }
     }
 
-    async fn try_each(addresses: &[&str], port: u16, probe: Probe) -> Attempt {
-        let timeout_ms = NonZeroU32::new(u32::try_from(TIMEOUT.as_millis()).unwrap()).unwrap();
-        let context = Context::new(&Plan {
+    fn plan(timeout: Duration, targets: Vec<Request>) -> Plan {
+        let timeout_ms = NonZeroU32::new(u32::try_from(timeout.as_millis()).unwrap()).unwrap();
+        Plan {
             version: plan::VERSION,
             attempts: NonZeroU16::MIN,
             concurrency: NonZeroU16::MIN,
             connect_timeout_ms: timeout_ms,
             attempt_timeout_ms: timeout_ms,
             view: View::None,
-            targets: vec![],
-        });
+            targets,
+        }
+    }
+
+    /// A listener that does not take any more connections until it accepts, and those it has taken: Linux drops what
+    /// goes to one whose queue is full (net/ipv4/tcp_input.c, tcp_conn_request).
+    async fn full(address: SocketAddr) -> (tokio::net::TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) =
+            timeout(Duration::from_millis(200), TcpStream::connect(address)).await
+        {
+            waiting.push(stream.unwrap());
+        }
+        (listener, waiting)
+    }
+
+    async fn try_each(addresses: &[&str], port: u16, probe: Probe) -> Attempt {
+        let context = Context::new(&plan(TIMEOUT, vec![]));
         let request = Request {
             id: 0,
             host: "web".into(),
@@ -372,19 +405,7 @@ mod tests {
     async fn an_address_that_drops_leaves_time_for_one_that_lives() {
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = live.local_addr().unwrap().port();
-        // Linux drops what goes to a listener whose queue is full (net/ipv4/tcp_input.c, tcp_conn_request).
-        let full = TcpSocket::new_v4().unwrap();
-        full.bind(([127, 0, 0, 2], port).into()).unwrap();
-        let _full = full.listen(0).unwrap();
-        let mut waiting = Vec::new();
-        while let Ok(stream) = timeout(
-            Duration::from_millis(200),
-            TcpStream::connect(("127.0.0.2", port)),
-        )
-        .await
-        {
-            waiting.push(stream.unwrap());
-        }
+        let _full = full(([127, 0, 0, 2], port).into()).await;
         let began = Instant::now();
         let told = try_each(&["127.0.0.2", "127.0.0.1"], port, Probe::Tcp).await;
         assert_eq!(told.outcome, Outcome::Connected);
@@ -395,6 +416,63 @@ mod tests {
             began.elapsed() < TIMEOUT * 2,
             "the bound of them all together holds"
         );
+    }
+
+    /// A server that takes a connection only when the client asks again, which is after a second, and then answers after
+    /// a while or not at all.
+    async fn ask_a_late_one(answer: Option<Duration>) -> (Outcome, Duration, Plan) {
+        let (listener, waiting) = full(([127, 0, 0, 1], 0).into()).await;
+        let request = Request {
+            id: 0,
+            host: "127.0.0.1".into(),
+            port: NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap(),
+            probe: Probe::Http {
+                path: "/".into(),
+                host: None,
+                tls: Tls::Off,
+            },
+        };
+        let plan = plan(Duration::from_millis(1300), vec![request]);
+        let serve = async {
+            sleep(Duration::from_millis(300)).await;
+            for _ in &waiting {
+                listener.accept().await.unwrap();
+            }
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let Some(answer) = answer else {
+                return std::future::pending().await;
+            };
+            sleep(answer).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            std::future::pending().await
+        };
+        let context = Context::new(&plan);
+        let began = Instant::now();
+        let attempt = tokio::select! {
+            attempt = context.attempt(&plan.targets[0]) => attempt,
+            () = serve => unreachable!("it never ends"),
+        };
+        assert!(
+            attempt.connect_us.is_some_and(|us| us > 900_000),
+            "{attempt:?}"
+        );
+        (attempt.outcome, began.elapsed(), plan)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_came_late_leaves_time_for_the_answer() {
+        let (outcome, ..) = ask_a_late_one(Some(Duration::from_millis(600))).await;
+        assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
+        let (outcome, took, plan) = ask_a_late_one(None).await;
+        assert_eq!(
+            outcome,
+            Outcome::TimedOut {
+                phase: Phase::Answer
+            }
+        );
+        let longest = plan.longest_attempt();
+        assert_eq!(longest, Duration::from_millis(2300));
+        assert!(took < longest, "{took:?}");
     }
 
     #[test]
