@@ -4,6 +4,7 @@ use crate::{failure::short, http, tap::Tap};
 use ipnet::Ipv4Net;
 use std::{
     collections::BTreeMap,
+    io::{self, BufRead, BufReader},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -34,6 +35,12 @@ const MAX_ADDRESSES: usize = 16;
 
 /// Routes that are told of.
 const MAX_ROUTES: usize = 256;
+
+/// Bytes of the table of routes that are read: a line has 128 (linux `net/ipv4/fib_trie.c`, `fib_route_seq_show`).
+const TABLE_BYTES: u64 = 128 * 4096;
+
+/// Flag of a route that says unreachable or prohibited (linux `include/uapi/linux/route.h`, `RTF_REJECT`).
+const REJECT: u32 = 0x0200;
 
 /// Looks around.
 pub async fn look() -> HostView {
@@ -130,27 +137,37 @@ fn interfaces() -> Seen<Vec<Interface>> {
 }
 
 fn routes() -> Seen<Vec<Route>> {
-    match std::fs::read_to_string("/proc/net/route") {
-        Ok(table) => Seen::Seen(
-            table
-                .lines()
-                .skip(1)
-                .filter_map(route)
-                .take(MAX_ROUTES)
-                .collect(),
-        ),
+    let read = std::fs::File::open("/proc/net/route").and_then(|file| table(BufReader::new(file)));
+    match read {
+        Ok(routes) => Seen::Seen(routes),
         Err(error) => Seen::Unknown(error.to_string()),
     }
 }
 
-/// A line of `/proc/net/route`: interface, destination, gateway, flags, …, mask, with addresses as hexadecimal numbers
+/// No more of it is read than is told of, or than holds as much: a node may hold the routes of the whole internet.
+fn table(text: impl BufRead) -> io::Result<Vec<Route>> {
+    let mut routes = Vec::new();
+    for line in text.take(TABLE_BYTES).lines().skip(1) {
+        routes.extend(route(&line?));
+        if routes.len() == MAX_ROUTES {
+            break;
+        }
+    }
+    Ok(routes)
+}
+
+/// A line of `/proc/net/route`, unless it is one that leads nowhere: interface, destination, gateway, flags, …, mask, with addresses as hexadecimal numbers
 /// in the byte order of the machine (linux `net/ipv4/fib_trie.c`, `fib_route_seq_show`).
 fn route(line: &str) -> Option<Route> {
     let mut fields = line.split_ascii_whitespace();
     let interface = fields.next()?.to_owned();
     let destination = address(fields.next()?)?;
     let gateway = address(fields.next()?)?;
-    let mask = address(fields.nth(4)?)?;
+    let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
+    if flags & REJECT != 0 {
+        return None;
+    }
+    let mask = address(fields.nth(3)?)?;
     let destination = Ipv4Net::with_netmask(destination, mask).ok()?;
     Some(Route {
         destination,
@@ -166,7 +183,8 @@ fn address(hexadecimal: &str) -> Option<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Interface, MAX_INTERFACES, route, those_that_matter};
+    use super::{Interface, MAX_INTERFACES, MAX_ROUTES, route, table, those_that_matter};
+    use std::io::{BufReader, Read, repeat};
 
     #[test]
     fn the_ends_of_pods_pairs_do_not_crowd_out_the_node() {
@@ -183,6 +201,21 @@ mod tests {
     }
 
     #[test]
+    fn a_table_without_an_end_is_not_read_to_its_end() {
+        let head = "Iface\tDestination\n";
+        let line = "eth0\t000110AC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
+        for (text, told) in [
+            (format!("{head}{}", line.repeat(MAX_ROUTES * 2)), MAX_ROUTES),
+            (format!("{head}{line}{line}"), 2),
+            (String::new(), 0),
+        ] {
+            // None of what follows is a route, nor does it ever end.
+            let endless = text.as_bytes().chain(repeat(b'x'));
+            assert_eq!(table(BufReader::new(endless)).unwrap().len(), told);
+        }
+    }
+
+    #[test]
     fn a_route_is_read_as_the_kernel_writes_it() {
         let rows = [
             (
@@ -192,6 +225,10 @@ mod tests {
             (
                 "cni0\t000110AC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0",
                 Some(("172.16.1.0/24", None)),
+            ),
+            (
+                "*\t0007120A\t00000000\t0201\t0\t0\t0\t00FFFFFF\t0\t0\t0",
+                None,
             ),
             ("eth0\tnonsense", None),
         ];

@@ -157,6 +157,7 @@ fn a_node_is_seen_without_privileges() {
     // The agent runs as the image has it run: another user, no capabilities, none to be had.
     let script = "ip link set lo up; ip link add kube-ipvs0 type bridge; ip link add eth7 type veth peer name eth8; ip link set eth8 up
         ip addr add 198.18.0.1/24 dev eth7; ip link set eth7 up; ip route add 198.18.7.0/24 via 198.18.0.2
+        ip route add unreachable 198.18.8.0/24
         exec setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set=-all --no-new-privs \"$0\" run \"$1\"";
     let lines = in_namespaces(&["--net"], script, &plan("host", "127.0.0.1", 9, TCP));
     let view: HostView = lines
@@ -191,6 +192,12 @@ fn a_node_is_seen_without_privileges() {
     assert_eq!(
         (route.gateway, route.interface.as_str()),
         (Some("198.18.0.2".parse().unwrap()), "eth7")
+    );
+    assert!(
+        !routes
+            .iter()
+            .any(|route| route.destination.to_string() == "198.18.8.0/24"),
+        "a route that leads nowhere is none: {routes:?}"
     );
 }
 
