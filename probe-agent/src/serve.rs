@@ -24,6 +24,9 @@ const CONNECTIONS: usize = 1024;
 /// How long a client may take over the head of its request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Bytes of it that are read: no less than hyper takes, and what common proxies accept at the least.
+const MAX_HEAD: usize = 8 * 1024;
+
 /// Bytes of a datagram that are read.
 const DATAGRAM: usize = 2048;
 
@@ -103,6 +106,7 @@ async fn answer(stream: TcpStream, client: SocketAddr, identity: &Identity) {
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

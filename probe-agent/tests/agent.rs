@@ -6,8 +6,8 @@ mod servers;
 
 use servers::{Talk, listen, udp};
 use std::{
-    io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener, UdpSocket},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     num::{NonZeroU16, NonZeroU32},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -438,6 +438,36 @@ fn our_own_server_tells_who_it_is_and_whom_it_sees() {
             assert_eq!(echo.node.as_deref(), Some("node-1"));
             assert_eq!(echo.client, Some(host.parse().unwrap()));
         }
+    }
+    serving.kill().unwrap();
+    serving.wait().unwrap();
+}
+
+#[test]
+fn our_own_server_reads_no_endless_request() {
+    let address = closed_port();
+    let mut serving = agent()
+        .args(["serve", "--port", &address.port().to_string()])
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let mut client = loop {
+        match TcpStream::connect(address) {
+            Ok(client) => break client,
+            Err(_) => assert!(began.elapsed() < Duration::from_secs(10), "serve listens"),
+        }
+    };
+    // Within its bound on time, and without an end.
+    client
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let _ = client.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx: ");
+    let _ = client.write_all(&[b'x'; 64 * 1024]);
+    let mut answer = Vec::new();
+    match client.read_to_end(&mut answer) {
+        // The reset of what was not read any more may overtake the answer.
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        Ok(_) => assert!(answer.starts_with(b"HTTP/1.1 431 "), "{answer:?}"),
     }
     serving.kill().unwrap();
     serving.wait().unwrap();
