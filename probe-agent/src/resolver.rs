@@ -5,28 +5,31 @@
 use crate::failure::{self, short};
 use hickory_resolver::{
     TokioResolver,
-    config::{LookupIpStrategy, ResolveHosts},
-    net::{DnsError, NetError},
-    proto::op::ResponseCode,
+    config::ResolveHosts,
+    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RecordType},
+    },
+    system_conf::read_system_conf,
 };
 use std::net::IpAddr;
-use svc_reach_common::outcome::{Outcome, Phase};
+use svc_reach_common::outcome::{Meaning, Outcome, Phase};
 
 /// Resolves names, or knows why it cannot.
-pub struct Resolver(Result<TokioResolver, String>);
+pub struct Resolver(Result<System, String>);
+
+/// The system's settings, and who asks by them.
+struct System {
+    resolver: TokioResolver,
+    search: Vec<Name>,
+    ndots: usize,
+}
 
 impl Resolver {
     /// By the system's settings.
     pub fn from_system() -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
-            let options = builder.options_mut();
-            // Every attempt asks anew, as every client would.
-            options.cache_size = 0;
-            options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-            options.use_hosts_file = ResolveHosts::Never;
-            builder.build()
-        });
-        Self(resolver.map_err(|error| error.to_string()))
+        Self(System::read().map_err(|error| error.to_string()))
     }
 
     /// The addresses of a name, IPv4 first.
@@ -35,21 +38,102 @@ impl Resolver {
     ///
     /// The outcome of an attempt that cannot go on.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Outcome> {
-        let resolver = self.0.as_ref().map_err(|error| Outcome::Failed {
-            detail: format!("no settings to resolve names by: {error}"),
+        let failed = |detail| Outcome::Failed {
+            detail,
             errno: None,
-        })?;
-        let found = resolver
-            .lookup_ip(name)
-            .await
-            .map_err(|error| outcome(&error))?;
-        let mut addresses: Vec<IpAddr> = found.iter().collect();
-        addresses.sort_by_key(IpAddr::is_ipv6);
+        };
+        let system = self
+            .0
+            .as_ref()
+            .map_err(|error| failed(format!("no settings to resolve names by: {error}")))?;
+        let name = Name::from_utf8(name).map_err(|error| failed(format!("not a name: {error}")))?;
+        // Each name of the search list by itself: hickory tells only what became of the last.
+        let mut told = Outcome::NameNotFound;
+        for name in candidates(&name, &system.search, system.ndots) {
+            match system.ask(name).await {
+                Ok(addresses) => return Ok(addresses),
+                Err(outcome) => told = graver(told, outcome),
+            }
+        }
+        Err(told)
+    }
+}
+
+impl System {
+    fn read() -> Result<Self, NetError> {
+        let (config, mut options) = read_system_conf()?;
+        let (search, ndots) = (config.search().to_vec(), options.ndots);
+        // Every attempt asks anew, as every client would.
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        let mut builder =
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options;
+        Ok(Self {
+            resolver: builder.build()?,
+            search,
+            ndots,
+        })
+    }
+
+    /// The addresses of a name that is complete.
+    async fn ask(&self, name: Name) -> Result<Vec<IpAddr>, Outcome> {
+        let answers = tokio::join!(
+            self.resolver.lookup(name.clone(), RecordType::A),
+            self.resolver.lookup(name, RecordType::AAAA),
+        );
+        let mut addresses = Vec::new();
+        let mut told = Outcome::NameNotFound;
+        for answer in <[_; 2]>::from(answers) {
+            match answer {
+                Ok(found) => {
+                    let records = found.answers().iter();
+                    addresses.extend(records.filter_map(|record| record.data.ip_addr()));
+                }
+                Err(error) => told = graver(told, outcome(&error)),
+            }
+        }
         if addresses.is_empty() {
-            Err(Outcome::NameNotFound)
+            Err(told)
         } else {
             Ok(addresses)
         }
+    }
+}
+
+/// The complete names that a name may stand for, in order (resolv.conf(5), `search` and `ndots`).
+fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
+    let mut itself = name.clone();
+    itself.set_fqdn(true);
+    if name.is_fqdn() {
+        return vec![itself];
+    }
+    let mut names: Vec<Name> = search
+        .iter()
+        .filter_map(|domain| name.clone().append_domain(domain).ok())
+        .map(|mut name| {
+            name.set_fqdn(true);
+            name
+        })
+        .collect();
+    let dots = usize::from(name.num_labels()).saturating_sub(1);
+    names.insert(if dots >= ndots { 0 } else { names.len() }, itself);
+    names
+}
+
+/// What to tell of several questions without an answer: that one could not be asked before that one failed, and only
+/// where none did that there is no such name.
+fn graver(told: Outcome, next: Outcome) -> Outcome {
+    let weight = |outcome: &Outcome| match outcome.meaning() {
+        Meaning::Unknown => 2,
+        Meaning::Reached | Meaning::Ambiguous | Meaning::NotReached => {
+            u8::from(*outcome != Outcome::NameNotFound)
+        }
+    };
+    if weight(&next) > weight(&told) {
+        next
+    } else {
+        told
     }
 }
 

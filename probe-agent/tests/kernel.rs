@@ -361,11 +361,13 @@ fn names_are_resolved_as_the_kubelet_writes_it() {
             phase: Phase::Resolve
         }
     );
-    let broken = names.outcome("broken.web.svc.cluster.local.", port);
-    assert!(
-        matches!(broken, Outcome::NameLookupFailed { .. }),
-        "{broken:?}"
-    );
+    for name in ["broken.web.svc.cluster.local.", "broken.web.svc", "broken"] {
+        let broken = names.outcome(name, port);
+        assert!(
+            matches!(broken, Outcome::NameLookupFailed { .. }),
+            "a failure is not hidden by further names that do not exist: {name}: {broken:?}"
+        );
+    }
 }
 
 #[test]
