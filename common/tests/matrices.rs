@@ -1,5 +1,7 @@
 //! Every matrix that the program carries, walked cell by cell.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use svc_reach_common::{

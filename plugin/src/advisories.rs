@@ -760,7 +760,8 @@ mod tests {
             hint: None,
         };
         use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
-        let rows: [(&str, &[(&str, ObservedValue)], bool); 5] = [
+        type Seen = [(&'static str, ObservedValue)];
+        let rows: [(&str, &Seen, bool); 5] = [
             ("one of two", &[("a", Reachable), ("b", Unreachable)], true),
             (
                 "one of two, now and then",

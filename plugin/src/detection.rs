@@ -517,7 +517,8 @@ mod tests {
         let absent = definition(Seen::Seen(false));
         let forbidden = definition(Seen::Unknown("forbidden".to_owned()));
         let all = ["tunnel/ipvs", "vpc/ipvs", "eni/ipvs"];
-        let rows: [(&str, &[Stand], &Clues, Told, &[&str]); 5] = [
+        type Row<'a> = (&'a str, &'a [Stand], &'a Clues, Told, &'a [&'a str]);
+        let rows: [Row<'_>; 5] = [
             ("told", &ovs, &there, told, &["vpc/ipvs"]),
             (
                 "Cloud Native Network 2.0",
