@@ -35,6 +35,7 @@ const CERT_ID: &str = "kubernetes.io/elb.cert-id";
 const STICKINESS: &str = "kubernetes.io/elb.session-affinity-mode";
 const STICKINESS_OPTION: &str = "kubernetes.io/elb.session-affinity-option";
 const HEALTH_OPTION: &str = "kubernetes.io/elb.health-check-option";
+const HOST_NETWORK: &str = "kubernetes.io/hws-hostNetwork";
 const ALGORITHM: &str = "kubernetes.io/elb.lb-algorithm";
 
 /// Everything that rules go by.
@@ -67,6 +68,7 @@ pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
             protocol_port,
             no_private_address,
             option_bounds,
+            host_network_forwarding,
             switched_to_local,
         ];
         advisories.extend(rules.iter().flat_map(|rule| rule(known)));
@@ -415,6 +417,16 @@ fn option_bounds(known: Known<'_>) -> Vec<Advisory> {
     advisories
 }
 
+/// A load balancer that is told to forward to the host network needs backends there.
+fn host_network_forwarding(known: Known<'_>) -> Vec<Advisory> {
+    let told = annotation(known, HOST_NETWORK) == Some("true");
+    if !told || known.circumstances.host_network != Some(false) {
+        return Vec::new();
+    }
+    let text = format!("{HOST_NETWORK} is true, and no backend is on the host network");
+    vec![warning("host-network-without-backends", text, PARAMETERS)]
+}
+
 fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
     let service = &known.facts.service;
     if service.kind != ServiceType::LoadBalancer
@@ -514,7 +526,7 @@ mod tests {
         let local: Change = |facts| facts.service.external_traffic_policy = TrafficPolicy::Local;
         let node_ip: Change =
             |facts| facts.service.external_ips = facts.nodes[0].internal_ips.clone();
-        let rows: [(&str, Told, Change, &[&str]); 18] = [
+        let rows: [(&str, Told, Change, &[&str]); 19] = [
             ("all is well", IPVS, |_| (), &[]),
             (
                 "a node's address as external IP",
@@ -644,6 +656,12 @@ mod tests {
                     "option-out-of-bounds",
                     "unknown-algorithm",
                 ],
+            ),
+            (
+                "forwarding to a host network that no backend is on",
+                IPVS,
+                |facts| annotate(facts, "kubernetes.io/hws-hostNetwork", "true"),
+                &["host-network-without-backends"],
             ),
             (
                 "no ready backend and no address",

@@ -89,20 +89,7 @@ pub fn detect(
             })
         })
         .collect();
-    let column = match columns.as_slice() {
-        [column] => Some(column.to_string()),
-        several => {
-            if provider == Some(Provider::HuaweiCce) {
-                let names: Vec<String> = several.iter().map(Column::to_string).collect();
-                notes.add(
-                    "column",
-                    format!("one of {}", names.join(", ")),
-                    "what remains; --network-model, --proxy-mode and --column tell it",
-                );
-            }
-            None
-        }
-    };
+    let column = only(&columns).map(|column| column.to_string());
     let pass_through = pass_through(facts, provider, &modes, &mut notes);
     let circumstances = circumstances(facts, columns, pass_through, &mut notes);
     Detection {
@@ -115,6 +102,17 @@ pub fn detect(
             evidence: notes.0,
         },
         circumstances,
+    }
+}
+
+/// Which columns remain, for documents that have some.
+pub fn remaining(circumstances: &Circumstances) -> Evidence {
+    let columns = &circumstances.columns;
+    let columns: Vec<String> = columns.iter().map(Column::to_string).collect();
+    Evidence {
+        fact: "column".to_owned(),
+        value: format!("one of {}", columns.join(", ")),
+        source: "what remains; --network-model, --proxy-mode and --column tell it".to_owned(),
     }
 }
 
@@ -347,7 +345,7 @@ fn host_network(facts: &Facts) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Detection, Told, detect};
+    use super::{Detection, Told, detect, remaining};
     use crate::{
         cells::Stand,
         clues::Clues,
@@ -475,9 +473,8 @@ mod tests {
         assert_eq!(detection.environment.proxy_mode, None);
         assert_eq!(columns(&detection), ["vpc/ipvs", "vpc/iptables"]);
         assert_eq!(
-            sources(&detection, "column").len(),
-            1,
-            "it says what remains"
+            remaining(&detection.circumstances).value,
+            "one of vpc/ipvs, vpc/iptables"
         );
     }
 

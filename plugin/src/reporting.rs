@@ -55,7 +55,7 @@ pub fn report(
     left_out: Option<&str>,
 ) -> Report {
     let detection::Detection {
-        environment,
+        mut environment,
         circumstances,
     } = detection::detect(
         facts,
@@ -75,6 +75,13 @@ pub fn report(
             selection
         }
     };
+    let primary = expectations.catalog.primary(&selection);
+    if environment.column.is_none() && primary.is_some_and(|edition| !edition.columns().is_empty())
+    {
+        environment
+            .evidence
+            .push(detection::remaining(&circumstances));
+    }
     let told = Told {
         mode: environment.proxy_mode,
         ..Told::default()
@@ -116,15 +123,12 @@ pub fn report(
         run: run.to_owned(),
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service(facts),
-        matrix: expectations
-            .catalog
-            .primary(&selection)
-            .map(|edition| report::Matrix {
-                id: edition.name.clone(),
-                edition: edition.edition.clone(),
-                alias: edition.alias.clone(),
-                source: edition.source.clone(),
-            }),
+        matrix: primary.map(|edition| report::Matrix {
+            id: edition.name.clone(),
+            edition: edition.edition.clone(),
+            alias: edition.alias.clone(),
+            source: edition.source.clone(),
+        }),
         advisories: advisories::advisories(
             Known {
                 facts,

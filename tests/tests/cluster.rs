@@ -170,6 +170,12 @@ fn a_run_is_held_against_the_document_that_it_is_told() {
     let cce = ["--matrix", "huawei-cce@2024-01-en", "--strict"];
     let run = from_inside(&kubectl, &namespace, &cce);
     assert_eq!(run.report.environment.column, None);
+    let evidence = &run.report.environment.evidence;
+    let remaining = evidence.iter().find(|evidence| evidence.fact == "column");
+    assert_eq!(
+        remaining.map(|evidence| evidence.value.as_str()),
+        Some("one of tunnel/iptables, vpc/iptables, eni/iptables")
+    );
     let open = run.cells(PodSame, node_port(Backend, Own))[0];
     assert_eq!(open.verdict, Verdict::Undocumented);
     let hint = open.hint.as_ref().unwrap();
