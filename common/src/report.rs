@@ -5,6 +5,7 @@
 use crate::{
     exit::Exit,
     facts::{IpMode, ServicePort, ServiceType, TrafficPolicy},
+    matrix::{Circumstances, Edition},
     network_model::NetworkModel,
     outcome::Attempt,
     position::Position,
@@ -46,6 +47,8 @@ pub struct Report {
     pub environment: Environment,
     /// The documented expectations that the cells are held against.
     pub matrix: Option<Matrix>,
+    /// What those expectations depend on; where it is not known, every value that it can have.
+    pub circumstances: Circumstances,
     /// Every position and target.
     pub cells: Vec<Cell>,
     /// What else a reader should know.
@@ -157,6 +160,19 @@ pub struct Matrix {
     pub source: String,
 }
 
+impl Matrix {
+    /// An edition, as a report names it.
+    #[must_use]
+    pub fn of(edition: &Edition) -> Self {
+        Self {
+            id: edition.name.clone(),
+            edition: edition.edition.clone(),
+            alias: edition.alias.clone(),
+            source: edition.source.clone(),
+        }
+    }
+}
+
 /// One position and one target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -237,6 +253,8 @@ pub struct Prediction {
     pub reachable: Option<Reachability>,
     /// The rules that lead there.
     pub why: Vec<Why>,
+    /// What can be done where the client is not served; `null`: nothing that is known.
+    pub remedy: Option<String>,
 }
 
 /// A rule, and where it is written.

@@ -2,7 +2,10 @@
 
 use crate::protocol::Protocol;
 use serde::{Deserialize, Serialize};
-use std::num::NonZeroU16;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    num::NonZeroU16,
+};
 
 words! {
     /// Kind of an address of the Service.
@@ -58,6 +61,29 @@ words! {
     }
 }
 
+impl Scope {
+    /// Scope of an address, by the ranges set aside for private use: RFC 1918, RFC 6598 (shared address space, which
+    /// clouds use inside), RFC 3927 and RFC 4193. Everything else is public.
+    #[must_use]
+    pub const fn of(ip: IpAddr) -> Self {
+        const fn v4(ip: Ipv4Addr) -> bool {
+            let [a, b, ..] = ip.octets();
+            ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || (a == 100 && b & 0b1100_0000 == 64)
+        }
+        const fn v6(ip: Ipv6Addr) -> bool {
+            ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local()
+        }
+        let private = match ip {
+            IpAddr::V4(ip) => v4(ip),
+            IpAddr::V6(ip) => v6(ip),
+        };
+        if private { Self::Private } else { Self::Public }
+    }
+}
+
 /// An address of the Service, seen from a position.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,4 +106,27 @@ pub struct Target {
     pub relation: Option<Relation>,
     /// From where the address is meant to be used.
     pub scope: Option<Scope>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scope;
+
+    #[test]
+    fn private_ranges_are_private() {
+        for (ip, scope) in [
+            ("10.1.2.3", Scope::Private),
+            ("172.31.0.1", Scope::Private),
+            ("172.32.0.1", Scope::Public),
+            ("192.168.1.1", Scope::Private),
+            ("100.64.0.1", Scope::Private),
+            ("100.125.1.1", Scope::Private),
+            ("100.128.0.1", Scope::Public),
+            ("203.0.113.1", Scope::Public),
+            ("fd00::1", Scope::Private),
+            ("2001:db8::1", Scope::Public),
+        ] {
+            assert_eq!(Scope::of(ip.parse().unwrap()), scope, "{ip}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What an observation means beside an expectation.
 
-use crate::observation::Observation;
+use crate::report::ObservedValue;
 
 words! {
     /// What an observation means beside an expectation.
@@ -49,12 +49,12 @@ pub enum Expected {
 /// neither expectation fits it; then editions that disagree make it disputed; then observation and expectation are
 /// compared.
 #[must_use]
-pub const fn judge(observation: &Observation, expected: Expected) -> Verdict {
-    let observed = match observation {
-        Observation::NotObserved(_) => return Verdict::NotObserved,
-        Observation::Unstable { .. } => return Verdict::Unstable,
-        Observation::Reachable { .. } => Reachability::Reachable,
-        Observation::Unreachable { .. } => Reachability::Unreachable,
+pub const fn judge(observed: ObservedValue, expected: Expected) -> Verdict {
+    let observed = match observed {
+        ObservedValue::NotObserved => return Verdict::NotObserved,
+        ObservedValue::Unstable => return Verdict::Unstable,
+        ObservedValue::Reachable => Reachability::Reachable,
+        ObservedValue::Unreachable => Reachability::Unreachable,
     };
     match (expected, observed) {
         (Expected::Nothing, _) => Verdict::Undocumented,
@@ -71,7 +71,7 @@ pub const fn judge(observation: &Observation, expected: Expected) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::{Expected, Reachability, Verdict, judge};
-    use crate::observation::{NotObserved, Observation};
+    use crate::report::ObservedValue;
 
     #[test]
     fn every_observation_beside_every_expectation() {
@@ -81,10 +81,9 @@ mod tests {
             Expected::One(Reachability::Unreachable),
             Expected::Disputed,
         ];
-        let summary = String::new;
         let rows = [
             (
-                Observation::Reachable { summary: summary() },
+                ObservedValue::Reachable,
                 [
                     Verdict::Undocumented,
                     Verdict::AsExpected,
@@ -93,7 +92,7 @@ mod tests {
                 ],
             ),
             (
-                Observation::Unreachable { summary: summary() },
+                ObservedValue::Unreachable,
                 [
                     Verdict::Undocumented,
                     Verdict::Worse,
@@ -101,21 +100,15 @@ mod tests {
                     Verdict::Disputed,
                 ],
             ),
-            (
-                Observation::Unstable { summary: summary() },
-                [Verdict::Unstable; 4],
-            ),
-            (
-                Observation::NotObserved(NotObserved::Interrupted),
-                [Verdict::NotObserved; 4],
-            ),
+            (ObservedValue::Unstable, [Verdict::Unstable; 4]),
+            (ObservedValue::NotObserved, [Verdict::NotObserved; 4]),
         ];
-        for (observation, verdicts) in rows {
+        for (observed, verdicts) in rows {
             for (expected, verdict) in expectations.into_iter().zip(verdicts) {
                 assert_eq!(
-                    judge(&observation, expected),
+                    judge(observed, expected),
                     verdict,
-                    "{observation:?} beside {expected:?}"
+                    "{observed:?} beside {expected:?}"
                 );
             }
         }

@@ -11,11 +11,10 @@ use svc_reach_common::{
         ServiceKind, Situation, Spot,
     },
     network_model::NetworkModel,
-    observation::Observation,
     position::Position,
     protocol::Protocol,
     proxy_mode::ProxyMode,
-    report::Basis,
+    report::{Basis, ObservedValue},
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     verdict::{Expected, Reachability, Verdict, judge},
 };
@@ -93,18 +92,8 @@ fn every_cell_has_a_source_and_survives_the_way_to_json_and_back() {
 fn every_cell_is_found_again_and_judged_by() {
     let catalog = catalog();
     let observations = [
-        (
-            Observation::Reachable {
-                summary: String::new(),
-            },
-            Reachability::Reachable,
-        ),
-        (
-            Observation::Unreachable {
-                summary: String::new(),
-            },
-            Reachability::Unreachable,
-        ),
+        (ObservedValue::Reachable, Reachability::Reachable),
+        (ObservedValue::Unreachable, Reachability::Unreachable),
     ];
     for edition in catalog.editions() {
         let selection = only(edition);
@@ -119,14 +108,14 @@ fn every_cell_is_found_again_and_judged_by() {
                 "{name}: {} speaks for it",
                 found.conditions
             );
-            for (observation, seen) in &observations {
+            for (observed, seen) in &observations {
                 let verdict = match (cell.value, seen) {
                     (expected, seen) if expected == *seen => Verdict::AsExpected,
                     (Reachability::Reachable, _) => Verdict::Worse,
                     (Reachability::Unreachable, _) => Verdict::Better,
                 };
                 assert_eq!(
-                    judge(observation, Expected::One(found.value)),
+                    judge(*observed, Expected::One(found.value)),
                     verdict,
                     "{name}"
                 );
@@ -168,6 +157,7 @@ fn circumstances(column: &str) -> Circumstances {
         external_traffic_policy: TrafficPolicy::Local,
         internal_traffic_policy: TrafficPolicy::Cluster,
         host_network: Some(false),
+        served: true,
     }
 }
 

@@ -366,7 +366,7 @@ fn no_private_address(known: Known<'_>) -> Vec<Advisory> {
     let addresses: Vec<Scope> = service
         .load_balancer
         .iter()
-        .filter_map(|ingress| ingress.ip.map(crate::targets::scope_of))
+        .filter_map(|ingress| ingress.ip.map(Scope::of))
         .collect();
     let dedicated =
         annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
@@ -445,7 +445,7 @@ mod tests {
     use crate::{
         clues::{Clues, Sharing},
         detection::{Detection, Told, detect},
-        test_data::{endpoint, facts, node, port},
+        test_data::{cell, endpoint, facts, node, port},
     };
     use svc_reach_common::{
         facts::{Facts, Ingress, ServiceType, TrafficPolicy},
@@ -454,9 +454,8 @@ mod tests {
         position::Position,
         protocol::Protocol,
         proxy_mode::ProxyMode,
-        report::{Cell, Observed, ObservedValue},
-        target::{Target, TargetKind},
-        verdict::Verdict,
+        report::{Cell, ObservedValue},
+        target::TargetKind,
     };
 
     /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
@@ -748,35 +747,6 @@ mod tests {
 
     #[test]
     fn a_backend_that_does_not_answer_while_others_do_is_named() {
-        let cell = |address: &str, value| Cell {
-            position: Position::PodOther,
-            node: None,
-            target: Target {
-                kind: TargetKind::PodIp,
-                address: address.to_owned(),
-                port: port(8080),
-                protocol: Protocol::Tcp,
-                port_name: None,
-                node: None,
-                node_role: None,
-                relation: None,
-                scope: None,
-            },
-            expected: None,
-            editions: Vec::new(),
-            predicted: None,
-            observed: Observed {
-                value,
-                reason: String::new(),
-                ok: None,
-                of: None,
-                latency_ms: None,
-                client_ip_seen: None,
-                attempts: Vec::new(),
-            },
-            verdict: Verdict::Undocumented,
-            hint: None,
-        };
         use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
         type Seen = [(&'static str, ObservedValue)];
         let rows: [(&str, &Seen, bool); 5] = [
@@ -805,7 +775,9 @@ mod tests {
         for (name, cells, expected) in rows {
             let cells: Vec<Cell> = cells
                 .iter()
-                .map(|(address, value)| cell(address, *value))
+                .map(|(address, value)| {
+                    cell(Position::PodOther, TargetKind::PodIp, address, *value)
+                })
                 .collect();
             let found = ids(&cce(), &Clues::default(), IPVS, &cells);
             assert_eq!(

@@ -12,7 +12,8 @@ use crate::{
     external,
     interrupt::Interrupt,
     ledger::Ledger,
-    matrices, output, placement, planning,
+    matrices::Documents,
+    output, placement, planning,
     preflight::{self, Ttl},
     probe_job::{self, Blueprint},
     progress::{self, Progress},
@@ -28,7 +29,6 @@ use std::{
 use svc_reach_common::{
     exit::Exit,
     facts::Node,
-    matrix::{Catalog, Selection},
     observation::NotObserved,
     plan::Plan,
     position::{Network, Position},
@@ -53,6 +53,7 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     let connection = &config.connection;
     match config.action {
         Action::Matrix(command) => command.answer(&mut output).map(|()| Exit::AsExpected),
+        Action::Judge(command) => command.answer(&mut output),
         Action::Explain(command) if command.offline() => {
             let namespace = connection.namespace.as_deref().unwrap_or("default");
             command
@@ -61,7 +62,7 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
         }
         Action::Run(run) => {
             // A matrix that cannot be used is found out before the cluster is asked for anything.
-            let documents = Documents::of(&run)?;
+            let documents = Documents::of(&run.expectations)?;
             let (cluster, namespace) = Live::connect(connection).await?;
             let exit = reach(&cluster, &namespace, &run, &documents, &interrupt).await;
             tracing::info!(calls = cluster.calls(), "calls to the API server");
@@ -158,9 +159,7 @@ async fn reach(
         &prepared.facts,
         &stands,
         Expectations {
-            catalog: &documents.catalog,
-            selection: documents.selection.as_ref(),
-            strict: run.expectations.strict,
+            documents,
             proxy: prepared.proxy.as_ref(),
             clues: &prepared.clues,
             told: run.expectations.told,
@@ -181,31 +180,6 @@ async fn reach(
         exit = exit.and(report_error(&left));
     }
     Ok(exit)
-}
-
-/// What observations are held against.
-struct Documents {
-    catalog: Catalog,
-    /// What the command line asks for; `None`: what the provider calls for.
-    selection: Option<Selection>,
-}
-
-impl Documents {
-    fn of(run: &Run) -> Result<Self, Error> {
-        let mut catalog = Catalog::builtin()?;
-        let selection = match &run.expectations.matrix {
-            None => None,
-            Some(given) => {
-                let (name, edition) = matrices::choose(&mut catalog, given)?;
-                Some(Selection {
-                    edition,
-                    strict: run.expectations.strict,
-                    ..Selection::of(Some(&name))
-                })
-            }
-        };
-        Ok(Self { catalog, selection })
-    }
 }
 
 /// Everything that is known before the first probe.

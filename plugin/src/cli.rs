@@ -1,6 +1,6 @@
 //! What was typed. What it means is [`crate::config`].
 
-use crate::{explain::args::ExplainArgs, matrices::MatrixArgs};
+use crate::{explain::args::ExplainArgs, judge::JudgeArgs, matrices::MatrixArgs};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -28,6 +28,7 @@ Examples:
   kubectl svc-reach svc/nginx -n web -o json   for scripts
   kubectl svc-reach explain nginx              what to expect and why, without a single pod
   kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
+  kubectl svc-reach judge old.json new.json    what changed between two runs
   kubectl svc-reach cleanup -n web             remove what a killed run left
 
 Exit codes:
@@ -42,6 +43,8 @@ Exit codes:
 pub enum Command {
     /// What to expect of a Service, or of single packets, and why; deploys nothing
     Explain(Box<ExplainArgs>),
+    /// A report of an earlier run, judged again; or what changed between two
+    Judge(Box<JudgeArgs>),
     /// The documented matrices: what is expected, by whose word; needs no cluster
     Matrix(Box<MatrixArgs>),
     /// Remove the probes that earlier runs left in the namespace

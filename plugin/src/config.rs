@@ -7,6 +7,7 @@ use crate::{
     detection,
     error::UsageError,
     explain::ExplainCommand,
+    judge::JudgeCommand,
     matrices::MatrixCommand,
 };
 use jiff::SignedDuration;
@@ -36,6 +37,8 @@ pub enum Action {
     Explain(Box<ExplainCommand>),
     /// What documents say.
     Matrix(Box<MatrixCommand>),
+    /// Reports of earlier runs.
+    Judge(Box<JudgeCommand>),
     /// Removal of what earlier runs left.
     Cleanup {
         /// Only this run's.
@@ -80,7 +83,7 @@ pub struct Run {
 }
 
 /// What observations are held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExpectationSettings {
     /// `NAME[@EDITION]` or `FILE[@EDITION]`; `None`: the provider's.
     pub matrix: Option<String>,
@@ -195,6 +198,7 @@ impl Config {
         let connection = connection(cli.connection)?;
         let action = match cli.command {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
+            Some(Command::Judge(args)) => Action::Judge(Box::new(JudgeCommand::new(*args)?)),
             Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
             None => Action::Run(Box::new(run(cli.run)?)),
@@ -230,7 +234,8 @@ fn run(args: RunArgs) -> Result<Run, UsageError> {
     })
 }
 
-fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageError> {
+/// Makes sense of what observations are to be held against.
+pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageError> {
     let told = match args.column {
         Some(column) => {
             let column: Column = column.parse()?;
@@ -403,7 +408,7 @@ mod tests {
             .map_err(|e| e.to_string())?;
         match Config::new(cli).map_err(|e| e.to_string())?.action {
             Action::Run(run) => Ok(*run),
-            Action::Explain(_) | Action::Matrix(_) | Action::Cleanup { .. } => {
+            Action::Explain(_) | Action::Matrix(_) | Action::Judge(_) | Action::Cleanup { .. } => {
                 Err("another command".to_owned())
             }
         }

@@ -263,6 +263,7 @@ fn circumstances(
         external_traffic_policy: service.external_traffic_policy,
         internal_traffic_policy: service.internal_traffic_policy,
         host_network: host_network(facts),
+        served: facts.endpoints.iter().any(|endpoint| endpoint.ready),
     }
 }
 

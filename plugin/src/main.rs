@@ -15,6 +15,7 @@ mod explain;
 mod external;
 mod following;
 mod interrupt;
+mod judge;
 mod ledger;
 mod logging;
 mod matrices;

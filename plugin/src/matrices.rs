@@ -3,6 +3,7 @@
 mod args;
 mod command;
 mod diff;
+mod documents;
 mod grid;
 mod list;
 mod show;
@@ -10,4 +11,4 @@ mod source;
 
 pub use args::MatrixArgs;
 pub use command::MatrixCommand;
-pub use source::choose;
+pub use documents::Documents;

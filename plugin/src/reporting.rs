@@ -9,34 +9,30 @@ use crate::{
         self,
         settings::{ProxyConfig, Settings, Told},
     },
-    targets::scope_of,
+    matrices::Documents,
 };
 use std::time::Duration;
 use svc_reach_common::{
     facts::{Facts, Ingress, ServiceType},
-    matrix::{Branch, Catalog, Circumstances, Edition, Ruling, Selection},
+    judging,
     model::{
         World,
         connection::{Balancer, Forecast, Paths},
     },
     position::Position,
     report::{
-        self, API_VERSION, Basis, Cell, EditionValue, Expectation, Kind, LoadBalancer,
-        LoadBalancerAddress, ObservedValue, Prediction, Report, Summary,
+        self, API_VERSION, Cell, Kind, LoadBalancer, LoadBalancerAddress, Prediction, Report,
+        Summary,
     },
-    target::{Scope, Target},
-    verdict::{Expected, Reachability, judge},
+    target::Scope,
+    verdict::Verdict,
 };
 
 /// What observations are held against.
 #[derive(Debug, Clone, Copy)]
 pub struct Expectations<'a> {
     /// The documents.
-    pub catalog: &'a Catalog,
-    /// Which of them; `None`: those of the provider.
-    pub selection: Option<&'a Selection>,
-    /// Whether editions of the provider's document other than the newest do not count.
-    pub strict: bool,
+    pub documents: &'a Documents,
     /// kube-proxy's configuration, where it was found.
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects tell.
@@ -64,18 +60,11 @@ pub fn report(
         expectations.clues,
         expectations.told,
     );
-    let selection = match expectations.selection {
-        Some(selection) => selection.clone(),
-        None => {
-            let provider = environment.provider.as_deref();
-            let mut selection = Selection::of(
-                provider.filter(|name| expectations.catalog.of(name).next().is_some()),
-            );
-            selection.strict = expectations.strict;
-            selection
-        }
-    };
-    let primary = expectations.catalog.primary(&selection);
+    let catalog = &expectations.documents.catalog;
+    let selection = expectations
+        .documents
+        .selection(environment.provider.as_deref());
+    let primary = catalog.primary(&selection);
     if environment.column.is_none() && primary.is_some_and(|edition| !edition.columns().is_empty())
     {
         environment
@@ -92,8 +81,8 @@ pub fn report(
         balancer: Balancer::of(&facts.service),
         ..Paths::of_network(environment.network_model)
     };
-    let documents = Documents {
-        catalog: expectations.catalog,
+    let documents = judging::Documents {
+        catalog,
         selection: &selection,
         circumstances: &circumstances,
     };
@@ -114,7 +103,9 @@ pub fn report(
                     seen.target,
                 )
             });
-            cell(facts, documents, seen, forecast)
+            let mut cell = observed(seen, forecast.as_ref().map(Forecast::prediction));
+            documents.judge(&mut cell);
+            cell
         })
         .collect();
     Report {
@@ -123,12 +114,7 @@ pub fn report(
         run: run.to_owned(),
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service(facts),
-        matrix: primary.map(|edition| report::Matrix {
-            id: edition.name.clone(),
-            edition: edition.edition.clone(),
-            alias: edition.alias.clone(),
-            source: edition.source.clone(),
-        }),
+        matrix: primary.map(report::Matrix::of),
         advisories: advisories::advisories(
             Known {
                 facts,
@@ -140,192 +126,25 @@ pub fn report(
             left_out,
         ),
         environment,
+        circumstances,
         summary: Summary::of(cells.iter().map(|cell| cell.verdict)),
         cells,
     }
 }
 
-/// The documents, and which of their cells are this Service's.
-#[derive(Clone, Copy)]
-struct Documents<'a> {
-    catalog: &'a Catalog,
-    selection: &'a Selection,
-    circumstances: &'a Circumstances,
-}
-
-impl<'a> Documents<'a> {
-    /// What they say of a cell. No document speaks of a Service that nothing stands behind.
-    fn ruling(&self, facts: &Facts, seen: &Seen<'_>) -> Ruling<'a> {
-        if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
-            return Ruling::Silent;
-        }
-        let target = Target {
-            scope: seen.target.scope.or_else(|| scope_seen(seen)),
-            ..seen.target.clone()
-        };
-        let situations = self.circumstances.situations(seen.stand.position, &target);
-        self.catalog.ruling(self.selection, &situations)
-    }
-}
-
-/// The scope of what a name led to, where that was the same each time.
-fn scope_seen(seen: &Seen<'_>) -> Option<Scope> {
-    let mut scopes = seen
-        .attempts
-        .iter()
-        .filter_map(|attempt| Some(scope_of(attempt.remote?.ip())));
-    let first = scopes.next()?;
-    scopes.all(|scope| scope == first).then_some(first)
-}
-
-fn cell(
-    facts: &Facts,
-    documents: Documents<'_>,
-    seen: &Seen<'_>,
-    forecast: Option<Forecast>,
-) -> Cell {
-    let ruling = documents.ruling(facts, seen);
-    let predicted = forecast.as_ref().map(Forecast::prediction);
-    let observed = cells::observed(seen);
-    let mut hints = Vec::new();
-    let mut editions = Vec::new();
-    let (expected, against) = match &ruling {
-        // Where the documents are silent, the model is what there is to hold the cell against.
-        Ruling::Silent => {
-            let by_model = predicted.as_ref().and_then(|predicted| predicted.reachable);
-            let expected = by_model.map(|value| Expectation {
-                value,
-                basis: Basis::Predicted,
-                matrix: None,
-                edition: None,
-                source: None,
-            });
-            (expected, by_model.map_or(Expected::Nothing, Expected::One))
-        }
-        Ruling::Depends(edition, branches) => {
-            hints.push(depends(edition, branches));
-            (None, Expected::Nothing)
-        }
-        Ruling::Says { edition, cell, all } => {
-            editions = all
-                .iter()
-                .map(|(edition, value)| EditionValue {
-                    edition: edition.edition.clone(),
-                    alias: edition.alias.clone(),
-                    value: *value,
-                })
-                .collect();
-            let disputed = all.iter().any(|(_, value)| *value != cell.value);
-            if disputed {
-                hints.push(dispute(all, observed.value));
-            }
-            hints.extend(
-                predicted
-                    .as_ref()
-                    .and_then(|predicted| disagreement(cell.value, predicted, observed.value)),
-            );
-            let source = cell.source.as_ref().unwrap_or(&edition.source);
-            let expected = Expectation {
-                value: cell.value,
-                basis: cell.basis,
-                matrix: Some(edition.name.clone()),
-                edition: Some(edition.edition.clone()),
-                source: Some(format!("{source} ({})", cell.pointer)),
-            };
-            let against = if disputed {
-                Expected::Disputed
-            } else {
-                Expected::One(cell.value)
-            };
-            (Some(expected), against)
-        }
-    };
-    if observed.value == ObservedValue::Unreachable {
-        let documented = match &ruling {
-            Ruling::Says { edition, cell, .. } => edition.remedy(cell),
-            Ruling::Silent | Ruling::Depends(..) => None,
-        };
-        let by_model = || Some(forecast.as_ref()?.cause?.remedy().to_owned());
-        hints.extend(documented.or_else(by_model));
-    }
+/// What was seen of a cell, before it is judged.
+fn observed(seen: &Seen<'_>, predicted: Option<Prediction>) -> Cell {
     Cell {
         position: seen.stand.position,
         node: seen.stand.node.clone(),
         target: seen.target.clone(),
-        verdict: judge(&seen.observation, against),
-        expected,
-        editions,
+        expected: None,
+        editions: Vec::new(),
         predicted,
-        observed,
-        hint: (!hints.is_empty()).then(|| hints.join("; ")),
+        observed: cells::observed(seen),
+        verdict: Verdict::Undocumented,
+        hint: None,
     }
-}
-
-/// What an edition's word depends on.
-fn depends(edition: &Edition, branches: &[Branch]) -> String {
-    let branches: Vec<String> = branches.iter().map(Branch::to_string).collect();
-    format!(
-        "{} {} depends on what is not known here ({}), so that the cell is not judged",
-        edition.name,
-        edition.readable(),
-        branches.join("; ")
-    )
-}
-
-/// Who says what, and whom the observation agrees with.
-fn dispute(all: &[(&Edition, Reachability)], observed: ObservedValue) -> String {
-    let saying = |value: Reachability| {
-        let names: Vec<&str> = all
-            .iter()
-            .filter(|(_, said)| *said == value)
-            .map(|(edition, _)| edition.readable())
-            .collect();
-        format!("{} say {value}", names.join(", "))
-    };
-    let agrees = match observed {
-        ObservedValue::Reachable => Some(Reachability::Reachable),
-        ObservedValue::Unreachable => Some(Reachability::Unreachable),
-        ObservedValue::Unstable | ObservedValue::NotObserved => None,
-    };
-    match agrees {
-        Some(value) => {
-            let other = match value {
-                Reachability::Reachable => Reachability::Unreachable,
-                Reachability::Unreachable => Reachability::Reachable,
-            };
-            format!("{}, as was seen; {}", saying(value), saying(other))
-        }
-        None => format!(
-            "{}; {}",
-            saying(Reachability::Reachable),
-            saying(Reachability::Unreachable)
-        ),
-    }
-}
-
-/// Where document and model disagree, which of them what was seen agrees with, and the model's reason.
-fn disagreement(
-    document: Reachability,
-    predicted: &Prediction,
-    observed: ObservedValue,
-) -> Option<String> {
-    let model = predicted.reachable.filter(|model| *model != document)?;
-    let agrees = |with: Reachability| match (with, observed) {
-        (Reachability::Reachable, ObservedValue::Reachable)
-        | (Reachability::Unreachable, ObservedValue::Unreachable) => true,
-        (_, ObservedValue::Unstable | ObservedValue::NotObserved)
-        | (Reachability::Reachable, ObservedValue::Unreachable)
-        | (Reachability::Unreachable, ObservedValue::Reachable) => false,
-    };
-    let because = predicted.why.last().map_or("", |why| why.rule.as_str());
-    Some(if agrees(model) {
-        format!("the forwarding model expects this, against the document: {because}")
-    } else {
-        format!(
-            "the forwarding model expects {}, against the document: {because}",
-            predicted.outcome
-        )
-    })
 }
 
 pub fn service(facts: &Facts) -> report::Service {
@@ -355,7 +174,7 @@ fn address(ingress: &Ingress) -> LoadBalancerAddress {
     LoadBalancerAddress {
         ip: ingress.ip,
         hostname: ingress.hostname.clone(),
-        scope: ingress.ip.map(scope_of),
+        scope: ingress.ip.map(Scope::of),
         ip_mode: ingress.ip_mode,
     }
 }

@@ -3,10 +3,7 @@
 //! This is the one place that knows every kind of target.
 
 use crate::{detection, placement::Placement};
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    num::NonZeroU16,
-};
+use std::num::NonZeroU16;
 use svc_reach_common::{
     facts::{Endpoint, Facts, Node, ServicePort, ServiceType},
     position::Position,
@@ -72,7 +69,7 @@ fn of_kind(
                 .load_balancer
                 .iter()
                 .filter_map(|ingress| match (ingress.ip, &ingress.hostname) {
-                    (Some(ip), _) => Some((ip.to_string(), Some(scope_of(ip)))),
+                    (Some(ip), _) => Some((ip.to_string(), Some(Scope::of(ip)))),
                     (None, Some(hostname)) => Some((hostname.clone(), None)),
                     (None, None) => None,
                 })
@@ -90,7 +87,7 @@ fn of_kind(
                 at_ports(kind, [ip.to_string()], &service.ports)
                     .into_iter()
                     .map(|target| Target {
-                        scope: Some(scope_of(*ip)),
+                        scope: Some(Scope::of(*ip)),
                         ..target
                     })
             })
@@ -248,33 +245,9 @@ fn relation(node: Option<&str>, own: Option<&str>) -> Option<Relation> {
     }
 }
 
-/// Scope of an address, by the ranges set aside for private use: RFC 1918, RFC 6598 (shared address space, which clouds
-/// use inside), RFC 3927 and RFC 4193. Everything else is public.
-pub fn scope_of(ip: IpAddr) -> Scope {
-    const fn v4(ip: Ipv4Addr) -> bool {
-        let [a, b, ..] = ip.octets();
-        ip.is_private()
-            || ip.is_loopback()
-            || ip.is_link_local()
-            || (a == 100 && b & 0b1100_0000 == 64)
-    }
-    const fn v6(ip: Ipv6Addr) -> bool {
-        ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local()
-    }
-    let private = match ip {
-        IpAddr::V4(ip) => v4(ip),
-        IpAddr::V6(ip) => v6(ip),
-    };
-    if private {
-        Scope::Private
-    } else {
-        Scope::Public
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{scope_of, targets};
+    use super::targets;
     use crate::{
         placement::place,
         test_data::{endpoint, facts, node, port, probe_settings},
@@ -283,7 +256,6 @@ mod tests {
         facts::{EndpointPort, Facts, Ingress, ServicePort, ServiceType},
         position::Position,
         protocol::Protocol,
-        target::Scope,
     };
 
     /// Targets in short: kind, address, port, and what is said of the node.
@@ -443,23 +415,5 @@ mod tests {
                 "pod-ip 172.16.0.11:8080 backend own",
             ]
         );
-    }
-
-    #[test]
-    fn private_ranges_are_private() {
-        for (ip, scope) in [
-            ("10.1.2.3", Scope::Private),
-            ("172.31.0.1", Scope::Private),
-            ("172.32.0.1", Scope::Public),
-            ("192.168.1.1", Scope::Private),
-            ("100.64.0.1", Scope::Private),
-            ("100.125.1.1", Scope::Private),
-            ("100.128.0.1", Scope::Public),
-            ("203.0.113.1", Scope::Public),
-            ("fd00::1", Scope::Private),
-            ("2001:db8::1", Scope::Public),
-        ] {
-            assert_eq!(scope_of(ip.parse().unwrap()), scope, "{ip}");
-        }
     }
 }

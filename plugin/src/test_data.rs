@@ -11,7 +11,11 @@ use svc_reach_common::{
     facts::{
         Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
     },
+    position::Position,
     protocol::Protocol,
+    report::{Cell, Observed, ObservedValue},
+    target::{Target, TargetKind},
+    verdict::Verdict,
 };
 
 pub fn port(number: u16) -> NonZeroU16 {
@@ -125,5 +129,38 @@ pub fn request_settings() -> RequestSettings {
         attempts: None,
         timeout_ms: std::num::NonZeroU32::new(3000).unwrap(),
         external: External::Auto,
+    }
+}
+
+/// A cell of which nothing but this is known: TCP port 80, no node.
+pub fn cell(position: Position, kind: TargetKind, address: &str, value: ObservedValue) -> Cell {
+    Cell {
+        position,
+        node: None,
+        target: Target {
+            kind,
+            address: address.to_owned(),
+            port: port(80),
+            protocol: Protocol::Tcp,
+            port_name: None,
+            node: None,
+            node_role: None,
+            relation: None,
+            scope: None,
+        },
+        expected: None,
+        editions: Vec::new(),
+        predicted: None,
+        observed: Observed {
+            value,
+            reason: value.to_string(),
+            ok: None,
+            of: None,
+            latency_ms: None,
+            client_ip_seen: None,
+            attempts: Vec::new(),
+        },
+        verdict: Verdict::Undocumented,
+        hint: None,
     }
 }

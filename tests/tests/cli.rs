@@ -385,6 +385,46 @@ fn what_changed_between_two_editions_is_told_contradictions_first() {
 }
 
 #[test]
+fn a_report_that_is_none_ends_with_2_and_says_why() {
+    let file = std::env::temp_dir().join(format!("svc-reach-{}-report.json", std::process::id()));
+    let path = file.to_str().unwrap();
+    for (content, expected) in [
+        ("", "unexpected end of input"),
+        (
+            "{\"apiVersion\": \"v1\", \"kind\": \"Report\"}",
+            "apiVersion \"v1\"",
+        ),
+        (
+            "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}",
+            "unknown kind \"Pod\"",
+        ),
+        ("apiVersion: svc-reach/v1\nkind: Report\n", "missing field"),
+        (
+            "apiVersion: svc-reach/v1\nkind: ReportList\nitems: []\n",
+            "it holds no report",
+        ),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let output = run(&["judge", path]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{content}: {error}");
+        assert!(
+            error.contains(path) && error.contains(expected),
+            "{content}: {error}"
+        );
+    }
+    std::fs::remove_file(&file).unwrap();
+    for args in [
+        &["judge", "./absent.json"][..],
+        &["judge", "a.json", "b.json", "--matrix", "kubernetes"],
+        &["judge", "-", "-"],
+        &["judge"],
+    ] {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+#[test]
 fn a_matrix_that_is_none_ends_with_2_and_says_why() {
     let file = std::env::temp_dir().join(format!("svc-reach-{}-matrix.yaml", std::process::id()));
     let path = file.to_str().unwrap();

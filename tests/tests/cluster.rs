@@ -12,7 +12,10 @@ use std::time::Duration;
 use svc_reach_common::{
     outcome::Outcome,
     position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
-    report::ObservedValue::{Reachable, Unreachable},
+    report::{
+        ObservedValue::{NotObserved, Reachable, Unreachable},
+        Report,
+    },
     target::{
         NodeRole::{Backend, Other},
         Relation::{Own, Remote},
@@ -183,6 +186,77 @@ fn a_run_is_held_against_the_document_that_it_is_told() {
         hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),
         "{hint}"
     );
+}
+
+/// A saved report is judged by other documents as a run with these documents would be, and held against a later one.
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_saved_report_is_judged_again_and_compared() {
+    let (kubectl, namespace) = with(
+        &json!({"type": "NodePort", "externalTrafficPolicy": "Local"}),
+        1,
+    );
+    let run = from_inside(&kubectl, &namespace, &[]);
+    run.expect_exit(0);
+    let file = |name: &str| {
+        let path = std::env::temp_dir().join(format!("{}-{name}.json", namespace.name));
+        path.to_str().unwrap().to_owned()
+    };
+    let (old, new) = (file("old"), file("new"));
+    std::fs::write(&old, &run.output.stdout).unwrap();
+    let cce = [
+        "--matrix",
+        "huawei-cce@2024-01-en",
+        "--strict",
+        "--column",
+        "vpc/iptables",
+    ];
+    let judge = |more: &[&str]| {
+        let args: Vec<&str> = ["svc-reach", "judge", &old]
+            .iter()
+            .chain(more)
+            .copied()
+            .collect();
+        kubectl.run(&args)
+    };
+    let output = judge(&[&["-o", "json"], &cce[..]].concat());
+    assert_eq!(output.code, Some(1), "{output}");
+    let again: Report = serde_json::from_str(&output.stdout).unwrap();
+    let told = from_inside(&kubectl, &namespace, &cce);
+    let verdicts = |report: &Report| -> Vec<_> {
+        let cells = report.cells.iter();
+        cells
+            .map(|cell| (cell.position, cell.verdict, cell.expected.clone()))
+            .collect()
+    };
+    assert_eq!(verdicts(&again), verdicts(&told.report));
+    assert_eq!(again.matrix, told.report.matrix);
+    assert_eq!(again.environment.column.as_deref(), Some("vpc/iptables"));
+
+    let mut later = run.report.clone();
+    let compare = |later: &Report| {
+        std::fs::write(&new, serde_json::to_string(later).unwrap()).unwrap();
+        judge(&[&new])
+    };
+    let same = compare(&later);
+    assert_eq!(same.code, Some(0), "{same}");
+    assert!(same.stdout.contains("nothing changed"), "{same}");
+    later.cells[0].observed.value = NotObserved;
+    let unseen = compare(&later);
+    assert_eq!(unseen.code, Some(3), "{unseen}");
+    later.cells[0].observed.value = Unreachable;
+    later.cells[0].observed.reason = "timed out\u{1b}[31m".to_owned();
+    let worse = compare(&later);
+    assert_eq!(worse.code, Some(1), "{worse}");
+    assert!(
+        worse
+            .stdout
+            .contains("now unreachable (timed out\\u{1b}[31m)"),
+        "{worse}"
+    );
+    for path in [old, new] {
+        std::fs::remove_file(path).unwrap();
+    }
 }
 
 /// A platform team's own matrix, which speaks of one cell.

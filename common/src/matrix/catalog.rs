@@ -163,6 +163,16 @@ impl Catalog {
             })
     }
 
+    /// The provider's matrix where there is one of its name, and upstream's for the rest.
+    #[must_use]
+    pub fn select(&self, provider: Option<&str>, strict: bool) -> Selection {
+        let provider = provider.filter(|name| self.of(name).next().is_some());
+        Selection {
+            strict,
+            ..Selection::of(provider)
+        }
+    }
+
     /// The edition that a selection goes by first.
     #[must_use]
     pub fn primary(&self, selection: &Selection) -> Option<&Edition> {

@@ -11,9 +11,11 @@ use crate::{
     position::Position,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
 };
+use serde::{Deserialize, Serialize};
 
 /// What is known of a Service and its cluster; where a fact is not known, every value that it can have.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Circumstances {
     /// What the load balancer's address leads to.
     pub front: ServiceKind,
@@ -29,6 +31,8 @@ pub struct Circumstances {
     pub internal_traffic_policy: TrafficPolicy,
     /// Whether backends are on the host network; `None`: some are.
     pub host_network: Option<bool>,
+    /// Whether anything stands behind the Service; of one without a ready backend no document speaks.
+    pub served: bool,
 }
 
 /// One of the ways that things can be, for one position and one target.
@@ -59,9 +63,12 @@ pub struct Situation {
 }
 
 impl Circumstances {
-    /// Every way that things can be, for one position and one target.
+    /// Every way that things can be, for one position and one target; none where nothing stands behind the Service.
     #[must_use]
     pub fn situations(&self, position: Position, target: &Target) -> Vec<Situation> {
+        if !self.served {
+            return Vec::new();
+        }
         let behind_balancer = matches!(
             target.kind,
             TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress

@@ -353,8 +353,10 @@ mod tests {
     use crate::{
         cells::Stand,
         clues::Clues,
+        config::ExpectationSettings,
         detection::Told,
         following::{End, Heard},
+        matrices::Documents,
         placement::place,
         reporting::{Expectations, report},
         targets::targets,
@@ -363,7 +365,6 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
     use svc_reach_common::{
         facts::TrafficPolicy,
-        matrix::Catalog,
         observation::NotObserved,
         outcome::{Attempt, Outcome, Phase},
         position::Position,
@@ -424,9 +425,7 @@ mod tests {
             end: End::Complete,
         });
         let expectations = Expectations {
-            catalog: &Catalog::builtin().unwrap(),
-            selection: None,
-            strict: false,
+            documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: None,
             clues: &Clues::default(),
             told: Told::default(),

@@ -278,6 +278,7 @@ impl Forecast {
             outcome: self.outcome.to_string(),
             reachable: self.reachability(),
             why: self.why.clone(),
+            remedy: self.cause.map(|cause| cause.remedy().to_owned()),
         }
     }
 }

@@ -1,0 +1,67 @@
+//! Reports that an earlier run printed.
+
+use crate::error::Error;
+use serde::Deserialize;
+use std::io::Read;
+use svc_reach_common::report::{API_VERSION, Kind, Report, ReportList};
+
+/// A file that was meant as a report.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("{0}")]
+    Yaml(String),
+    #[error("it is no report of kubectl svc-reach: apiVersion {0:?}, expected {API_VERSION:?}")]
+    ApiVersion(String),
+    #[error("it holds no report")]
+    Empty,
+}
+
+/// What tells one kind of object from another.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head {
+    api_version: String,
+    kind: Kind,
+}
+
+/// Reads the reports of a file, or of standard input. JSON is read, too: it is YAML.
+pub fn read(file: &str) -> Result<Vec<Report>, Error> {
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::File {
+        file: file.to_owned(),
+        source,
+    };
+    let text = if file == "-" {
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map(|_| text)
+            .map_err(|error| unusable(error.into()))?
+    } else {
+        std::fs::read_to_string(file).map_err(|error| unusable(error.into()))?
+    };
+    parse(&text).map_err(|error| unusable(error.into()))
+}
+
+fn parse(text: &str) -> Result<Vec<Report>, Unusable> {
+    let head: Head = yaml(text)?;
+    if head.api_version != API_VERSION {
+        return Err(Unusable::ApiVersion(head.api_version));
+    }
+    let reports = match head.kind {
+        Kind::Report => vec![yaml::<Report>(text)?],
+        Kind::ReportList => yaml::<ReportList>(text)?.items,
+    };
+    if reports.is_empty() {
+        return Err(Unusable::Empty);
+    }
+    Ok(reports)
+}
+
+/// Reports are what we wrote ourselves, of any length; JSON by the faster reader.
+fn yaml<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Unusable> {
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| Unusable::Yaml(error.to_string()));
+    }
+    serde_saphyr::from_str(text)
+        .map_err(|error| Unusable::Yaml(error.without_snippet().to_string()))
+}
