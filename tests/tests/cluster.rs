@@ -295,6 +295,12 @@ fn node_ports_with_policy_local_are_reached_where_a_backend_runs() {
         Reachable,
     );
     run.expect_from(&IN_CLUSTER, node_port(Other, Remote), Unreachable);
+    // Dropped, not refused: who asks there waits.
+    for position in IN_CLUSTER {
+        for cell in run.cells(position, node_port(Other, Remote)) {
+            assert_eq!(cell.observed.reason, "timed out", "{position}");
+        }
+    }
     for position in IN_CLUSTER {
         for cell in run.cells(position, node_port(Other, Remote)) {
             assert_eq!(

@@ -84,15 +84,17 @@ fn ip(text: &str) -> Option<IpAddr> {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_shared_load_balancer_with_policy_cluster_is_reached_from_everywhere() {
-    let (kubectl, namespace) = behind("union", false, "Cluster");
-    let run = ask(&kubectl, &namespace, &[]);
-    run.expect_as_predicted();
-    run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
-    run.expect_from(&[External], of(LoadBalancer), Reachable);
-    run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
-    run.expect(External, of(NodePort), Reachable);
-    run.expect_exit(0);
+fn a_load_balancer_with_policy_cluster_is_reached_from_everywhere() {
+    for class in ["union", "performance"] {
+        let (kubectl, namespace) = behind(class, false, "Cluster");
+        let run = ask(&kubectl, &namespace, &[]);
+        run.expect_as_predicted();
+        run.expect_from(&IN_CLUSTER, of(LoadBalancer), Reachable);
+        run.expect_from(&[External], of(LoadBalancer), Reachable);
+        run.expect_from(&IN_CLUSTER, of(NodePort), Reachable);
+        run.expect(External, of(NodePort), Reachable);
+        run.expect_exit(0);
+    }
 }
 
 #[test]
@@ -243,7 +245,8 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         &kubectl,
         &namespace,
         &[&node],
-        &service(&json!({"type": "NodePort"})),
+        // Every position waits for a node port that drops, so that all Jobs are there at once for a while.
+        &service(&json!({"type": "NodePort", "externalTrafficPolicy": "Local"})),
     );
     let args = namespace.args(&[
         "svc-reach",
@@ -252,6 +255,8 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         "never",
         "--probe-timeout",
         "10s",
+        "--timeout",
+        "8s",
     ]);
     let mut child = kubectl.spawn(&args);
     until("the Jobs of the run", Duration::from_secs(20), || {
@@ -269,7 +274,7 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         [""; 0],
         "a run that was killed cannot clean up"
     );
-    // At the most: 10 s to start, 3 s of work, 30 s of margin, and 60 s until a finished Job is deleted.
+    // At the most: 10 s to start, 9 s of work, 30 s of margin, and 60 s until a finished Job is deleted.
     until(
         "the cluster to remove them",
         Duration::from_secs(125),
