@@ -19,6 +19,7 @@ mod error;
 mod many;
 mod reading;
 mod situation;
+mod text;
 
 pub use axes::{Class, Flavour, ServiceKind, Spot};
 pub use catalog::{Catalog, Ruling, Selection, UPSTREAM, split};

@@ -12,6 +12,7 @@ use super::{
     edition::{Edition, Remark, Remedy},
     error::MatrixError,
     many::Many,
+    text::{optional_text, text},
 };
 use crate::{
     facts::TrafficPolicy,
@@ -33,7 +34,9 @@ use std::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct File {
+    #[serde(deserialize_with = "text")]
     name: String,
+    #[serde(deserialize_with = "text")]
     provider: String,
     editions: Vec<Spanned<Document>>,
 }
@@ -41,10 +44,15 @@ struct File {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Document {
+    #[serde(deserialize_with = "text")]
     edition: String,
+    #[serde(default, deserialize_with = "optional_text")]
     alias: Option<String>,
+    #[serde(default, deserialize_with = "optional_text")]
     dated: Option<String>,
+    #[serde(deserialize_with = "text")]
     language: String,
+    #[serde(deserialize_with = "text")]
     source: String,
     #[serde(default)]
     columns: Vec<Heading>,
@@ -60,6 +68,7 @@ struct Document {
 #[serde(deny_unknown_fields)]
 struct Heading {
     column: Column,
+    #[serde(deserialize_with = "text")]
     title: String,
 }
 
@@ -88,7 +97,9 @@ struct Row {
     relation: Many<Relation>,
     #[serde(default = "stated")]
     basis: Basis,
+    #[serde(deserialize_with = "text")]
     pointer: String,
+    #[serde(default, deserialize_with = "optional_text")]
     source: Option<String>,
     values: BTreeMap<Spot, Spanned<Values>>,
 }
@@ -401,6 +412,11 @@ editions:
                     &format!("      node-port/other: [unreachable, ~]\n{again}"),
                 ),
                 "line 18, cell NodePort, public, node-same, vpc/ipvs, node-port/backend: line 16 gives it, too",
+            ),
+            (
+                "what a terminal obeys",
+                ("pointer: row 1", "pointer: \"\\e[31mrow 1\""),
+                "\\u{1b}[31mrow 1\" holds a control character",
             ),
             (
                 "an empty list",

@@ -4,6 +4,7 @@ use super::{
     axes::{ServiceKind, Spot},
     cell::Cell,
     column::Column,
+    text::text,
 };
 use crate::facts::TrafficPolicy;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,7 @@ pub struct Edition {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Remedy {
     /// The advice, in our words.
+    #[serde(deserialize_with = "text")]
     pub text: String,
     /// The kinds of Service that it helps; empty: all.
     #[serde(default)]
@@ -50,6 +52,7 @@ pub struct Remedy {
     #[serde(default)]
     pub pass_through: bool,
     /// Where in the document.
+    #[serde(deserialize_with = "text")]
     pub pointer: String,
 }
 
@@ -58,8 +61,10 @@ pub struct Remedy {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Remark {
     /// What it says, in our words.
+    #[serde(deserialize_with = "text")]
     pub text: String,
     /// Where in the document.
+    #[serde(deserialize_with = "text")]
     pub pointer: String,
 }
 
