@@ -4,6 +4,7 @@ use crate::{
     matrix::{Branch, Catalog, Circumstances, Edition, Ruling, Selection},
     report::{Basis, Cell, EditionValue, Expectation, ObservedValue, Prediction},
     target::{Scope, Target},
+    terms::Terms,
     verdict::{Expected, Reachability, judge},
 };
 
@@ -16,12 +17,28 @@ pub struct Documents<'a> {
     pub selection: &'a Selection,
     /// What their cells depend on.
     pub circumstances: &'a Circumstances,
+    /// What a run has to live up to beside them.
+    pub terms: &'a Terms,
 }
 
 impl Documents<'_> {
     /// Judges a cell anew by what was observed and predicted of it: its expectation, what editions say, its verdict and
     /// its hint.
     pub fn judge(&self, cell: &mut Cell) {
+        if let Some(required) = self.terms.of(cell) {
+            cell.expected = Some(Expectation {
+                value: Reachability::Reachable,
+                basis: Basis::Stated,
+                matrix: None,
+                edition: None,
+                source: Some(format!("--require-reachable {required}")),
+            });
+            cell.editions.clear();
+            cell.verdict = judge(cell.observed.value, Expected::One(Reachability::Reachable));
+            let remedy = cell.predicted.as_ref().and_then(|p| p.remedy.clone());
+            cell.hint = remedy.filter(|_| cell.observed.value == ObservedValue::Unreachable);
+            return;
+        }
         let target = Target {
             scope: cell.target.scope.or_else(|| scope_seen(cell)),
             ..cell.target.clone()

@@ -38,6 +38,7 @@ pub mod provider;
 pub mod proxy_mode;
 pub mod report;
 pub mod target;
+pub mod terms;
 pub mod verdict;
 
 pub use words::UnknownWord;

@@ -11,6 +11,7 @@ use crate::{
     position::Position,
     proxy_mode::ProxyMode,
     target::{Scope, Target},
+    terms::Terms,
     verdict::{Reachability, Verdict},
 };
 use serde::{Deserialize, Serialize};
@@ -348,9 +349,32 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts verdicts and derives the exit code.
+    /// Counts the verdicts of cells and derives the exit code.
     #[must_use]
-    pub fn of(verdicts: impl IntoIterator<Item = Verdict>) -> Self {
+    pub fn of(cells: &[Cell], terms: &Terms) -> Self {
+        let mut summary = Self::counted(cells.iter().map(|cell| cell.verdict));
+        let failed = cells
+            .iter()
+            .any(|cell| terms.fail_on.contains(&cell.verdict));
+        let required = cells
+            .iter()
+            .filter(|cell| terms.of(cell).is_some())
+            .any(|cell| matches!(cell.verdict, Verdict::Worse | Verdict::Unstable));
+        let incomplete = summary.not_observed > 0
+            || summary.as_expected + summary.worse + summary.better + summary.unstable == 0
+            || terms.unmet(cells).next().is_some();
+        let exit = if failed || required {
+            Exit::Differs
+        } else if incomplete {
+            Exit::Incomplete
+        } else {
+            Exit::AsExpected
+        };
+        summary.exit_code = exit.code();
+        summary
+    }
+
+    fn counted(verdicts: impl Iterator<Item = Verdict>) -> Self {
         let mut summary = Self::default();
         for verdict in verdicts {
             *match verdict {
@@ -363,20 +387,14 @@ impl Summary {
                 Verdict::Undocumented => &mut summary.undocumented,
             } += 1;
         }
-        summary.exit_code = summary.exit().code();
         summary
     }
 
-    /// How a run with these cells ends: differences first, then whatever keeps it from being complete.
+    /// How the run ended, interruption aside.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
-        if self.worse + self.better + self.unstable > 0 {
-            Exit::Differs
-        } else if self.not_observed > 0 || self.as_expected == 0 {
-            Exit::Incomplete
-        } else {
-            Exit::AsExpected
-        }
+    pub fn exit(&self) -> Exit {
+        let known = Exit::ALL.iter().find(|exit| exit.code() == self.exit_code);
+        known.copied().unwrap_or(Exit::Incomplete)
     }
 
     /// Number of cells.
@@ -394,10 +412,56 @@ impl Summary {
 
 #[cfg(test)]
 mod tests {
-    use super::Summary;
-    use crate::verdict::Verdict::{
-        self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
+    use super::{Cell, Observed, ObservedValue, Summary};
+    use crate::{
+        position::Position,
+        protocol::Protocol,
+        target::{Target, TargetKind},
+        terms::Terms,
+        verdict::Verdict::{
+            self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
+        },
     };
+
+    fn cell(verdict: Verdict) -> Cell {
+        Cell {
+            position: Position::PodOther,
+            node: None,
+            target: Target {
+                kind: TargetKind::ClusterIp,
+                address: "10.0.0.1".to_owned(),
+                port: 80.try_into().unwrap(),
+                protocol: Protocol::Tcp,
+                port_name: None,
+                node: None,
+                node_role: None,
+                relation: None,
+                scope: None,
+            },
+            expected: None,
+            editions: Vec::new(),
+            predicted: None,
+            observed: Observed {
+                value: ObservedValue::Reachable,
+                reason: String::new(),
+                ok: None,
+                of: None,
+                latency_ms: None,
+                client_ip_seen: None,
+                attempts: Vec::new(),
+            },
+            verdict,
+            hint: None,
+        }
+    }
+
+    fn exit_code(verdicts: &[Verdict], terms: &Terms) -> u8 {
+        let cells: Vec<Cell> = verdicts.iter().map(|verdict| cell(*verdict)).collect();
+        let summary = Summary::of(&cells, terms);
+        assert_eq!(summary.cells(), verdicts.len());
+        assert_eq!(summary.exit().code(), summary.exit_code);
+        summary.exit_code
+    }
 
     #[test]
     fn a_run_ends_by_its_cells() {
@@ -413,9 +477,65 @@ mod tests {
             ("no cells", &[], 3),
         ];
         for (name, verdicts, code) in rows {
-            let summary = Summary::of(verdicts.iter().copied());
-            assert_eq!(summary.exit_code, code, "{name}");
-            assert_eq!(summary.cells(), verdicts.len(), "{name}");
+            assert_eq!(exit_code(verdicts, &Terms::default()), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_fails_a_run_is_narrowed_and_widened() {
+        let on = |fail_on: &[Verdict]| Terms {
+            fail_on: fail_on.to_vec(),
+            ..Terms::default()
+        };
+        let rows: [(&[Verdict], &[Verdict], u8); 7] = [
+            (&[Worse], &[AsExpected, Better], 0),
+            (&[Worse], &[Better], 0),
+            (&[Worse], &[Worse], 1),
+            (&[Worse, Disputed], &[AsExpected, Disputed], 1),
+            (&[Undocumented], &[AsExpected, Undocumented], 1),
+            (&[], &[AsExpected, Worse], 0),
+            // Could not look is never success.
+            (&[], &[AsExpected, NotObserved], 3),
+        ];
+        for (fail_on, verdicts, code) in rows {
+            assert_eq!(
+                exit_code(verdicts, &on(fail_on)),
+                code,
+                "{fail_on:?}: {verdicts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_required_fails_a_run_or_leaves_it_incomplete() {
+        let required = |text: &str| Terms {
+            fail_on: Vec::new(),
+            required: vec![text.parse().unwrap()],
+        };
+        let rows: [(&str, &[Verdict], u8); 5] = [
+            ("pod-other:cluster-ip", &[AsExpected], 0),
+            ("pod-other:cluster-ip", &[AsExpected, Worse], 1),
+            ("pod-other:cluster-ip", &[Unstable], 1),
+            ("pod-other:cluster-ip", &[AsExpected, NotObserved], 3),
+            ("external:load-balancer", &[AsExpected], 3),
+        ];
+        for (text, verdicts, code) in rows {
+            assert_eq!(
+                exit_code(verdicts, &required(text)),
+                code,
+                "{text}: {verdicts:?}"
+            );
+        }
+        for (text, part) in [
+            ("cluster-ip", "is not a position and a target"),
+            ("pod:cluster-ip", "unknown position"),
+            ("pod-other:ip", "unknown target"),
+        ] {
+            let error = text
+                .parse::<crate::terms::Required>()
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(part), "{text}: {error}");
         }
     }
 }

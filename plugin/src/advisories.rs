@@ -18,6 +18,7 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
     report::{Advisory, Cell, Environment, ObservedValue, Severity},
     target::{Scope, TargetKind},
+    terms::Terms,
 };
 
 /// Where Huawei Cloud CCE's rules are written, by the editions of the matrix.
@@ -51,12 +52,20 @@ pub struct Known<'a> {
     pub clues: &'a Clues,
     /// What was seen.
     pub cells: &'a [Cell],
+    /// What was required.
+    pub terms: &'a Terms,
 }
 
 /// Every advisory. `left_out`: why this machine was not a position, in part or whole.
 pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
+    advisories.extend(known.terms.unmet(known.cells).map(|required| {
+        let text = format!(
+            "{required} is required to be reachable, and was not asked: the run has no such cell"
+        );
+        own("no-required-cell", Severity::Warning, text)
+    }));
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         let rules = [
             pass_through_agrees,
@@ -456,6 +465,7 @@ mod tests {
         proxy_mode::ProxyMode,
         report::{Cell, ObservedValue},
         target::TargetKind,
+        terms::Terms,
     };
 
     /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
@@ -493,6 +503,7 @@ mod tests {
             circumstances: &circumstances,
             clues,
             cells,
+            terms: &Terms::default(),
         };
         let found = advisories(known, None);
         for advisory in &found {

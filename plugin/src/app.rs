@@ -19,7 +19,7 @@ use crate::{
     progress::{self, Progress},
     reporting::{self, Expectations},
     survey::{self, Survey},
-    targets,
+    targets, wait,
 };
 use std::{
     collections::BTreeMap,
@@ -101,7 +101,12 @@ async fn reach(
     // Nothing is made before this is through, so an interrupt just ends it.
     let prepared = tokio::select! {
         exit = interrupt.raised() => return Ok(exit),
-        prepared = prepare(cluster, namespace, probes_in, &id, run) => prepared?,
+        prepared = async {
+            if let Some(patience) = run.wait {
+                wait::until_served(cluster, namespace, &run.service, patience).await?;
+            }
+            prepare(cluster, namespace, probes_in, &id, run).await
+        } => prepared?,
     };
 
     let ledger = Ledger::new(probes_in, &id);
@@ -118,7 +123,7 @@ async fn reach(
     let (heard, from_here) = tokio::join!(deployment.run(prepared.probes), async {
         tokio::select! {
             _ = interrupt.raised() => None,
-            from_here = external::probe(&prepared.facts, &prepared.placement, &run.request) => Some(from_here),
+            from_here = external::probe(&prepared.facts, &prepared.placement, &run.request, &run.choice) => Some(from_here),
         }
     });
     progress.clear();
@@ -163,6 +168,7 @@ async fn reach(
             proxy: prepared.proxy.as_ref(),
             clues: &prepared.clues,
             told: run.expectations.told,
+            terms: &run.expectations.terms,
         },
         left_out.as_deref(),
     );
@@ -219,7 +225,11 @@ async fn prepare(
     let mut stands = Vec::new();
     let mut probes = Vec::new();
     for position in IN_CLUSTER {
-        let targets = targets::targets(&facts, &placement, position);
+        if !run.choice.position(position) {
+            continue;
+        }
+        let mut targets = targets::targets(&facts, &placement, position);
+        targets.retain(|target| run.choice.target(target.kind));
         let plan = planning::plan(&facts, &run.request, position, &targets);
         let node = placement
             .node(position)

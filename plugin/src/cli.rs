@@ -104,6 +104,15 @@ pub struct RunArgs {
     /// Output format: table or json
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: String,
+    /// Wait so long for a ready backend, and for an address of the load balancer
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
+    /// Only these positions and kinds of target, such as pod-other,cluster-ip
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Not these positions and kinds of target
+    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    pub skip: Vec<String>,
     #[command(flatten)]
     pub expectations: ExpectationArgs,
     #[command(flatten)]
@@ -122,6 +131,12 @@ pub struct ExpectationArgs {
     /// Hold to one edition, even where others disagree
     #[arg(long)]
     pub strict: bool,
+    /// Verdicts that end a run with exit code 1, of worse, better, unstable, disputed, undocumented; the first three where not given
+    #[arg(long, value_name = "VERDICTS")]
+    pub fail_on: Option<String>,
+    /// What must be reachable, whatever documents say, such as pod-other:cluster-ip (repeatable)
+    #[arg(long, value_name = "POSITION:TARGET")]
+    pub require_reachable: Vec<String>,
     /// Network model and proxy mode, such as vpc/iptables
     #[arg(long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
     pub column: Option<String>,

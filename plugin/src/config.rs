@@ -17,7 +17,10 @@ use std::{
     path::PathBuf,
     time::Duration,
 };
-use svc_reach_common::{matrix::Column, plan::is_path, words};
+use svc_reach_common::{
+    matrix::Column, plan::is_path, position::Position, target::TargetKind, terms::Terms,
+    verdict::Verdict, words,
+};
 
 /// A command line that makes sense.
 #[derive(Debug)]
@@ -74,12 +77,61 @@ pub struct Run {
     pub service: String,
     /// How to print the report.
     pub output: Format,
+    /// How long to wait until the Service can be reached at all.
+    pub wait: Option<Duration>,
+    /// Which cells are asked.
+    pub choice: Choice,
     /// What observations are held against.
     pub expectations: ExpectationSettings,
     /// The probe pods.
     pub probe: ProbeSettings,
     /// What the probes do.
     pub request: RequestSettings,
+}
+
+/// Which cells are asked: positions and kinds of target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// `--only`; of positions, or of targets, none means all.
+    pub only: CellWords,
+    /// `--skip`.
+    pub skip: CellWords,
+}
+
+/// Positions and kinds of target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CellWords {
+    positions: Vec<Position>,
+    targets: Vec<TargetKind>,
+}
+
+impl Choice {
+    /// Whether a position is taken.
+    pub fn position(&self, position: Position) -> bool {
+        let only = &self.only.positions;
+        (only.is_empty() || only.contains(&position)) && !self.skip.positions.contains(&position)
+    }
+
+    /// Whether targets of a kind are asked.
+    pub fn target(&self, target: TargetKind) -> bool {
+        let only = &self.only.targets;
+        (only.is_empty() || only.contains(&target)) && !self.skip.targets.contains(&target)
+    }
+}
+
+fn words_of_cells(flag: &'static str, words: &[String]) -> Result<CellWords, UsageError> {
+    let mut cells = CellWords::default();
+    for word in words {
+        if let Ok(position) = word.parse() {
+            cells.positions.push(position);
+        } else if let Ok(target) = word.parse() {
+            cells.targets.push(target);
+        } else {
+            let why = "neither a position (node-same, …) nor a kind of target (cluster-ip, …)";
+            return Err(UsageError::invalid(flag, word, why));
+        }
+    }
+    Ok(cells)
 }
 
 /// What observations are held against.
@@ -91,6 +143,8 @@ pub struct ExpectationSettings {
     pub strict: bool,
     /// What the user tells of the cluster.
     pub told: detection::Told,
+    /// What a run has to live up to beside them.
+    pub terms: Terms,
 }
 
 words! {
@@ -228,10 +282,34 @@ fn run(args: RunArgs) -> Result<Run, UsageError> {
     Ok(Run {
         service: service_name(&args.service.unwrap_or_default())?,
         output: args.output.parse()?,
+        wait: args
+            .wait
+            .map(|text| duration("--wait", &text))
+            .transpose()?,
+        choice: Choice {
+            only: words_of_cells("--only", &args.only)?,
+            skip: words_of_cells("--skip", &args.skip)?,
+        },
         expectations: expectations(args.expectations)?,
         probe: probe(args.probe)?,
         request: request(args.request)?,
     })
+}
+
+fn fail_on(word: &str) -> Result<Verdict, UsageError> {
+    match word.parse()? {
+        Verdict::AsExpected => Err(UsageError::invalid(
+            "--fail-on",
+            word,
+            "what is as expected cannot fail a run",
+        )),
+        Verdict::NotObserved => Err(UsageError::invalid(
+            "--fail-on",
+            word,
+            "a run that could not look ends with exit code 3, always",
+        )),
+        verdict => Ok(verdict),
+    }
 }
 
 /// Makes sense of what observations are to be held against.
@@ -249,7 +327,21 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
             proxy_mode: args.proxy_mode.map(|word| word.parse()).transpose()?,
         },
     };
+    let fail_on = match args.fail_on {
+        None => Terms::default().fail_on,
+        Some(words) => words
+            .split(',')
+            .filter(|word| !word.is_empty())
+            .map(fail_on)
+            .collect::<Result<_, _>>()?,
+    };
+    let required = args.require_reachable.iter().map(|text| text.parse());
+    let terms = Terms {
+        fail_on,
+        required: required.collect::<Result<_, _>>()?,
+    };
     Ok(ExpectationSettings {
+        terms,
         matrix: args.matrix,
         strict: args.strict,
         told,

@@ -6,6 +6,7 @@ use svc_reach_common::{
     UnknownWord,
     exit::Exit,
     matrix::{MatrixError, NoColumn},
+    terms::NotRequired,
 };
 
 /// Something on the command line makes no sense.
@@ -17,6 +18,9 @@ pub enum UsageError {
     /// A column that there cannot be.
     #[error(transparent)]
     Column(#[from] NoColumn),
+    /// A requirement that there cannot be.
+    #[error(transparent)]
+    Required(#[from] NotRequired),
     /// A value that cannot be.
     #[error("{flag} {value:?}: {why}")]
     Invalid {
@@ -107,6 +111,16 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What `--wait` waited for did not come.
+    #[error("Service {service} still waits for {missing} after {} s", patience.as_secs())]
+    NotServed {
+        /// `NAMESPACE/NAME`.
+        service: String,
+        /// What is missing.
+        missing: &'static str,
+        /// How long was waited.
+        patience: std::time::Duration,
+    },
     /// The user may not do what a run needs.
     #[error("not allowed in namespace {namespace}: {}", list(missing))]
     NotAllowed {
@@ -155,6 +169,7 @@ impl Error {
             | Self::Explain(_) => Exit::Usage,
             Self::Call { .. }
             | Self::Object { .. }
+            | Self::NotServed { .. }
             | Self::NotAllowed { .. }
             | Self::ProbesRefused { .. }
             | Self::Write(_)
@@ -172,6 +187,9 @@ impl Error {
             )),
             Self::Call { source: CallError::TimedOut(_) | CallError::Transport(_), .. } => {
                 Some("see whether kubectl version answers; --request-timeout sets how long to wait".to_owned())
+            }
+            Self::NotServed { .. } => {
+                Some("kubectl describe service, and kubectl get pods, show what keeps it; --wait sets how long to wait".to_owned())
             }
             Self::NotAllowed { .. } => {
                 Some("manifests/rbac.yaml holds a role that has all that is needed; --probe-namespace puts the probes elsewhere".to_owned())

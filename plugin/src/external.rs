@@ -2,7 +2,7 @@
 
 use crate::{
     cells::Stand,
-    config::{External, RequestSettings},
+    config::{Choice, External, RequestSettings},
     following::{End, Heard},
     placement::Placement,
     planning, targets,
@@ -26,11 +26,22 @@ pub struct FromHere {
 }
 
 /// Asks from this machine whatever makes sense from here.
-pub async fn probe(facts: &Facts, placement: &Placement, settings: &RequestSettings) -> FromHere {
+pub async fn probe(
+    facts: &Facts,
+    placement: &Placement,
+    settings: &RequestSettings,
+    choice: &Choice,
+) -> FromHere {
     let left_out = |why: &str| FromHere {
         stand: None,
         left_out: Some(why.to_owned()),
     };
+    if !choice.position(Position::External) {
+        return FromHere {
+            stand: None,
+            left_out: None,
+        };
+    }
     match settings.external {
         External::Never => return left_out("--external never"),
         External::Auto if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
@@ -40,7 +51,7 @@ pub async fn probe(facts: &Facts, placement: &Placement, settings: &RequestSetti
     }
     let targets: Vec<Target> = targets::targets(facts, placement, Position::External)
         .into_iter()
-        .filter(makes_sense)
+        .filter(|target| makes_sense(target) && choice.target(target.kind))
         .collect();
     if targets.is_empty() {
         return left_out(

@@ -31,6 +31,7 @@ mod survey;
 mod targets;
 #[cfg(test)]
 mod test_data;
+mod wait;
 
 use clap::Parser;
 use std::process::ExitCode;

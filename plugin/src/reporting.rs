@@ -25,6 +25,7 @@ use svc_reach_common::{
         Summary,
     },
     target::Scope,
+    terms::Terms,
     verdict::Verdict,
 };
 
@@ -39,6 +40,8 @@ pub struct Expectations<'a> {
     pub clues: &'a Clues,
     /// What the user told of the cluster.
     pub told: detection::Told,
+    /// What a run has to live up to beside the documents.
+    pub terms: &'a Terms,
 }
 
 /// Makes the report of a run. `left_out`: why this machine was not a position, in part or whole.
@@ -85,6 +88,7 @@ pub fn report(
         catalog,
         selection: &selection,
         circumstances: &circumstances,
+        terms: expectations.terms,
     };
     let cells: Vec<Cell> = cells::seen(stands)
         .iter()
@@ -122,12 +126,13 @@ pub fn report(
                 circumstances: &circumstances,
                 clues: expectations.clues,
                 cells: &cells,
+                terms: expectations.terms,
             },
             left_out,
         ),
         environment,
         circumstances,
-        summary: Summary::of(cells.iter().map(|cell| cell.verdict)),
+        summary: Summary::of(&cells, expectations.terms),
         cells,
     }
 }

@@ -90,7 +90,12 @@ async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
     ProxyConfig::best(configs.collect())
 }
 
-async fn service(cluster: &impl Cluster, namespace: &str, name: &str) -> Result<Service, Error> {
+/// Reads the Service.
+pub async fn service(
+    cluster: &impl Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Service, Error> {
     let object = cluster
         .call(Call::get(format!(
             "/api/v1/namespaces/{namespace}/services/{name}"
@@ -111,7 +116,7 @@ async fn service(cluster: &impl Cluster, namespace: &str, name: &str) -> Result<
 
 /// From `discovery.k8s.io/v1`, else `v1beta1` (Kubernetes before 1.21), else core Endpoints. A user who may not read
 /// one kind may still read the other.
-async fn endpoints(
+pub async fn endpoints(
     cluster: &impl Cluster,
     namespace: &str,
     name: &str,

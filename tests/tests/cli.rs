@@ -484,6 +484,18 @@ fn a_matrix_that_is_none_ends_with_2_and_says_why() {
             &["nginx", "--network-model", "overlay"],
             "unknown network model",
         ),
+        (&["nginx", "--only", "pods"], "neither a position"),
+        (&["nginx", "--skip", "pod-ip,dsn"], "--skip \"dsn\""),
+        (&["nginx", "--fail-on", "bad"], "unknown verdict \"bad\""),
+        (
+            &["nginx", "--fail-on", "not-observed"],
+            "ends with exit code 3, always",
+        ),
+        (
+            &["nginx", "--require-reachable", "pod-other"],
+            "is not a position and a target",
+        ),
+        (&["nginx", "--wait", "soon"], "--wait \"soon\""),
         (&["matrix"], "Usage"),
     ] {
         let output = run(args);

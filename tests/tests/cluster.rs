@@ -188,6 +188,109 @@ fn a_run_is_held_against_the_document_that_it_is_told() {
     );
 }
 
+/// A smoke test asks for what matters to it, and fails on that alone.
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_smoke_test_asks_for_what_matters_to_it() {
+    let (kubectl, namespace) = with(
+        &json!({"type": "NodePort", "externalTrafficPolicy": "Local"}),
+        1,
+    );
+    let run = from_inside(
+        &kubectl,
+        &namespace,
+        &[
+            "--only",
+            "pod-other,cluster-ip,node-port",
+            "--skip",
+            "node-port",
+        ],
+    );
+    let asked: Vec<_> = run
+        .report
+        .cells
+        .iter()
+        .map(|cell| (cell.position, cell.target.kind))
+        .collect();
+    assert_eq!(asked, [(PodOther, ClusterIp)]);
+    run.expect_exit(0);
+
+    // Whatever documents say: here a node port that Local does not serve.
+    let run = from_inside(
+        &kubectl,
+        &namespace,
+        &[
+            "--only",
+            "node-same,node-port",
+            "--require-reachable",
+            "node-same:node-port",
+        ],
+    );
+    let refused = run.cells(NodeSame, node_port(Other, Remote))[0];
+    assert_eq!(refused.verdict, Verdict::Worse);
+    assert_eq!(
+        refused.expected.as_ref().unwrap().source.as_deref(),
+        Some("--require-reachable node-same:node-port")
+    );
+    run.expect_exit(1);
+
+    // What was required and is not asked is not success.
+    let run = from_inside(
+        &kubectl,
+        &namespace,
+        &[
+            "--only",
+            "pod-other,cluster-ip",
+            "--require-reachable",
+            "pod-other:load-balancer",
+        ],
+    );
+    assert_eq!(run.report.advisories[0].id, "no-required-cell");
+    run.expect_exit(3);
+
+    let cce = [
+        "--matrix",
+        "huawei-cce@2024-01-en",
+        "--strict",
+        "--column",
+        "vpc/iptables",
+    ];
+    let run = from_inside(
+        &kubectl,
+        &namespace,
+        &[&cce[..], &["--fail-on", "better"]].concat(),
+    );
+    assert!(run.report.summary.worse > 0 && run.report.summary.better > 0);
+    run.expect_exit(1);
+    let run = from_inside(
+        &kubectl,
+        &namespace,
+        &[&cce[..], &["--fail-on", "disputed"]].concat(),
+    );
+    run.expect_exit(0);
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_run_waits_until_there_is_something_to_reach() {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    apply(&kubectl, &namespace, vec![service(&json!({}))]);
+    let args = ["svc-reach", "web", "--external", "never"];
+    let output = kubectl.run(&namespace.args(&[&args[..], &["--wait", "1s"]].concat()));
+    assert_eq!(output.code, Some(4), "{output}");
+    assert!(
+        output
+            .stderr
+            .contains("still waits for a ready backend after 1 s"),
+        "{output}"
+    );
+    let mut child = kubectl.spawn(&namespace.args(&[&args[..], &["--wait", "60s"]].concat()));
+    let node = nodes(&kubectl)[0].clone();
+    apply(&kubectl, &namespace, vec![server("web-0", &node)]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// A saved report is judged by other documents as a run with these documents would be, and held against a later one.
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]

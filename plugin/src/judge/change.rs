@@ -238,6 +238,7 @@ mod tests {
             Report,
         },
         target::TargetKind::{ClusterIp, NodePort},
+        terms::Terms,
     };
 
     fn run(cells: Vec<Cell>) -> Report {
@@ -247,6 +248,7 @@ mod tests {
             proxy: None,
             clues: &Clues::default(),
             told: Told::default(),
+            terms: &Terms::default(),
         };
         let mut report = report("r", Duration::ZERO, &facts(), &none, expectations, None);
         report.cells = cells;

@@ -110,13 +110,14 @@ impl JudgeCommand {
             catalog: &documents.catalog,
             selection: &selection,
             circumstances,
+            terms: &self.expectations.terms,
         };
         for cell in &mut report.cells {
             against.judge(cell);
         }
         let primary = documents.catalog.primary(&selection);
         report.matrix = primary.map(report::Matrix::of);
-        report.summary = Summary::of(report.cells.iter().map(|cell| cell.verdict));
+        report.summary = Summary::of(&report.cells, &self.expectations.terms);
     }
 
     /// What changed from each report of the one file to that of the same Service in the other.

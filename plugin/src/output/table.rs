@@ -370,6 +370,7 @@ mod tests {
         position::Position,
         report::Report,
         target::TargetKind,
+        terms::Terms,
     };
 
     fn attempt(outcome: Outcome) -> Attempt {
@@ -429,6 +430,7 @@ mod tests {
             proxy: None,
             clues: &Clues::default(),
             told: Told::default(),
+            terms: &Terms::default(),
         };
         let stands = [looked, stand(Position::PodOther)];
         report(
