@@ -98,15 +98,26 @@ pub struct RunArgs {
     /// The Service: nginx, svc/nginx or service/nginx
     #[arg(required = true)]
     pub service: Option<String>,
-    /// Output format: table or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
     #[command(flatten)]
     pub expectations: ExpectationArgs,
     #[command(flatten)]
     pub probe: ProbeArgs,
     #[command(flatten)]
     pub request: RequestArgs,
+}
+
+/// Where the report goes, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Form of the report: table or json; with =FILE, into that file (repeatable)
+    #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
+    pub output: Vec<String>,
+    /// File for the output that names none
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
 }
 
 /// What observations are held against.

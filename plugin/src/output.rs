@@ -1,18 +1,91 @@
 //! Reports as text. Renderers take a report and a writer; they decide nothing and read nothing else.
 
+mod file;
 mod json;
 mod table;
 
-use crate::config::Format;
+use crate::{
+    config::{Format, Output},
+    error::{Error, UsageError},
+};
+use file::File;
 use std::io::{self, Write};
 use svc_reach_common::report::Report;
+
+/// A form of the report, and a place that was found fit to take it.
+#[derive(Debug)]
+pub struct Outlet {
+    format: Format,
+    /// `None`: standard output.
+    file: Option<File>,
+}
+
+impl Outlet {
+    /// Finds out whether reports can go where they shall.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written, or that two reports would go to.
+    pub fn all(outputs: &[Output]) -> Result<Vec<Self>, Error> {
+        let mut outlets: Vec<Self> = Vec::new();
+        for output in outputs {
+            let file = match &output.file {
+                None => None,
+                Some(path) => Some(File::find(path).map_err(|source| Error::OutputFile {
+                    file: path.clone(),
+                    source,
+                })?),
+            };
+            let taken = |file: &File| {
+                outlets
+                    .iter()
+                    .any(|other| other.file.as_ref() == Some(file))
+            };
+            if let Some(file) = file.as_ref().filter(|file| taken(file)) {
+                return Err(Error::Usage(UsageError::invalid(
+                    "--output",
+                    &file.given().display().to_string(),
+                    "takes another output already",
+                )));
+            }
+            outlets.push(Self {
+                format: output.format,
+                file,
+            });
+        }
+        Ok(outlets)
+    }
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file, or of standard output.
+    pub fn write(&self, report: &Report) -> Result<(), Error> {
+        let mut text = Vec::new();
+        write(self.format, report, &mut text).map_err(Error::Write)?;
+        match &self.file {
+            Some(file) => file.write(&text).map_err(|source| Error::WriteFile {
+                file: file.given().to_owned(),
+                source,
+            }),
+            None => {
+                let mut output = io::stdout().lock();
+                output
+                    .write_all(&text)
+                    .and_then(|()| output.flush())
+                    .map_err(Error::Write)
+            }
+        }
+    }
+}
 
 /// Writes a report in a format.
 ///
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(format: Format, report: &Report, writer: &mut impl Write) -> io::Result<()> {
+fn write(format: Format, report: &Report, writer: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Table => table::write(report, writer),
         Format::Json => json::write(report, writer),
