@@ -107,6 +107,14 @@ words! {
         Table = "table",
         /// For programs.
         Json = "json",
+        /// For programs, and for people who read it.
+        Yaml = "yaml",
+        /// For what collects test results.
+        Junit = "junit",
+        /// For what follows test results.
+        Tap = "tap",
+        /// For pull requests.
+        Markdown = "markdown",
     }
 }
 

@@ -1,8 +1,16 @@
 //! Reports as text. Renderers take a report and a writer; they decide nothing and read nothing else.
 
 mod file;
+mod findings;
+mod grid;
 mod json;
+mod junit;
+mod markdown;
+mod printable;
 mod table;
+mod tap;
+mod wording;
+mod yaml;
 
 use crate::{
     config::{Format, Output},
@@ -89,5 +97,9 @@ fn write(format: Format, report: &Report, writer: &mut impl Write) -> io::Result
     match format {
         Format::Table => table::write(report, writer),
         Format::Json => json::write(report, writer),
+        Format::Yaml => yaml::write(report, writer),
+        Format::Junit => junit::write(report, writer),
+        Format::Tap => tap::write(report, writer),
+        Format::Markdown => markdown::write(report, writer),
     }
 }

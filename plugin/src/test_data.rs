@@ -1,6 +1,15 @@
-//! Facts and settings that tests start from.
+//! Facts, settings and reports that tests start from.
 
-use crate::config::{Ask, External, ProbeSettings, RequestSettings};
+use crate::{
+    cells::Stand,
+    clues::Clues,
+    config::{Ask, External, ProbeSettings, RequestSettings},
+    detection::Told,
+    following::{End, Heard},
+    placement::place,
+    reporting::{self, Expectations},
+    targets::targets,
+};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
@@ -11,7 +20,14 @@ use svc_reach_common::{
     facts::{
         Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
     },
+    matrix::Catalog,
+    observation::NotObserved,
+    outcome::{Attempt, Outcome, Phase},
+    position::Position,
     protocol::Protocol,
+    report::{ObservedValue, Report, Summary},
+    target::TargetKind,
+    verdict::Verdict,
 };
 
 pub fn port(number: u16) -> NonZeroU16 {
@@ -126,4 +142,117 @@ pub fn request_settings() -> RequestSettings {
         timeout_ms: std::num::NonZeroU32::new(3000).unwrap(),
         external: External::Auto,
     }
+}
+
+fn attempt(outcome: Outcome) -> Attempt {
+    Attempt {
+        outcome,
+        local: None,
+        remote: None,
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+    }
+}
+
+/// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
+pub fn report() -> Report {
+    let mut facts = facts();
+    facts.service.external_traffic_policy = TrafficPolicy::Local;
+    facts.nodes = vec![node("a", 0), node("b", 1)];
+    facts.endpoints = vec![endpoint("a", 0)];
+    let placement = place(&facts, &probe_settings());
+    let stand = |position| Stand {
+        position,
+        node: Some("b".into()),
+        targets: targets(&facts, &placement, position),
+        heard: Err(NotObserved::NotStarted(
+            "the probe did not start: no\u{1b}[31m image".into(),
+        )),
+    };
+    let mut looked = stand(Position::NodeOther);
+    let results: BTreeMap<u32, Vec<Attempt>> = (0..)
+        .zip(&looked.targets)
+        .map(|(id, target)| {
+            let outcome = if target.kind == TargetKind::ClusterIp {
+                Outcome::TimedOut {
+                    phase: Phase::Connect,
+                }
+            } else if target.kind == TargetKind::Dns {
+                Outcome::NotHttp {
+                    detail: "\u{7}bell".into(),
+                }
+            } else {
+                Outcome::Answered {
+                    status: Some(200),
+                    echo: None,
+                }
+            };
+            (id, vec![attempt(outcome)])
+        })
+        .collect();
+    looked.heard = Ok(Heard {
+        results,
+        host: None,
+        end: End::Complete,
+    });
+    let expectations = Expectations {
+        catalog: &Catalog::builtin().unwrap(),
+        selection: None,
+        strict: false,
+        proxy: None,
+        clues: &Clues::default(),
+        told: Told::default(),
+    };
+    let stands = [looked, stand(Position::PodOther)];
+    reporting::report(
+        "r1",
+        Duration::from_secs(4),
+        &facts,
+        &stands,
+        expectations,
+        None,
+    )
+}
+
+/// What a server, an annotation or a node's name may try on whoever reads it.
+pub const NASTY: &str =
+    "a|b `c` <b>&]]>\u{1b}[2J\u{9b}\u{202e}@all # SKIP\n  ...\nok 99\r*x* \u{0}\u{ffff}";
+
+/// [`report`] with every verdict in it, and text that tries to be more than text.
+pub fn mixed() -> Report {
+    let mut report = report();
+    let of_pods = report
+        .cells
+        .iter_mut()
+        .filter(|cell| cell.position == Position::PodOther)
+        .skip(1);
+    let verdicts = [
+        (Verdict::Better, ObservedValue::Reachable),
+        (Verdict::Unstable, ObservedValue::Unstable),
+        (Verdict::Disputed, ObservedValue::Unreachable),
+    ];
+    for (cell, (verdict, value)) in of_pods.zip(verdicts) {
+        cell.verdict = verdict;
+        cell.observed.value = value;
+        cell.observed.reason = format!("{verdict}: {NASTY}");
+        cell.hint = Some(NASTY.to_owned());
+        cell.predicted = None;
+    }
+    report.summary = Summary::of(report.cells.iter().map(|cell| cell.verdict));
+    report
+}
+
+/// [`report`] with nothing that it could be held against.
+pub fn undocumented() -> Report {
+    let mut report = report();
+    report
+        .cells
+        .retain(|cell| cell.position == Position::NodeOther);
+    for cell in &mut report.cells {
+        cell.verdict = Verdict::Undocumented;
+        cell.expected = None;
+    }
+    report.summary = Summary::of(report.cells.iter().map(|cell| cell.verdict));
+    report
 }

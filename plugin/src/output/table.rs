@@ -350,102 +350,12 @@ fn legend(report: &Report) -> String {
 #[cfg(test)]
 mod tests {
     use super::write;
-    use crate::{
-        cells::Stand,
-        clues::Clues,
-        detection::Told,
-        following::{End, Heard},
-        placement::place,
-        reporting::{Expectations, report},
-        targets::targets,
-        test_data::{endpoint, facts, node, probe_settings},
-    };
-    use std::{collections::BTreeMap, time::Duration};
-    use svc_reach_common::{
-        facts::TrafficPolicy,
-        matrix::Catalog,
-        observation::NotObserved,
-        outcome::{Attempt, Outcome, Phase},
-        position::Position,
-        report::Report,
-        target::TargetKind,
-    };
-
-    fn attempt(outcome: Outcome) -> Attempt {
-        Attempt {
-            outcome,
-            local: None,
-            remote: None,
-            connect_us: None,
-            tls_us: None,
-            first_byte_us: None,
-        }
-    }
-
-    /// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
-    fn sample() -> Report {
-        let mut facts = facts();
-        facts.service.external_traffic_policy = TrafficPolicy::Local;
-        facts.nodes = vec![node("a", 0), node("b", 1)];
-        facts.endpoints = vec![endpoint("a", 0)];
-        let placement = place(&facts, &probe_settings());
-        let stand = |position| Stand {
-            position,
-            node: Some("b".into()),
-            targets: targets(&facts, &placement, position),
-            heard: Err(NotObserved::NotStarted(
-                "the probe did not start: no\u{1b}[31m image".into(),
-            )),
-        };
-        let mut looked = stand(Position::NodeOther);
-        let results: BTreeMap<u32, Vec<Attempt>> = (0..)
-            .zip(&looked.targets)
-            .map(|(id, target)| {
-                let outcome = if target.kind == TargetKind::ClusterIp {
-                    Outcome::TimedOut {
-                        phase: Phase::Connect,
-                    }
-                } else if target.kind == TargetKind::Dns {
-                    Outcome::NotHttp {
-                        detail: "\u{7}bell".into(),
-                    }
-                } else {
-                    Outcome::Answered {
-                        status: Some(200),
-                        echo: None,
-                    }
-                };
-                (id, vec![attempt(outcome)])
-            })
-            .collect();
-        looked.heard = Ok(Heard {
-            results,
-            host: None,
-            end: End::Complete,
-        });
-        let expectations = Expectations {
-            catalog: &Catalog::builtin().unwrap(),
-            selection: None,
-            strict: false,
-            proxy: None,
-            clues: &Clues::default(),
-            told: Told::default(),
-        };
-        let stands = [looked, stand(Position::PodOther)];
-        report(
-            "r1",
-            Duration::from_secs(4),
-            &facts,
-            &stands,
-            expectations,
-            None,
-        )
-    }
+    use crate::test_data::report;
 
     #[test]
     fn the_answer_comes_first_then_what_differs_then_everything() {
         let mut text = Vec::new();
-        write(&sample(), &mut text).unwrap();
+        write(&report(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let expected = [
             "Service default/nginx (NodePort, externalTrafficPolicy Local): 3 of 10 cells as expected, 1 worse, 5 not observed, 1 undocumented",
