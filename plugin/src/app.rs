@@ -64,7 +64,7 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
         Action::Run(run) => {
             // A matrix or a file that cannot be used is found out before the cluster is asked for anything.
             let documents = Documents::of(&run)?;
-            let outlets = Outlet::all(&run.outputs)?;
+            let outlets = Outlet::all(&run.outputs, run.color)?;
             let (cluster, namespace) = Live::connect(connection).await?;
             let exit = reach(&cluster, &namespace, &run, &documents, &outlets, &interrupt).await;
             tracing::info!(calls = cluster.calls(), "calls to the API server");

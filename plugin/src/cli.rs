@@ -112,12 +112,15 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Form of the report: table, json, yaml, junit, tap or markdown; with =FILE, into that file (repeatable)
+    /// Form of the report: table, wide, json, yaml, junit, tap or markdown; with =FILE, into that file (repeatable)
     #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
     pub output: Vec<String>,
     /// File for the output that names none
     #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
+    /// Colours in tables: auto (on a terminal, NO_COLOR not set), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: String,
 }
 
 /// What observations are held against.

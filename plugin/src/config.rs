@@ -72,6 +72,8 @@ pub struct Run {
     pub service: String,
     /// Where the report goes, and how; at most one without a file.
     pub outputs: Vec<Output>,
+    /// Whether tables have colours.
+    pub color: Color,
     /// What observations are held against.
     pub expectations: ExpectationSettings,
     /// The probe pods.
@@ -105,6 +107,8 @@ words! {
     pub enum Format("output format") {
         /// For people.
         Table = "table",
+        /// For people, with everything in it.
+        Wide = "wide",
         /// For programs.
         Json = "json",
         /// For programs, and for people who read it.
@@ -115,6 +119,18 @@ words! {
         Tap = "tap",
         /// For pull requests.
         Markdown = "markdown",
+    }
+}
+
+words! {
+    /// Whether tables have colours.
+    pub enum Color("value of --color") {
+        /// Where standard output is a terminal that takes them.
+        Auto = "auto",
+        /// Everywhere.
+        Always = "always",
+        /// Nowhere.
+        Never = "never",
     }
 }
 
@@ -241,6 +257,7 @@ fn connection(args: ConnectionArgs) -> Result<Connection, UsageError> {
 fn run(args: RunArgs) -> Result<Run, UsageError> {
     Ok(Run {
         service: service_name(&args.service.unwrap_or_default())?,
+        color: args.output.color.parse()?,
         outputs: outputs(args.output)?,
         expectations: expectations(args.expectations)?,
         probe: probe(args.probe)?,
@@ -591,7 +608,11 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_valid_ones() {
         for (args, words) in [
-            (["nginx", "--output=xml"], "table, json"),
+            (
+                ["nginx", "--output=xml"],
+                "table, wide, json, yaml, junit, tap, markdown",
+            ),
+            (["nginx", "--color=yes"], "auto, always, never"),
             (["nginx", "--probe=icmp"], "auto, http, https, tcp"),
             (
                 ["nginx", "--image-pull-policy=always"],

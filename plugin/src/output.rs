@@ -1,4 +1,5 @@
-//! Reports as text. Renderers take a report and a writer; they decide nothing and read nothing else.
+//! Reports as text. Renderers take a report and a writer, tables a screen, too; they decide nothing and read nothing
+//! else.
 
 mod file;
 mod findings;
@@ -7,18 +8,22 @@ mod json;
 mod junit;
 mod markdown;
 mod printable;
+mod screen;
 mod table;
 mod tap;
 mod wording;
 mod yaml;
 
 use crate::{
-    config::{Format, Output},
+    config::{Color, Format, Output},
     error::{Error, UsageError},
 };
+use anstream::AutoStream;
 use file::File;
+use screen::Screen;
 use std::io::{self, Write};
 use svc_reach_common::report::Report;
+use table::Detail;
 
 /// A form of the report, and a place that was found fit to take it.
 #[derive(Debug)]
@@ -26,6 +31,7 @@ pub struct Outlet {
     format: Format,
     /// `None`: standard output.
     file: Option<File>,
+    screen: Screen,
 }
 
 impl Outlet {
@@ -34,7 +40,7 @@ impl Outlet {
     /// # Errors
     ///
     /// A file that cannot be written, or that two reports would go to.
-    pub fn all(outputs: &[Output]) -> Result<Vec<Self>, Error> {
+    pub fn all(outputs: &[Output], color: Color) -> Result<Vec<Self>, Error> {
         let mut outlets: Vec<Self> = Vec::new();
         for output in outputs {
             let file = match &output.file {
@@ -58,6 +64,10 @@ impl Outlet {
             }
             outlets.push(Self {
                 format: output.format,
+                screen: match file {
+                    Some(_) => Screen::file(color),
+                    None => Screen::stdout(color),
+                },
                 file,
             });
         }
@@ -71,21 +81,29 @@ impl Outlet {
     /// Those of the file, or of standard output.
     pub fn write(&self, report: &Report) -> Result<(), Error> {
         let mut text = Vec::new();
-        write(self.format, report, &mut text).map_err(Error::Write)?;
+        write(self.format, report, self.screen, &mut text).map_err(Error::Write)?;
         match &self.file {
             Some(file) => file.write(&text).map_err(|source| Error::WriteFile {
                 file: file.given().to_owned(),
                 source,
             }),
             None => {
-                let mut output = io::stdout().lock();
-                output
-                    .write_all(&text)
-                    .and_then(|()| output.flush())
-                    .map_err(Error::Write)
+                let output = io::stdout().lock();
+                let written = if self.screen.color {
+                    // Consoles of Windows have to be told of colours.
+                    all(AutoStream::always(output), &text)
+                } else {
+                    all(output, &text)
+                };
+                written.map_err(Error::Write)
             }
         }
     }
+}
+
+fn all(mut writer: impl Write, text: &[u8]) -> io::Result<()> {
+    writer.write_all(text)?;
+    writer.flush()
 }
 
 /// Writes a report in a format.
@@ -93,9 +111,15 @@ impl Outlet {
 /// # Errors
 ///
 /// Those of the writer.
-fn write(format: Format, report: &Report, writer: &mut impl Write) -> io::Result<()> {
+fn write(
+    format: Format,
+    report: &Report,
+    screen: Screen,
+    writer: &mut impl Write,
+) -> io::Result<()> {
     match format {
-        Format::Table => table::write(report, writer),
+        Format::Table => table::write(report, Detail::Short, screen, writer),
+        Format::Wide => table::write(report, Detail::Wide, screen, writer),
         Format::Json => json::write(report, writer),
         Format::Yaml => yaml::write(report, writer),
         Format::Junit => junit::write(report, writer),

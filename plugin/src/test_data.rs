@@ -25,9 +25,9 @@ use svc_reach_common::{
     outcome::{Attempt, Outcome, Phase},
     position::Position,
     protocol::Protocol,
-    report::{ObservedValue, Report, Summary},
+    report::{Cell, EditionValue, ObservedValue, Report, Summary},
     target::TargetKind,
-    verdict::Verdict,
+    verdict::{Reachability, Verdict},
 };
 
 pub fn port(number: u16) -> NonZeroU16 {
@@ -252,6 +252,44 @@ pub fn undocumented() -> Report {
     for cell in &mut report.cells {
         cell.verdict = Verdict::Undocumented;
         cell.expected = None;
+    }
+    report.summary = Summary::of(report.cells.iter().map(|cell| cell.verdict));
+    report
+}
+
+/// [`report`] from all five positions, with names and addresses as long as clouds have them, and two editions.
+pub fn crowded() -> Report {
+    let mut report = mixed();
+    let seen: Vec<Cell> = report.cells.drain(..).take(5).collect();
+    let hosts = [
+        "2001:db8:85a3:1234:5678:8a2e:370:7334",
+        "internal-k8s-default-nginx-0123456789-1234567890.eu-central-1.elb.example.com",
+    ];
+    for (index, position) in (1..).zip(Position::ALL) {
+        let node = format!("ip-10-0-0-{index}.example.internal");
+        let mut cells = seen.clone();
+        for (cell, host) in cells.iter_mut().skip(3).zip(hosts) {
+            cell.target.address = host.to_owned();
+            cell.target.kind = TargetKind::HealthCheckNodePort;
+        }
+        for cell in &mut cells {
+            cell.position = *position;
+            cell.node = (*position != Position::External).then(|| node.clone());
+            cell.observed.ok = Some(3);
+            cell.observed.of = Some(3);
+            cell.observed.latency_ms = Some(1.5);
+            cell.editions = [
+                ("new", Reachability::Reachable),
+                ("old", Reachability::Unreachable),
+            ]
+            .map(|(edition, value)| EditionValue {
+                edition: edition.to_owned(),
+                alias: None,
+                value,
+            })
+            .into();
+        }
+        report.cells.extend(cells);
     }
     report.summary = Summary::of(report.cells.iter().map(|cell| cell.verdict));
     report

@@ -68,7 +68,10 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
         ),
         (vec!["deploy/nginx"], "only Services can be asked about"),
         (vec!["Nginx"], "not a name that a Service can have"),
-        (vec!["nginx", "-o", "xml"], "expected one of: table, json"),
+        (
+            vec!["nginx", "-o", "xml"],
+            "expected one of: table, wide, json",
+        ),
         (
             vec!["nginx", "-o", "table", "-o", "json"],
             "not the only output without a file",
@@ -275,6 +278,7 @@ fn help_names_the_exit_codes_and_is_called_as_kubectl_calls_it() {
     for flag in [
         "--output",
         "--output-file",
+        "--color",
         "--image",
         "--image-pull-policy",
         "--image-pull-secret",

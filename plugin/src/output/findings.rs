@@ -5,13 +5,15 @@ use svc_reach_common::{
     position::Position,
     report::{Cell, Report},
     target::Target,
-    verdict::Verdict,
+    verdict::{Reachability, Verdict},
 };
 
 /// Findings of one kind.
 pub struct Section {
     /// Which kind.
     pub title: &'static str,
+    /// The verdict that they share.
+    pub verdict: Verdict,
     /// At least one.
     pub findings: Vec<Finding>,
 }
@@ -41,24 +43,40 @@ pub fn sections(report: &Report) -> Vec<Section> {
     let sections = [
         (
             "Worse, explained by neither the documents nor the model",
+            Verdict::Worse,
             differing(Verdict::Worse, false),
         ),
-        ("Worse than expected", differing(Verdict::Worse, true)),
-        ("Unstable", all(Verdict::Unstable)),
+        (
+            "Worse than expected",
+            Verdict::Worse,
+            differing(Verdict::Worse, true),
+        ),
+        ("Unstable", Verdict::Unstable, all(Verdict::Unstable)),
         (
             "Better, explained by neither the documents nor the model",
+            Verdict::Better,
             differing(Verdict::Better, false),
         ),
-        ("Better than expected", differing(Verdict::Better, true)),
-        ("Disputed between editions", all(Verdict::Disputed)),
+        (
+            "Better than expected",
+            Verdict::Better,
+            differing(Verdict::Better, true),
+        ),
+        (
+            "Disputed between editions",
+            Verdict::Disputed,
+            all(Verdict::Disputed),
+        ),
         (
             "Not observed",
+            Verdict::NotObserved,
             grouped(of(report, Verdict::NotObserved), |cell| {
                 Some(&cell.observed.reason)
             }),
         ),
         (
             "Not judged",
+            Verdict::Undocumented,
             grouped(of(report, Verdict::Undocumented), |cell| {
                 cell.expected.is_none().then_some(cell.hint.as_ref()?)
             }),
@@ -66,7 +84,11 @@ pub fn sections(report: &Report) -> Vec<Section> {
     ];
     sections
         .into_iter()
-        .map(|(title, findings)| Section { title, findings })
+        .map(|(title, verdict, findings)| Section {
+            title,
+            verdict,
+            findings,
+        })
         .filter(|section| !section.findings.is_empty())
         .collect()
 }
@@ -89,17 +111,16 @@ fn differing_all(report: &Report, verdict: Verdict) -> Vec<Finding> {
 fn differing<'r>(report: &Report, cells: impl Iterator<Item = &'r Cell>) -> Vec<Finding> {
     let mut groups: Vec<(&Target, Finding)> = Vec::new();
     for cell in cells {
-        let from = wording::stand(cell.position, cell.node.as_deref());
         let what = wording::difference(cell);
         let same = groups.iter_mut().find(|(target, known)| {
             **target == cell.target && known.what == what && known.hint == cell.hint
         });
         match same {
-            Some((_, known)) => known.from += &format!(", {from}"),
+            Some((_, known)) => known.from += &format!(", {}", cell.position),
             None => groups.push((
                 &cell.target,
                 Finding {
-                    from,
+                    from: cell.position.to_string(),
                     to: Some(wording::target(report, &cell.target)),
                     what,
                     hint: cell.hint.clone(),
@@ -138,6 +159,40 @@ fn grouped<'r>(
                 what: reason.to_owned(),
                 hint: None,
             }
+        })
+        .collect()
+}
+
+/// What editions say, each such answer once, with the cells that it is about.
+pub fn editions(report: &Report) -> Vec<String> {
+    let mut answers: Vec<(String, Vec<&Cell>)> = Vec::new();
+    for cell in &report.cells {
+        let saying = |value: Reachability| {
+            let names: Vec<&str> = cell
+                .editions
+                .iter()
+                .filter(|edition| edition.value == value)
+                .map(|edition| edition.alias.as_ref().unwrap_or(&edition.edition).as_str())
+                .collect();
+            (!names.is_empty()).then(|| format!("{value} by {}", names.join(", ")))
+        };
+        let said: Vec<String> = Reachability::ALL
+            .iter()
+            .filter_map(|value| saying(*value))
+            .collect();
+        let answer = said.join("; ");
+        match answers.iter_mut().find(|(known, _)| *known == answer) {
+            Some((_, cells)) => cells.push(cell),
+            None if answer.is_empty() => {}
+            None => answers.push((answer, vec![cell])),
+        }
+    }
+    answers
+        .into_iter()
+        .map(|(answer, cells)| {
+            let places = wording::places(report, &cells).into_iter();
+            let places: Vec<String> = places.map(|(text, _)| text).collect();
+            format!("{answer}: {}", places.join("; "))
         })
         .collect()
 }

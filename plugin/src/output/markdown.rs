@@ -136,7 +136,7 @@ mod tests {
             "; 1 is worse: cluster-ip 10.247.0.7:80 from node-other; 1 is unstable: ",
             "| target | node-other<br>b | pod-other<br>b |\n| --- | :-: | :-: |\n",
             "| cluster-ip 10.247.0.7:80 | ✗! | ✓+ |\n",
-            "#### Worse than expected\n\n- node-other (b) to cluster-ip 10.247.0.7:80: expected reachable, was unreachable (timed out)\n",
+            "#### Worse than expected\n\n- node-other to cluster-ip 10.247.0.7:80: expected reachable, was unreachable (timed out)\n",
             "#### Unstable\n",
             "#### Better than expected\n",
             "#### Disputed between editions\n",

@@ -4,7 +4,7 @@ use svc_reach_common::{
     exit::Exit,
     position::Position,
     protocol::Protocol,
-    report::{Basis, Cell, Observed, ObservedValue, Report},
+    report::{Basis, Cell, Observed, ObservedValue, Report, Severity},
     target::{Relation, Target},
     verdict::Verdict,
 };
@@ -67,7 +67,7 @@ pub fn sentence(report: &Report) -> String {
         };
         text += &format!("; {} {verb} {}", cells.len(), adjective(verdict));
         text += &match verdict {
-            Verdict::Worse | Verdict::Unstable | Verdict::Better => places(report, &cells),
+            Verdict::Worse | Verdict::Unstable | Verdict::Better => first_places(report, &cells),
             Verdict::NotObserved => only_reason(&cells),
             Verdict::AsExpected | Verdict::Disputed | Verdict::Undocumented => String::new(),
         };
@@ -95,8 +95,19 @@ const fn adjective(verdict: Verdict) -> &'static str {
     }
 }
 
-/// Which targets, from which positions; the first few of them.
-fn places(report: &Report, cells: &[&Cell]) -> String {
+/// The first few places of a sentence.
+fn first_places(report: &Report, cells: &[&Cell]) -> String {
+    let mut named = places(report, cells);
+    let rest: usize = named.drain(NAMED.min(named.len())..).map(|(_, n)| n).sum();
+    let mut named: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
+    if rest > 0 {
+        named.push(format!("and {rest} more"));
+    }
+    format!(": {}", named.join(", "))
+}
+
+/// Which targets, each with the positions, and how many cells that is.
+pub fn places(report: &Report, cells: &[&Cell]) -> Vec<(String, usize)> {
     let mut groups: Vec<(String, Vec<Position>)> = Vec::new();
     for cell in cells {
         let address = address(report, &cell.target);
@@ -105,16 +116,22 @@ fn places(report: &Report, cells: &[&Cell]) -> String {
             None => groups.push((address, vec![cell.position])),
         }
     }
-    let mut named: Vec<String> = groups
-        .iter()
-        .take(NAMED)
-        .map(|(address, positions)| format!("{address} from {}", list(positions)))
-        .collect();
-    let rest: usize = groups.iter().skip(NAMED).map(|(_, p)| p.len()).sum();
-    if rest > 0 {
-        named.push(format!("and {rest} more"));
-    }
-    format!(": {}", named.join(", "))
+    groups
+        .into_iter()
+        .map(|(target, positions)| {
+            let asked = report
+                .cells
+                .iter()
+                .filter(|cell| address(report, &cell.target) == target)
+                .count();
+            let from = if positions.len() == asked && asked > 1 {
+                "everywhere".to_owned()
+            } else {
+                list(&positions)
+            };
+            (format!("{target} from {from}"), positions.len())
+        })
+        .collect()
 }
 
 /// The reason, where there is only one.
@@ -272,9 +289,15 @@ pub fn notes(report: &Report) -> Vec<String> {
     report
         .advisories
         .iter()
-        .map(|advisory| match &advisory.source {
-            Some(source) => format!("{} ({source})", advisory.text),
-            None => advisory.text.clone(),
+        .map(|advisory| {
+            let mut text = match advisory.severity {
+                Severity::Warning => format!("warning: {}", advisory.text),
+                Severity::Info => advisory.text.clone(),
+            };
+            if let Some(source) = &advisory.source {
+                text += &format!(" ({source})");
+            }
+            text
         })
         .collect()
 }
