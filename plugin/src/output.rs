@@ -127,3 +127,81 @@ fn write(
         Format::Markdown => markdown::write(report, writer),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Outlet;
+    use crate::{
+        config::{Color, Format, Output},
+        test_data::mixed,
+    };
+    use std::path::Path;
+    use svc_reach_common::{exit::Exit, report::Report};
+
+    fn output(format: Format, file: &Path) -> Output {
+        Output {
+            format,
+            file: Some(file.to_owned()),
+        }
+    }
+
+    #[test]
+    fn each_form_goes_to_its_own_file_and_only_once_there_is_a_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs: Vec<Output> = Format::ALL
+            .iter()
+            .map(|format| output(*format, &folder.path().join(format.as_str())))
+            .collect();
+        let outlets = Outlet::all(&outputs, Color::Auto).unwrap();
+        let files = || folder.path().read_dir().unwrap().count();
+        assert_eq!(files(), 0, "nothing is written yet");
+        for outlet in &outlets {
+            outlet.write(&mixed()).unwrap();
+        }
+        assert_eq!(files(), Format::ALL.len());
+        let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let json: Report = serde_json::from_str(&text("json")).unwrap();
+        assert_eq!(json, mixed());
+        for name in Format::ALL {
+            let text = text(name.as_str());
+            assert!(text.ends_with('\n'), "{name}: {text}");
+            assert!(!text.contains('\u{1b}'), "{name}: no colours in files");
+        }
+    }
+
+    #[test]
+    fn a_file_takes_one_form_and_an_unfit_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let same = folder.path().join(".").join("report");
+        for (outputs, says) in [
+            (
+                [output(Format::Json, &file), output(Format::Tap, &same)],
+                "takes another output already",
+            ),
+            (
+                [
+                    output(Format::Json, &file),
+                    output(Format::Tap, &folder.path().join("absent/report")),
+                ],
+                "absent/report",
+            ),
+        ] {
+            let error = Outlet::all(&outputs, Color::Auto).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            assert!(error.chain().contains(says), "{}", error.chain());
+        }
+    }
+
+    #[test]
+    fn a_file_that_fails_later_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let outlets = Outlet::all(&[output(Format::Json, &file)], Color::Auto).unwrap();
+        folder.close().unwrap();
+        let error = outlets[0].write(&mixed()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Cluster);
+        let named = error.chain();
+        assert!(named.contains(file.to_str().unwrap()), "{named}");
+    }
+}
