@@ -26,6 +26,7 @@ const AFTER_HELP: &str = "\
 Examples:
   kubectl svc-reach nginx                      the Service nginx of the current namespace
   kubectl svc-reach svc/nginx -n web -o json   for scripts
+  kubectl svc-reach nginx -o junit=report.xml  for pipelines
   kubectl svc-reach explain nginx              what to expect and why, without a single pod
   kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
   kubectl svc-reach cleanup -n web             remove what a killed run left

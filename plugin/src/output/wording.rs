@@ -51,7 +51,7 @@ pub fn sentence(report: &Report) -> String {
     let mut text = format!("{as_expected} of {all} cells as ");
     text += &match modelled {
         0 => "documented".to_owned(),
-        _ if modelled == as_expected => "expected by the model, no document".to_owned(),
+        _ if modelled == as_expected => "expected by the model alone".to_owned(),
         _ => format!("expected, {modelled} of them by the model alone"),
     };
     for verdict in NOTEWORTHY {
@@ -338,4 +338,96 @@ pub const COMPARED: &str = "something could be compared with what is expected";
 /// Whether the run is incomplete although every cell was looked at: there was nothing to hold any of them against.
 pub fn nothing_compared(report: &Report) -> bool {
     report.summary.exit() == Exit::Incomplete && report.summary.not_observed == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+    use crate::test_data::{crowded, undocumented};
+    use svc_reach_common::{
+        position::Position,
+        report::{Basis, Report},
+        verdict::Verdict,
+    };
+
+    /// Five targets from five positions, of those cells that documents speak of, with verdicts by the target's place.
+    fn judged(verdict: impl Fn(Position, usize) -> Verdict) -> Report {
+        let mut report = crowded();
+        for (index, cell) in report.cells.iter_mut().enumerate() {
+            cell.verdict = verdict(cell.position, index % 5);
+            cell.observed.reason = "no image".to_owned();
+        }
+        report.cells.retain(|cell| {
+            let basis = cell.expected.as_ref().map(|expected| expected.basis);
+            basis == Some(Basis::Stated)
+        });
+        report
+    }
+
+    #[test]
+    fn the_sentence_names_what_a_reader_has_to_know() {
+        use Verdict::{AsExpected, NotObserved, Unstable, Worse};
+        let one = |verdict| {
+            move |position, target| match (position, target) {
+                (Position::PodOther, 1) => verdict,
+                _ => AsExpected,
+            }
+        };
+        let all = judged(|_, _| AsExpected).cells.len();
+        let but = all - 1;
+        let rows = [
+            (
+                judged(|_, _| AsExpected),
+                format!("{all} of {all} cells as documented"),
+            ),
+            (
+                judged(one(Worse)),
+                format!(
+                    "{but} of {all} cells as documented; 1 is worse: cluster-ip 10.247.0.7:80 from pod-other"
+                ),
+            ),
+            (
+                judged(one(NotObserved)),
+                format!("{but} of {all} cells as documented; 1 was not observed: no image"),
+            ),
+            (
+                judged(|_, target| if target == 1 { Unstable } else { AsExpected }),
+                format!(
+                    "{} of {all} cells as documented; 5 are unstable: cluster-ip 10.247.0.7:80 from everywhere",
+                    all - 5
+                ),
+            ),
+        ];
+        for (report, expected) in rows {
+            assert_eq!(sentence(&report), expected);
+        }
+        let worse = sentence(&judged(|_, _| Worse));
+        let more = format!(", and {} more", all - 10);
+        assert!(worse.ends_with(&more), "only the first are named: {worse}");
+    }
+
+    #[test]
+    fn the_model_is_no_document() {
+        let mut report = judged(|_, _| Verdict::AsExpected);
+        let all = report.cells.len();
+        for cell in report.cells.iter_mut().take(2) {
+            if let Some(expected) = &mut cell.expected {
+                expected.basis = Basis::Predicted;
+            }
+        }
+        assert_eq!(
+            sentence(&report),
+            format!("{all} of {all} cells as expected, 2 of them by the model alone")
+        );
+        for cell in &mut report.cells {
+            if let Some(expected) = &mut cell.expected {
+                expected.basis = Basis::Predicted;
+            }
+        }
+        assert_eq!(
+            sentence(&report),
+            format!("{all} of {all} cells as expected by the model alone")
+        );
+        assert!(sentence(&undocumented()).starts_with("0 of 5 cells as "));
+    }
 }
