@@ -17,6 +17,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
+/// The JSON schema of reports and of lists of them.
+pub const SCHEMA: &str = include_str!("../schemas/report.json");
+
 /// `apiVersion` of every report.
 pub const API_VERSION: &str = "svc-reach/v1";
 

@@ -13,7 +13,8 @@ use crate::{
     interrupt::Interrupt,
     ledger::Ledger,
     matrices::Documents,
-    output, placement, planning,
+    output::Outlet,
+    placement, planning,
     preflight::{self, Ttl},
     probe_job::{self, Blueprint},
     progress::{self, Progress},
@@ -61,10 +62,11 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
                 .map(|()| Exit::AsExpected)
         }
         Action::Run(run) => {
-            // A matrix that cannot be used is found out before the cluster is asked for anything.
+            // A matrix or a file that cannot be used is found out before the cluster is asked for anything.
             let documents = Documents::of(&run.expectations)?;
+            let outlets = Outlet::all(&run.outputs, run.color)?;
             let (cluster, namespace) = Live::connect(connection).await?;
-            let exit = reach(&cluster, &namespace, &run, &documents, &interrupt).await;
+            let exit = reach(&cluster, &namespace, &run, &documents, &outlets, &interrupt).await;
             tracing::info!(calls = cluster.calls(), "calls to the API server");
             exit
         }
@@ -92,6 +94,7 @@ async fn reach(
     namespace: &str,
     run: &Run,
     documents: &Documents,
+    outlets: &[Outlet],
     interrupt: &Interrupt,
 ) -> Result<Exit, Error> {
     let began = Instant::now();
@@ -172,9 +175,13 @@ async fn reach(
         },
         left_out.as_deref(),
     );
-    output::write(run.output, &report, &mut std::io::stdout().lock()).map_err(Error::Write)?;
-
     let mut exit = report.summary.exit();
+    // One that cannot be written is no reason to keep the others back.
+    for outlet in outlets {
+        if let Err(error) = outlet.write(&report) {
+            exit = exit.and(report_error(&error));
+        }
+    }
     if let Some(interrupted) = interrupt.get() {
         exit = exit.and(interrupted);
     }

@@ -26,6 +26,7 @@ const AFTER_HELP: &str = "\
 Examples:
   kubectl svc-reach nginx                      the Service nginx of the current namespace
   kubectl svc-reach svc/nginx -n web -o json   for scripts
+  kubectl svc-reach nginx -o junit=report.xml  for pipelines
   kubectl svc-reach explain nginx              what to expect and why, without a single pod
   kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
   kubectl svc-reach judge old.json new.json    what changed between two runs
@@ -101,9 +102,8 @@ pub struct RunArgs {
     /// The Service: nginx, svc/nginx or service/nginx
     #[arg(required = true)]
     pub service: Option<String>,
-    /// Output format: table or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Wait so long for a ready backend, and for an address of the load balancer
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<String>,
@@ -119,6 +119,21 @@ pub struct RunArgs {
     pub probe: ProbeArgs,
     #[command(flatten)]
     pub request: RequestArgs,
+}
+
+/// Where the report goes, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Form of the report: table, wide, json, yaml, junit, tap or markdown; with =FILE, into that file (repeatable)
+    #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
+    pub output: Vec<String>,
+    /// File for the output that names none
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Colours in tables: auto (on a terminal, NO_COLOR not set), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: String,
 }
 
 /// What observations are held against.

@@ -2,7 +2,8 @@
 
 use crate::{
     cli::{
-        CleanupArgs, Cli, Command, ConnectionArgs, ExpectationArgs, ProbeArgs, RequestArgs, RunArgs,
+        CleanupArgs, Cli, Command, ConnectionArgs, ExpectationArgs, OutputArgs, ProbeArgs,
+        RequestArgs, RunArgs,
     },
     detection,
     error::UsageError,
@@ -75,8 +76,10 @@ pub struct Connection {
 pub struct Run {
     /// Name of the Service.
     pub service: String,
-    /// How to print the report.
-    pub output: Format,
+    /// Where the report goes, and how; at most one without a file.
+    pub outputs: Vec<Output>,
+    /// Whether tables have colours.
+    pub color: Color,
     /// How long to wait until the Service can be reached at all.
     pub wait: Option<Duration>,
     /// Which cells are asked.
@@ -147,13 +150,44 @@ pub struct ExpectationSettings {
     pub terms: Terms,
 }
 
+/// One form of the report, and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// How to print it.
+    pub format: Format,
+    /// The file; `None`: standard output.
+    pub file: Option<PathBuf>,
+}
+
 words! {
     /// How to print a report.
     pub enum Format("output format") {
         /// For people.
         Table = "table",
+        /// For people, with everything in it.
+        Wide = "wide",
         /// For programs.
         Json = "json",
+        /// For programs, and for people who read it.
+        Yaml = "yaml",
+        /// For what collects test results.
+        Junit = "junit",
+        /// For what follows test results.
+        Tap = "tap",
+        /// For pull requests.
+        Markdown = "markdown",
+    }
+}
+
+words! {
+    /// Whether tables have colours.
+    pub enum Color("value of --color") {
+        /// Where standard output is a terminal that takes them.
+        Auto = "auto",
+        /// Everywhere.
+        Always = "always",
+        /// Nowhere.
+        Never = "never",
     }
 }
 
@@ -281,7 +315,8 @@ fn connection(args: ConnectionArgs) -> Result<Connection, UsageError> {
 fn run(args: RunArgs) -> Result<Run, UsageError> {
     Ok(Run {
         service: service_name(&args.service.unwrap_or_default())?,
-        output: args.output.parse()?,
+        color: args.output.color.parse()?,
+        outputs: outputs(args.output)?,
         wait: args
             .wait
             .map(|text| duration("--wait", &text))
@@ -294,6 +329,45 @@ fn run(args: RunArgs) -> Result<Run, UsageError> {
         probe: probe(args.probe)?,
         request: request(args.request)?,
     })
+}
+
+/// Every output, of which one at most may be without a file.
+pub fn outputs(args: OutputArgs) -> Result<Vec<Output>, UsageError> {
+    let invalid = |text: &str, why| Err(UsageError::invalid("--output", text, why));
+    let mut outputs = Vec::new();
+    for text in &args.output {
+        let (format, file) = match text.split_once('=') {
+            Some((_, "")) => return invalid(text, "names no file behind the ="),
+            Some((format, file)) => (format, Some(PathBuf::from(file))),
+            None => (text.as_str(), None),
+        };
+        outputs.push(Output {
+            format: format.parse()?,
+            file,
+        });
+    }
+    let without_file = |outputs: &[Output]| outputs.iter().filter(|o| o.file.is_none()).count();
+    match (args.output_file, without_file(&outputs)) {
+        (_, 2..) => {
+            let last = outputs.iter().rfind(|output| output.file.is_none());
+            invalid(
+                last.map_or("", |output| output.format.as_str()),
+                "is not the only output without a file; write FORMAT=FILE",
+            )
+        }
+        (Some(file), 0) => Err(UsageError::invalid(
+            "--output-file",
+            &file.display().to_string(),
+            "every output has a file of its own",
+        )),
+        (Some(file), _) => {
+            if let Some(output) = outputs.iter_mut().find(|output| output.file.is_none()) {
+                output.file = Some(file);
+            }
+            Ok(outputs)
+        }
+        (None, _) => Ok(outputs),
+    }
 }
 
 fn fail_on(word: &str) -> Result<Verdict, UsageError> {
@@ -490,10 +564,10 @@ fn toleration(text: &str) -> Result<Toleration, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Config, Run, Toleration};
+    use super::{Action, Config, Format, Run, Toleration};
     use crate::cli::Cli;
     use clap::Parser;
-    use std::time::Duration;
+    use std::{path::PathBuf, time::Duration};
 
     fn read(args: &[&str]) -> Result<Run, String> {
         let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args))
@@ -519,6 +593,54 @@ mod tests {
         ] {
             let error = read(&[given]).unwrap_err();
             assert!(error.contains(why), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_output_but_one_has_a_file() {
+        let table = |file: Option<&str>| (Format::Table, file.map(PathBuf::from));
+        let json = |file: Option<&str>| (Format::Json, file.map(PathBuf::from));
+        for (args, expected) in [
+            (vec![], vec![table(None)]),
+            (vec!["-o", "json"], vec![json(None)]),
+            (vec!["-ojson=a=b"], vec![json(Some("a=b"))]),
+            (
+                vec!["-o", "table", "-o", "json=r.json"],
+                vec![table(None), json(Some("r.json"))],
+            ),
+            (vec!["--output-file", "r"], vec![table(Some("r"))]),
+            (
+                vec!["-o", "table=t", "-o", "json", "--output-file", "r"],
+                vec![table(Some("t")), json(Some("r"))],
+            ),
+        ] {
+            let run = read(&[&["nginx"], args.as_slice()].concat()).unwrap();
+            let outputs: Vec<_> = run
+                .outputs
+                .into_iter()
+                .map(|output| (output.format, output.file))
+                .collect();
+            assert_eq!(outputs, expected, "{args:?}");
+        }
+        for (args, why) in [
+            (
+                vec!["-o", "table", "-o", "json"],
+                "not the only output without a file",
+            ),
+            (
+                vec!["-o", "table", "-o", "json", "--output-file", "r"],
+                "not the only output without a file",
+            ),
+            (vec!["-o", "json="], "names no file"),
+            (vec!["--output-file", ""], "a value is required"),
+            (
+                vec!["-o", "json=a", "--output-file", "r"],
+                "every output has a file of its own",
+            ),
+            (vec!["-o", "=r"], "unknown output format"),
+        ] {
+            let error = read(&[&["nginx"], args.as_slice()].concat()).unwrap_err();
+            assert!(error.contains(why), "{args:?}: {error}");
         }
     }
 
@@ -583,7 +705,11 @@ mod tests {
     #[test]
     fn an_unknown_word_is_refused_with_the_valid_ones() {
         for (args, words) in [
-            (["nginx", "--output=xml"], "table, json"),
+            (
+                ["nginx", "--output=xml"],
+                "table, wide, json, yaml, junit, tap, markdown",
+            ),
+            (["nginx", "--color=yes"], "auto, always, never"),
             (["nginx", "--probe=icmp"], "auto, http, https, tcp"),
             (
                 ["nginx", "--image-pull-policy=always"],

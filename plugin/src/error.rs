@@ -137,9 +137,25 @@ pub enum Error {
         /// What it says.
         source: CallError,
     },
-    /// The report could not be written.
+    /// The report could not be written to standard output.
     #[error("failed to write the report")]
     Write(#[source] std::io::Error),
+    /// A file that a report was to go to cannot be used; found out before anything else is done.
+    #[error("cannot write to {}", file.display())]
+    OutputFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A report could not be written to its file.
+    #[error("failed to write the report to {}", file.display())]
+    WriteFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// Some probes could not be removed.
     #[error("failed to remove {}", objects.join(", "))]
     Leftovers {
@@ -166,6 +182,7 @@ impl Error {
             | Self::Kubeconfig { .. }
             | Self::Matrix(_)
             | Self::File { .. }
+            | Self::OutputFile { .. }
             | Self::Explain(_) => Exit::Usage,
             Self::Call { .. }
             | Self::Object { .. }
@@ -173,6 +190,7 @@ impl Error {
             | Self::NotAllowed { .. }
             | Self::ProbesRefused { .. }
             | Self::Write(_)
+            | Self::WriteFile { .. }
             | Self::Leftovers { .. } => Exit::Cluster,
         }
     }
@@ -203,7 +221,9 @@ impl Error {
             | Self::Matrix(_)
             | Self::File { .. }
             | Self::Explain(_)
-            | Self::Write(_) => None,
+            | Self::OutputFile { .. }
+            | Self::Write(_)
+            | Self::WriteFile { .. } => None,
         }
     }
 

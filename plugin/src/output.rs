@@ -1,20 +1,207 @@
-//! Reports as text. Renderers take a report and a writer; they decide nothing and read nothing else.
+//! Reports as text. Renderers take a report and a writer, tables a screen, too; they decide nothing and read nothing
+//! else.
 
+mod file;
+mod findings;
+mod grid;
 mod json;
+mod junit;
+mod markdown;
+mod printable;
+mod screen;
 mod table;
+mod tap;
+mod wording;
+mod yaml;
 
-use crate::config::Format;
+use crate::{
+    config::{Color, Format, Output},
+    error::{Error, UsageError},
+};
+use anstream::AutoStream;
+use file::File;
+use screen::Screen;
 use std::io::{self, Write};
 use svc_reach_common::report::Report;
+use table::Detail;
+
+/// A form of the report, and a place that was found fit to take it.
+#[derive(Debug)]
+pub struct Outlet {
+    format: Format,
+    /// `None`: standard output.
+    file: Option<File>,
+    screen: Screen,
+}
+
+impl Outlet {
+    /// Finds out whether reports can go where they shall.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be written, or that two reports would go to.
+    pub fn all(outputs: &[Output], color: Color) -> Result<Vec<Self>, Error> {
+        let mut outlets: Vec<Self> = Vec::new();
+        for output in outputs {
+            let file = match &output.file {
+                None => None,
+                Some(path) => Some(File::find(path).map_err(|source| Error::OutputFile {
+                    file: path.clone(),
+                    source,
+                })?),
+            };
+            let taken = |file: &File| {
+                outlets
+                    .iter()
+                    .any(|other| other.file.as_ref() == Some(file))
+            };
+            if let Some(file) = file.as_ref().filter(|file| taken(file)) {
+                return Err(Error::Usage(UsageError::invalid(
+                    "--output",
+                    &file.given().display().to_string(),
+                    "takes another output already",
+                )));
+            }
+            outlets.push(Self {
+                format: output.format,
+                screen: match file {
+                    Some(_) => Screen::file(color),
+                    None => Screen::stdout(color),
+                },
+                file,
+            });
+        }
+        Ok(outlets)
+    }
+
+    /// Writes the report.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file, or of standard output.
+    pub fn write(&self, report: &Report) -> Result<(), Error> {
+        let mut text = Vec::new();
+        write(self.format, report, self.screen, &mut text).map_err(Error::Write)?;
+        match &self.file {
+            Some(file) => file.write(&text).map_err(|source| Error::WriteFile {
+                file: file.given().to_owned(),
+                source,
+            }),
+            None => {
+                let output = io::stdout().lock();
+                let written = if self.screen.color {
+                    // Consoles of Windows have to be told of colours.
+                    all(AutoStream::always(output), &text)
+                } else {
+                    all(output, &text)
+                };
+                written.map_err(Error::Write)
+            }
+        }
+    }
+}
+
+fn all(mut writer: impl Write, text: &[u8]) -> io::Result<()> {
+    writer.write_all(text)?;
+    writer.flush()
+}
 
 /// Writes a report in a format.
 ///
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(format: Format, report: &Report, writer: &mut impl Write) -> io::Result<()> {
+fn write(
+    format: Format,
+    report: &Report,
+    screen: Screen,
+    writer: &mut impl Write,
+) -> io::Result<()> {
     match format {
-        Format::Table => table::write(report, writer),
+        Format::Table => table::write(report, Detail::Short, screen, writer),
+        Format::Wide => table::write(report, Detail::Wide, screen, writer),
         Format::Json => json::write(report, writer),
+        Format::Yaml => yaml::write(report, writer),
+        Format::Junit => junit::write(report, writer),
+        Format::Tap => tap::write(report, writer),
+        Format::Markdown => markdown::write(report, writer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Outlet;
+    use crate::{
+        config::{Color, Format, Output},
+        test_data::mixed,
+    };
+    use std::path::Path;
+    use svc_reach_common::{exit::Exit, report::Report};
+
+    fn output(format: Format, file: &Path) -> Output {
+        Output {
+            format,
+            file: Some(file.to_owned()),
+        }
+    }
+
+    #[test]
+    fn each_form_goes_to_its_own_file_and_only_once_there_is_a_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs: Vec<Output> = Format::ALL
+            .iter()
+            .map(|format| output(*format, &folder.path().join(format.as_str())))
+            .collect();
+        let outlets = Outlet::all(&outputs, Color::Auto).unwrap();
+        let files = || folder.path().read_dir().unwrap().count();
+        assert_eq!(files(), 0, "nothing is written yet");
+        for outlet in &outlets {
+            outlet.write(&mixed()).unwrap();
+        }
+        assert_eq!(files(), Format::ALL.len());
+        let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let json: Report = serde_json::from_str(&text("json")).unwrap();
+        assert_eq!(json, mixed());
+        for name in Format::ALL {
+            let text = text(name.as_str());
+            assert!(text.ends_with('\n'), "{name}: {text}");
+            assert!(!text.contains('\u{1b}'), "{name}: no colours in files");
+        }
+    }
+
+    #[test]
+    fn a_file_takes_one_form_and_an_unfit_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let same = folder.path().join(".").join("report");
+        for (outputs, says) in [
+            (
+                [output(Format::Json, &file), output(Format::Tap, &same)],
+                "takes another output already",
+            ),
+            (
+                [
+                    output(Format::Json, &file),
+                    output(Format::Tap, &folder.path().join("absent/report")),
+                ],
+                "absent/report",
+            ),
+        ] {
+            let error = Outlet::all(&outputs, Color::Auto).unwrap_err();
+            assert_eq!(error.exit(), Exit::Usage);
+            assert!(error.chain().contains(says), "{}", error.chain());
+        }
+    }
+
+    #[test]
+    fn a_file_that_fails_later_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let outlets = Outlet::all(&[output(Format::Json, &file)], Color::Auto).unwrap();
+        folder.close().unwrap();
+        let error = outlets[0].write(&mixed()).unwrap_err();
+        assert_eq!(error.exit(), Exit::Cluster);
+        let named = error.chain();
+        assert!(named.contains(file.to_str().unwrap()), "{named}");
     }
 }

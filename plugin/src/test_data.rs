@@ -1,6 +1,16 @@
-//! Facts and settings that tests start from.
+//! Facts, settings and reports that tests start from.
 
-use crate::config::{Ask, External, ProbeSettings, RequestSettings};
+use crate::{
+    cells::Stand,
+    clues::Clues,
+    config::{Ask, ExpectationSettings, External, ProbeSettings, RequestSettings},
+    detection::Told,
+    following::{End, Heard},
+    matrices::Documents,
+    placement::place,
+    reporting::{self, Expectations},
+    targets::targets,
+};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
@@ -11,11 +21,14 @@ use svc_reach_common::{
     facts::{
         Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
     },
+    observation::NotObserved,
+    outcome::{Attempt, Outcome, Phase},
     position::Position,
     protocol::Protocol,
-    report::{Cell, Observed, ObservedValue},
+    report::{Cell, EditionValue, Observed, ObservedValue, Report, Summary},
     target::{Target, TargetKind},
-    verdict::Verdict,
+    terms::Terms,
+    verdict::{Reachability, Verdict},
 };
 
 pub fn port(number: u16) -> NonZeroU16 {
@@ -163,4 +176,153 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
         verdict: Verdict::Undocumented,
         hint: None,
     }
+}
+fn attempt(outcome: Outcome) -> Attempt {
+    Attempt {
+        outcome,
+        local: None,
+        remote: None,
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+    }
+}
+
+/// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
+pub fn report() -> Report {
+    let mut facts = facts();
+    facts.service.external_traffic_policy = TrafficPolicy::Local;
+    facts.nodes = vec![node("a", 0), node("b", 1)];
+    facts.endpoints = vec![endpoint("a", 0)];
+    let placement = place(&facts, &probe_settings());
+    let stand = |position| Stand {
+        position,
+        node: Some("b".into()),
+        targets: targets(&facts, &placement, position),
+        heard: Err(NotObserved::NotStarted(
+            "the probe did not start: no\u{1b}[31m image".into(),
+        )),
+    };
+    let mut looked = stand(Position::NodeOther);
+    let results: BTreeMap<u32, Vec<Attempt>> = (0..)
+        .zip(&looked.targets)
+        .map(|(id, target)| {
+            let outcome = if target.kind == TargetKind::ClusterIp {
+                Outcome::TimedOut {
+                    phase: Phase::Connect,
+                }
+            } else if target.kind == TargetKind::Dns {
+                Outcome::NotHttp {
+                    detail: "\u{7}bell".into(),
+                }
+            } else {
+                Outcome::Answered {
+                    status: Some(200),
+                    echo: None,
+                }
+            };
+            (id, vec![attempt(outcome)])
+        })
+        .collect();
+    looked.heard = Ok(Heard {
+        results,
+        host: None,
+        end: End::Complete,
+    });
+    let expectations = Expectations {
+        documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
+        proxy: None,
+        clues: &Clues::default(),
+        told: Told::default(),
+        terms: &Terms::default(),
+    };
+    let stands = [looked, stand(Position::PodOther)];
+    reporting::report(
+        "r1",
+        Duration::from_secs(4),
+        &facts,
+        &stands,
+        expectations,
+        None,
+    )
+}
+
+/// What a server, an annotation or a node's name may try on whoever reads it.
+pub const NASTY: &str =
+    "a|b `c` <b>&]]>\u{1b}[2J\u{9b}\u{202e}@all # SKIP\n  ...\nok 99\r*x* \u{0}\u{ffff}";
+
+/// [`report`] with every verdict in it, and text that tries to be more than text.
+pub fn mixed() -> Report {
+    let mut report = report();
+    let of_pods = report
+        .cells
+        .iter_mut()
+        .filter(|cell| cell.position == Position::PodOther)
+        .skip(1);
+    let verdicts = [
+        (Verdict::Better, ObservedValue::Reachable),
+        (Verdict::Unstable, ObservedValue::Unstable),
+        (Verdict::Disputed, ObservedValue::Unreachable),
+    ];
+    for (cell, (verdict, value)) in of_pods.zip(verdicts) {
+        cell.verdict = verdict;
+        cell.observed.value = value;
+        cell.observed.reason = format!("{verdict}: {NASTY}");
+        cell.hint = Some(NASTY.to_owned());
+        cell.predicted = None;
+    }
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
+/// [`report`] with nothing that it could be held against.
+pub fn undocumented() -> Report {
+    let mut report = report();
+    report
+        .cells
+        .retain(|cell| cell.position == Position::NodeOther);
+    for cell in &mut report.cells {
+        cell.verdict = Verdict::Undocumented;
+        cell.expected = None;
+    }
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
+/// [`report`] from all five positions, with names and addresses as long as clouds have them, and two editions.
+pub fn crowded() -> Report {
+    let mut report = mixed();
+    let seen: Vec<Cell> = report.cells.drain(..).take(5).collect();
+    let hosts = [
+        "2001:db8:85a3:1234:5678:8a2e:370:7334",
+        "internal-k8s-default-nginx-0123456789-1234567890.eu-central-1.elb.example.com",
+    ];
+    for (index, position) in (1..).zip(Position::ALL) {
+        let node = format!("ip-10-0-0-{index}.example.internal");
+        let mut cells = seen.clone();
+        for (cell, host) in cells.iter_mut().skip(3).zip(hosts) {
+            cell.target.address = host.to_owned();
+            cell.target.kind = TargetKind::HealthCheckNodePort;
+        }
+        for cell in &mut cells {
+            cell.position = *position;
+            cell.node = (*position != Position::External).then(|| node.clone());
+            cell.observed.ok = Some(3);
+            cell.observed.of = Some(3);
+            cell.observed.latency_ms = Some(1.5);
+            cell.editions = [
+                ("new", Reachability::Reachable),
+                ("old", Reachability::Unreachable),
+            ]
+            .map(|(edition, value)| EditionValue {
+                edition: edition.to_owned(),
+                alias: None,
+                value,
+            })
+            .into();
+        }
+        report.cells.extend(cells);
+    }
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
 }

@@ -4,10 +4,11 @@ use crate::{
     kubectl::{Kubectl, Output},
     namespace::Namespace,
 };
+use serde_json::Value;
 use std::net::IpAddr;
 use svc_reach_common::{
     position::{Network, Position},
-    report::{Cell, ObservedValue, Report},
+    report::{Cell, ObservedValue, Report, SCHEMA},
     target::{NodeRole, Relation, TargetKind},
     verdict::Reachability,
 };
@@ -55,7 +56,7 @@ pub const fn node_port(role: NodeRole, relation: Relation) -> Which {
 ///
 /// # Panics
 ///
-/// When the plugin prints none.
+/// When the plugin prints none, or one that the schema does not allow.
 #[must_use]
 #[expect(
     clippy::panic,
@@ -67,10 +68,30 @@ pub fn ask(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
         .chain(more.iter().copied())
         .collect();
     let output = kubectl.run(&namespace.args(&args));
-    match serde_json::from_str(&output.stdout) {
+    let report: Result<Value, _> = serde_json::from_str(&output.stdout);
+    let faults = report.as_ref().map(faults).unwrap_or_default();
+    assert!(
+        faults.is_empty(),
+        "against the schema: {faults:?}\n{output}"
+    );
+    match report.and_then(serde_json::from_value) {
         Ok(report) => Run { report, output },
         Err(error) => panic!("no report: {error}\n{output}"),
     }
+}
+
+/// What the schema of reports finds wrong.
+#[expect(
+    clippy::expect_used,
+    reason = "the schema is part of the program, and tests of its own hold it against the program"
+)]
+fn faults(report: &Value) -> Vec<String> {
+    let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    jsonschema::draft202012::new(&schema)
+        .expect("the schema is one")
+        .iter_errors(report)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
 }
 
 impl Run {

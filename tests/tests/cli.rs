@@ -68,7 +68,26 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
         ),
         (vec!["deploy/nginx"], "only Services can be asked about"),
         (vec!["Nginx"], "not a name that a Service can have"),
-        (vec!["nginx", "-o", "xml"], "expected one of: table, json"),
+        (
+            vec!["nginx", "-o", "xml"],
+            "expected one of: table, wide, json",
+        ),
+        (
+            vec!["nginx", "-o", "table", "-o", "json"],
+            "not the only output without a file",
+        ),
+        (
+            vec!["nginx", "-o", "json=r.json", "--output-file", "r"],
+            "every output has a file of its own",
+        ),
+        (
+            vec!["nginx", "-o", "json=/nonexistent/r.json"],
+            "cannot write to /nonexistent/r.json",
+        ),
+        (
+            vec!["nginx", "--output-file", "/"],
+            "cannot write to /: is a directory",
+        ),
         (vec!["nginx", "--attempts", "0"], "must be at least 1"),
         (vec!["nginx", "--attempts", "many"], "invalid value 'many'"),
         (
@@ -257,6 +276,9 @@ fn help_names_the_exit_codes_and_is_called_as_kubectl_calls_it() {
         assert!(help.contains(code), "{code:?}: {help}");
     }
     for flag in [
+        "--output",
+        "--output-file",
+        "--color",
         "--image",
         "--image-pull-policy",
         "--image-pull-secret",

@@ -97,6 +97,34 @@ fn a_cluster_ip_is_reached_from_everywhere() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
+fn one_run_goes_to_several_files_beside_standard_output() {
+    let (kubectl, namespace) = with(&json!({}), 1);
+    let file = |name: &str| {
+        let name = format!("svc-reach-{}-report.{name}", std::process::id());
+        std::env::temp_dir().join(name)
+    };
+    let (junit, tap) = (file("xml"), file("tap"));
+    let (to_junit, to_tap) = (
+        format!("junit={}", junit.display()),
+        format!("tap={}", tap.display()),
+    );
+    let run = from_inside(&kubectl, &namespace, &["-o", &to_junit, "-o", &to_tap]);
+    let text = |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        text
+    };
+    let (cells, junit, tap) = (run.report.cells.len(), text(&junit), text(&tap));
+    assert_eq!(junit.matches("<testcase ").count(), cells, "{junit}");
+    assert!(junit.contains(&format!(" tests=\"{cells}\" ")), "{junit}");
+    assert!(
+        tap.starts_with(&format!("TAP version 14\n1..{cells}\n")),
+        "{tap}"
+    );
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
 fn node_ports_with_policy_cluster_are_reached_on_every_node() {
     let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
     let run = from_inside(&kubectl, &namespace, &[]);

@@ -11,12 +11,13 @@ use super::{
 };
 use crate::{
     cluster::{Call, Cluster},
-    config::{self, Format},
+    config,
     error::{Error, Permission},
     progress, survey,
 };
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use svc_reach_common::words;
 
 /// Objects in one page of a list.
 const PAGE: &str = "500";
@@ -32,6 +33,16 @@ const LISTS: [(&str, &str, &str, &str); 3] = [
         "EndpointSlice",
     ),
 ];
+
+words! {
+    /// How to print an explanation.
+    pub enum Format("output format") {
+        /// For people.
+        Table = "table",
+        /// For programs.
+        Json = "json",
+    }
+}
 
 /// A command line of `explain` that makes sense.
 #[derive(Debug)]

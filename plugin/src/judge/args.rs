@@ -1,6 +1,6 @@
 //! What was typed after `judge`.
 
-use crate::cli::ExpectationArgs;
+use crate::cli::{ExpectationArgs, OutputArgs};
 use clap::Args;
 
 #[derive(Debug, Args)]
@@ -11,9 +11,8 @@ pub struct JudgeArgs {
     /// A later one: what changed between the two
     #[arg(value_name = "NEW", conflicts_with_all = ["matrix", "strict", "column", "network_model", "proxy_mode"])]
     pub new: Option<String>,
-    /// Output format: as of a run; of two reports: table or json
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
     #[command(flatten)]
     pub expectations: ExpectationArgs,
 }

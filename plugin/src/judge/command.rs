@@ -2,26 +2,36 @@
 
 use super::{args::JudgeArgs, change::Comparison, saved, table};
 use crate::{
-    config::{self, ExpectationSettings, Format},
+    config::{self, Color, ExpectationSettings, Format, Output},
     error::{Error, UsageError},
     matrices::Documents,
-    output,
+    output::Outlet,
 };
 use std::io::{self, Write};
 use svc_reach_common::{
     exit::Exit,
     judging,
     matrix::Column,
-    report::{self, API_VERSION, Kind, Report, ReportList, Summary},
+    report::{self, Report, Summary},
 };
 
 /// A command line of `judge` that makes sense.
 #[derive(Debug)]
 pub struct JudgeCommand {
     file: String,
-    new: Option<String>,
-    output: Format,
-    expectations: ExpectationSettings,
+    question: Question,
+}
+
+#[derive(Debug)]
+enum Question {
+    /// What the report comes to beside these documents.
+    Again {
+        expectations: ExpectationSettings,
+        outputs: Vec<Output>,
+        color: Color,
+    },
+    /// What changed up to a later one.
+    Since { new: String, json: bool },
 }
 
 impl JudgeCommand {
@@ -31,23 +41,33 @@ impl JudgeCommand {
     ///
     /// Says what is wrong with them.
     pub fn new(args: JudgeArgs) -> Result<Self, UsageError> {
-        let output = args.output.parse()?;
-        if args.new.is_some() && !matches!(output, Format::Table | Format::Json) {
-            let why = "two reports are compared as table or json";
-            return Err(UsageError::invalid("--output", &args.output, why));
-        }
-        if args.file == "-" && args.new.as_deref() == Some("-") {
-            return Err(UsageError::invalid(
-                "NEW",
-                "-",
-                "standard input can be read once only",
-            ));
-        }
+        let color = args.output.color.parse()?;
+        let outputs = config::outputs(args.output)?;
+        let question = match args.new {
+            None => Question::Again {
+                expectations: config::expectations(args.expectations)?,
+                outputs,
+                color,
+            },
+            Some(new) if args.file == "-" && new == "-" => {
+                let why = "standard input can be read once only";
+                return Err(UsageError::invalid("NEW", &new, why));
+            }
+            Some(new) => Question::Since {
+                new,
+                json: match outputs.as_slice() {
+                    [output] if output.file.is_none() && output.format == Format::Table => false,
+                    [output] if output.file.is_none() && output.format == Format::Json => true,
+                    _ => {
+                        let why = "what changed is printed as table or json, to standard output";
+                        return Err(UsageError::invalid("--output", "", why));
+                    }
+                },
+            },
+        };
         Ok(Self {
             file: args.file,
-            new: args.new,
-            output,
-            expectations: config::expectations(args.expectations)?,
+            question,
         })
     }
 
@@ -58,73 +78,43 @@ impl JudgeCommand {
     /// A file that is no report, a matrix that there is not, or what the writer says.
     pub fn answer(&self, writer: &mut impl Write) -> Result<Exit, Error> {
         let reports = saved::read(&self.file)?;
-        match &self.new {
-            Some(new) => self.compare(&reports, &saved::read(new)?, writer),
-            None => self.judge(reports, writer),
-        }
-    }
-
-    /// Holds what an earlier run saw against the documents as they are now, or as the command line says.
-    fn judge(&self, mut reports: Vec<Report>, writer: &mut impl Write) -> Result<Exit, Error> {
-        let documents = Documents::of(&self.expectations)?;
-        for report in &mut reports {
-            self.judge_one(report, &documents);
-        }
-        let exits = reports.iter().map(|report| report.summary.exit());
-        let exit = exits.reduce(Exit::and).unwrap_or(Exit::Incomplete);
-        let written = match <[Report; 1]>::try_from(reports) {
-            Ok([report]) => output::write(self.output, &report, writer),
-            Err(items) if self.output == Format::Json => {
-                let list = ReportList {
-                    api_version: API_VERSION.to_owned(),
-                    kind: Kind::ReportList,
-                    items,
-                };
-                serde_json::to_writer_pretty(&mut *writer, &list)
-                    .map_err(io::Error::from)
-                    .and_then(|()| writeln!(writer))
+        match &self.question {
+            Question::Since { new, json } => {
+                self.compare(&reports, new, &saved::read(new)?, *json, writer)
             }
-            Err(items) => items
-                .iter()
-                .try_for_each(|report| output::write(self.output, report, writer)),
-        };
-        written.map_err(Error::Write)?;
-        Ok(exit)
+            Question::Again {
+                expectations,
+                outputs,
+                color,
+            } => {
+                let outlets = Outlet::all(outputs, *color)?;
+                let documents = Documents::of(expectations)?;
+                let report = self.only(reports)?;
+                let report = judge(report, expectations, &documents);
+                outlets
+                    .iter()
+                    .try_for_each(|outlet| outlet.write(&report))?;
+                Ok(report.summary.exit())
+            }
+        }
     }
 
-    fn judge_one(&self, report: &mut Report, documents: &Documents) {
-        let told = self.expectations.told;
-        let circumstances = &mut report.circumstances;
-        let columns = circumstances.columns.iter().map(|column| Column {
-            network_model: told.network_model.unwrap_or(column.network_model),
-            proxy_mode: told.proxy_mode.unwrap_or(column.proxy_mode),
-        });
-        let mut columns: Vec<Column> = columns.collect();
-        columns.dedup();
-        if let [column] = columns.as_slice() {
-            report.environment.column = Some(column.to_string());
-        }
-        circumstances.columns = columns;
-        let selection = documents.selection(report.environment.provider.as_deref());
-        let against = judging::Documents {
-            catalog: &documents.catalog,
-            selection: &selection,
-            circumstances,
-            terms: &self.expectations.terms,
-        };
-        for cell in &mut report.cells {
-            against.judge(cell);
-        }
-        let primary = documents.catalog.primary(&selection);
-        report.matrix = primary.map(report::Matrix::of);
-        report.summary = Summary::of(&report.cells, &self.expectations.terms);
+    /// The report of a file that holds one.
+    fn only(&self, reports: Vec<Report>) -> Result<Report, Error> {
+        let [report] = <[Report; 1]>::try_from(reports).map_err(|several| Error::File {
+            file: self.file.clone(),
+            source: format!("it holds {} reports, one can be judged", several.len()).into(),
+        })?;
+        Ok(report)
     }
 
     /// What changed from each report of the one file to that of the same Service in the other.
     fn compare(
         &self,
         old: &[Report],
+        file: &str,
         new: &[Report],
+        json: bool,
         writer: &mut impl Write,
     ) -> Result<Exit, Error> {
         let name = |report: &Report| {
@@ -137,19 +127,50 @@ impl JudgeCommand {
                 continue;
             };
             let comparison = Comparison::between(from, to);
-            let written = match self.output {
-                Format::Json => serde_json::to_writer_pretty(&mut *writer, &comparison)
+            let written = if json {
+                serde_json::to_writer_pretty(&mut *writer, &comparison)
                     .map_err(io::Error::from)
-                    .and_then(|()| writeln!(writer)),
-                _ => table::write(&comparison, writer),
+                    .and_then(|()| writeln!(writer))
+            } else {
+                table::write(&comparison, writer)
             };
             written.map_err(Error::Write)?;
             let this = comparison.exit();
             exit = Some(exit.map_or(this, |before| before.and(this)));
         }
         exit.ok_or_else(|| Error::File {
-            file: self.new.clone().unwrap_or_default(),
+            file: file.to_owned(),
             source: format!("it holds no Service that {} holds, too", self.file).into(),
         })
     }
+}
+
+/// Holds what an earlier run saw against the documents as they are now, or as the command line says.
+fn judge(mut report: Report, expectations: &ExpectationSettings, documents: &Documents) -> Report {
+    let told = expectations.told;
+    let circumstances = &mut report.circumstances;
+    let columns = circumstances.columns.iter().map(|column| Column {
+        network_model: told.network_model.unwrap_or(column.network_model),
+        proxy_mode: told.proxy_mode.unwrap_or(column.proxy_mode),
+    });
+    let mut columns: Vec<Column> = columns.collect();
+    columns.dedup();
+    if let [column] = columns.as_slice() {
+        report.environment.column = Some(column.to_string());
+    }
+    circumstances.columns = columns;
+    let selection = documents.selection(report.environment.provider.as_deref());
+    let against = judging::Documents {
+        catalog: &documents.catalog,
+        selection: &selection,
+        circumstances,
+        terms: &expectations.terms,
+    };
+    for cell in &mut report.cells {
+        against.judge(cell);
+    }
+    let primary = documents.catalog.primary(&selection);
+    report.matrix = primary.map(report::Matrix::of);
+    report.summary = Summary::of(&report.cells, &expectations.terms);
+    report
 }

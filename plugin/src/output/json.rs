@@ -1,9 +1,37 @@
 //! `-o json`: the report itself.
 
+use super::printable::hidden;
 use std::io::{self, Write};
 use svc_reach_common::report::Report;
 
 pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *writer, report)?;
+    let text = serde_json::to_string_pretty(report)?;
+    // JSON escapes the control characters of ASCII only. All others can stand in strings alone.
+    for c in text.chars() {
+        if hidden(c) && c != '\n' {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+        } else {
+            write!(writer, "{c}")?;
+        }
+    }
     writeln!(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write;
+    use crate::{output::printable::hidden, test_data::report};
+    use svc_reach_common::report::Report;
+
+    #[test]
+    fn it_holds_what_the_report_holds_and_no_control_characters() {
+        let report = report();
+        let mut text = Vec::new();
+        write(&report, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+        assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
+    }
 }

@@ -1,473 +1,385 @@
-//! `-o table`: the answer in a sentence, what differs and why, then everything.
+//! `-o table` and `-o wide`: the answer in a sentence, the matrix, what differs and why, and how that is known.
+//!
+//! The table fits into the screen; the wide one adds nodes, attempts, times and editions, and is as wide as it gets.
 
-use std::{
-    fmt,
-    io::{self, Write},
+use super::{
+    findings,
+    grid::{Grid, Row},
+    printable::printable,
+    screen::{Screen, style},
+    wording,
 };
+use anstyle::Style as Ansi;
+use std::io::{self, Write};
 use svc_reach_common::{
+    exit::Exit,
     position::Position,
-    report::{Basis, Cell, ObservedValue, Report},
-    target::{Relation, Target},
+    report::{Cell, Report},
     verdict::Verdict,
 };
 use tabled::{
     builder::Builder,
-    settings::{Alignment, Modify, Style, object::Columns},
+    settings::{
+        Alignment, Color, Modify, Style,
+        object::{Cell as At, Columns},
+    },
 };
+use textwrap::{Options, WordSeparator, WordSplitter, core::Word};
 
-pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    writeln!(writer, "{}", headline(report))?;
-    let of = |verdict: Verdict| {
-        report
-            .cells
-            .iter()
-            .filter(move |cell| cell.verdict == verdict)
-    };
-    let (unexplained, explained): (Vec<&Cell>, Vec<&Cell>) = of(Verdict::Worse)
-        .chain(of(Verdict::Better))
-        .partition(|cell| unexplained(cell));
-    let explained = |verdict| {
-        explained
-            .iter()
-            .copied()
-            .filter(move |cell| cell.verdict == verdict)
-    };
-    section(
-        writer,
-        "Explained by neither the documents nor the model",
-        unexplained.into_iter().flat_map(differing),
-    )?;
-    section(
-        writer,
-        "Worse than expected",
-        explained(Verdict::Worse).flat_map(differing),
-    )?;
-    section(
-        writer,
-        "Unstable",
-        of(Verdict::Unstable).flat_map(differing),
-    )?;
-    section(
-        writer,
-        "Better than expected",
-        explained(Verdict::Better).flat_map(differing),
-    )?;
-    section(
-        writer,
-        "Disputed between editions",
-        of(Verdict::Disputed).flat_map(differing),
-    )?;
-    section(
-        writer,
-        "Not observed",
-        grouped(of(Verdict::NotObserved), |cell| Some(&cell.observed.reason)),
-    )?;
-    section(
-        writer,
-        "Not judged",
-        grouped(of(Verdict::Undocumented), |cell| {
-            cell.expected.is_none().then_some(cell.hint.as_ref()?)
-        }),
-    )?;
-    if !report.cells.is_empty() {
-        writeln!(writer, "\n{}\n\n{}", grid(report), legend(report))?;
-    }
-    section(
-        writer,
-        "Known by",
-        report
-            .environment
-            .evidence
-            .iter()
-            .map(|evidence| format!("{} {}: {}", evidence.fact, evidence.value, evidence.source))
-            .chain(report.matrix.as_ref().map(|matrix| {
-                let edition = matrix.alias.as_ref().unwrap_or(&matrix.edition);
-                format!("matrix {} {edition}: {}", matrix.id, matrix.source)
-            })),
-    )?;
-    section(
-        writer,
-        "Note",
-        report
-            .advisories
-            .iter()
-            .map(|advisory| match &advisory.source {
-                Some(source) => format!("{} ({source})", advisory.text),
-                None => advisory.text.clone(),
-            }),
-    )
+/// The least that a target's column is narrowed to.
+const NARROWEST: usize = 14;
+
+/// Words of so many columns are broken where they have parts.
+const LONG: usize = 30;
+
+/// How much to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// What fits.
+    Short,
+    /// All of it.
+    Wide,
 }
 
-fn section(
+pub fn write(
+    report: &Report,
+    detail: Detail,
+    screen: Screen,
     writer: &mut impl Write,
-    title: &str,
-    lines: impl IntoIterator<Item = String>,
 ) -> io::Result<()> {
-    let mut lines = lines.into_iter().peekable();
-    if lines.peek().is_some() {
-        writeln!(writer, "\n{title}:")?;
-    }
-    lines.try_for_each(|line| writeln!(writer, "  {}", Printable(&line)))
-}
-
-/// Text from elsewhere, with what a terminal would take for a command made visible.
-struct Printable<'a>(&'a str);
-
-impl fmt::Display for Printable<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())
-            } else {
-                write!(f, "{c}")
-            }
-        })
-    }
-}
-
-fn headline(report: &Report) -> String {
-    let service = &report.service;
-    let mut text = format!(
-        "Service {}/{} ({}",
-        service.namespace, service.name, service.kind
+    let verdict = match report.summary.exit() {
+        Exit::AsExpected => Verdict::AsExpected,
+        Exit::Differs => Verdict::Worse,
+        Exit::Usage | Exit::Incomplete | Exit::Cluster | Exit::Interrupted | Exit::Terminated => {
+            Verdict::NotObserved
+        }
+    };
+    let answer = format!(
+        "{}: {}",
+        wording::service(report),
+        wording::sentence(report)
     );
-    if let Some(policy) = service.external_traffic_policy {
-        text += &format!(", externalTrafficPolicy {policy}");
+    for line in wrapped(&answer, screen.width, "", "") {
+        writeln!(writer, "{}", screen.paint(style(verdict).bold(), &line))?;
     }
-    text += "): ";
-    let summary = &report.summary;
-    if summary.cells() == 0 {
-        return text + "nothing to ask";
-    }
-    text += &format!(
-        "{} of {} cells as expected",
-        summary.as_expected,
-        summary.cells()
-    );
-    for (count, what) in [
-        (summary.worse, "worse"),
-        (summary.better, "better"),
-        (summary.unstable, "unstable"),
-        (summary.disputed, "disputed"),
-        (summary.not_observed, "not observed"),
-        (summary.undocumented, "undocumented"),
-    ] {
-        if count > 0 {
-            text += &format!(", {count} {what}");
+    if !report.cells.is_empty() {
+        let grid = Grid::of(report);
+        writeln!(writer, "\n{}", draw(&grid, detail, screen))?;
+        // A mark stays with its meaning.
+        let legend: Vec<String> = wording::legend(report)
+            .map(|(mark, text)| format!("{mark} {text}").replace(' ', "\u{a0}"))
+            .collect();
+        writeln!(writer)?;
+        for line in wrapped(&legend.join("   "), screen.width, "", "") {
+            writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
+        }
+        if detail == Detail::Short {
+            item(writer, &nodes(&grid), 0, screen)?;
         }
     }
-    text
-}
-
-/// Whether documents and model agree on a cell that was seen otherwise.
-fn unexplained(cell: &Cell) -> bool {
-    let expected = cell.expected.as_ref().map(|expected| expected.value);
-    let predicted = cell
-        .predicted
-        .as_ref()
-        .and_then(|predicted| predicted.reachable);
-    expected.is_some() && expected == predicted
-}
-
-/// A cell that differs: from where, to what, what was expected, what was seen; and, on a line of its own, what to do.
-fn differing(cell: &Cell) -> impl Iterator<Item = String> {
-    let mut text = from(cell);
-    text += &format!(" -> {}: ", describe(&cell.target));
-    if let Some(expected) = &cell.expected {
-        let by = match expected.basis {
-            Basis::Stated | Basis::Implied => "expected",
-            Basis::Predicted => "the model expects",
-        };
-        text += &format!("{by} {}, ", expected.value);
-    }
-    text += &format!("was {} ({})", cell.observed.value, cell.observed.reason);
-    std::iter::once(text).chain(cell.hint.iter().map(|hint| format!("  {hint}")))
-}
-
-/// Each reason once, with where it holds.
-fn grouped<'a>(
-    cells: impl Iterator<Item = &'a Cell>,
-    reason: impl Fn(&'a Cell) -> Option<&'a String>,
-) -> Vec<String> {
-    let mut groups: Vec<(&str, Vec<Position>, usize)> = Vec::new();
-    for (cell, reason) in cells.filter_map(|cell| Some((cell, reason(cell)?))) {
-        match groups.iter_mut().find(|(known, ..)| known == reason) {
-            Some((_, positions, count)) => {
-                if !positions.contains(&cell.position) {
-                    positions.push(cell.position);
+    for section in findings::sections(report) {
+        heading(writer, section.title, style(section.verdict), screen)?;
+        for finding in section.findings {
+            match finding.to {
+                Some(to) => {
+                    item(writer, &format!("{} -> {to}", finding.from), 2, screen)?;
+                    item(writer, &finding.what, 4, screen)?;
                 }
-                *count += 1;
+                None => item(
+                    writer,
+                    &format!("{}: {}", finding.from, finding.what),
+                    2,
+                    screen,
+                )?,
             }
-            None => groups.push((reason, vec![cell.position], 1)),
+            if let Some(hint) = finding.hint {
+                item(writer, &hint, 4, screen)?;
+            }
         }
     }
-    groups
+    let editions = match detail {
+        Detail::Short => Vec::new(),
+        Detail::Wide => findings::editions(report),
+    };
+    for (title, lines) in [
+        ("Notes", wording::notes(report)),
+        ("Editions", editions),
+        ("Known by", wording::evidence(report)),
+    ] {
+        if !lines.is_empty() {
+            heading(writer, title, Ansi::new(), screen)?;
+        }
+        lines
+            .iter()
+            .try_for_each(|line| item(writer, line, 2, screen))?;
+    }
+    Ok(())
+}
+
+fn heading(writer: &mut impl Write, title: &str, style: Ansi, screen: Screen) -> io::Result<()> {
+    let title = format!("{title}:");
+    writeln!(writer, "\n{}", screen.paint(style.bold(), &title))
+}
+
+/// Something in a list, set in so far, its further lines a little more.
+fn item(writer: &mut impl Write, text: &str, indent: usize, screen: Screen) -> io::Result<()> {
+    let (first, further) = (" ".repeat(indent), " ".repeat(indent + 2));
+    wrapped(text, screen.width, &first, &further)
+        .iter()
+        .try_for_each(|line| writeln!(writer, "{line}"))
+}
+
+/// A text from anywhere, in lines of that many columns.
+fn wrapped(text: &str, width: usize, first: &str, further: &str) -> Vec<String> {
+    let options = Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(further)
+        .word_separator(WordSeparator::Custom(words))
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(&printable(text), options)
         .into_iter()
-        .map(|(reason, positions, count)| {
-            let positions: Vec<&str> = positions.into_iter().map(Position::as_str).collect();
-            let cells = if count == 1 {
-                "1 cell".to_owned()
-            } else {
-                format!("{count} cells")
-            };
-            format!("{} ({cells}): {reason}", positions.join(", "))
-        })
+        .map(std::borrow::Cow::into_owned)
         .collect()
 }
 
-fn from(cell: &Cell) -> String {
-    match &cell.node {
-        Some(node) => format!("{} ({node})", cell.position),
-        None => cell.position.to_string(),
-    }
+/// Words, and the parts of long ones: names and addresses of pages are better broken between their parts.
+fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    Box::new(WordSeparator::AsciiSpace.find_words(line).flat_map(parts))
 }
 
-fn describe(target: &Target) -> String {
-    let mut text = row_label(target).replace("\n  ", " ");
-    if target.relation == Some(Relation::Own) {
-        text += ", its own node";
+fn parts(word: Word<'_>) -> Vec<Word<'_>> {
+    if columns(word.word) < LONG {
+        return vec![word];
     }
-    text
+    let mut parts: Vec<Word<'_>> = word
+        .word
+        .split_inclusive(['/', '.', '-', ':', ','])
+        .map(Word::from)
+        .collect();
+    if let Some(last) = parts.last_mut() {
+        last.whitespace = word.whitespace;
+    }
+    parts
 }
 
-/// A target as every position sees it: without its relation, which differs from one to the next.
-fn row_label(target: &Target) -> String {
-    let address = if target.address.contains(':') {
-        format!("[{}]:{}", target.address, target.port)
-    } else {
-        format!("{}:{}", target.address, target.port)
-    };
-    let mut text = format!("{} {address}", target.kind);
-    if target.protocol != svc_reach_common::protocol::Protocol::Tcp {
-        text += &format!("/{}", target.protocol);
-    }
-    if let Some(node) = &target.node {
-        text += &format!("\n  on {node}");
-        if let Some(role) = target.node_role {
-            text += &format!(" ({role})");
+/// Which node each position was taken on.
+fn nodes(grid: &Grid<'_>) -> String {
+    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (position, node) in &grid.columns {
+        let node = match node {
+            Some(node) => node,
+            None if *position == Position::External => "this machine",
+            None => "no node",
+        };
+        match groups.iter_mut().find(|(known, _)| *known == node) {
+            Some((_, positions)) => positions.push(position.as_str()),
+            None => groups.push((node, vec![position.as_str()])),
         }
     }
-    text
-}
-
-fn grid(report: &Report) -> String {
-    let mut positions: Vec<(Position, Option<&str>)> = Vec::new();
-    let mut rows: Vec<String> = Vec::new();
-    for cell in &report.cells {
-        if !positions
-            .iter()
-            .any(|(position, _)| *position == cell.position)
-        {
-            positions.push((cell.position, cell.node.as_deref()));
-        }
-        let label = row_label(&cell.target);
-        if !rows.contains(&label) {
-            rows.push(label);
-        }
-    }
-    positions.sort();
-    let mut builder = Builder::default();
-    let header = positions
+    let groups: Vec<String> = groups
         .iter()
-        .map(|(position, node)| format!("{position}\n{}", node.unwrap_or("-")));
-    builder.push_record(std::iter::once(String::new()).chain(header));
-    for row in &rows {
-        let marks = positions.iter().map(|(position, _)| {
-            let cell = report
-                .cells
-                .iter()
-                .find(|c| c.position == *position && row_label(&c.target) == *row);
-            cell.map_or_else(String::new, mark)
-        });
-        builder.push_record(std::iter::once(Printable::lines(row)).chain(marks));
-    }
-    builder
-        .build()
-        .with(Style::sharp())
-        .with(Modify::new(Columns::new(1..)).with(Alignment::center()))
-        .to_string()
+        .map(|(node, positions)| format!("{} on {node}", positions.join(", ")))
+        .collect();
+    format!("Probes: {}", groups.join("; "))
 }
 
-impl Printable<'_> {
-    /// Several lines, each made printable.
-    fn lines(text: &str) -> String {
-        text.lines()
-            .map(|line| Printable(line).to_string())
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
-}
-
-/// What was seen, and behind it what that means where it is not as expected.
-fn mark(cell: &Cell) -> String {
-    let seen = seen_mark(cell.observed.value).0;
-    match meaning_mark(cell.verdict) {
-        Some((mark, _)) => format!("{seen}{mark}"),
-        None => seen.to_string(),
-    }
-}
-
-const fn seen_mark(value: ObservedValue) -> (char, &'static str) {
-    match value {
-        ObservedValue::Reachable => ('✓', "reachable"),
-        ObservedValue::Unreachable => ('✗', "unreachable"),
-        ObservedValue::Unstable => ('~', "unstable"),
-        ObservedValue::NotObserved => ('?', "not observed"),
-    }
-}
-
-const fn meaning_mark(verdict: Verdict) -> Option<(char, &'static str)> {
-    match verdict {
-        Verdict::Worse => Some(('!', "worse than expected")),
-        Verdict::Better => Some(('+', "better than expected")),
-        Verdict::Disputed => Some(('/', "disputed between editions")),
-        Verdict::Undocumented => Some(('·', "undocumented")),
-        Verdict::AsExpected | Verdict::Unstable | Verdict::NotObserved => None,
-    }
-}
-
-/// The marks that occur.
-fn legend(report: &Report) -> String {
-    let seen = ObservedValue::ALL
+fn draw(grid: &Grid<'_>, detail: Detail, screen: Screen) -> String {
+    let labels: Vec<(String, Option<String>)> = grid
+        .rows
         .iter()
-        .filter(|value| {
-            report
-                .cells
-                .iter()
-                .any(|cell| cell.observed.value == **value)
+        .map(|row| {
+            let place = row.place.as_deref().map(printable);
+            (printable(&row.address), place)
         })
-        .map(|value| seen_mark(*value));
-    let meanings = Verdict::ALL
+        .collect();
+    let natural = labels
         .iter()
-        .filter(|verdict| report.cells.iter().any(|cell| cell.verdict == **verdict))
-        .filter_map(|verdict| meaning_mark(*verdict));
-    seen.chain(meanings)
-        .map(|(mark, text)| format!("{mark} {text}"))
-        .collect::<Vec<_>>()
-        .join("   ")
+        .map(|(address, place)| {
+            let place = place.as_ref().map_or(0, |place| 2 + columns(place));
+            place.max(columns(address))
+        })
+        .max()
+        .unwrap_or_default();
+    let (headers, room) = match detail {
+        Detail::Wide => (with_nodes(grid), natural),
+        Detail::Short => {
+            let whole = headers(grid, |position| position.as_str().to_owned());
+            match room(&whole, screen.width).filter(|room| *room >= natural) {
+                Some(_) => (whole, natural),
+                None => {
+                    let broken = headers(grid, |position| position.as_str().replace('-', "-\n"));
+                    let room = room(&broken, screen.width).unwrap_or_default();
+                    (broken, room.clamp(NARROWEST, natural.max(NARROWEST)))
+                }
+            }
+        }
+    };
+    let mut builder = Builder::default();
+    builder.push_record(std::iter::once(String::new()).chain(headers));
+    for (row, (address, place)) in grid.rows.iter().zip(&labels) {
+        let mut label = wrapped(address, room, "", "  ");
+        label.extend(
+            place
+                .iter()
+                .flat_map(|place| wrapped(place, room, "  ", "  ")),
+        );
+        let marks = row.cells.iter().map(|cell| match (cell, detail) {
+            (None, _) => String::new(),
+            (Some(cell), Detail::Short) => wording::mark(cell),
+            (Some(cell), Detail::Wide) => measured(cell),
+        });
+        builder.push_record(std::iter::once(label.join("\n")).chain(marks));
+    }
+    let mut table = builder.build();
+    table
+        .with(Style::sharp())
+        .with(Modify::new(Columns::new(1..)).with(Alignment::center()));
+    if screen.color {
+        for (line, Row { cells, .. }) in (1..).zip(&grid.rows) {
+            for (column, cell) in (1..).zip(cells) {
+                if let Some(cell) = cell {
+                    let style = style(cell.verdict);
+                    let color =
+                        Color::new(style.render().to_string(), style.render_reset().to_string());
+                    table.with(Modify::new(At::new(line, column)).with(color));
+                }
+            }
+        }
+    }
+    table.to_string()
+}
+
+fn headers(grid: &Grid<'_>, header: impl Fn(Position) -> String) -> Vec<String> {
+    grid.columns
+        .iter()
+        .map(|(position, _)| header(*position))
+        .collect()
+}
+
+fn with_nodes(grid: &Grid<'_>) -> Vec<String> {
+    grid.columns
+        .iter()
+        .map(|(position, node)| format!("{position}\n{}", printable(node.unwrap_or("-"))))
+        .collect()
+}
+
+/// What such headers leave of the screen for the targets, lines between the columns taken off.
+fn room(headers: &[String], width: usize) -> Option<usize> {
+    let taken: usize = headers
+        .iter()
+        .map(|header| 3 + header.lines().map(columns).max().unwrap_or_default())
+        .sum();
+    width.checked_sub(taken + 4)
+}
+
+/// How many columns of a screen a text takes.
+fn columns(text: &str) -> usize {
+    textwrap::core::display_width(text)
+}
+
+/// A mark, how many of how many attempts were answered, and how long that took.
+fn measured(cell: &Cell) -> String {
+    let mut text = wording::mark(cell);
+    if let (Some(ok), Some(of)) = (cell.observed.ok, cell.observed.of) {
+        text += &format!(" {ok} of {of}");
+    }
+    if let Some(latency) = cell.observed.latency_ms {
+        text += &format!(", {latency:.1} ms");
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use super::write;
+    use super::{Detail, write};
     use crate::{
-        cells::Stand,
-        clues::Clues,
-        config::ExpectationSettings,
-        detection::Told,
-        following::{End, Heard},
-        matrices::Documents,
-        placement::place,
-        reporting::{Expectations, report},
-        targets::targets,
-        test_data::{endpoint, facts, node, probe_settings},
+        output::{printable::hidden, screen::Screen},
+        test_data::{crowded, mixed, report},
     };
-    use std::{collections::BTreeMap, time::Duration};
-    use svc_reach_common::{
-        facts::TrafficPolicy,
-        observation::NotObserved,
-        outcome::{Attempt, Outcome, Phase},
-        position::Position,
-        report::Report,
-        target::TargetKind,
-        terms::Terms,
-    };
+    use svc_reach_common::report::Report;
 
-    fn attempt(outcome: Outcome) -> Attempt {
-        Attempt {
-            outcome,
-            local: None,
-            remote: None,
-            connect_us: None,
-            tls_us: None,
-            first_byte_us: None,
-        }
+    fn text(report: &Report, detail: Detail, width: usize, color: bool) -> String {
+        let mut text = Vec::new();
+        write(report, detail, Screen { width, color }, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
-    /// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
-    fn sample() -> Report {
-        let mut facts = facts();
-        facts.service.external_traffic_policy = TrafficPolicy::Local;
-        facts.nodes = vec![node("a", 0), node("b", 1)];
-        facts.endpoints = vec![endpoint("a", 0)];
-        let placement = place(&facts, &probe_settings());
-        let stand = |position| Stand {
-            position,
-            node: Some("b".into()),
-            targets: targets(&facts, &placement, position),
-            heard: Err(NotObserved::NotStarted(
-                "the probe did not start: no\u{1b}[31m image".into(),
-            )),
-        };
-        let mut looked = stand(Position::NodeOther);
-        let results: BTreeMap<u32, Vec<Attempt>> = (0..)
-            .zip(&looked.targets)
-            .map(|(id, target)| {
-                let outcome = if target.kind == TargetKind::ClusterIp {
-                    Outcome::TimedOut {
-                        phase: Phase::Connect,
-                    }
-                } else if target.kind == TargetKind::Dns {
-                    Outcome::NotHttp {
-                        detail: "\u{7}bell".into(),
-                    }
-                } else {
-                    Outcome::Answered {
-                        status: Some(200),
-                        echo: None,
-                    }
-                };
-                (id, vec![attempt(outcome)])
-            })
-            .collect();
-        looked.heard = Ok(Heard {
-            results,
-            host: None,
-            end: End::Complete,
-        });
-        let expectations = Expectations {
-            documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
-            proxy: None,
-            clues: &Clues::default(),
-            told: Told::default(),
-            terms: &Terms::default(),
-        };
-        let stands = [looked, stand(Position::PodOther)];
-        report(
-            "r1",
-            Duration::from_secs(4),
-            &facts,
-            &stands,
-            expectations,
-            None,
-        )
+    fn comes_in_order(text: &str, parts: &[&str]) {
+        let mut rest = text;
+        for part in parts {
+            let at = rest
+                .find(part)
+                .unwrap_or_else(|| panic!("{part:?} comes next in\n{text}"));
+            rest = &rest[at + part.len()..];
+        }
     }
 
     #[test]
-    fn the_answer_comes_first_then_what_differs_then_everything() {
-        let mut text = Vec::new();
-        write(&sample(), &mut text).unwrap();
-        let text = String::from_utf8(text).unwrap();
-        let expected = [
-            "Service default/nginx (NodePort, externalTrafficPolicy Local): 3 of 10 cells as expected, 1 worse, 5 not observed, 1 undocumented",
-            "Worse than expected:",
-            "node-other (b) -> cluster-ip 10.247.0.7:80: expected reachable, was unreachable (timed out)",
-            "Not observed:",
-            "pod-other (5 cells): the probe did not start: no\\u{1b}[31m image",
-            "│ cluster-ip 10.247.0.7:80     │     ✗!     │     ?     │",
-            "│ node-port 192.168.0.10:30080 │     ✓      │     ?     │",
-            "✓ reachable   ✗ unreachable   ? not observed   ! worse than expected",
-        ];
-        let mut rest = text.as_str();
-        for line in expected {
-            let at = rest
-                .find(line)
-                .unwrap_or_else(|| panic!("{line:?} comes next in\n{text}"));
-            rest = &rest[at + line.len()..];
+    fn the_answer_comes_first_then_everything_then_what_differs_and_how_it_is_known() {
+        let text = text(&report(), Detail::Short, 300, false);
+        comes_in_order(
+            &text,
+            &[
+                "Service default/nginx (NodePort, externalTrafficPolicy Local): 3 of 10 cells as expected",
+                "; 1 is worse: cluster-ip 10.247.0.7:80 from node-other; 5 were not observed: the probe did not start",
+                "│ cluster-ip 10.247.0.7:80     │     ✗!     │     ?     │",
+                "│ node-port 192.168.0.10:30080 │     ✓      │     ?     │",
+                "✓ reachable   ✗ unreachable   ? not observed   ! worse than expected",
+                "Probes: node-other, pod-other on b",
+                "Worse than expected:",
+                "node-other -> cluster-ip 10.247.0.7:80\n    expected reachable, was unreachable (timed out)",
+                "Not observed:",
+                "pod-other (5 cells): the probe did not start: no\\u{1b}[31m image",
+                "Known by:",
+                "matrix kubernetes@1.35: https://",
+                "kubernetesVersion v1.20.2",
+            ],
+        );
+    }
+
+    #[test]
+    fn nothing_from_elsewhere_reaches_a_terminal_unchanged() {
+        for detail in [Detail::Short, Detail::Wide] {
+            let text = text(&mixed(), detail, 80, false);
+            assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
         }
-        assert!(
-            !text.contains('\u{1b}') && !text.contains('\u{7}'),
-            "nothing that a terminal obeys"
+    }
+
+    #[test]
+    fn five_positions_and_long_names_fit_into_the_screen() {
+        for width in [80, 100, 160] {
+            let text = text(&crowded(), Detail::Short, width, false);
+            for line in text.lines() {
+                assert!(
+                    textwrap::core::display_width(line) <= width,
+                    "{width}:\n{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let plain = text(&mixed(), Detail::Short, 80, false);
+        let painted = text(&mixed(), Detail::Short, 80, true);
+        for code in ["\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"] {
+            assert!(painted.contains(code), "{code:?}");
+        }
+        assert_eq!(anstream::adapter::strip_str(&painted).to_string(), plain);
+    }
+
+    #[test]
+    fn the_wide_table_tells_nodes_attempts_times_and_editions() {
+        let text = text(&crowded(), Detail::Wide, 300, false);
+        comes_in_order(
+            &text,
+            &[
+                "│ node-same ",
+                "│ ip-10-0-0-1.example.internal ",
+                "✓ 3 of 3, 1.5 ms",
+                "Editions:",
+                "reachable by new; unreachable by old: pod-ip 172.16.0.10:8080 from everywhere; cluster-ip",
+            ],
         );
     }
 }

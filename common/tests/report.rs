@@ -1,0 +1,374 @@
+//! The schema of reports, held against the program's own words and types.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, num::NonZeroU16};
+use svc_reach_common::{
+    facts::{IpMode, ServicePort, ServiceType, TargetPort, TrafficPolicy},
+    matrix::{Circumstances, Class, ServiceKind},
+    network_model::NetworkModel,
+    outcome::{Attempt, Echo, Outcome, Phase},
+    position::Position,
+    protocol::Protocol,
+    proxy_mode::ProxyMode,
+    report::{
+        API_VERSION, Advisory, Basis, Cell, EditionValue, Environment, Evidence, Expectation, Kind,
+        LoadBalancer, LoadBalancerAddress, Matrix, Observed, ObservedValue, Prediction, Report,
+        ReportList, SCHEMA, Service, Severity, Summary, Why,
+    },
+    target::{NodeRole, Relation, Scope, Target, TargetKind},
+    terms::Terms,
+    verdict::{Reachability, Verdict},
+};
+
+fn schema() -> Value {
+    serde_json::from_str(SCHEMA).unwrap()
+}
+
+fn validator() -> Validator {
+    jsonschema::draft202012::new(&schema()).unwrap()
+}
+
+/// Every variant of an outcome, with what may be absent once there and once not.
+fn outcomes() -> Vec<Outcome> {
+    let detail = || "no\nuse".to_owned();
+    let all = vec![
+        Outcome::Answered {
+            status: Some(200),
+            echo: Some(Echo {
+                pod: Some("web-0".into()),
+                node: Some("a".into()),
+                client: Some([10, 0, 0, 1].into()),
+            }),
+        },
+        Outcome::Answered {
+            status: None,
+            echo: None,
+        },
+        Outcome::Connected,
+        Outcome::NotHttp { detail: detail() },
+        Outcome::TlsFailure { detail: detail() },
+        Outcome::Closed { phase: Phase::Tls },
+        Outcome::Refused { errno: 111 },
+        Outcome::Reset {
+            phase: Phase::Answer,
+            errno: 104,
+        },
+        Outcome::TimedOut {
+            phase: Phase::Connect,
+        },
+        Outcome::Silent,
+        Outcome::HostUnreachable { errno: 113 },
+        Outcome::NetworkUnreachable { errno: 101 },
+        Outcome::Blocked { errno: 1 },
+        Outcome::NameNotFound,
+        Outcome::NameLookupFailed { detail: detail() },
+        Outcome::Failed {
+            detail: detail(),
+            errno: Some(24),
+        },
+        Outcome::Failed {
+            detail: detail(),
+            errno: None,
+        },
+    ];
+    // A variant that is added is to be added here, and its number below.
+    let number = |outcome: &Outcome| match outcome {
+        Outcome::Answered { .. } => 0,
+        Outcome::Connected => 1,
+        Outcome::NotHttp { .. } => 2,
+        Outcome::TlsFailure { .. } => 3,
+        Outcome::Closed { .. } => 4,
+        Outcome::Refused { .. } => 5,
+        Outcome::Reset { .. } => 6,
+        Outcome::TimedOut { .. } => 7,
+        Outcome::Silent => 8,
+        Outcome::HostUnreachable { .. } => 9,
+        Outcome::NetworkUnreachable { .. } => 10,
+        Outcome::Blocked { .. } => 11,
+        Outcome::NameNotFound => 12,
+        Outcome::NameLookupFailed { .. } => 13,
+        Outcome::Failed { .. } => 14,
+    };
+    let numbers: BTreeSet<i32> = all.iter().map(number).collect();
+    assert_eq!(numbers, (0..15).collect(), "every variant is here");
+    all
+}
+
+/// A report in which nothing is absent that can be there, and every attempt differs.
+fn full() -> Report {
+    let port = NonZeroU16::new(80).unwrap();
+    let attempts = outcomes().into_iter().map(|outcome| Attempt {
+        outcome,
+        local: Some(([10, 0, 0, 1], 40000).into()),
+        remote: Some(([10, 0, 0, 2], 80).into()),
+        connect_us: Some(1),
+        tls_us: Some(2),
+        first_byte_us: Some(3),
+    });
+    let cell = Cell {
+        position: Position::NodeSame,
+        node: Some("a".into()),
+        target: Target {
+            kind: TargetKind::NodePort,
+            address: "10.0.0.2".into(),
+            port,
+            protocol: Protocol::Tcp,
+            port_name: Some("http".into()),
+            node: Some("a".into()),
+            node_role: Some(NodeRole::Backend),
+            relation: Some(Relation::Own),
+            scope: Some(Scope::Private),
+        },
+        expected: Some(Expectation {
+            value: Reachability::Reachable,
+            basis: Basis::Stated,
+            matrix: Some("m".into()),
+            edition: Some("1".into()),
+            source: Some("https://example.org".into()),
+        }),
+        editions: vec![EditionValue {
+            edition: "1".into(),
+            alias: Some("first".into()),
+            value: Reachability::Reachable,
+        }],
+        predicted: Some(Prediction {
+            action: "endpoints".into(),
+            endpoints: vec!["10.1.0.1:80".into()],
+            masquerade: Some(true),
+            outcome: "reached".into(),
+            reachable: Some(Reachability::Reachable),
+            why: vec![Why {
+                rule: "r".into(),
+                source: "s".into(),
+            }],
+            remedy: Some("r".into()),
+        }),
+        observed: Observed {
+            value: ObservedValue::Unstable,
+            reason: "many".into(),
+            ok: Some(6),
+            of: Some(17),
+            latency_ms: Some(0.5),
+            client_ip_seen: Some([10, 0, 0, 1].into()),
+            attempts: attempts.collect(),
+        },
+        verdict: Verdict::Unstable,
+        hint: Some("h".into()),
+    };
+    Report {
+        api_version: API_VERSION.into(),
+        kind: Kind::Report,
+        run: "r1".into(),
+        elapsed_ms: 4000,
+        service: Service {
+            namespace: "default".into(),
+            name: "nginx".into(),
+            kind: ServiceType::LoadBalancer,
+            external_traffic_policy: Some(TrafficPolicy::Local),
+            internal_traffic_policy: Some(TrafficPolicy::Cluster),
+            ports: [TargetPort::Number(port), TargetPort::Name("http".into())]
+                .map(|target_port| ServicePort {
+                    name: Some("http".into()),
+                    protocol: Protocol::Tcp,
+                    port,
+                    node_port: Some(port),
+                    target_port: Some(target_port),
+                    app_protocol: Some("http".into()),
+                })
+                .into(),
+            load_balancer: Some(LoadBalancer {
+                class: Some("shared".into()),
+                pass_through: Some("true".into()),
+                addresses: vec![LoadBalancerAddress {
+                    ip: Some([10, 0, 0, 9].into()),
+                    hostname: Some("lb.example.org".into()),
+                    scope: Some(Scope::Private),
+                    ip_mode: Some(IpMode::Vip),
+                }],
+            }),
+        },
+        environment: Environment {
+            provider: Some("huawei-cce".into()),
+            kubernetes_version: Some("v1.20.2".into()),
+            network_model: Some(NetworkModel::Vpc),
+            proxy_mode: Some(ProxyMode::Iptables),
+            column: Some("vpc/iptables".into()),
+            evidence: vec![Evidence {
+                fact: "provider".into(),
+                value: "huawei-cce".into(),
+                source: "a label".into(),
+            }],
+        },
+        matrix: Some(Matrix {
+            id: "m".into(),
+            edition: "1".into(),
+            alias: Some("first".into()),
+            source: "https://example.org".into(),
+        }),
+        circumstances: Circumstances {
+            front: ServiceKind::LoadBalancer,
+            classes: vec![Class::Shared],
+            pass_through: vec![true],
+            columns: vec!["vpc/iptables".parse().unwrap()],
+            external_traffic_policy: TrafficPolicy::Local,
+            internal_traffic_policy: TrafficPolicy::Cluster,
+            host_network: Some(false),
+            served: true,
+        },
+        summary: Summary::of(std::slice::from_ref(&cell), &Terms::default()),
+        cells: vec![cell],
+        advisories: vec![Advisory {
+            id: "a".into(),
+            severity: Severity::Warning,
+            text: "t".into(),
+            source: Some("s".into()),
+        }],
+    }
+}
+
+/// Every object and every value in it, by their paths; objects in lists count once.
+fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            found.push(at.to_owned());
+            for (key, value) in object {
+                paths(value, &format!("{at}/{key}"), found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                paths(value, &format!("{at}/{index}"), found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn faults(value: &Value) -> Vec<String> {
+    validator()
+        .iter_errors(value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn its_words_are_those_of_the_program() {
+    let schema = schema();
+    let all = [
+        ("serviceType", json!(ServiceType::ALL)),
+        ("trafficPolicy", json!(TrafficPolicy::ALL)),
+        ("ipMode", json!(IpMode::ALL)),
+        ("protocol", json!(Protocol::ALL)),
+        ("networkModel", json!(NetworkModel::ALL)),
+        ("proxyMode", json!(ProxyMode::ALL)),
+        ("position", json!(Position::ALL)),
+        ("targetKind", json!(TargetKind::ALL)),
+        ("nodeRole", json!(NodeRole::ALL)),
+        ("relation", json!(Relation::ALL)),
+        ("scope", json!(Scope::ALL)),
+        ("reachability", json!(Reachability::ALL)),
+        ("basis", json!(Basis::ALL)),
+        ("observedValue", json!(ObservedValue::ALL)),
+        ("verdict", json!(Verdict::ALL)),
+        ("severity", json!(Severity::ALL)),
+        ("phase", json!(Phase::ALL)),
+        ("serviceKind", json!(ServiceKind::ALL)),
+        ("class", json!(Class::ALL)),
+    ];
+    let definitions = schema["$defs"].as_object().unwrap();
+    let enums: BTreeSet<&str> = definitions
+        .iter()
+        .filter(|(_, definition)| definition.get("enum").is_some())
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let compared: BTreeSet<&str> = all.iter().map(|(name, _)| *name).collect();
+    assert_eq!(enums, compared, "every list of words is compared");
+    for (name, words) in all {
+        assert_eq!(definitions[name]["enum"], words, "{name}");
+    }
+    let kinds =
+        ["report", "reportList"].map(|name| &definitions[name]["properties"]["kind"]["const"]);
+    assert_eq!(json!(kinds), json!(Kind::ALL));
+    for kind in ["report", "reportList"] {
+        let version = &definitions[kind]["properties"]["apiVersion"]["const"];
+        assert_eq!(version, API_VERSION);
+    }
+    let mut codes: Vec<u8> = Verdict::ALL
+        .iter()
+        .map(|verdict| {
+            let cell = Cell {
+                verdict: *verdict,
+                ..full().cells.remove(0)
+            };
+            Summary::of(&[cell], &Terms::default()).exit_code
+        })
+        .collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let summary = &definitions["summary"]["properties"];
+    assert_eq!(summary["exitCode"]["enum"], json!(codes));
+}
+
+#[test]
+fn what_the_program_writes_is_valid() {
+    let report = full();
+    assert_eq!(faults(&json!(report)), [""; 0]);
+    let list = ReportList {
+        api_version: API_VERSION.into(),
+        kind: Kind::ReportList,
+        items: vec![report.clone(), report],
+    };
+    assert_eq!(faults(&json!(list)), [""; 0]);
+}
+
+/// What can be absent is what reads back as absent, one value at a time.
+#[test]
+fn what_is_absent_is_null() {
+    let report = json!(full());
+    let mut found = Vec::new();
+    paths(&report, "", &mut found);
+    let mut nulls = 0;
+    for object in &found {
+        let keys = report.pointer(object).unwrap().as_object().unwrap().keys();
+        for key in keys {
+            let mut without = report.clone();
+            without.pointer_mut(object).unwrap()[key.as_str()] = Value::Null;
+            let absent = serde_json::from_value::<Report>(without.clone()).is_ok();
+            assert_eq!(
+                faults(&without).is_empty(),
+                absent,
+                "{object}/{key} null, by the schema and by the program"
+            );
+            nulls += usize::from(absent);
+        }
+    }
+    assert!(nulls > 30, "{nulls}");
+}
+
+#[test]
+fn a_key_too_many_or_too_few_is_not_valid() {
+    let list = json!(ReportList {
+        api_version: API_VERSION.into(),
+        kind: Kind::ReportList,
+        items: vec![full()],
+    });
+    let validator = validator();
+    let mut found = Vec::new();
+    paths(&list, "", &mut found);
+    assert!(found.len() > 40, "{found:?}");
+    for object in &found {
+        let mut more = list.clone();
+        more.pointer_mut(object).unwrap()["unknown"] = json!(1);
+        assert!(!validator.is_valid(&more), "{object}/unknown");
+        let keys = list.pointer(object).unwrap().as_object().unwrap().keys();
+        for key in keys {
+            let mut fewer = list.clone();
+            let value = fewer.pointer_mut(object).unwrap();
+            value.as_object_mut().unwrap().remove(key);
+            assert!(!validator.is_valid(&fewer), "{object} without {key}");
+        }
+    }
+}

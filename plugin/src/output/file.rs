@@ -1,0 +1,208 @@
+//! A file that a report goes to: as a whole, or not at all.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+use tempfile::{Builder, NamedTempFile};
+
+/// A file that a report can go to.
+#[derive(Debug)]
+pub struct File {
+    /// As the user wrote it.
+    given: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// A regular file, there or not: replaced at once.
+    Regular(PathBuf),
+    /// A pipe or a device: nothing can be put in its place.
+    Special,
+}
+
+/// Two that lead to the same file, however they are written.
+impl PartialEq for File {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Regular(this), Place::Regular(other)) => this == other,
+            (Place::Regular(_) | Place::Special, _) => false,
+        }
+    }
+}
+
+impl File {
+    /// Finds out whether the file can be written, without changing what it holds.
+    ///
+    /// # Errors
+    ///
+    /// What keeps it from being written.
+    pub fn find(given: &Path) -> io::Result<Self> {
+        let place = match fs::metadata(given) {
+            Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(there) if there.is_file() => {
+                // Replacing it takes no right to write it, but whoever took that right away meant something by it.
+                OpenOptions::new().write(true).open(given)?;
+                Place::Regular(fs::canonicalize(given)?)
+            }
+            // Opening a pipe would wait for its reader.
+            Ok(_) => Place::Special,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let name = given.file_name().ok_or(error)?;
+                Place::Regular(fs::canonicalize(folder(given))?.join(name))
+            }
+            Err(error) => return Err(error),
+        };
+        if let Place::Regular(path) = &place {
+            beside(path)?;
+        }
+        Ok(Self {
+            given: given.to_owned(),
+            place,
+        })
+    }
+
+    /// As the user wrote it.
+    pub fn given(&self) -> &Path {
+        &self.given
+    }
+
+    /// Puts a text in the place of what the file holds.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being written; the file then holds what it held.
+    pub fn write(&self, text: &[u8]) -> io::Result<()> {
+        match &self.place {
+            Place::Special => OpenOptions::new()
+                .write(true)
+                .open(&self.given)?
+                .write_all(text),
+            Place::Regular(path) => {
+                let mut new = beside(path)?;
+                new.write_all(text)?;
+                new.as_file().sync_all()?;
+                new.persist(path)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The folder of a path; of a bare name, the current one.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A temporary file in the same folder, with the rights that the file has or would have. It goes away by itself.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(".svc-reach-");
+    // Temporary files are their owner's alone; reports are as public as the umask has it. Elsewhere folders decide.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let new = builder.tempfile_in(folder(path))?;
+    if let Ok(there) = fs::metadata(path) {
+        new.as_file().set_permissions(there.permissions())?;
+    }
+    Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::File;
+    use std::fs;
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole_and_found_through_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report");
+        let link = folder.path().join("link");
+        fs::write(&path, "a long report of an earlier run").unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        #[cfg(not(unix))]
+        fs::hard_link(&path, &link).unwrap();
+        let file = File::find(&link).unwrap();
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "a long report of an earlier run",
+            "finding it changes nothing"
+        );
+        file.write(b"new").unwrap();
+        assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+        #[cfg(unix)]
+        assert!(link.is_symlink() && fs::read_to_string(&path).unwrap() == "new");
+        let names = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(names, 2, "nothing temporary is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_keeps_its_rights_and_a_new_one_is_not_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let path = folder.path().join(name);
+            File::find(&path).unwrap().write(b"x").unwrap();
+            fs::metadata(path).unwrap().permissions().mode() & 0o777
+        };
+        let usual = fs::File::create(folder.path().join("usual")).unwrap();
+        let usual = usual.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode("new"), usual);
+        let old = folder.path().join("old");
+        fs::write(&old, "").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o606)).unwrap();
+        assert_eq!(mode("old"), 0o606);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_found_out_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path().join("report");
+        fs::write(&report, "").unwrap();
+        for path in [
+            folder.path().to_owned(),
+            folder.path().join("absent/report"),
+            report.join("report"),
+        ] {
+            assert!(File::find(&path).is_err(), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_fails_later_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::find(&folder.path().join("report")).unwrap();
+        folder.close().unwrap();
+        assert!(file.write(b"x").is_err());
+    }
+
+    #[test]
+    fn two_ways_to_one_file_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("inside");
+        fs::create_dir(&inside).unwrap();
+        let file = |path: &str| File::find(&folder.path().join(path)).unwrap();
+        assert_eq!(file("inside/../report"), file("report"));
+        assert_ne!(file("inside/report"), file("report"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_is_written_to_and_not_replaced() {
+        use std::{io::Read, os::fd::AsRawFd};
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        File::find(path.as_ref()).unwrap().write(b"report").unwrap();
+        drop(writer);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "report");
+    }
+}

@@ -1,0 +1,198 @@
+//! What a reader has to look at, the gravest first.
+
+use super::wording::{self, of};
+use svc_reach_common::{
+    position::Position,
+    report::{Cell, Report},
+    target::Target,
+    verdict::{Reachability, Verdict},
+};
+
+/// Findings of one kind.
+pub struct Section {
+    /// Which kind.
+    pub title: &'static str,
+    /// The verdict that they share.
+    pub verdict: Verdict,
+    /// At least one.
+    pub findings: Vec<Finding>,
+}
+
+/// Cells of which the same is to be said. Holds text from elsewhere.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// From where.
+    pub from: String,
+    /// To which target; `None`: to several.
+    pub to: Option<String>,
+    /// What was expected and what was seen, or why it was not.
+    pub what: String,
+    /// What can be done about it.
+    pub hint: Option<String>,
+}
+
+/// Every section that has something to say.
+pub fn sections(report: &Report) -> Vec<Section> {
+    let differing = |verdict, explained: bool| {
+        differing(
+            report,
+            of(report, verdict).filter(move |cell| unexplained(cell) != explained),
+        )
+    };
+    let all = |verdict| differing_all(report, verdict);
+    let sections = [
+        (
+            "Worse, explained by neither the documents nor the model",
+            Verdict::Worse,
+            differing(Verdict::Worse, false),
+        ),
+        (
+            "Worse than expected",
+            Verdict::Worse,
+            differing(Verdict::Worse, true),
+        ),
+        ("Unstable", Verdict::Unstable, all(Verdict::Unstable)),
+        (
+            "Better, explained by neither the documents nor the model",
+            Verdict::Better,
+            differing(Verdict::Better, false),
+        ),
+        (
+            "Better than expected",
+            Verdict::Better,
+            differing(Verdict::Better, true),
+        ),
+        (
+            "Disputed between editions",
+            Verdict::Disputed,
+            all(Verdict::Disputed),
+        ),
+        (
+            "Not observed",
+            Verdict::NotObserved,
+            grouped(of(report, Verdict::NotObserved), |cell| {
+                Some(&cell.observed.reason)
+            }),
+        ),
+        (
+            "Not judged",
+            Verdict::Undocumented,
+            grouped(of(report, Verdict::Undocumented), |cell| {
+                cell.expected.is_none().then_some(cell.hint.as_ref()?)
+            }),
+        ),
+    ];
+    sections
+        .into_iter()
+        .map(|(title, verdict, findings)| Section {
+            title,
+            verdict,
+            findings,
+        })
+        .filter(|section| !section.findings.is_empty())
+        .collect()
+}
+
+/// Whether documents and model agree on a cell that was seen otherwise.
+fn unexplained(cell: &Cell) -> bool {
+    let expected = cell.expected.as_ref().map(|expected| expected.value);
+    let predicted = cell
+        .predicted
+        .as_ref()
+        .and_then(|predicted| predicted.reachable);
+    expected.is_some() && expected == predicted
+}
+
+fn differing_all(report: &Report, verdict: Verdict) -> Vec<Finding> {
+    differing(report, of(report, verdict))
+}
+
+/// Cells that differ, those together that differ only in where the probe stood.
+fn differing<'r>(report: &Report, cells: impl Iterator<Item = &'r Cell>) -> Vec<Finding> {
+    let mut groups: Vec<(&Target, Finding)> = Vec::new();
+    for cell in cells {
+        let what = wording::difference(cell);
+        let same = groups.iter_mut().find(|(target, known)| {
+            **target == cell.target && known.what == what && known.hint == cell.hint
+        });
+        match same {
+            Some((_, known)) => known.from += &format!(", {}", cell.position),
+            None => groups.push((
+                &cell.target,
+                Finding {
+                    from: cell.position.to_string(),
+                    to: Some(wording::target(report, &cell.target)),
+                    what,
+                    hint: cell.hint.clone(),
+                },
+            )),
+        }
+    }
+    groups.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// Each reason once, with where it holds.
+fn grouped<'r>(
+    cells: impl Iterator<Item = &'r Cell>,
+    reason: impl Fn(&'r Cell) -> Option<&'r String>,
+) -> Vec<Finding> {
+    let mut groups: Vec<(&str, Vec<Position>, usize)> = Vec::new();
+    for (cell, reason) in cells.filter_map(|cell| Some((cell, reason(cell)?))) {
+        match groups.iter_mut().find(|(known, ..)| known == reason) {
+            Some((_, positions, count)) => {
+                if !positions.contains(&cell.position) {
+                    positions.push(cell.position);
+                }
+                *count += 1;
+            }
+            None => groups.push((reason, vec![cell.position], 1)),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(reason, positions, count)| {
+            let positions: Vec<&str> = positions.into_iter().map(Position::as_str).collect();
+            let cells = if count == 1 { "cell" } else { "cells" };
+            Finding {
+                from: format!("{} ({count} {cells})", positions.join(", ")),
+                to: None,
+                what: reason.to_owned(),
+                hint: None,
+            }
+        })
+        .collect()
+}
+
+/// What editions say, each such answer once, with the cells that it is about.
+pub fn editions(report: &Report) -> Vec<String> {
+    let mut answers: Vec<(String, Vec<&Cell>)> = Vec::new();
+    for cell in &report.cells {
+        let saying = |value: Reachability| {
+            let names: Vec<&str> = cell
+                .editions
+                .iter()
+                .filter(|edition| edition.value == value)
+                .map(|edition| edition.alias.as_ref().unwrap_or(&edition.edition).as_str())
+                .collect();
+            (!names.is_empty()).then(|| format!("{value} by {}", names.join(", ")))
+        };
+        let said: Vec<String> = Reachability::ALL
+            .iter()
+            .filter_map(|value| saying(*value))
+            .collect();
+        let answer = said.join("; ");
+        match answers.iter_mut().find(|(known, _)| *known == answer) {
+            Some((_, cells)) => cells.push(cell),
+            None if answer.is_empty() => {}
+            None => answers.push((answer, vec![cell])),
+        }
+    }
+    answers
+        .into_iter()
+        .map(|(answer, cells)| {
+            let places = wording::places(report, &cells).into_iter();
+            let places: Vec<String> = places.map(|(text, _)| text).collect();
+            format!("{answer}: {}", places.join("; "))
+        })
+        .collect()
+}

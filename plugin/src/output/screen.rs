@@ -1,0 +1,75 @@
+//! What a report is looked at on.
+
+use crate::config::Color;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use std::io;
+use svc_reach_common::verdict::Verdict;
+
+/// Columns where there is no terminal to ask.
+const WIDTH: usize = 80;
+
+/// Fewer than that no table fits into.
+const NARROWEST: usize = 40;
+
+/// What a report is looked at on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Columns.
+    pub width: usize,
+    /// Whether it takes colours.
+    pub color: bool,
+}
+
+impl Screen {
+    /// A file, which somebody may look at later.
+    pub fn file(color: Color) -> Self {
+        Self {
+            width: WIDTH,
+            color: color == Color::Always,
+        }
+    }
+
+    /// Standard output, as it and the environment say.
+    pub fn stdout(color: Color) -> Self {
+        let of_terminal = || {
+            let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+            Some(usize::from(width.0))
+        };
+        let told = std::env::var("COLUMNS").ok();
+        let width = told
+            .and_then(|columns| columns.parse().ok())
+            .filter(|width| *width > 0)
+            .or_else(of_terminal)
+            .unwrap_or(WIDTH);
+        Self {
+            width: width.max(NARROWEST),
+            color: match color {
+                Color::Always => true,
+                Color::Never => false,
+                // Of the terminal, NO_COLOR, CLICOLOR and TERM.
+                Color::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            },
+        }
+    }
+
+    /// A text in a style, where there are colours.
+    pub fn paint(self, style: Style, text: &str) -> String {
+        if self.color {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The colour of a verdict.
+pub const fn style(verdict: Verdict) -> Style {
+    let color = match verdict {
+        Verdict::AsExpected => AnsiColor::Green,
+        Verdict::Worse | Verdict::Unstable => AnsiColor::Red,
+        Verdict::Better | Verdict::Disputed | Verdict::NotObserved => AnsiColor::Yellow,
+        Verdict::Undocumented => return Style::new(),
+    };
+    color.on_default()
+}

@@ -1,0 +1,176 @@
+//! `-o tap`: a test point for each cell, in the Test Anything Protocol, version 14 (testanything.org).
+//!
+//! Worse, better, unstable and not observed are `not ok`, each with a YAML block that says which of them it is. Disputed
+//! and undocumented are skipped: nobody says which way is right. Where nothing could be compared, one more point is
+//! `not ok`: a plan of skipped points counts as passed.
+
+use super::{printable::printable, wording};
+use serde::Serialize;
+use std::io::{self, Write};
+use svc_reach_common::{
+    report::{Cell, Report},
+    verdict::Verdict,
+};
+
+/// What is said of a point that is not ok.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Diagnostic {
+    message: String,
+    severity: &'static str,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<String>,
+}
+
+pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
+    let nothing = wording::nothing_compared(report);
+    writeln!(writer, "TAP version 14")?;
+    writeln!(writer, "1..{}", report.cells.len() + usize::from(nothing))?;
+    let (service, sentence) = (wording::service(report), wording::sentence(report));
+    writeln!(
+        writer,
+        "# {}: {}",
+        printable(&service),
+        printable(&sentence)
+    )?;
+    for (number, cell) in (1..).zip(&report.cells) {
+        point(writer, number, report, cell)?;
+    }
+    if nothing {
+        let number = report.cells.len() + 1;
+        writeln!(writer, "not ok {number} - {}", wording::COMPARED)?;
+        diagnostic(
+            writer,
+            &Diagnostic {
+                message: printable(&sentence),
+                severity: "fail",
+                verdict: "incomplete",
+                details: Vec::new(),
+            },
+        )?;
+    }
+    for (title, lines) in [
+        ("note", wording::notes(report)),
+        ("known by", wording::evidence(report)),
+    ] {
+        for line in lines {
+            writeln!(writer, "# {title}: {}", printable(&line))?;
+        }
+    }
+    Ok(())
+}
+
+fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -> io::Result<()> {
+    let what = escape(&wording::cell(report, cell));
+    match cell.verdict {
+        Verdict::AsExpected => writeln!(writer, "ok {number} - {what}"),
+        Verdict::Disputed | Verdict::Undocumented => writeln!(
+            writer,
+            "ok {number} - {what} # SKIP {}: {}",
+            cell.verdict,
+            escape(&wording::difference(cell))
+        ),
+        Verdict::Worse | Verdict::Better | Verdict::Unstable | Verdict::NotObserved => {
+            writeln!(writer, "not ok {number} - {what}")?;
+            let details = wording::details(cell).map(|line| printable(&line));
+            diagnostic(
+                writer,
+                &Diagnostic {
+                    message: printable(&wording::difference(cell)),
+                    severity: "fail",
+                    verdict: cell.verdict.as_str(),
+                    details: details.collect(),
+                },
+            )
+        }
+    }
+}
+
+/// A block of YAML, set in by two spaces. No text in it has lines, so none can look like the block's end.
+fn diagnostic(writer: &mut impl Write, diagnostic: &Diagnostic) -> io::Result<()> {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let text =
+        serde_saphyr::to_string_with_options(diagnostic, options).map_err(io::Error::other)?;
+    writeln!(writer, "  ---")?;
+    text.lines()
+        .try_for_each(|line| writeln!(writer, "  {line}"))?;
+    writeln!(writer, "  ...")
+}
+
+/// A description: a `#` would begin a directive.
+fn escape(text: &str) -> String {
+    printable(text).replace('\\', "\\\\").replace('#', "\\#")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, write};
+    use crate::test_data::{mixed, undocumented};
+    use svc_reach_common::{report::Report, verdict::Verdict};
+
+    fn text(report: &Report) -> String {
+        let mut text = Vec::new();
+        write(report, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn every_cell_is_a_point_and_ends_by_its_verdict() {
+        let report = mixed();
+        let text = text(&report);
+        let mut lines = text.lines().skip_while(|line| line.starts_with('#'));
+        assert_eq!(lines.next(), Some("TAP version 14"));
+        assert_eq!(lines.next(), Some("1..10"));
+        let points: Vec<&str> = lines.filter(|line| line.contains("ok ")).collect();
+        let points: Vec<&&str> = points
+            .iter()
+            .filter(|l| !l.starts_with([' ', '#']))
+            .collect();
+        assert_eq!(points.len(), report.cells.len(), "{text}");
+        for ((number, cell), point) in (1..).zip(&report.cells).zip(points) {
+            let (ok, skipped) = match cell.verdict {
+                Verdict::AsExpected => ("ok", false),
+                Verdict::Disputed | Verdict::Undocumented => ("ok", true),
+                Verdict::Worse | Verdict::Better | Verdict::Unstable | Verdict::NotObserved => {
+                    ("not ok", false)
+                }
+            };
+            assert!(point.starts_with(&format!("{ok} {number} - ")), "{point}");
+            assert_eq!(point.contains(" # SKIP "), skipped, "{point}");
+        }
+        assert!(
+            text.contains("could not be looked at: the probe did not start"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn every_block_is_yaml_and_ends_where_it_ends() {
+        let text = text(&mixed());
+        let mut blocks = 0;
+        let mut rest = text.as_str();
+        while let Some((_, block)) = rest.split_once("\n  ---\n") {
+            let (block, after) = block.split_once("\n  ...\n").unwrap();
+            assert!(block.lines().all(|line| line.starts_with("  ")), "{block}");
+            let yaml: serde_json::Value = serde_saphyr::from_str(block).unwrap();
+            assert_eq!(yaml["severity"], "fail");
+            assert!(yaml["message"].is_string(), "{block}");
+            blocks += 1;
+            rest = after;
+        }
+        assert_eq!(blocks, 5, "one for each that is not ok");
+    }
+
+    #[test]
+    fn no_text_becomes_a_directive() {
+        assert_eq!(escape("a # SKIP\n\\"), "a \\# SKIP\\\\n\\\\");
+    }
+
+    #[test]
+    fn a_run_that_compared_nothing_does_not_pass() {
+        let report = undocumented();
+        let last = format!("not ok {} - ", report.cells.len() + 1);
+        assert!(text(&report).contains(&last), "{}", text(&report));
+    }
+}
