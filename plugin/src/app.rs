@@ -10,6 +10,7 @@ use crate::{
     error::{Error, chain},
     explain::settings::ProxyConfig,
     external,
+    images::Images,
     interrupt::Interrupt,
     ledger::Ledger,
     matrices, output, placement, planning,
@@ -19,6 +20,7 @@ use crate::{
     reporting::{self, Expectations},
     survey::{self, Survey},
     targets,
+    version::Version,
 };
 use std::{
     collections::BTreeMap,
@@ -53,6 +55,12 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     let connection = &config.connection;
     match config.action {
         Action::Matrix(command) => command.answer(&mut output).map(|()| Exit::AsExpected),
+        Action::Images(format) => Images::ALL
+            .write(format, &mut output)
+            .map(|()| Exit::AsExpected),
+        Action::Version(format) => Version::of_this()?
+            .write(format, &mut output)
+            .map(|()| Exit::AsExpected),
         Action::Explain(command) if command.offline() => {
             let namespace = connection.namespace.as_deref().unwrap_or("default");
             command

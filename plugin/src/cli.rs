@@ -1,6 +1,6 @@
 //! What was typed. What it means is [`crate::config`].
 
-use crate::{explain::args::ExplainArgs, matrices::MatrixArgs};
+use crate::{explain::args::ExplainArgs, matrices::MatrixArgs, plain::PlainArgs};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -46,6 +46,10 @@ pub enum Command {
     Matrix(Box<MatrixArgs>),
     /// Remove the probes that earlier runs left in the namespace
     Cleanup(CleanupArgs),
+    /// The images that a run pulls, for a registry that mirrors them; needs no cluster
+    Images(PlainArgs),
+    /// Versions of this program, its probe and its matrices; needs no cluster
+    Version(PlainArgs),
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use crate::{
     error::UsageError,
     explain::ExplainCommand,
     matrices::MatrixCommand,
+    plain,
 };
 use jiff::SignedDuration;
 use std::{
@@ -41,6 +42,10 @@ pub enum Action {
         /// Only this run's.
         run: Option<String>,
     },
+    /// What a closed network has to mirror.
+    Images(plain::Format),
+    /// What this program is made of.
+    Version(plain::Format),
 }
 
 /// Which cluster, as whom.
@@ -197,6 +202,8 @@ impl Config {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
             Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
+            Some(Command::Images(args)) => Action::Images(args.format()?),
+            Some(Command::Version(args)) => Action::Version(args.format()?),
             None => Action::Run(Box::new(run(cli.run)?)),
         };
         Ok(Self { connection, action })
@@ -403,9 +410,11 @@ mod tests {
             .map_err(|e| e.to_string())?;
         match Config::new(cli).map_err(|e| e.to_string())?.action {
             Action::Run(run) => Ok(*run),
-            Action::Explain(_) | Action::Matrix(_) | Action::Cleanup { .. } => {
-                Err("another command".to_owned())
-            }
+            Action::Explain(_)
+            | Action::Matrix(_)
+            | Action::Cleanup { .. }
+            | Action::Images(_)
+            | Action::Version(_) => Err("another command".to_owned()),
         }
     }
 

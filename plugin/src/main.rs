@@ -14,12 +14,14 @@ mod error;
 mod explain;
 mod external;
 mod following;
+mod images;
 mod interrupt;
 mod ledger;
 mod logging;
 mod matrices;
 mod output;
 mod placement;
+mod plain;
 mod planning;
 mod pod_state;
 mod preflight;
@@ -30,6 +32,7 @@ mod survey;
 mod targets;
 #[cfg(test)]
 mod test_data;
+mod version;
 
 use clap::Parser;
 use std::process::ExitCode;
