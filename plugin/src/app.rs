@@ -5,6 +5,7 @@ use crate::{
     cleanup,
     clues::{self, Clues},
     cluster::{Cluster, live::Live},
+    completion,
     config::{Action, Config, Run},
     deployment::{Deployment, Probe},
     error::{Error, chain},
@@ -55,6 +56,9 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     let connection = &config.connection;
     match config.action {
         Action::Matrix(command) => command.answer(&mut output).map(|()| Exit::AsExpected),
+        Action::Completion(shell) => {
+            completion::script(shell, &mut output).map(|()| Exit::AsExpected)
+        }
         Action::Images(format) => Images::ALL
             .write(format, &mut output)
             .map(|()| Exit::AsExpected),

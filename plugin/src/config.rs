@@ -42,6 +42,8 @@ pub enum Action {
         /// Only this run's.
         run: Option<String>,
     },
+    /// A shell's script.
+    Completion(clap_complete::Shell),
     /// What a closed network has to mirror.
     Images(plain::Format),
     /// What this program is made of.
@@ -197,11 +199,12 @@ pub struct RequestSettings {
 impl Config {
     /// Makes sense of a command line, or says what is wrong with it.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
-        let connection = connection(cli.connection)?;
+        let connection = Connection::new(cli.connection)?;
         let action = match cli.command {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
             Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
+            Some(Command::Completion(args)) => Action::Completion(args.shell),
             Some(Command::Images(args)) => Action::Images(args.format()?),
             Some(Command::Version(args)) => Action::Version(args.format()?),
             None => Action::Run(Box::new(run(cli.run)?)),
@@ -210,21 +213,28 @@ impl Config {
     }
 }
 
-fn connection(args: ConnectionArgs) -> Result<Connection, UsageError> {
-    Ok(Connection {
-        kubeconfig: args.kubeconfig,
-        context: args.context,
-        cluster: args.cluster,
-        user: args.user,
-        namespace: args.namespace,
-        impersonate: args.impersonate,
-        impersonate_groups: args.impersonate_groups,
-        request_timeout: args
-            .request_timeout
-            .map(|text| duration("--request-timeout", &text))
-            .transpose()?
-            .filter(|timeout| !timeout.is_zero()),
-    })
+impl Connection {
+    /// Makes sense of kubectl's own flags.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them.
+    pub fn new(args: ConnectionArgs) -> Result<Self, UsageError> {
+        Ok(Self {
+            kubeconfig: args.kubeconfig,
+            context: args.context,
+            cluster: args.cluster,
+            user: args.user,
+            namespace: args.namespace,
+            impersonate: args.impersonate,
+            impersonate_groups: args.impersonate_groups,
+            request_timeout: args
+                .request_timeout
+                .map(|text| duration("--request-timeout", &text))
+                .transpose()?
+                .filter(|timeout| !timeout.is_zero()),
+        })
+    }
 }
 
 fn run(args: RunArgs) -> Result<Run, UsageError> {
@@ -336,16 +346,20 @@ pub fn service_name(given: &str) -> Result<String, UsageError> {
         Some(("svc" | "service" | "services", name)) => name,
         Some(_) => return invalid("only Services can be asked about: svc/NAME or service/NAME"),
     };
-    // A DNS label (RFC 1035), which is what the API requires of a Service's name.
-    let fits = (1..=63).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if fits {
+    if is_label(name) {
         Ok(name.to_owned())
     } else {
         invalid("not a name that a Service can have")
     }
+}
+
+/// Whether a text is made as a DNS label is (RFC 1123), which is what the API requires of the names of Services and
+/// namespaces.
+pub fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
@@ -413,6 +427,7 @@ mod tests {
             Action::Explain(_)
             | Action::Matrix(_)
             | Action::Cleanup { .. }
+            | Action::Completion(_)
             | Action::Images(_)
             | Action::Version(_) => Err("another command".to_owned()),
         }

@@ -7,6 +7,7 @@ mod cleanup;
 mod cli;
 mod clues;
 mod cluster;
+mod completion;
 mod config;
 mod deployment;
 mod detection;
@@ -39,6 +40,11 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    if let Some(words) = completion::asked(std::env::args_os()) {
+        // Whoever asks for completions has left where they cannot be written.
+        let _ = completion::answer(&words, &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
     let cli = cli::Cli::parse();
     logging::start(cli.connection.verbose);
     let (signals, interrupt) = interrupt::Signals::new();

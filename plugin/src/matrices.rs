@@ -9,5 +9,5 @@ mod show;
 mod source;
 
 pub use args::MatrixArgs;
-pub use command::MatrixCommand;
-pub use source::choose;
+pub use command::{Format, MatrixCommand};
+pub use source::{choose, reference};
