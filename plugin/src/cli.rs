@@ -110,7 +110,7 @@ pub struct ConnectionArgs {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The Service: nginx, svc/nginx or service/nginx
+    /// The Service: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
     #[arg(required = true)]
     pub service: Option<String>,
     /// Output format: table or json

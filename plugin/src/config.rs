@@ -199,6 +199,14 @@ pub struct RequestSettings {
 impl Config {
     /// Makes sense of a command line, or says what is wrong with it.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
+        let mut cli = cli;
+        let service = match &mut cli.command {
+            Some(Command::Explain(args)) => &mut args.service,
+            Some(_) | None => &mut cli.run.service,
+        };
+        if let Some(service) = service {
+            *service = unqualified(service, &mut cli.connection.namespace)?;
+        }
         let connection = Connection::new(cli.connection)?;
         let action = match cli.command {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
@@ -338,6 +346,23 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     })
 }
 
+/// SERVICE without its namespace, which becomes the one that is asked about: `nginx` of `nginx.web`. No Service has a dot
+/// in its name.
+fn unqualified(given: &str, namespace: &mut Option<String>) -> Result<String, UsageError> {
+    let Some((service, within)) = given.split_once('.') else {
+        return Ok(given.to_owned());
+    };
+    let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
+    if !is_label(within) {
+        return invalid("only a namespace can stand behind the dot: NAME.NAMESPACE");
+    }
+    if namespace.as_deref().is_some_and(|other| other != within) {
+        return invalid("names another namespace than --namespace");
+    }
+    *namespace = Some(within.to_owned());
+    Ok(service.to_owned())
+}
+
 /// The name in `nginx`, `svc/nginx`, `service/nginx` or `services/nginx`.
 pub fn service_name(given: &str) -> Result<String, UsageError> {
     let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
@@ -446,6 +471,34 @@ mod tests {
         ] {
             let error = read(&[given]).unwrap_err();
             assert!(error.contains(why), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_can_be_named_with_its_namespace() {
+        let namespace = |args: &[&str]| {
+            let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
+            Config::new(cli.unwrap())
+                .map(|config| config.connection.namespace)
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(read(&["svc/nginx.web"]).unwrap().service, "nginx");
+        for args in [
+            &["nginx.web"][..],
+            &["svc/nginx.web", "-n", "web"],
+            &["explain", "nginx.web"],
+        ] {
+            assert_eq!(namespace(args).unwrap().as_deref(), Some("web"), "{args:?}");
+        }
+        for (args, why) in [
+            (&["nginx.web", "-n", "shop"][..], "another namespace"),
+            (&["explain", "nginx.web", "-n", "shop"], "another namespace"),
+            (&["nginx.web.svc"], "only a namespace"),
+            (&["nginx."], "only a namespace"),
+            (&[".web"], "not a name that a Service can have"),
+        ] {
+            let error = namespace(args).unwrap_err();
+            assert!(error.contains(why), "{args:?}: {error}");
         }
     }
 

@@ -20,6 +20,7 @@ mod interrupt;
 mod ledger;
 mod logging;
 mod matrices;
+mod names;
 mod output;
 mod placement;
 mod plain;

@@ -264,3 +264,62 @@ fn every_shell_has_its_script() {
     let output = bash.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "show");
 }
+
+#[test]
+fn a_mistyped_service_is_answered_with_the_nearest() {
+    let folder = folder("mistyped");
+    let config = kubeconfig(&folder, api_server());
+    let ask = |args: &[&str]| {
+        let output = Command::new(plugin())
+            .args(args)
+            .env_clear()
+            .env("KUBECONFIG", &config)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    for (args, said) in [
+        (&["ngnix", "-n", "web"][..], "did you mean nginx?"),
+        (&["svc/ngnix.web"], "did you mean nginx?"),
+        (&["explain", "nginx-admn.web"], "did you mean nginx-admin?"),
+        // Nothing is like it, or nothing can be listed.
+        (&["redis", "-n", "web"], "kubectl get services -n web"),
+        (&["nginx", "-n", "absent"], "kubectl get services -n absent"),
+    ] {
+        let (code, error) = ask(args);
+        assert_eq!(code, Some(4), "{args:?}: {error}");
+        assert!(error.contains(said), "{args:?}: {error}");
+        assert!(error.contains("failed to get Service"), "{args:?}: {error}");
+    }
+    let (code, error) = ask(&["nginx.web", "-n", "shop"]);
+    assert_eq!(code, Some(2), "{error}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn usage_says_what_users_type() {
+    for args in [
+        &["--help"][..],
+        &["explain", "--help"],
+        &["matrix", "show", "--help"],
+        &["--nonsense"],
+        &["matrix", "show"],
+        &["explain", "--nonsense"],
+        &["images", "--nonsense"],
+    ] {
+        let output = run(args);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let usage: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("Usage:"))
+            .collect();
+        assert_eq!(usage.len(), 1, "{args:?}: {text}");
+        assert!(
+            usage[0].starts_with("Usage: kubectl svc-reach"),
+            "{args:?}: {text}"
+        );
+    }
+}

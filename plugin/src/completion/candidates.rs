@@ -3,21 +3,17 @@
 use super::cursor::{Cursor, Wanted};
 use crate::{
     cli::Cli,
-    cluster::{Call, Cluster, live::Live},
+    cluster::live::Live,
     config::{self, Connection},
-    matrices, plain,
+    matrices, names, plain,
 };
 use clap::{Arg, Command, ValueHint};
 use kube::config::Kubeconfig;
-use serde_json::Value;
 use std::{sync::mpsc, thread, time::Duration};
 use svc_reach_common::{matrix::Catalog, network_model::NetworkModel, proxy_mode::ProxyMode};
 
 /// How long a user who waits for a completion waits for the cluster, credentials and all.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Names that are asked for: more are no help.
-const LIMIT: &str = "500";
 
 /// What a word that is being typed can become.
 #[derive(Debug, Default)]
@@ -68,9 +64,9 @@ impl Candidates {
     }
 
     fn values(cursor: &Cursor<'_>, arg: &Arg, typed: impl FnOnce() -> Option<Cli>) -> Self {
-        let known = arg.get_possible_values();
-        if !known.is_empty() {
-            let names = known.iter().map(|value| value.get_name().to_owned());
+        let possible = arg.get_possible_values();
+        if !possible.is_empty() {
+            let names = possible.iter().map(|value| value.get_name().to_owned());
             return Self::plain(names.collect());
         }
         match arg.get_id().as_str() {
@@ -84,10 +80,10 @@ impl Candidates {
                 if config::service_name(&format!("{prefix}a")).is_err() {
                     return Self::default();
                 }
-                let names = names(Names::Services, typed);
+                let names = known(Names::Services, typed);
                 Self::plain(names.iter().map(|name| format!("{prefix}{name}")).collect())
             }
-            "namespace" | "probe_namespace" => Self::plain(names(Names::Namespaces, typed)),
+            "namespace" | "probe_namespace" => Self::plain(known(Names::Namespaces, typed)),
             "context" => Self::plain(contexts(typed)),
             "matrix" | "from" | "to" if takes_matrix(arg) => Self {
                 lines: editions(),
@@ -187,7 +183,7 @@ fn contexts(typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
 }
 
 /// Names that the cluster has, or none where it does not tell them in time.
-fn names(which: Names, typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
+fn known(which: Names, typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
     let Some(Ok(connection)) = typed().map(|cli| Connection::new(cli.connection)) else {
         return Vec::new();
     };
@@ -210,24 +206,9 @@ async fn ask(which: Names, connection: &Connection) -> Vec<String> {
     let Ok((cluster, namespace)) = Live::connect(connection).await else {
         return Vec::new();
     };
-    let path = match which {
-        Names::Services => format!("/api/v1/namespaces/{namespace}/services"),
-        Names::Namespaces => "/api/v1/namespaces".to_owned(),
-    };
-    match cluster.call(Call::get(path).with("limit", LIMIT)).await {
-        Ok(list) => object_names(&list),
-        Err(_) => Vec::new(),
+    match which {
+        Names::Services => names::services(&cluster, &namespace).await,
+        Names::Namespaces => names::namespaces(&cluster).await,
     }
-}
-
-/// Names of the objects of a list: those that an object can have, for a terminal will show them.
-pub fn object_names(list: &Value) -> Vec<String> {
-    let items = list.get("items").and_then(Value::as_array);
-    items
-        .into_iter()
-        .flatten()
-        .filter_map(|item| item.pointer("/metadata/name")?.as_str())
-        .filter(|name| config::is_label(name))
-        .map(str::to_owned)
-        .collect()
+    .unwrap_or_default()
 }
