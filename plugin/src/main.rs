@@ -19,6 +19,7 @@ mod images;
 mod interrupt;
 mod ledger;
 mod logging;
+mod man;
 mod matrices;
 mod names;
 mod output;
@@ -45,6 +46,12 @@ async fn main() -> ExitCode {
         // Whoever asks for completions has left where they cannot be written.
         let _ = completion::answer(&words, &mut std::io::stdout());
         return ExitCode::SUCCESS;
+    }
+    if let Some(folder) = man::asked(std::env::args_os()) {
+        return match man::write(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => ExitCode::from(app::report_error(&error).code()),
+        };
     }
     let cli = cli::Cli::parse();
     logging::start(cli.connection.verbose);
