@@ -35,3 +35,6 @@ pub const HEADER_CLIENT: &str = "svc-reach-client";
 
 /// Image of the probe, where the user does not name another.
 pub const IMAGE: &str = concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION"));
+
+/// Every image that a run can have a cluster pull, where the user does not name another.
+pub const IMAGES: &[&str] = &[IMAGE];

@@ -5,11 +5,13 @@ use crate::{
     cleanup,
     clues::{self, Clues},
     cluster::{Cluster, live::Live},
+    completion,
     config::{Action, Config, Run},
     deployment::{Deployment, Probe},
     error::{Error, chain},
     explain::settings::ProxyConfig,
     external,
+    images::Images,
     interrupt::Interrupt,
     ledger::Ledger,
     matrices::Documents,
@@ -20,7 +22,9 @@ use crate::{
     progress::{self, Progress},
     reporting::{self, Expectations},
     survey::{self, Survey},
-    targets, wait,
+    targets,
+    version::Version,
+    wait,
 };
 use std::{
     collections::BTreeMap,
@@ -55,6 +59,15 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     match config.action {
         Action::Matrix(command) => command.answer(&mut output).map(|()| Exit::AsExpected),
         Action::Judge(command) => command.answer(&mut output),
+        Action::Completion(shell) => {
+            completion::script(shell, &mut output).map(|()| Exit::AsExpected)
+        }
+        Action::Images(format) => Images::ALL
+            .write(format, &mut output)
+            .map(|()| Exit::AsExpected),
+        Action::Version(format) => Version::of_this()?
+            .write(format, &mut output)
+            .map(|()| Exit::AsExpected),
         Action::Explain(command) if command.offline() => {
             let namespace = connection.namespace.as_deref().unwrap_or("default");
             command

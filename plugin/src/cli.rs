@@ -1,6 +1,9 @@
 //! What was typed. What it means is [`crate::config`].
 
-use crate::{explain::args::ExplainArgs, judge::JudgeArgs, matrices::MatrixArgs};
+use crate::{
+    completion::CompletionArgs, explain::args::ExplainArgs, judge::JudgeArgs, matrices::MatrixArgs,
+    plain::PlainArgs,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -50,6 +53,19 @@ pub enum Command {
     Matrix(Box<MatrixArgs>),
     /// Remove the probes that earlier runs left in the namespace
     Cleanup(CleanupArgs),
+    /// A script by which a shell completes kubectl-svc_reach
+    ///
+    /// From 1.26 on, kubectl itself completes kubectl svc-reach, names of
+    /// Services among it, where kubectl_complete-svc_reach of the release is
+    /// on the PATH. This script is for kubectl-svc_reach called directly:
+    ///
+    ///   source <(kubectl svc-reach completion bash)
+    #[command(verbatim_doc_comment)]
+    Completion(CompletionArgs),
+    /// The images that a run pulls, for a registry that mirrors them; needs no cluster
+    Images(PlainArgs),
+    /// Versions of this program, its probe and its matrices; needs no cluster
+    Version(PlainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -99,7 +115,7 @@ pub struct ConnectionArgs {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The Service: nginx, svc/nginx or service/nginx
+    /// The Service: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
     #[arg(required = true)]
     pub service: Option<String>,
     #[command(flatten)]

@@ -10,6 +10,7 @@ use crate::{
     explain::ExplainCommand,
     judge::JudgeCommand,
     matrices::MatrixCommand,
+    plain,
 };
 use jiff::SignedDuration;
 use std::{
@@ -48,6 +49,12 @@ pub enum Action {
         /// Only this run's.
         run: Option<String>,
     },
+    /// A shell's script.
+    Completion(clap_complete::Shell),
+    /// What a closed network has to mirror.
+    Images(plain::Format),
+    /// What this program is made of.
+    Version(plain::Format),
 }
 
 /// Which cluster, as whom.
@@ -283,33 +290,51 @@ pub struct RequestSettings {
 impl Config {
     /// Makes sense of a command line, or says what is wrong with it.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
-        let connection = connection(cli.connection)?;
+        let mut cli = cli;
+        let service = match &mut cli.command {
+            Some(Command::Explain(args)) => &mut args.service,
+            Some(_) | None => &mut cli.run.service,
+        };
+        if let Some(service) = service {
+            *service = unqualified(service, &mut cli.connection.namespace)?;
+        }
+        let connection = Connection::new(cli.connection)?;
         let action = match cli.command {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
             Some(Command::Judge(args)) => Action::Judge(Box::new(JudgeCommand::new(*args)?)),
             Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
+            Some(Command::Completion(args)) => Action::Completion(args.shell),
+            Some(Command::Images(args)) => Action::Images(args.format()?),
+            Some(Command::Version(args)) => Action::Version(args.format()?),
             None => Action::Run(Box::new(run(cli.run)?)),
         };
         Ok(Self { connection, action })
     }
 }
 
-fn connection(args: ConnectionArgs) -> Result<Connection, UsageError> {
-    Ok(Connection {
-        kubeconfig: args.kubeconfig,
-        context: args.context,
-        cluster: args.cluster,
-        user: args.user,
-        namespace: args.namespace,
-        impersonate: args.impersonate,
-        impersonate_groups: args.impersonate_groups,
-        request_timeout: args
-            .request_timeout
-            .map(|text| duration("--request-timeout", &text))
-            .transpose()?
-            .filter(|timeout| !timeout.is_zero()),
-    })
+impl Connection {
+    /// Makes sense of kubectl's own flags.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them.
+    pub fn new(args: ConnectionArgs) -> Result<Self, UsageError> {
+        Ok(Self {
+            kubeconfig: args.kubeconfig,
+            context: args.context,
+            cluster: args.cluster,
+            user: args.user,
+            namespace: args.namespace,
+            impersonate: args.impersonate,
+            impersonate_groups: args.impersonate_groups,
+            request_timeout: args
+                .request_timeout
+                .map(|text| duration("--request-timeout", &text))
+                .transpose()?
+                .filter(|timeout| !timeout.is_zero()),
+        })
+    }
 }
 
 fn run(args: RunArgs) -> Result<Run, UsageError> {
@@ -492,6 +517,23 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     })
 }
 
+/// SERVICE without its namespace, which becomes the one that is asked about: `nginx` of `nginx.web`. No Service has a dot
+/// in its name.
+fn unqualified(given: &str, namespace: &mut Option<String>) -> Result<String, UsageError> {
+    let Some((service, within)) = given.split_once('.') else {
+        return Ok(given.to_owned());
+    };
+    let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
+    if !is_label(within) {
+        return invalid("only a namespace can stand behind the dot: NAME.NAMESPACE");
+    }
+    if namespace.as_deref().is_some_and(|other| other != within) {
+        return invalid("names another namespace than --namespace");
+    }
+    *namespace = Some(within.to_owned());
+    Ok(service.to_owned())
+}
+
 /// The name in `nginx`, `svc/nginx`, `service/nginx` or `services/nginx`.
 pub fn service_name(given: &str) -> Result<String, UsageError> {
     let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
@@ -500,16 +542,20 @@ pub fn service_name(given: &str) -> Result<String, UsageError> {
         Some(("svc" | "service" | "services", name)) => name,
         Some(_) => return invalid("only Services can be asked about: svc/NAME or service/NAME"),
     };
-    // A DNS label (RFC 1035), which is what the API requires of a Service's name.
-    let fits = (1..=63).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if fits {
+    if is_label(name) {
         Ok(name.to_owned())
     } else {
         invalid("not a name that a Service can have")
     }
+}
+
+/// Whether a text is made as a DNS label is (RFC 1123), which is what the API requires of the names of Services and
+/// namespaces.
+pub fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
@@ -574,9 +620,13 @@ mod tests {
             .map_err(|e| e.to_string())?;
         match Config::new(cli).map_err(|e| e.to_string())?.action {
             Action::Run(run) => Ok(*run),
-            Action::Explain(_) | Action::Matrix(_) | Action::Judge(_) | Action::Cleanup { .. } => {
-                Err("another command".to_owned())
-            }
+            Action::Explain(_)
+            | Action::Matrix(_)
+            | Action::Judge(_)
+            | Action::Cleanup { .. }
+            | Action::Completion(_)
+            | Action::Images(_)
+            | Action::Version(_) => Err("another command".to_owned()),
         }
     }
 
@@ -640,6 +690,34 @@ mod tests {
             (vec!["-o", "=r"], "unknown output format"),
         ] {
             let error = read(&[&["nginx"], args.as_slice()].concat()).unwrap_err();
+            assert!(error.contains(why), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_can_be_named_with_its_namespace() {
+        let namespace = |args: &[&str]| {
+            let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
+            Config::new(cli.unwrap())
+                .map(|config| config.connection.namespace)
+                .map_err(|e| e.to_string())
+        };
+        assert_eq!(read(&["svc/nginx.web"]).unwrap().service, "nginx");
+        for args in [
+            &["nginx.web"][..],
+            &["svc/nginx.web", "-n", "web"],
+            &["explain", "nginx.web"],
+        ] {
+            assert_eq!(namespace(args).unwrap().as_deref(), Some("web"), "{args:?}");
+        }
+        for (args, why) in [
+            (&["nginx.web", "-n", "shop"][..], "another namespace"),
+            (&["explain", "nginx.web", "-n", "shop"], "another namespace"),
+            (&["nginx.web.svc"], "only a namespace"),
+            (&["nginx."], "only a namespace"),
+            (&[".web"], "not a name that a Service can have"),
+        ] {
+            let error = namespace(args).unwrap_err();
             assert!(error.contains(why), "{args:?}: {error}");
         }
     }

@@ -93,6 +93,18 @@ pub enum Error {
     /// There is nothing to explain.
     #[error(transparent)]
     Explain(#[from] ExplainError),
+    /// There is no such Service.
+    #[error("failed to get Service {namespace}/{name}")]
+    NoService {
+        /// The namespace that was looked in.
+        namespace: String,
+        /// The name that was looked for.
+        name: String,
+        /// What the API server said.
+        source: CallError,
+        /// A Service of a name like it.
+        meant: Option<String>,
+    },
     /// A call to the API server failed.
     #[error("failed to {attempted}")]
     Call {
@@ -185,6 +197,7 @@ impl Error {
             | Self::OutputFile { .. }
             | Self::Explain(_) => Exit::Usage,
             Self::Call { .. }
+            | Self::NoService { .. }
             | Self::Object { .. }
             | Self::NotServed { .. }
             | Self::NotAllowed { .. }
@@ -200,6 +213,12 @@ impl Error {
         match self {
             Self::Usage(_) => Some("see kubectl svc-reach --help".to_owned()),
             Self::Kubeconfig { .. } => Some("check --kubeconfig, --context and KUBECONFIG; kubectl config view shows what is in use".to_owned()),
+            Self::NoService { meant: Some(meant), namespace, .. } => {
+                Some(format!("did you mean {meant}? That is a Service of namespace {namespace}"))
+            }
+            Self::NoService { meant: None, namespace, .. } => {
+                Some(format!("kubectl get services -n {namespace} lists those that there are; -n names another namespace"))
+            }
             Self::Call { source, needs: Some(permission), .. } if source.is_forbidden() => Some(format!(
                 "the role of this user lacks: {permission}; manifests/rbac.yaml holds a role that has all that is needed"
             )),

@@ -7,6 +7,7 @@ mod cleanup;
 mod cli;
 mod clues;
 mod cluster;
+mod completion;
 mod config;
 mod deployment;
 mod detection;
@@ -14,13 +15,17 @@ mod error;
 mod explain;
 mod external;
 mod following;
+mod images;
 mod interrupt;
 mod judge;
 mod ledger;
 mod logging;
+mod man;
 mod matrices;
+mod names;
 mod output;
 mod placement;
+mod plain;
 mod planning;
 mod pod_state;
 mod preflight;
@@ -31,6 +36,7 @@ mod survey;
 mod targets;
 #[cfg(test)]
 mod test_data;
+mod version;
 mod wait;
 
 use clap::Parser;
@@ -38,6 +44,17 @@ use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    if let Some(words) = completion::asked(std::env::args_os()) {
+        // Whoever asks for completions has left where they cannot be written.
+        let _ = completion::answer(&words, &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(folder) = man::asked(std::env::args_os()) {
+        return match man::write(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => ExitCode::from(app::report_error(&error).code()),
+        };
+    }
     let cli = cli::Cli::parse();
     logging::start(cli.connection.verbose);
     let (signals, interrupt) = interrupt::Signals::new();

@@ -10,5 +10,6 @@ mod show;
 mod source;
 
 pub use args::MatrixArgs;
-pub use command::MatrixCommand;
+pub use command::{Format, MatrixCommand};
 pub use documents::Documents;
+pub use source::reference;

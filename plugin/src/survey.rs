@@ -4,6 +4,7 @@ use crate::{
     cluster::{Call, CallError, Cluster},
     error::{Error, Permission},
     explain::settings::ProxyConfig,
+    names,
     placement::NODES_PER_ROLE,
 };
 use serde_json::Value;
@@ -96,20 +97,29 @@ pub async fn service(
     namespace: &str,
     name: &str,
 ) -> Result<Service, Error> {
-    let object = cluster
-        .call(Call::get(format!(
-            "/api/v1/namespaces/{namespace}/services/{name}"
-        )))
-        .await
-        .map_err(|source| Error::Call {
-            attempted: format!("get Service {namespace}/{name}"),
-            source,
-            needs: Some(Permission {
-                verb: "get",
-                group: "",
-                resource: "services",
-            }),
-        })?;
+    let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
+    let object = match cluster.call(Call::get(path)).await {
+        Ok(object) => object,
+        Err(source) if source.is_not_found() => {
+            return Err(Error::NoService {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                source,
+                meant: names::meant(cluster, namespace, name).await,
+            });
+        }
+        Err(source) => {
+            return Err(Error::Call {
+                attempted: format!("get Service {namespace}/{name}"),
+                source,
+                needs: Some(Permission {
+                    verb: "get",
+                    group: "",
+                    resource: "services",
+                }),
+            });
+        }
+    };
     Service::try_from(&object)
         .map_err(|source| not_understood(format!("Service {namespace}/{name}"), source))
 }

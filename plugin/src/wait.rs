@@ -29,7 +29,7 @@ pub async fn until_served(
         let missing = match looked {
             Ok((service, endpoints)) => missing(&service, &endpoints),
             // It may be made yet.
-            Err(Error::Call { source, .. }) if source.is_not_found() => Some("the Service itself"),
+            Err(Error::NoService { .. }) => Some("the Service itself"),
             Err(error) => return Err(error),
         };
         let Some(missing) = missing else {

@@ -67,13 +67,13 @@ impl Kubectl {
     pub fn from_environment() -> Self {
         let kubeconfig = std::env::var_os("KUBECONFIG")
             .expect("KUBECONFIG names no cluster; tests/run brings one up");
-        let plugin = std::env::var_os(PLUGIN).map_or_else(built, PathBuf::from);
+        let plugin = plugin_folder();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path =
             std::env::join_paths(std::iter::once(plugin).chain(std::env::split_paths(&path)));
         Self {
             testbed: std::env::var_os(TESTBED).map(PathBuf::from),
-            program: std::env::var_os(KUBECTL).unwrap_or_else(|| "kubectl".into()),
+            program: program(),
             kubeconfig,
             path: path.expect("folders of PATH have no colon in their names"),
         }
@@ -223,6 +223,18 @@ pub fn finish(args: &[&str], child: Child) -> Output {
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// `kubectl` itself.
+#[must_use]
+pub fn program() -> OsString {
+    std::env::var_os(KUBECTL).unwrap_or_else(|| "kubectl".into())
+}
+
+/// Folder of the plugin under test.
+#[must_use]
+pub fn plugin_folder() -> PathBuf {
+    std::env::var_os(PLUGIN).map_or_else(built, PathBuf::from)
 }
 
 /// Where cargo puts the plugin: beside the folder of the running test.

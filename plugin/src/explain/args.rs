@@ -18,7 +18,7 @@ use svc_reach_common::{model::NodePortAddresses, network_model::NetworkModel, pr
 /// What `explain` takes.
 #[derive(Debug, Default, Args)]
 pub struct ExplainArgs {
-    /// The Service: nginx, svc/nginx or service/nginx
+    /// The Service: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
     #[arg(required_unless_present_any = ["to", "flows"])]
     pub service: Option<String>,
     /// What kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json (or yaml) printed: a file, a folder, or - for standard input; the cluster where not given

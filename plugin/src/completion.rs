@@ -1,0 +1,84 @@
+//! Completion of command lines, for shells and for kubectl.
+//!
+//! kubectl from 1.26 on asks the executable `kubectl_complete-svc_reach` for completions, which asks [`answer`]. A shell
+//! that completes `kubectl-svc_reach` itself has a script by [`script`].
+
+mod candidates;
+mod cursor;
+
+use crate::{cli::Cli, error::Error};
+use candidates::Candidates;
+use clap::{Args, CommandFactory, FromArgMatches};
+use clap_complete::Shell;
+use cursor::Cursor;
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+};
+
+/// The first argument of a command line that asks for completions. No Service can have this name.
+const ASKED: &str = "__complete";
+
+/// What `completion` takes.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// The words to complete, where that is what a command line asks for. They are read before anything else is: they are
+/// half typed, and make no sense yet.
+pub fn asked(mut args: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
+    args.next();
+    args.next().filter(|word| word == ASKED)?;
+    Some(
+        args.map(|word| word.to_string_lossy().into_owned())
+            .collect(),
+    )
+}
+
+/// Writes what the last of the words can become, one per line, and a directive, as `__complete` of kubectl itself does:
+/// <https://github.com/spf13/cobra/blob/v1.8.1/site/content/completions/_index.md>. What cannot be found out is left out.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn answer(words: &[String], writer: &mut impl Write) -> io::Result<()> {
+    let mut root = Cli::command();
+    root.build();
+    let cursor = Cursor::at(&root, words);
+    let candidates = Candidates::of(&cursor, || typed(words));
+    for candidate in &candidates.lines {
+        writeln!(writer, "{candidate}")?;
+    }
+    // 0: the shell may offer files as well; 4: it may not.
+    writeln!(writer, ":{}", if candidates.files { 0 } else { 4 })
+}
+
+/// What can be made of words that are half typed: kubectl's own flags among them say which cluster to ask.
+fn typed(words: &[String]) -> Option<Cli> {
+    let before = words.split_last().map_or(words, |(_, before)| before);
+    let line = std::iter::once("kubectl-svc_reach").chain(before.iter().map(String::as_str));
+    let matches = Cli::command()
+        .ignore_errors(true)
+        .try_get_matches_from(line)
+        .ok()?;
+    Cli::from_arg_matches(&matches).ok()
+}
+
+/// Writes the script by which a shell completes `kubectl-svc_reach`.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn script(shell: Shell, writer: &mut impl Write) -> Result<(), Error> {
+    // The generator panics where it cannot write, as into a pipe whose reader has left.
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "kubectl-svc_reach", &mut text);
+    // A program with a hyphen in its name goes by two names in the script for bash, so that nothing behind a subcommand is
+    // completed: https://github.com/clap-rs/clap/issues/6421
+    let text =
+        String::from_utf8_lossy(&text).replace("kubectl__subcmd__svc_reach", "kubectl__svc_reach");
+    writer.write_all(text.as_bytes()).map_err(Error::Write)
+}

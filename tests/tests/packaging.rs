@@ -1,0 +1,627 @@
+//! What a user installs, and what the program tells of itself.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use svc_reach_common::{names, plan};
+use svc_reach_tests::kubectl::{self, plugin_folder};
+
+/// A folder of the test's own.
+fn folder(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A kubeconfig of an API server on this machine, with a second context beside the one in use.
+fn kubeconfig(folder: &Path, port: u16) -> PathBuf {
+    let path = folder.join("kubeconfig");
+    let text = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+         clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\n\
+         users: [{{name: u, user: {{}}}}]\n\
+         contexts: [{{name: here, context: {{cluster: c, user: u, namespace: shop}}}},\
+         {{name: there, context: {{cluster: c, user: u}}}},\
+         {{name: \"a\\n:1\", context: {{cluster: c, user: u}}}}]\n"
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// An API server with three lists of names, one of them no name at all. Everything else is not there.
+fn api_server() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let request = lines.next().unwrap_or(Ok(String::new())).unwrap();
+            while lines
+                .next()
+                .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+            {}
+            let path = request.split([' ', '?']).nth(1).unwrap_or_default();
+            let names: Option<&[&str]> = match path {
+                "/api/v1/namespaces" => Some(&["shop", "web"]),
+                "/api/v1/namespaces/shop/services" => Some(&["cart", "\u{1b}[31mred"]),
+                "/api/v1/namespaces/web/services" => Some(&["nginx", "nginx-admin"]),
+                _ => None,
+            };
+            let (status, body) = match names {
+                Some(names) => {
+                    let item = |name: &&str| serde_json::json!({"metadata": {"name": name}});
+                    let items: Vec<Value> = names.iter().map(item).collect();
+                    (
+                        "200 OK",
+                        serde_json::json!({"kind": "List", "items": items}),
+                    )
+                }
+                None => (
+                    "404 Not Found",
+                    serde_json::json!({"kind": "Status", "apiVersion": "v1", "status": "Failure",
+                        "reason": "NotFound", "code": 404, "message": "not found"}),
+                ),
+            };
+            let body = body.to_string();
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}",
+                body.len()
+            );
+            // A client that was stopped no longer reads.
+            let _ = write!(stream, "{head}\r\n\r\n{body}");
+        }
+    });
+    port
+}
+
+/// The plugin under test.
+fn plugin() -> PathBuf {
+    let plugin = plugin_folder().join("kubectl-svc_reach");
+    assert!(
+        plugin.exists(),
+        "{} is not built: cargo build -p svc-reach",
+        plugin.display()
+    );
+    plugin
+}
+
+fn run(args: &[&str]) -> Output {
+    Command::new(plugin())
+        .args(args)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+/// What a command prints that succeeds and has nothing to say on standard error.
+fn printed(args: &[&str]) -> String {
+    let output = run(args);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {error}");
+    assert_eq!(error, "", "{args:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(args: &[&str]) -> Value {
+    serde_json::from_str(&printed(args)).unwrap()
+}
+
+#[test]
+fn version_tells_what_is_deployed_and_which_documents_count() {
+    let version = json(&["version", "-o", "json"]);
+    assert_eq!(version["clientVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(version["probe"]["image"], names::IMAGE);
+    assert_eq!(version["probe"]["protocolVersion"], plan::VERSION);
+    // The newest edition of a matrix is the one that matrix list has first, and each matrix is there once.
+    let listed = json(&["matrix", "list", "-o", "json"]);
+    let mut newest: Vec<(&Value, &Value)> = Vec::new();
+    for edition in listed.as_array().unwrap() {
+        if newest.iter().all(|(name, _)| *name != &edition["name"]) {
+            newest.push((&edition["name"], &edition["edition"]));
+        }
+    }
+    let told: Vec<(&Value, &Value)> = version["matrices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|matrix| (&matrix["name"], &matrix["edition"]))
+        .collect();
+    assert_eq!(told, newest);
+    let text = printed(&["version"]);
+    for part in ["Client Version: v", names::IMAGE, "huawei-cce@"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn images_are_what_a_run_would_deploy_one_per_line() {
+    let lines = printed(&["images"]);
+    let lines: Vec<&str> = lines.lines().collect();
+    // What a run deploys by default must be in the list that a closed network mirrors.
+    let help = printed(&["--help"]);
+    let words: Vec<&str> = help.split_whitespace().collect();
+    let default = lines.iter().any(|image| {
+        words
+            .windows(2)
+            .any(|pair| pair == ["[default:", &format!("{image}]")])
+    });
+    assert!(default, "{lines:?} against {help}");
+    assert_eq!(
+        json(&["images", "-o", "json"])["images"],
+        serde_json::json!(lines)
+    );
+}
+
+/// What the completion helper of the release prints for words, the plugin being on the PATH.
+fn completions(kubeconfig: &Path, words: &[&str]) -> Vec<String> {
+    let helper = packaging("kubectl_complete-svc_reach");
+    let path = std::env::join_paths([plugin_folder(), "/usr/bin".into(), "/bin".into()]).unwrap();
+    let output = Command::new(helper)
+        .args(words)
+        .env_clear()
+        .env("PATH", path)
+        .env("KUBECONFIG", kubeconfig)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{words:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{words:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| line.split('\t').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn kubectl_is_told_what_a_word_can_become() {
+    let folder = folder("completion");
+    let config = kubeconfig(&folder, api_server());
+    for (words, expected) in [
+        (&["svc/"][..], &["svc/cart", ":4"][..]),
+        (
+            &["-n", "web", "service/nginx-"],
+            &["service/nginx-admin", ":4"],
+        ),
+        (
+            &["explain", "--namespace=web", "n"],
+            &["nginx", "nginx-admin", ":4"],
+        ),
+        (&["-n", ""], &["shop", "web", ":4"]),
+        (&["--namespace=w"], &["web", ":4"]),
+        // A name that would break the protocol is left out.
+        (&["--context", ""], &["here", "there", ":4"]),
+        (&["--context", "there", "--name"], &["--namespace", ":4"]),
+        (&["ma"], &["matrix", ":4"]),
+        (&["matrix", "s"], &["show", ":4"]),
+        (
+            &["matrix", "show", "-o", ""],
+            &["table", "json", "yaml", "markdown", ":4"],
+        ),
+        (
+            &["nginx", "--strict", "--proxy-mode", "ip"],
+            &["iptables", "ipvs", ":4"],
+        ),
+        // Files are the shell's business.
+        (&["--kubeconfig", ""], &[":0"]),
+        // What cannot be looked up is no candidate, and no message.
+        (&["--kubeconfig", "/absent", "svc/"], &[":4"]),
+        (&["-n", "absent", "svc/"], &[":4"]),
+        (&["deploy/n"], &[":4"]),
+        (&["-x", "--nonsense", "nginx", "more", ""], &[":4"]),
+    ] {
+        assert_eq!(completions(&config, words), expected, "{words:?}");
+    }
+    let all = completions(&config, &[""]);
+    for one in ["explain", "cleanup", "version", "cart"] {
+        assert!(all.iter().any(|line| line == one), "{one}: {all:?}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_silent_cluster_does_not_hold_up_a_user_who_types() {
+    let folder = folder("silent");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = kubeconfig(&folder, silent.local_addr().unwrap().port());
+    let begun = Instant::now();
+    assert_eq!(completions(&config, &["svc/"]), [":4"]);
+    // Far below what a run would wait, and not below the time that a slow cluster is given.
+    let waited = begun.elapsed();
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
+    assert!(waited > Duration::from_secs(1), "{waited:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn every_shell_has_its_script() {
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let script = printed(&["completion", shell]);
+        for word in ["kubectl-svc_reach", "explain", "probe-namespace"] {
+            assert!(script.contains(word), "{shell} lacks {word}");
+        }
+    }
+    // Where a shell is at hand, it is asked.
+    let mut bash = Command::new("bash")
+        .args(["-c", "source /dev/stdin; COMP_WORDS=(kubectl-svc_reach matrix s); COMP_CWORD=2; $(complete -p kubectl-svc_reach | sed 's/.*-F \\([^ ]*\\).*/\\1/') kubectl-svc_reach s matrix; echo \"${COMPREPLY[@]}\""])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin
+        .take()
+        .unwrap()
+        .write_all(printed(&["completion", "bash"]).as_bytes())
+        .unwrap();
+    let output = bash.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "show");
+}
+
+#[test]
+fn a_mistyped_service_is_answered_with_the_nearest() {
+    let folder = folder("mistyped");
+    let config = kubeconfig(&folder, api_server());
+    let ask = |args: &[&str]| {
+        let output = Command::new(plugin())
+            .args(args)
+            .env_clear()
+            .env("KUBECONFIG", &config)
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    for (args, said) in [
+        (&["ngnix", "-n", "web"][..], "did you mean nginx?"),
+        (&["svc/ngnix.web"], "did you mean nginx?"),
+        (&["explain", "nginx-admn.web"], "did you mean nginx-admin?"),
+        // Nothing is like it, or nothing can be listed.
+        (&["redis", "-n", "web"], "kubectl get services -n web"),
+        (&["nginx", "-n", "absent"], "kubectl get services -n absent"),
+    ] {
+        let (code, error) = ask(args);
+        assert_eq!(code, Some(4), "{args:?}: {error}");
+        assert!(error.contains(said), "{args:?}: {error}");
+        assert!(error.contains("failed to get Service"), "{args:?}: {error}");
+    }
+    let (code, error) = ask(&["nginx.web", "-n", "shop"]);
+    assert_eq!(code, Some(2), "{error}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn usage_says_what_users_type() {
+    for args in [
+        &["--help"][..],
+        &["explain", "--help"],
+        &["matrix", "show", "--help"],
+        &["--nonsense"],
+        &["matrix", "show"],
+        &["explain", "--nonsense"],
+        &["images", "--nonsense"],
+    ] {
+        let output = run(args);
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        let usage: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("Usage:"))
+            .collect();
+        assert_eq!(usage.len(), 1, "{args:?}: {text}");
+        assert!(
+            usage[0].starts_with("Usage: kubectl svc-reach"),
+            "{args:?}: {text}"
+        );
+    }
+}
+
+/// A script or a template of the release.
+fn packaging(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../packaging")
+        .join(name)
+}
+
+fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// An archive of a platform, in the folder `archives` beside the binary's.
+fn pack(folder: &Path, binary: &Path, platform: &str) -> PathBuf {
+    let man = folder.join("man");
+    fs::create_dir_all(&man).unwrap();
+    succeed(Command::new(plugin()).arg("__man").arg(&man));
+    let archive = folder.join(format!("archives/kubectl-svc_reach-{platform}.tar.gz"));
+    succeed(
+        Command::new(packaging("pack"))
+            .arg(binary)
+            .arg(platform)
+            .arg(&man)
+            .arg(&archive),
+    );
+    archive
+}
+
+/// Something in the place of a program: what is packed does not depend on what it is.
+fn stand_in(folder: &Path) -> PathBuf {
+    let path = folder.join("program");
+    fs::write(&path, "stand-in").unwrap();
+    path
+}
+
+fn sha256(file: &Path) -> String {
+    let digest = Sha256::digest(fs::read(file).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn an_archive_depends_on_what_is_in_it_and_nothing_else() {
+    let mut sums = BTreeSet::new();
+    for (name, umask) in [("archive-one", "022"), ("archive-two", "077")] {
+        let folder = folder(name);
+        let (program, man) = (stand_in(&folder), folder.join("man"));
+        pack(&folder, &program, "linux-amd64");
+        // Other times, another mask, another order of files in the folder.
+        let page = man.join("kubectl-svc-reach.1");
+        let text = fs::read(&page).unwrap();
+        fs::remove_file(&page).unwrap();
+        fs::write(&page, text).unwrap();
+        let archive = folder.join("again.tar.gz");
+        let script = "umask $1; shift; exec \"$@\"";
+        succeed(
+            Command::new("bash")
+                .args(["-c", script, "bash", umask])
+                .args([&packaging("pack"), &program])
+                .arg("linux-amd64")
+                .args([&man, &archive]),
+        );
+        sums.insert(sha256(&archive));
+        sums.insert(sha256(
+            &folder.join("archives/kubectl-svc_reach-linux-amd64.tar.gz"),
+        ));
+        fs::remove_dir_all(folder).unwrap();
+    }
+    assert_eq!(sums.len(), 1, "{sums:?}");
+}
+
+#[test]
+fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
+    let folder = folder("contents");
+    for (platform, present, absent) in [
+        (
+            "linux-amd64",
+            &["kubectl-svc_reach", "kubectl_complete-svc_reach"][..],
+            "kubectl-svc_reach.exe",
+        ),
+        (
+            "windows-amd64",
+            &["kubectl-svc_reach.exe"],
+            "kubectl_complete-svc_reach",
+        ),
+    ] {
+        let archive = pack(&folder, &stand_in(&folder), platform);
+        let listed = succeed(Command::new("tar").arg("tvzf").arg(&archive));
+        let mut names = BTreeSet::new();
+        for line in listed.lines() {
+            // Krew: "unable to handle file type" for anything but these.
+            assert!(line.starts_with('-') || line.starts_with('d'), "{line}");
+            let name = line.split_whitespace().last().unwrap();
+            assert!(names.insert(name), "twice: {name}");
+            let executable = line.starts_with("-rwxr-xr-x");
+            assert_eq!(executable, name.starts_with("kubectl"), "{line}");
+        }
+        for name in present
+            .iter()
+            .chain(&["LICENSE", "man/man1/kubectl-svc-reach.1"])
+        {
+            assert!(names.contains(name), "{platform} lacks {name}: {listed}");
+        }
+        assert!(!names.contains(absent), "{platform}: {listed}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+const PLATFORMS: [&str; 5] = [
+    "linux-amd64",
+    "linux-arm64",
+    "darwin-amd64",
+    "darwin-arm64",
+    "windows-amd64",
+];
+
+/// Krew's manifest of the archives in a folder.
+fn manifest(archives: &Path) -> Value {
+    let text = succeed(
+        Command::new(packaging("manifest"))
+            .args(["1.2.3", "https://example.org/svc-reach"])
+            .arg(archives),
+    );
+    assert!(!text.contains('@'), "a placeholder is left: {text}");
+    serde_saphyr::from_str(&text).unwrap()
+}
+
+fn keys(object: &Value) -> BTreeSet<&str> {
+    object
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+/// What krew demands (`internal/index/validation/validate.go`, which the index runs strictly: a field that it does not
+/// know fails), and what its guides ask for.
+fn assert_krew_takes(manifest: &Value) {
+    assert_eq!(
+        keys(manifest),
+        ["apiVersion", "kind", "metadata", "spec"].into()
+    );
+    assert_eq!(
+        manifest["apiVersion"],
+        "krew.googlecontainertools.github.com/v1alpha2"
+    );
+    assert_eq!(manifest["kind"], "Plugin");
+    assert_eq!(
+        manifest["metadata"],
+        serde_json::json!({"name": "svc-reach"})
+    );
+    let spec = &manifest["spec"];
+    let fields = [
+        "version",
+        "homepage",
+        "shortDescription",
+        "description",
+        "caveats",
+        "platforms",
+    ];
+    assert_eq!(keys(spec), fields.into());
+    let text = |field: &str| spec[field].as_str().unwrap().to_owned();
+    assert_eq!(text("version"), "v1.2.3");
+    let short = text("shortDescription");
+    assert!(
+        (1..=50).contains(&short.len()) && !short.contains('\n'),
+        "{short}"
+    );
+    // The guide asks for neither commands nor options in a description.
+    for usage in ["kubectl svc-reach", " --", "Usage"] {
+        assert!(!text("description").contains(usage), "{usage}");
+    }
+    for need in ["manifests/rbac.yaml", "hostNetwork"] {
+        assert!(text("caveats").contains(need), "{need}");
+    }
+    let mut selected = BTreeSet::new();
+    for platform in spec["platforms"].as_array().unwrap() {
+        assert_eq!(keys(platform), ["selector", "uri", "sha256", "bin"].into());
+        let selector = &platform["selector"];
+        assert_eq!(keys(selector), ["matchLabels"].into());
+        let labels = &selector["matchLabels"];
+        assert_eq!(keys(labels), ["os", "arch"].into());
+        let (os, arch) = (
+            labels["os"].as_str().unwrap(),
+            labels["arch"].as_str().unwrap(),
+        );
+        assert!(selected.insert((os, arch)), "two for {os}/{arch}");
+        let uri = platform["uri"].as_str().unwrap();
+        assert!(
+            uri.ends_with(&format!("/v1.2.3/kubectl-svc_reach-{os}-{arch}.tar.gz")),
+            "{uri}"
+        );
+        let sum = platform["sha256"].as_str().unwrap();
+        let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+        assert!(sum.len() == 64 && sum.chars().all(hex), "{sum}");
+        let suffix = if os == "windows" { ".exe" } else { "" };
+        assert_eq!(platform["bin"], format!("kubectl-svc_reach{suffix}"));
+    }
+    assert!(!selected.is_empty());
+}
+
+#[test]
+fn krew_takes_the_manifest_of_whatever_platforms_there_are() {
+    for (name, platforms) in [
+        ("manifest-all", &PLATFORMS[..]),
+        ("manifest-one", &PLATFORMS[..1]),
+    ] {
+        let folder = folder(name);
+        let program = stand_in(&folder);
+        let archives: Vec<PathBuf> = platforms
+            .iter()
+            .map(|platform| pack(&folder, &program, platform))
+            .collect();
+        let manifest = manifest(&folder.join("archives"));
+        assert_krew_takes(&manifest);
+        let entries = manifest["spec"]["platforms"].as_array().unwrap();
+        let sums: Vec<&str> = entries
+            .iter()
+            .map(|entry| entry["sha256"].as_str().unwrap())
+            .collect();
+        let expected: Vec<String> = archives.iter().map(|archive| sha256(archive)).collect();
+        assert_eq!(sums, expected);
+        fs::remove_dir_all(folder).unwrap();
+    }
+    // A manifest of nothing is none.
+    let empty = folder("manifest-none");
+    let mut command = Command::new(packaging("manifest"));
+    let status = command
+        .args(["1.2.3", "https://example.org"])
+        .arg(&empty)
+        .output()
+        .unwrap()
+        .status;
+    assert!(!status.success());
+    fs::remove_dir_all(empty).unwrap();
+}
+
+#[test]
+#[ignore = "needs kubectl: tests/run builds it"]
+fn what_krew_installs_runs_by_kubectl() {
+    let folder = folder("install");
+    let archive = pack(&folder, &plugin(), "linux-amd64");
+    let manifest = manifest(&folder.join("archives"));
+    let entry = &manifest["spec"]["platforms"][0];
+    assert_eq!(entry["sha256"], sha256(&archive));
+    // As krew does: the archive into its store, and one link in its bin folder, with underscores for hyphens.
+    let (store, bin) = (folder.join("store/svc-reach/v1.2.3"), folder.join("bin"));
+    for made in [&store, &bin] {
+        fs::create_dir_all(made).unwrap();
+    }
+    succeed(
+        Command::new("tar")
+            .arg("xzf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&store),
+    );
+    let name = manifest["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .replace('-', "_");
+    let program = store.join(entry["bin"].as_str().unwrap());
+    std::os::unix::fs::symlink(program, bin.join(format!("kubectl-{name}"))).unwrap();
+    // As the caveats say.
+    fs::copy(
+        store.join("kubectl_complete-svc_reach"),
+        bin.join("kubectl_complete-svc_reach"),
+    )
+    .unwrap();
+
+    let path = std::env::join_paths([bin.clone(), "/usr/bin".into(), "/bin".into()]).unwrap();
+    let clean = |program: &Path, args: &[&str]| {
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", &path)
+            .env("HOME", &folder);
+        succeed(&mut command)
+    };
+    let kubectl = PathBuf::from(kubectl::program());
+    let version: Value =
+        serde_json::from_str(&clean(&kubectl, &["svc-reach", "version", "-o", "json"])).unwrap();
+    assert_eq!(version["clientVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(
+        clean(&kubectl, &["svc-reach", "images"]).trim(),
+        names::IMAGE
+    );
+    let help = clean(&kubectl, &["svc-reach", "--help"]);
+    assert!(help.contains("Usage: kubectl svc-reach"), "{help}");
+    let helper = bin.join("kubectl_complete-svc_reach");
+    assert_eq!(
+        clean(&helper, &["matrix", "sh"]),
+        "show\tOne edition, as the table that the document has\n:4\n"
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
