@@ -36,5 +36,8 @@ pub const HEADER_CLIENT: &str = "svc-reach-client";
 /// Image of the probe, where the user does not name another.
 pub const IMAGE: &str = concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION"));
 
-/// Every image that a run can have a cluster pull, where the user does not name another.
-pub const IMAGES: &[&str] = &[IMAGE];
+/// Image of the plugin, for Jobs in a cluster (`manifests/job.yaml`).
+pub const PLUGIN_IMAGE: &str = concat!("svc-reach/plugin:", env!("CARGO_PKG_VERSION"));
+
+/// Every image that a closed network has to mirror.
+pub const IMAGES: &[&str] = &[IMAGE, PLUGIN_IMAGE];

@@ -407,7 +407,11 @@ fn fail_on(word: &str) -> Result<Verdict, UsageError> {
             word,
             "a run that could not look ends with exit code 3, always",
         )),
-        verdict => Ok(verdict),
+        verdict @ (Verdict::Worse
+        | Verdict::Better
+        | Verdict::Disputed
+        | Verdict::Unstable
+        | Verdict::Undocumented) => Ok(verdict),
     }
 }
 

@@ -614,7 +614,7 @@ fn what_krew_installs_runs_by_kubectl() {
     assert_eq!(version["clientVersion"], env!("CARGO_PKG_VERSION"));
     assert_eq!(
         clean(&kubectl, &["svc-reach", "images"]).trim(),
-        names::IMAGE
+        names::IMAGES.join("\n")
     );
     let help = clean(&kubectl, &["svc-reach", "--help"]);
     assert!(help.contains("Usage: kubectl svc-reach"), "{help}");
