@@ -12,7 +12,7 @@ use svc_reach_common::{
     exit::Exit,
     judging,
     matrix::Column,
-    report::{self, Report, Summary},
+    report::{self, Evidence, Report, Summary},
 };
 
 /// A command line of `judge` that makes sense.
@@ -155,8 +155,24 @@ fn judge(mut report: Report, expectations: &ExpectationSettings, documents: &Doc
     });
     let mut columns: Vec<Column> = columns.collect();
     columns.dedup();
+    let environment = &mut report.environment;
     if let [column] = columns.as_slice() {
-        report.environment.column = Some(column.to_string());
+        environment.column = Some(column.to_string());
+    }
+    let told_of = |fact: &str, value: String| Evidence {
+        fact: fact.to_owned(),
+        value,
+        source: "told to judge by, whatever the run found".to_owned(),
+    };
+    if let Some(model) = told.network_model {
+        environment.network_model = Some(model);
+        let evidence = told_of("networkModel", model.to_string());
+        environment.evidence.push(evidence);
+    }
+    if let Some(mode) = told.proxy_mode {
+        environment.proxy_mode = Some(mode);
+        let evidence = told_of("proxyMode", mode.to_string());
+        environment.evidence.push(evidence);
     }
     circumstances.columns = columns;
     let selection = documents.selection(report.environment.provider.as_deref());
@@ -173,4 +189,38 @@ fn judge(mut report: Report, expectations: &ExpectationSettings, documents: &Doc
     report.matrix = primary.map(report::Matrix::of);
     report.summary = Summary::of(&report.cells, &expectations.terms);
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+    use crate::{
+        config::ExpectationSettings, detection::Told, matrices::Documents, test_data::report,
+    };
+    use svc_reach_common::{network_model::NetworkModel, proxy_mode::ProxyMode};
+
+    #[test]
+    fn what_is_told_replaces_what_the_run_found_and_says_so() {
+        let settings = ExpectationSettings {
+            told: Told {
+                network_model: Some(NetworkModel::Vpc),
+                proxy_mode: Some(ProxyMode::Ipvs),
+            },
+            ..ExpectationSettings::default()
+        };
+        let documents = Documents::of(&settings).unwrap();
+        let environment = judge(report(), &settings, &documents).environment;
+        assert_eq!(environment.column.as_deref(), Some("vpc/ipvs"));
+        assert_eq!(environment.network_model, Some(NetworkModel::Vpc));
+        assert_eq!(environment.proxy_mode, Some(ProxyMode::Ipvs));
+        let told = environment
+            .evidence
+            .iter()
+            .filter(|evidence| evidence.source.starts_with("told to judge"))
+            .map(|evidence| (evidence.fact.as_str(), evidence.value.as_str()));
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [("networkModel", "vpc"), ("proxyMode", "ipvs")]
+        );
+    }
 }
