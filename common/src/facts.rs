@@ -10,18 +10,17 @@ pub use endpoint::{Endpoint, EndpointPort};
 pub use node::{Node, Taint};
 pub use service::{Ingress, IpMode, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy};
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A Service with its endpoints, and the nodes that matter to it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The Service.
     pub service: Service,
     /// Its endpoints, ready or not.
     pub endpoints: Vec<Endpoint>,
-    /// Nodes: all that run an endpoint, and some that run none.
-    pub nodes: Vec<Node>,
+    /// Nodes: those that run an endpoint, and some that run none. Services of one cluster share them.
+    pub nodes: Arc<Vec<Node>>,
     /// The API server's version, such as `v1.20.2`.
     pub server_version: Option<String>,
 }

@@ -5,7 +5,7 @@ use crate::{
     report::{Basis, Cell, EditionValue, Expectation, ObservedValue, Prediction},
     target::{Scope, Target},
     terms::Terms,
-    verdict::{Expected, Reachability, judge},
+    verdict::{Expected, Reachability, Verdict, judge},
 };
 
 /// The documents, and which of their cells are this Service's.
@@ -27,16 +27,16 @@ impl Documents<'_> {
     pub fn judge(&self, cell: &mut Cell) {
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
-                value: Reachability::Reachable,
+                value: required.value,
                 basis: Basis::Stated,
                 matrix: None,
                 edition: None,
-                source: Some(format!("--require-reachable {required}")),
+                source: Some(required.to_string()),
             });
             cell.editions.clear();
-            cell.verdict = judge(cell.observed.value, Expected::One(Reachability::Reachable));
+            cell.verdict = judge(cell.observed.value, Expected::One(required.value));
             let remedy = cell.predicted.as_ref().and_then(|p| p.remedy.clone());
-            cell.hint = remedy.filter(|_| cell.observed.value == ObservedValue::Unreachable);
+            cell.hint = remedy.filter(|_| cell.verdict == Verdict::Worse);
             return;
         }
         let target = Target {

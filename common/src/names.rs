@@ -9,10 +9,10 @@ pub const LABEL_ROLE: &str = "svc-reach/role";
 /// Value of [`LABEL_ROLE`] on probe Jobs and their pods.
 pub const ROLE_PROBE: &str = "probe";
 
-/// Label: the position that a probe stands at.
-pub const LABEL_POSITION: &str = "svc-reach/position";
+/// Label: names a probe among those of its run; the position that it stands at, where it has one only.
+pub const LABEL_PROBE: &str = "svc-reach/probe";
 
-/// Annotation: namespace and name of the Service that was asked about, for whoever finds the object.
+/// Annotation: namespace and name of the Services that are asked about, for whoever finds the object.
 pub const ANNOTATION_SERVICE: &str = "svc-reach/service";
 
 /// Name of the probe's container.

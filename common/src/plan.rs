@@ -18,7 +18,7 @@ pub const VERSION: u32 = 1;
 pub struct Plan {
     /// Must be [`VERSION`].
     pub version: u32,
-    /// Attempts made on each target.
+    /// Attempts made on each target that does not say otherwise.
     pub attempts: NonZeroU16,
     /// Attempts under way at once, over all targets.
     pub concurrency: NonZeroU16,
@@ -37,6 +37,12 @@ pub struct Plan {
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Plan {
+    /// Attempts made on one of its targets.
+    #[must_use]
+    pub fn attempts_on(&self, target: &Request) -> usize {
+        usize::from(target.attempts.unwrap_or(self.attempts).get())
+    }
+
     /// Bound on resolving and connecting.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
@@ -94,6 +100,9 @@ pub struct Request {
     pub port: NonZeroU16,
     /// What to do there.
     pub probe: Probe,
+    /// Attempts made on this target; `None`: as many as on any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<NonZeroU16>,
 }
 
 /// How a target is asked.
@@ -171,6 +180,7 @@ mod tests {
                     host: "192.0.2.1".into(),
                     port: NonZeroU16::MIN,
                     probe,
+                    attempts: None,
                 }],
             };
             assert_eq!(plan.longest_attempt(), Duration::from_millis(longest_ms));

@@ -188,7 +188,7 @@ mod tests {
         Facts {
             service: Service::try_from(&service).unwrap(),
             endpoints: Vec::new(),
-            nodes: vec![Node::try_from(&node).unwrap()],
+            nodes: vec![Node::try_from(&node).unwrap()].into(),
             server_version: Some(version.to_owned()),
         }
     }

@@ -73,6 +73,65 @@ pub struct ReportList {
     pub items: Vec<Report>,
 }
 
+/// What a run results in, as it prints it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Reports {
+    /// Where one Service was asked about by its name.
+    One(Box<Report>),
+    /// Where several might have been.
+    List(ReportList),
+}
+
+impl Reports {
+    /// A list of reports.
+    #[must_use]
+    pub fn list(items: Vec<Report>) -> Self {
+        Self::List(ReportList {
+            api_version: API_VERSION.to_owned(),
+            kind: Kind::ReportList,
+            items,
+        })
+    }
+
+    /// Whether it is a list, be it of one.
+    #[must_use]
+    pub const fn is_list(&self) -> bool {
+        matches!(self, Self::List(_))
+    }
+
+    /// The same of changed reports.
+    #[must_use]
+    pub fn map(self, mut change: impl FnMut(Report) -> Report) -> Self {
+        match self {
+            Self::One(report) => change(*report).into(),
+            Self::List(list) => Self::list(list.items.into_iter().map(change).collect()),
+        }
+    }
+
+    /// The reports.
+    #[must_use]
+    pub fn items(&self) -> &[Report] {
+        match self {
+            Self::One(report) => std::slice::from_ref(report),
+            Self::List(list) => &list.items,
+        }
+    }
+
+    /// How the run ended, interruption aside: incomplete where there was nothing to be asked about.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let exits = self.items().iter().map(|report| report.summary.exit());
+        exits.reduce(Exit::and).unwrap_or(Exit::Incomplete)
+    }
+}
+
+impl From<Report> for Reports {
+    fn from(report: Report) -> Self {
+        Self::One(Box::new(report))
+    }
+}
+
 /// The Service that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -362,7 +421,12 @@ impl Summary {
         let required = cells
             .iter()
             .filter(|cell| terms.of(cell).is_some())
-            .any(|cell| matches!(cell.verdict, Verdict::Worse | Verdict::Unstable));
+            .any(|cell| {
+                matches!(
+                    cell.verdict,
+                    Verdict::Worse | Verdict::Better | Verdict::Unstable
+                )
+            });
         let incomplete = summary.not_observed > 0
             || summary.as_expected + summary.worse + summary.better + summary.unstable == 0
             || terms.unmet(cells).next().is_some();
@@ -420,7 +484,8 @@ mod tests {
         position::Position,
         protocol::Protocol,
         target::{Target, TargetKind},
-        terms::Terms,
+        terms::{Required, Terms},
+        verdict::Reachability,
         verdict::Verdict::{
             self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
         },
@@ -513,7 +578,7 @@ mod tests {
     fn what_is_required_fails_a_run_or_leaves_it_incomplete() {
         let required = |text: &str| Terms {
             fail_on: Vec::new(),
-            required: vec![text.parse().unwrap()],
+            required: vec![Required::parse(text, Reachability::Reachable).unwrap()],
         };
         let rows: [(&str, &[Verdict], u8); 5] = [
             ("pod-other:cluster-ip", &[AsExpected], 0),
@@ -534,8 +599,7 @@ mod tests {
             ("pod:cluster-ip", "unknown position"),
             ("pod-other:ip", "unknown target"),
         ] {
-            let error = text
-                .parse::<crate::terms::Required>()
+            let error = Required::parse(text, Reachability::Reachable)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(part), "{text}: {error}");

@@ -1,24 +1,32 @@
 //! What a run has to live up to, beside what documents say.
 
-use crate::{UnknownWord, position::Position, report::Cell, target::TargetKind, verdict::Verdict};
-use std::{fmt, str::FromStr};
+use crate::{
+    UnknownWord,
+    position::Position,
+    report::Cell,
+    target::TargetKind,
+    verdict::{Reachability, Verdict},
+};
+use std::fmt;
 
 /// What a run has to live up to, beside what documents say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// Verdicts that a run may not hold.
     pub fail_on: Vec<Verdict>,
-    /// What must be reachable, whatever documents say.
+    /// What must be reachable, or must not, whatever documents say.
     pub required: Vec<Required>,
 }
 
-/// Cells that must be reachable: those of a position and a kind of target.
+/// What must hold of cells: those of a position and a kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Required {
     /// Where the client stands.
     pub position: Position,
     /// What it requests.
     pub target: TargetKind,
+    /// What must come of it.
+    pub value: Reachability,
 }
 
 /// A text that requires nothing.
@@ -62,27 +70,43 @@ impl Terms {
 }
 
 impl Required {
+    /// Whether both cannot hold.
+    #[must_use]
+    pub fn contradicts(self, other: Self) -> bool {
+        let cells = |required: Self| (required.position, required.target);
+        cells(self) == cells(other) && self.value != other.value
+    }
+
     fn means(self, cell: &Cell) -> bool {
         (self.position, self.target) == (cell.position, cell.target.kind)
     }
 }
 
 impl fmt::Display for Required {
+    /// As the command line has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.position, self.target)
+        write!(
+            f,
+            "--require-{} {}:{}",
+            self.value, self.position, self.target
+        )
     }
 }
 
-impl FromStr for Required {
-    type Err = NotRequired;
-
-    fn from_str(given: &str) -> Result<Self, NotRequired> {
+impl Required {
+    /// Reads what `POSITION:TARGET` names.
+    ///
+    /// # Errors
+    ///
+    /// A text that is not of this form, or with words that there are not.
+    pub fn parse(given: &str, value: Reachability) -> Result<Self, NotRequired> {
         let (position, target) = given
             .split_once(':')
             .ok_or_else(|| NotRequired::Shape(given.to_owned()))?;
         Ok(Self {
             position: position.parse()?,
             target: target.parse()?,
+            value,
         })
     }
 }

@@ -151,7 +151,7 @@ impl Case {
                 }],
             })
             .collect();
-        let nodes = (0..NODES)
+        let nodes: Vec<_> = (0..NODES)
             .map(|index| {
                 Node::try_from(&serde_json::json!({
                     "metadata": {"name": format!("n{index}")},
@@ -163,7 +163,7 @@ impl Case {
         Facts {
             service,
             endpoints,
-            nodes,
+            nodes: nodes.into(),
             server_version: None,
         }
     }

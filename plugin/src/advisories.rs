@@ -454,7 +454,7 @@ mod tests {
     use crate::{
         clues::{Clues, Sharing},
         detection::{Detection, Told, detect},
-        test_data::{cell, endpoint, facts, node, port},
+        test_data::{cell, endpoint, facts, node, nodes_mut, port},
     };
     use svc_reach_common::{
         facts::{Facts, Ingress, ServiceType, TrafficPolicy},
@@ -475,7 +475,7 @@ mod tests {
         let mut node = node("a", 0);
         node.labels
             .insert("cce.cloud.com/cce-nodepool".into(), "pool".into());
-        facts.nodes = vec![node];
+        facts.nodes = vec![node].into();
         facts.endpoints = vec![endpoint("a", 0)];
         facts.service.kind = ServiceType::LoadBalancer;
         facts.service.load_balancer = vec![Ingress {
@@ -687,7 +687,7 @@ mod tests {
                 IPVS,
                 |facts| {
                     facts.server_version = Some("v1.15.0".to_owned());
-                    facts.nodes[0].labels.clear();
+                    nodes_mut(facts)[0].labels.clear();
                     facts.service.external_ips = facts.nodes[0].internal_ips.clone();
                 },
                 &[],

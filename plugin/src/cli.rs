@@ -28,8 +28,10 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   kubectl svc-reach nginx                      the Service nginx of the current namespace
+  kubectl svc-reach -l app=web -n shop         every Service with a label; --all, -A: every Service
   kubectl svc-reach svc/nginx -n web -o json   for scripts
   kubectl svc-reach nginx -o junit=report.xml  for pipelines
+  kubectl svc-reach nginx --watch              again and again, while something is changed
   kubectl svc-reach explain nginx              what to expect and why, without a single pod
   kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
   kubectl svc-reach judge old.json new.json    what changed between two runs
@@ -115,14 +117,41 @@ pub struct ConnectionArgs {
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The Service: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
-    #[arg(required = true)]
-    pub service: Option<String>,
+    /// Services: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
+    #[arg(
+        value_name = "SERVICE",
+        required_unless_present_any = ["selector", "all", "all_namespaces", "config"],
+        conflicts_with_all = ["selector", "all", "all_namespaces", "config"],
+    )]
+    pub services: Vec<String>,
+    /// Services with these labels, such as app=web
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["all", "config"])]
+    pub selector: Option<String>,
+    /// All Services of the namespace
+    #[arg(long, conflicts_with = "config")]
+    pub all: bool,
+    /// Services of all namespaces
+    #[arg(short = 'A', long, conflicts_with = "config")]
+    pub all_namespaces: bool,
+    /// Services, and what is expected of each, from a file; its format is in README.md
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["require_reachable", "require_unreachable", "fail_on", "only", "skip"])]
+    pub config: Option<PathBuf>,
     #[command(flatten)]
     pub output: OutputArgs,
     /// Wait so long for a ready backend, and for an address of the load balancer
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<String>,
+    /// Again and again, with a line for each change
+    #[arg(short, long)]
+    pub watch: bool,
+    /// Time from the end of one run to the next, with --watch
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        requires = "watch"
+    )]
+    pub interval: String,
     /// Only these positions and kinds of target, such as pod-other,cluster-ip
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     pub only: Vec<String>,
@@ -168,6 +197,9 @@ pub struct ExpectationArgs {
     /// What must be reachable, whatever documents say, such as pod-other:cluster-ip (repeatable)
     #[arg(long, value_name = "POSITION:TARGET")]
     pub require_reachable: Vec<String>,
+    /// What must not be reachable, whatever documents say, such as external:node-port (repeatable)
+    #[arg(long, value_name = "POSITION:TARGET")]
+    pub require_unreachable: Vec<String>,
     /// Network model and proxy mode, such as vpc/iptables
     #[arg(long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
     pub column: Option<String>,
@@ -200,7 +232,7 @@ pub struct ProbeArgs {
         default_value = "amd64"
     )]
     pub arch: Vec<String>,
-    /// Namespace of the probes; the Service's where not given
+    /// Namespace of the probes; where not given, that of the Services, or the current one where they have several
     #[arg(long, value_name = "NAMESPACE")]
     pub probe_namespace: Option<String>,
     /// Only nodes with these labels, such as pool=web,zone=a

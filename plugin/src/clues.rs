@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::Value;
 use svc_reach_common::{
-    facts::{Facts, ServiceType},
+    facts::{Facts, Service, ServiceType},
     line::Seen,
     provider::Provider,
 };
@@ -41,34 +41,117 @@ pub struct Sharing {
     pub complete: bool,
 }
 
+/// What is looked at once for all Services.
+#[derive(Debug, Default)]
+pub struct Found {
+    default_network: Option<Seen<bool>>,
+    cilium: Option<Seen<Option<&'static str>>>,
+    /// Services and Ingresses, of which some may use the load balancer of another.
+    users: Option<Result<[Value; 2], String>>,
+}
+
 /// Looks for whatever the documents of this provider depend on.
-pub async fn clues(
+pub async fn look(
     cluster: &impl Cluster,
     provider: Option<Provider>,
-    facts: &Facts,
+    services: &[Facts],
     kube_proxy_found: bool,
-) -> Clues {
+) -> Found {
     if provider == Some(Provider::HuaweiCce) {
-        let (default_network, cilium, sharing) = tokio::join!(
+        let (default_network, cilium, users) = tokio::join!(
             exists(
                 cluster,
                 "/apis/k8s.cni.cncf.io/v1/namespaces/kube-system/network-attachment-definitions/default-network",
             ),
             daemon_set(cluster, "yangtse-cilium"),
-            sharing(cluster, facts),
+            async {
+                if services.iter().all(|facts| load_balancer(facts).is_none()) {
+                    return None;
+                }
+                let (services, ingresses) =
+                    tokio::join!(page(cluster, "/api/v1/services"), ingresses(cluster));
+                let both = services.and_then(|services| Ok([services, ingresses?]));
+                Some(both.map_err(|error| error.to_string()))
+            },
         );
-        return Clues {
+        return Found {
             default_network: Some(default_network),
             cilium: Some(cilium),
-            sharing,
+            users,
         };
     }
     if kube_proxy_found {
-        return Clues::default();
+        return Found::default();
     }
-    Clues {
+    Found {
         cilium: Some(daemon_set(cluster, "cilium").await),
-        ..Clues::default()
+        ..Found::default()
+    }
+}
+
+impl Found {
+    /// What of it matters to a Service.
+    pub fn clues(&self, facts: &Facts) -> Clues {
+        let id = load_balancer(facts);
+        let sharing = self.users.as_ref().zip(id).map(|(users, id)| match users {
+            Ok([services, ingresses]) => {
+                Seen::Seen(Sharing::of(&facts.service, id, services, ingresses))
+            }
+            Err(why) => Seen::Unknown(why.clone()),
+        });
+        Clues {
+            default_network: self.default_network.clone(),
+            cilium: self.cilium.clone(),
+            sharing,
+        }
+    }
+}
+
+/// The load balancer that a Service names.
+fn load_balancer(facts: &Facts) -> Option<&str> {
+    let service = &facts.service;
+    let id = service.annotations.get(ELB_ID)?;
+    (service.kind == ServiceType::LoadBalancer).then_some(id)
+}
+
+impl Sharing {
+    /// Who else names a Service's load balancer.
+    fn of(service: &Service, id: &str, services: &Value, ingresses: &Value) -> Self {
+        let name = |object: &Value| {
+            let text = |key| {
+                object
+                    .pointer(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+            };
+            format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"))
+        };
+        let own = format!("{}/{}", service.namespace, service.name);
+        let using = |list: &Value| -> Vec<Value> {
+            list.get("items")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter(|object| annotation(object, ELB_ID) == Some(id))
+                .cloned()
+                .collect()
+        };
+        Self {
+            services: using(services)
+                .iter()
+                .filter(|object| name(object) != own)
+                .map(|object| {
+                    let setting = annotation(object, ELB_PASS_THROUGH).map(str::to_owned);
+                    (name(object), setting)
+                })
+                .collect(),
+            ingresses: using(ingresses).iter().map(name).collect(),
+            complete: [services, ingresses].into_iter().all(|list| {
+                list.pointer("/metadata/continue")
+                    .and_then(Value::as_str)
+                    .is_none_or(str::is_empty)
+            }),
+        }
     }
 }
 
@@ -86,57 +169,6 @@ async fn daemon_set(cluster: &impl Cluster, name: &'static str) -> Seen<Option<&
         Seen::Seen(there) => Seen::Seen(there.then_some(name)),
         Seen::Unknown(why) => Seen::Unknown(why),
     }
-}
-
-/// Who else names the load balancer that the Service names.
-async fn sharing(cluster: &impl Cluster, facts: &Facts) -> Option<Seen<Sharing>> {
-    let service = &facts.service;
-    let id = service
-        .annotations
-        .get(ELB_ID)
-        .filter(|_| service.kind == ServiceType::LoadBalancer)?;
-    let (services, ingresses) = tokio::join!(page(cluster, "/api/v1/services"), ingresses(cluster));
-    let found = services.and_then(|services| Ok((services, ingresses?)));
-    Some(match found {
-        Err(error) => Seen::Unknown(error.to_string()),
-        Ok((services, ingresses)) => {
-            let name = |object: &Value| {
-                let text = |key| {
-                    object
-                        .pointer(key)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                };
-                format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"))
-            };
-            let own = format!("{}/{}", service.namespace, service.name);
-            let using = |list: &Value| -> Vec<Value> {
-                list.get("items")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .filter(|object| annotation(object, ELB_ID) == Some(id))
-                    .cloned()
-                    .collect()
-            };
-            Seen::Seen(Sharing {
-                services: using(&services)
-                    .iter()
-                    .filter(|object| name(object) != own)
-                    .map(|object| {
-                        let setting = annotation(object, ELB_PASS_THROUGH).map(str::to_owned);
-                        (name(object), setting)
-                    })
-                    .collect(),
-                ingresses: using(&ingresses).iter().map(name).collect(),
-                complete: [&services, &ingresses].into_iter().all(|list| {
-                    list.pointer("/metadata/continue")
-                        .and_then(Value::as_str)
-                        .is_none_or(str::is_empty)
-                }),
-            })
-        }
-    })
 }
 
 /// `v1`, else `v1beta1` (Kubernetes before 1.19).
@@ -162,7 +194,7 @@ fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clues, Sharing, clues};
+    use super::{Clues, Sharing, look};
     use crate::{
         cluster::scripted::{Reply, Scripted},
         test_data::facts,
@@ -199,7 +231,9 @@ mod tests {
     }
 
     async fn of_cce(cluster: &Scripted, facts: &Facts) -> Clues {
-        clues(cluster, Some(Provider::HuaweiCce), facts, true).await
+        let services = std::slice::from_ref(facts);
+        let found = look(cluster, Some(Provider::HuaweiCce), services, true).await;
+        found.clues(facts)
     }
 
     #[tokio::test]
@@ -248,9 +282,14 @@ mod tests {
             CILIUM => Reply::Object(json!({})),
             other => panic!("{other}"),
         });
-        let found = clues(&cluster, Some(Provider::Kubeadm), &balanced(), true).await;
-        assert_eq!((found, cluster.asked().len()), (Clues::default(), 0));
-        let found = clues(&cluster, None, &balanced(), false).await;
+        let facts = balanced();
+        let services = std::slice::from_ref(&facts);
+        let found = look(&cluster, Some(Provider::Kubeadm), services, true).await;
+        assert_eq!(
+            (found.clues(&facts), cluster.asked().len()),
+            (Clues::default(), 0)
+        );
+        let found = look(&cluster, None, services, false).await.clues(&facts);
         assert_eq!(found.cilium, Some(Seen::Seen(Some("cilium"))));
     }
 }

@@ -20,8 +20,14 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
-    matrix::Column, plan::is_path, position::Position, target::TargetKind, terms::Terms,
-    verdict::Verdict, words,
+    matrix::Column,
+    plan::is_path,
+    position::Position,
+    report::{Report, Reports},
+    target::TargetKind,
+    terms::{Required, Terms},
+    verdict::{Reachability, Verdict},
+    words,
 };
 
 /// A command line that makes sense.
@@ -81,22 +87,97 @@ pub struct Connection {
 /// The main job.
 #[derive(Debug, Clone)]
 pub struct Run {
-    /// Name of the Service.
-    pub service: String,
+    /// Which Services.
+    pub selection: Selection,
+    /// Whether their reports are a list, be it of one.
+    pub list: bool,
     /// Where the report goes, and how; at most one without a file.
     pub outputs: Vec<Output>,
     /// Whether tables have colours.
     pub color: Color,
-    /// How long to wait until the Service can be reached at all.
+    /// How long to wait until the Services can be reached at all.
     pub wait: Option<Duration>,
-    /// Which cells are asked.
-    pub choice: Choice,
+    /// How long after a run the next one begins; `None`: once is enough.
+    pub watch: Option<Duration>,
+    /// What is asked of each Service.
+    pub check: Check,
+    /// What is asked of each named Service instead, where they differ.
+    pub own: Vec<Check>,
     /// What observations are held against.
     pub expectations: ExpectationSettings,
     /// The probe pods.
     pub probe: ProbeSettings,
+}
+
+/// Which Services.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// Those of these names.
+    Named(Vec<ServiceName>),
+    /// Whatever there is.
+    Matching {
+        /// Label selector; `None`: all.
+        selector: Option<String>,
+        /// Of all namespaces.
+        everywhere: bool,
+    },
+}
+
+/// Name of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceName {
+    /// Its namespace; `None`: the current one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+/// What is asked of a Service, and what it has to live up to.
+#[derive(Debug, Clone)]
+pub struct Check {
+    /// Which cells are asked.
+    pub choice: Choice,
     /// What the probes do.
     pub request: RequestSettings,
+    /// What a run has to live up to beside documents.
+    pub terms: Terms,
+}
+
+impl Run {
+    /// What is asked of a Service, by its place among those that are asked about.
+    pub fn check(&self, index: usize) -> &Check {
+        self.own.get(index).unwrap_or(&self.check)
+    }
+
+    /// Namespace of the probes. `current`: of Services that are named without one.
+    pub fn probes_in<'a>(&'a self, current: &'a str) -> &'a str {
+        if let Some(namespace) = &self.probe.namespace {
+            return namespace;
+        }
+        let Selection::Named(names) = &self.selection else {
+            return current;
+        };
+        let mut namespaces = names
+            .iter()
+            .map(|name| name.namespace.as_deref().unwrap_or(current));
+        let first = namespaces.next().unwrap_or(current);
+        if namespaces.all(|namespace| namespace == first) {
+            first
+        } else {
+            current
+        }
+    }
+
+    /// The reports of a run as they are printed.
+    pub fn reports(&self, mut reports: Vec<Report>) -> Reports {
+        match reports.pop() {
+            Some(report) if !self.list && reports.is_empty() => report.into(),
+            last => {
+                reports.extend(last);
+                Reports::list(reports)
+            }
+        }
+    }
 }
 
 /// Which cells are asked: positions and kinds of target.
@@ -153,8 +234,6 @@ pub struct ExpectationSettings {
     pub strict: bool,
     /// What the user tells of the cluster.
     pub told: detection::Told,
-    /// What a run has to live up to beside them.
-    pub terms: Terms,
 }
 
 /// One form of the report, and where it goes.
@@ -291,13 +370,14 @@ impl Config {
     /// Makes sense of a command line, or says what is wrong with it.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         let mut cli = cli;
-        let service = match &mut cli.command {
-            Some(Command::Explain(args)) => &mut args.service,
-            Some(_) | None => &mut cli.run.service,
-        };
-        if let Some(service) = service {
-            *service = unqualified(service, &mut cli.connection.namespace)?;
+        if let Some(Command::Explain(args)) = &mut cli.command
+            && let Some(service) = &mut args.service
+        {
+            let named = ServiceName::parse(service, cli.connection.namespace.as_deref())?;
+            cli.connection.namespace = named.namespace.or(cli.connection.namespace);
+            *service = named.name;
         }
+        let namespace = cli.connection.namespace.clone();
         let connection = Connection::new(cli.connection)?;
         let action = match cli.command {
             Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
@@ -307,7 +387,7 @@ impl Config {
             Some(Command::Completion(args)) => Action::Completion(args.shell),
             Some(Command::Images(args)) => Action::Images(args.format()?),
             Some(Command::Version(args)) => Action::Version(args.format()?),
-            None => Action::Run(Box::new(run(cli.run)?)),
+            None => Action::Run(Box::new(run(cli.run, namespace.as_deref())?)),
         };
         Ok(Self { connection, action })
     }
@@ -337,22 +417,48 @@ impl Connection {
     }
 }
 
-fn run(args: RunArgs) -> Result<Run, UsageError> {
+fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
+    let check = Check {
+        choice: Choice {
+            only: words_of_cells("--only", &args.only)?,
+            skip: words_of_cells("--skip", &args.skip)?,
+        },
+        request: request(args.request)?,
+        terms: terms(&args.expectations)?,
+    };
+    let list = args.services.len() != 1;
+    let selection = if args.services.is_empty() {
+        Selection::Matching {
+            selector: args.selector,
+            everywhere: args.all_namespaces,
+        }
+    } else {
+        let mut names: Vec<ServiceName> = Vec::new();
+        for given in &args.services {
+            let name = ServiceName::parse(given, namespace)?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Selection::Named(names)
+    };
     Ok(Run {
-        service: service_name(&args.service.unwrap_or_default())?,
+        selection,
+        list,
         color: args.output.color.parse()?,
         outputs: outputs(args.output)?,
         wait: args
             .wait
             .map(|text| duration("--wait", &text))
             .transpose()?,
-        choice: Choice {
-            only: words_of_cells("--only", &args.only)?,
-            skip: words_of_cells("--skip", &args.skip)?,
-        },
+        watch: args
+            .watch
+            .then(|| duration("--interval", &args.interval))
+            .transpose()?,
+        check,
+        own: Vec::new(),
         expectations: expectations(args.expectations)?,
         probe: probe(args.probe)?,
-        request: request(args.request)?,
     })
 }
 
@@ -430,7 +536,16 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
             proxy_mode: args.proxy_mode.map(|word| word.parse()).transpose()?,
         },
     };
-    let fail_on = match args.fail_on {
+    Ok(ExpectationSettings {
+        matrix: args.matrix,
+        strict: args.strict,
+        told,
+    })
+}
+
+/// Makes sense of what a run has to live up to beside documents.
+pub fn terms(args: &ExpectationArgs) -> Result<Terms, UsageError> {
+    let fail_on = match &args.fail_on {
         None => Terms::default().fail_on,
         Some(words) => words
             .split(',')
@@ -438,17 +553,25 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
             .map(fail_on)
             .collect::<Result<_, _>>()?,
     };
-    let required = args.require_reachable.iter().map(|text| text.parse());
-    let terms = Terms {
-        fail_on,
-        required: required.collect::<Result<_, _>>()?,
-    };
-    Ok(ExpectationSettings {
-        terms,
-        matrix: args.matrix,
-        strict: args.strict,
-        told,
-    })
+    let all = [
+        (&args.require_reachable, Reachability::Reachable),
+        (&args.require_unreachable, Reachability::Unreachable),
+    ];
+    let mut required: Vec<Required> = Vec::new();
+    for (texts, value) in all {
+        for text in texts {
+            let this = Required::parse(text, value)?;
+            if required.iter().any(|other| this.contradicts(*other)) {
+                return Err(UsageError::invalid(
+                    "--require-unreachable",
+                    text,
+                    "is required to be reachable, too",
+                ));
+            }
+            required.push(this);
+        }
+    }
+    Ok(Terms { fail_on, required })
 }
 
 fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
@@ -521,21 +644,28 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     })
 }
 
-/// SERVICE without its namespace, which becomes the one that is asked about: `nginx` of `nginx.web`. No Service has a dot
-/// in its name.
-fn unqualified(given: &str, namespace: &mut Option<String>) -> Result<String, UsageError> {
-    let Some((service, within)) = given.split_once('.') else {
-        return Ok(given.to_owned());
-    };
-    let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
-    if !is_label(within) {
-        return invalid("only a namespace can stand behind the dot: NAME.NAMESPACE");
+impl ServiceName {
+    /// Reads `NAME` or `NAME.NAMESPACE`, with or without the kind before it. No Service has a dot in its name.
+    /// `namespace`: that of `--namespace`, which must not be another.
+    pub fn parse(given: &str, namespace: Option<&str>) -> Result<Self, UsageError> {
+        let Some((service, within)) = given.split_once('.') else {
+            return Ok(Self {
+                namespace: None,
+                name: service_name(given)?,
+            });
+        };
+        let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
+        if !is_label(within) {
+            return invalid("only a namespace can stand behind the dot: NAME.NAMESPACE");
+        }
+        if namespace.is_some_and(|other| other != within) {
+            return invalid("names another namespace than --namespace");
+        }
+        Ok(Self {
+            namespace: Some(within.to_owned()),
+            name: service_name(service)?,
+        })
     }
-    if namespace.as_deref().is_some_and(|other| other != within) {
-        return invalid("names another namespace than --namespace");
-    }
-    *namespace = Some(within.to_owned());
-    Ok(service.to_owned())
 }
 
 /// The name in `nginx`, `svc/nginx`, `service/nginx` or `services/nginx`.
@@ -614,7 +744,7 @@ fn toleration(text: &str) -> Result<Toleration, UsageError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Config, Format, Run, Toleration};
+    use super::{Action, Config, Format, Run, Selection, Toleration};
     use crate::cli::Cli;
     use clap::Parser;
     use std::{path::PathBuf, time::Duration};
@@ -634,10 +764,23 @@ mod tests {
         }
     }
 
+    fn names(args: &[&str]) -> Result<Vec<String>, String> {
+        match read(args)?.selection {
+            Selection::Named(names) => Ok(names
+                .into_iter()
+                .map(|name| match name.namespace {
+                    None => name.name,
+                    Some(namespace) => format!("{}.{namespace}", name.name),
+                })
+                .collect()),
+            Selection::Matching { .. } => Err("no names".to_owned()),
+        }
+    }
+
     #[test]
     fn a_service_is_named_as_in_kubectl() {
         for given in ["nginx", "svc/nginx", "service/nginx", "services/nginx"] {
-            assert_eq!(read(&[given]).unwrap().service, "nginx", "{given}");
+            assert_eq!(names(&[given]).unwrap(), ["nginx"], "{given}");
         }
         for (given, why) in [
             ("deploy/nginx", "only Services can be asked about"),
@@ -648,6 +791,80 @@ mod tests {
             let error = read(&[given]).unwrap_err();
             assert!(error.contains(why), "{given}: {error}");
         }
+    }
+
+    #[test]
+    fn several_services_make_a_list_and_one_does_not() {
+        for (args, expected, list) in [
+            (&["a"][..], &["a"][..], false),
+            (&["a", "svc/b", "a"], &["a", "b"], true),
+            (&["a.x", "b.y"], &["a.x", "b.y"], true),
+            (&["a", "--watch"], &["a"], false),
+        ] {
+            assert_eq!(names(args).unwrap(), expected, "{args:?}");
+            assert_eq!(read(args).unwrap().list, list, "{args:?}");
+        }
+        let matching = |selector: Option<&str>, everywhere| Selection::Matching {
+            selector: selector.map(str::to_owned),
+            everywhere,
+        };
+        for (args, expected) in [
+            (&["-l", "app=web"][..], matching(Some("app=web"), false)),
+            (&["--all"], matching(None, false)),
+            (&["-A"], matching(None, true)),
+            (&["-A", "--all"], matching(None, true)),
+            (
+                &["-A", "--selector", "a in (b)"],
+                matching(Some("a in (b)"), true),
+            ),
+        ] {
+            let run = read(args).unwrap();
+            assert_eq!((run.selection, run.list), (expected, true), "{args:?}");
+        }
+        for args in [
+            &["a", "-A"][..],
+            &["a", "-l", "b=c"],
+            &["a", "--all"],
+            &["--all", "-l", "b=c"],
+            &["a", "--interval", "3s"],
+            &[],
+        ] {
+            assert!(read(args).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn probes_stand_in_the_namespace_of_all_services_or_else_in_the_current_one() {
+        for (args, namespace) in [
+            (&["a"][..], "here"),
+            (&["a.x"], "x"),
+            (&["a.x", "b.x"], "x"),
+            (&["a.x", "b.y"], "here"),
+            (&["a.x", "b"], "here"),
+            (&["a.x", "--probe-namespace", "z"], "z"),
+            (&["-A"], "here"),
+        ] {
+            assert_eq!(read(args).unwrap().probes_in("here"), namespace, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_required_both_ways() {
+        let args = |target| ["a", "--require-reachable=external:node-port", target];
+        let error = read(&args("--require-unreachable=external:node-port")).unwrap_err();
+        assert!(
+            error.contains("is required to be reachable, too"),
+            "{error}"
+        );
+        let run = read(&args("--require-unreachable=external:load-balancer")).unwrap();
+        let required = run.check.terms.required.iter().map(ToString::to_string);
+        assert_eq!(
+            required.collect::<Vec<_>>(),
+            [
+                "--require-reachable external:node-port",
+                "--require-unreachable external:load-balancer"
+            ]
+        );
     }
 
     #[test]
@@ -706,14 +923,11 @@ mod tests {
                 .map(|config| config.connection.namespace)
                 .map_err(|e| e.to_string())
         };
-        assert_eq!(read(&["svc/nginx.web"]).unwrap().service, "nginx");
-        for args in [
-            &["nginx.web"][..],
-            &["svc/nginx.web", "-n", "web"],
-            &["explain", "nginx.web"],
-        ] {
-            assert_eq!(namespace(args).unwrap().as_deref(), Some("web"), "{args:?}");
+        for args in [&["nginx.web"][..], &["svc/nginx.web", "-n", "web"]] {
+            assert_eq!(names(args).unwrap(), ["nginx.web"], "{args:?}");
         }
+        let explained = namespace(&["explain", "nginx.web"]).unwrap();
+        assert_eq!(explained.as_deref(), Some("web"));
         for (args, why) in [
             (&["nginx.web", "-n", "shop"][..], "another namespace"),
             (&["explain", "nginx.web", "-n", "shop"], "another namespace"),

@@ -19,7 +19,7 @@ use futures_util::{
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde_json::Value;
 use std::{collections::BTreeMap, io, time::Duration};
-use svc_reach_common::{names, plan::Plan, position::Position};
+use svc_reach_common::{names, plan::Plan, position::Network};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// Pause before a watch that ended is opened again.
@@ -28,8 +28,10 @@ const WATCH_PAUSE: Duration = Duration::from_millis(500);
 /// A probe to be sent out.
 #[derive(Debug)]
 pub struct Probe {
-    /// Where it stands.
-    pub position: Position,
+    /// Names it among those of the run.
+    pub name: String,
+    /// Which network it is on.
+    pub network: Network,
     /// What it does.
     pub plan: Plan,
     /// The object that brings it there.
@@ -55,12 +57,13 @@ pub struct Deployment<'a, C> {
 }
 
 impl<C: Cluster> Deployment<'_, C> {
-    /// Sends out probes and listens until each has ended, one way or another. A probe's Job is removed as it ends.
+    /// Sends out probes and listens until each has ended, one way or another; returns what was heard, by their names. A
+    /// probe's Job is removed as it ends.
     ///
     /// # Errors
     ///
     /// When the API server takes no Job at all, or does not let pods be watched.
-    pub async fn run(&self, probes: Vec<Probe>) -> Result<BTreeMap<Position, Heard>, Error> {
+    pub async fn run(&self, probes: Vec<Probe>) -> Result<BTreeMap<String, Heard>, Error> {
         if probes.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -76,13 +79,8 @@ impl<C: Cluster> Deployment<'_, C> {
         for (probe, created) in probes.into_iter().zip(created) {
             let job = probe.job.metadata.name.unwrap_or_default();
             let work = planning::duration(&probe.plan);
-            let mut following = Following::new(
-                probe.position,
-                job,
-                probe.plan.targets.len(),
-                work,
-                start_by,
-            );
+            let mut following =
+                Following::new(probe.name, job, probe.plan.targets.len(), work, start_by);
             if let Err(error) = created {
                 following.end(End::NotStarted(format!(
                     "failed to create its Job: {}",
@@ -194,7 +192,7 @@ impl<'a, C: Cluster> Listener<'a, C> {
     async fn listen(
         mut self,
         mut events: LocalBoxStream<'a, io::Result<String>>,
-    ) -> BTreeMap<Position, Heard> {
+    ) -> BTreeMap<String, Heard> {
         let deployment = self.deployment;
         for index in 0..self.probes.len() {
             self.tell(index);
@@ -231,7 +229,7 @@ impl<'a, C: Cluster> Listener<'a, C> {
         while self.removals.next().await.is_some() {}
         self.probes
             .into_iter()
-            .map(|probe| (probe.position, probe.into_heard()))
+            .map(|probe| (probe.name.clone(), probe.into_heard()))
             .collect()
     }
 
@@ -252,15 +250,12 @@ impl<'a, C: Cluster> Listener<'a, C> {
         let Ok(pod) = serde_json::from_value::<Pod>(event["object"].take()) else {
             return true;
         };
-        let position = pod
-            .metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(names::LABEL_POSITION));
+        let labels = pod.metadata.labels.as_ref();
+        let of = labels.and_then(|labels| labels.get(names::LABEL_PROBE));
         let found = self
             .probes
             .iter()
-            .position(|probe| position.is_some_and(|p| probe.position.as_str() == p));
+            .position(|probe| of.is_some_and(|name| probe.name == *name));
         let (Some(index), Some(name)) = (found, &pod.metadata.name) else {
             return true;
         };
@@ -314,8 +309,8 @@ impl<'a, C: Cluster> Listener<'a, C> {
     fn tell(&self, index: usize) {
         let probe = &self.probes[index];
         match probe.count() {
-            Some((done, of)) => self.deployment.progress.count(probe.position, done, of),
-            None => self.deployment.progress.tell(probe.position, &probe.text()),
+            Some((done, of)) => self.deployment.progress.count(&probe.name, done, of),
+            None => self.deployment.progress.tell(&probe.name, &probe.text()),
         }
     }
 }
@@ -329,10 +324,9 @@ mod tests {
         following::{End, Heard},
         interrupt::Signals,
         ledger::Ledger,
-        planning::plan,
         probe_job::{Blueprint, job},
         progress::Progress,
-        test_data::{facts, probe_settings, request_settings},
+        test_data::{errand, probe_settings},
     };
     use serde_json::json;
     use std::{collections::BTreeMap, time::Duration};
@@ -350,7 +344,7 @@ mod tests {
 
     fn pod(kind: &str, state: serde_json::Value) -> String {
         json!({"type": kind, "object": {
-            "metadata": {"name": "p", "labels": {"svc-reach/position": "pod-same"}},
+            "metadata": {"name": "p", "labels": {"svc-reach/probe": "pod-same"}},
             "status": {"phase": "Running", "containerStatuses": [
                 {"name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}
             ]},
@@ -363,16 +357,13 @@ mod tests {
     }
 
     /// Sends one probe, to `pod-same`, and returns what was heard of it and whether anything is left to be removed.
-    async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<Position, Heard>, Error>, bool) {
-        let plan = plan(&facts(), &request_settings(), Position::PodSame, &[]);
+    async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<String, Heard>, Error>, bool) {
         let settings = probe_settings();
+        let errand = errand(Position::PodSame);
         let job = job(Blueprint {
             run: "r1",
             namespace: "web",
-            service: "web/nginx",
-            position: Position::PodSame,
-            node: "n1",
-            plan: &plan,
+            errand: &errand,
             settings: &settings,
         });
         let (_signals, interrupt) = Signals::new();
@@ -389,16 +380,17 @@ mod tests {
         };
         let heard = deployment
             .run(vec![Probe {
-                position: Position::PodSame,
-                plan,
+                name: errand.name,
+                network: errand.network,
+                plan: errand.plan,
                 job,
             }])
             .await;
         (heard, !ledger.is_empty())
     }
 
-    fn end(heard: Result<BTreeMap<Position, Heard>, Error>) -> End {
-        heard.unwrap().remove(&Position::PodSame).unwrap().end
+    fn end(heard: Result<BTreeMap<String, Heard>, Error>) -> End {
+        heard.unwrap().remove("pod-same").unwrap().end
     }
 
     #[tokio::test(start_paused = true)]

@@ -395,7 +395,7 @@ mod tests {
         let mut node = node("a", 0);
         node.labels
             .insert("cce.cloud.com/cce-nodepool".into(), "pool".into());
-        facts.nodes = vec![node];
+        facts.nodes = vec![node].into();
         facts
     }
 

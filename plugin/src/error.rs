@@ -124,9 +124,9 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// What `--wait` waited for did not come.
-    #[error("Service {service} still waits for {missing} after {} s", patience.as_secs())]
+    #[error("{service} still waits for {missing} after {} s", patience.as_secs())]
     NotServed {
-        /// `NAMESPACE/NAME`.
+        /// Whose it is.
         service: String,
         /// What is missing.
         missing: &'static str,

@@ -1,55 +1,93 @@
 //! The position that is this machine.
 
 use crate::{
+    assignment::Asked,
     cells::Stand,
-    config::{Choice, External, RequestSettings},
+    config::External,
     following::{End, Heard},
-    placement::Placement,
-    planning, targets,
+    planning::{self, Requests},
+    targets,
 };
 use std::collections::BTreeMap;
 use svc_reach_common::{
-    facts::Facts,
     line::Line,
     outcome::Meaning,
-    position::Position,
+    position::{Network, Position},
     target::{Scope, Target, TargetKind},
 };
 
+/// Why something was left out, where that is worth telling.
+type LeftOut = Option<String>;
+
 /// What came of the external position.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct FromHere {
     /// The position, where any of it was asked and counts.
     pub stand: Option<Stand>,
     /// Why some or all of it was left out.
-    pub left_out: Option<String>,
+    pub left_out: LeftOut,
 }
 
-/// Asks from this machine whatever makes sense from here.
-pub async fn probe(
-    facts: &Facts,
-    placement: &Placement,
-    settings: &RequestSettings,
-    choice: &Choice,
-) -> FromHere {
-    let left_out = |why: &str| FromHere {
-        stand: None,
-        left_out: Some(why.to_owned()),
+/// Asks from this machine whatever makes sense from here, of all Services together; what came of it, for each.
+pub async fn probe(asked: &[Asked<'_>]) -> Vec<FromHere> {
+    let mut requests = Requests::default();
+    let chosen: Vec<Result<_, LeftOut>> = asked
+        .iter()
+        .map(|asked| {
+            let targets = targets_from_here(asked)?;
+            let settings = &asked.check.request;
+            let of_service = planning::requests(asked.facts, settings, &targets);
+            Ok((requests.add(of_service, targets.len()), targets))
+        })
+        .collect();
+    let mut heard = Heard {
+        results: BTreeMap::new(),
+        host: None,
+        end: End::Complete,
     };
-    if !choice.position(Position::External) {
-        return FromHere {
-            stand: None,
-            left_out: None,
-        };
+    if let Some(asked) = asked.first() {
+        let blank = planning::blank(&asked.check.request, Network::External);
+        let plan = requests.plan(blank);
+        if !plan.targets.is_empty() {
+            svc_reach_probe::run(&plan, |line| {
+                if let Line::Result { id, attempts } = line {
+                    heard.results.insert(id, attempts);
+                }
+            })
+            .await;
+        }
     }
-    match settings.external {
+    chosen
+        .into_iter()
+        .map(|chosen| match chosen {
+            Err(left_out) => FromHere {
+                stand: None,
+                left_out,
+            },
+            Ok((first, targets)) => {
+                let heard = heard.part(first, targets.len());
+                keep(targets, heard.results)
+            }
+        })
+        .collect()
+}
+
+/// What is asked of a Service from here, or why nothing is.
+fn targets_from_here(asked: &Asked<'_>) -> Result<Vec<Target>, LeftOut> {
+    let choice = &asked.check.choice;
+    let left_out = |why: &str| Err(Some(why.to_owned()));
+    if !choice.position(Position::External) {
+        return Err(None);
+    }
+    match asked.check.request.external {
         External::Never => return left_out("--external never"),
         External::Auto if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
             return left_out("the plugin itself runs in a cluster, which is not outside");
         }
         External::Auto => {}
     }
-    let targets: Vec<Target> = targets::targets(facts, placement, Position::External)
+    let targets = targets::targets(asked.facts, asked.placement, Position::External);
+    let targets: Vec<Target> = targets
         .into_iter()
         .filter(|target| makes_sense(target) && choice.target(target.kind))
         .collect();
@@ -58,15 +96,7 @@ pub async fn probe(
             "the Service has no address that is meant for clients outside of the cluster",
         );
     }
-    let plan = planning::plan(facts, settings, Position::External, &targets);
-    let mut results = BTreeMap::new();
-    svc_reach_probe::run(&plan, |line| {
-        if let Line::Result { id, attempts } = line {
-            results.insert(id, attempts);
-        }
-    })
-    .await;
-    keep(targets, results)
+    Ok(targets)
 }
 
 /// Addresses that are of use outside of the cluster.

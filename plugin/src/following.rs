@@ -6,7 +6,6 @@ use svc_reach_common::{
     line::{HostView, Line},
     outcome::Attempt,
     plan,
-    position::Position,
 };
 use tokio::time::Instant;
 
@@ -46,6 +45,21 @@ pub struct Heard {
     pub end: End,
 }
 
+impl Heard {
+    /// What was heard of some of the targets, `count` from `first` on, counted anew.
+    pub fn part(&self, first: u32, count: usize) -> Self {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let results = self.results.range(first..first.saturating_add(count));
+        Self {
+            results: results
+                .map(|(id, attempts)| (id - first, attempts.clone()))
+                .collect(),
+            host: self.host.clone(),
+            end: self.end.clone(),
+        }
+    }
+}
+
 /// What is to be done after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -65,8 +79,8 @@ pub enum Action {
 /// One probe's life.
 #[derive(Debug)]
 pub struct Following {
-    /// Where it stands.
-    pub position: Position,
+    /// Names it among those of the run.
+    pub name: String,
     /// Name of its Job.
     pub job: String,
     /// Number of targets in its plan.
@@ -104,14 +118,14 @@ enum Stage {
 impl Following {
     /// A probe whose Job was just made. `work`: how long its plan takes.
     pub fn new(
-        position: Position,
+        name: String,
         job: String,
         targets: usize,
         work: Duration,
         start_by: Instant,
     ) -> Self {
         Self {
-            position,
+            name,
             job,
             targets,
             allowed: work + WORK_MARGIN,
@@ -226,7 +240,7 @@ impl Following {
             Ok(Line::End { .. }) => self.end(End::Complete),
             Ok(Line::Fatal { error }) => self.end(End::Failed(error)),
             Err(_) => {
-                tracing::debug!(position = %self.position, line, "not a line of the agent");
+                tracing::debug!(probe = self.name, line, "not a line of the agent");
                 Action::Wait
             }
         }
@@ -352,7 +366,6 @@ mod tests {
     use super::{Action, End, Following};
     use crate::pod_state::PodState;
     use std::time::Duration;
-    use svc_reach_common::position::Position;
     use tokio::time::Instant;
 
     const END: &str = r#"{"line":"end","targets":1}"#;
@@ -361,7 +374,7 @@ mod tests {
     fn probe(now: Instant) -> Following {
         let work = Duration::from_secs(3);
         Following::new(
-            Position::PodSame,
+            "pod-same".into(),
             "job".into(),
             1,
             work,

@@ -1,10 +1,10 @@
 //! `judge`: a saved report held against other documents, or against a later one.
 
 mod args;
-mod change;
+pub mod change;
 mod command;
 mod saved;
-mod table;
+pub mod table;
 
 pub use args::JudgeArgs;
 pub use command::JudgeCommand;

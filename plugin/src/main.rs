@@ -2,6 +2,7 @@
 
 mod advisories;
 mod app;
+mod assignment;
 mod cells;
 mod cleanup;
 mod cli;
@@ -32,12 +33,14 @@ mod preflight;
 mod probe_job;
 mod progress;
 mod reporting;
+mod run;
 mod survey;
 mod targets;
 #[cfg(test)]
 mod test_data;
 mod version;
 mod wait;
+mod watch;
 
 use clap::Parser;
 use std::process::ExitCode;

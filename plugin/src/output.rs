@@ -7,7 +7,8 @@ mod grid;
 mod json;
 mod junit;
 mod markdown;
-mod printable;
+mod overview;
+pub mod printable;
 mod screen;
 mod table;
 mod tap;
@@ -22,7 +23,7 @@ use anstream::AutoStream;
 use file::File;
 use screen::Screen;
 use std::io::{self, Write};
-use svc_reach_common::report::Report;
+use svc_reach_common::report::Reports;
 use table::Detail;
 
 /// A form of the report, and a place that was found fit to take it.
@@ -74,14 +75,20 @@ impl Outlet {
         Ok(outlets)
     }
 
+    /// Whether it is written anew for every run of a watch: a file holds the latest, and programs read one object after
+    /// the other. People read what changed.
+    pub fn is_repeated(&self) -> bool {
+        self.file.is_some() || self.format == Format::Json
+    }
+
     /// Writes the report.
     ///
     /// # Errors
     ///
     /// Those of the file, or of standard output.
-    pub fn write(&self, report: &Report) -> Result<(), Error> {
+    pub fn write(&self, reports: &Reports) -> Result<(), Error> {
         let mut text = Vec::new();
-        write(self.format, report, self.screen, &mut text).map_err(Error::Write)?;
+        write(self.format, reports, self.screen, &mut text).map_err(Error::Write)?;
         match &self.file {
             Some(file) => file.write(&text).map_err(|source| Error::WriteFile {
                 file: file.given().to_owned(),
@@ -113,18 +120,18 @@ fn all(mut writer: impl Write, text: &[u8]) -> io::Result<()> {
 /// Those of the writer.
 fn write(
     format: Format,
-    report: &Report,
+    reports: &Reports,
     screen: Screen,
     writer: &mut impl Write,
 ) -> io::Result<()> {
     match format {
-        Format::Table => table::write(report, Detail::Short, screen, writer),
-        Format::Wide => table::write(report, Detail::Wide, screen, writer),
-        Format::Json => json::write(report, writer),
-        Format::Yaml => yaml::write(report, writer),
-        Format::Junit => junit::write(report, writer),
-        Format::Tap => tap::write(report, writer),
-        Format::Markdown => markdown::write(report, writer),
+        Format::Table => overview::table(reports, Detail::Short, screen, writer),
+        Format::Wide => overview::table(reports, Detail::Wide, screen, writer),
+        Format::Json => json::write(reports, writer),
+        Format::Yaml => yaml::write(reports, writer),
+        Format::Junit => junit::write(reports.items(), writer),
+        Format::Tap => tap::write(reports.items(), writer),
+        Format::Markdown => overview::markdown(reports, writer),
     }
 }
 
@@ -156,7 +163,7 @@ mod tests {
         let files = || folder.path().read_dir().unwrap().count();
         assert_eq!(files(), 0, "nothing is written yet");
         for outlet in &outlets {
-            outlet.write(&mixed()).unwrap();
+            outlet.write(&mixed().into()).unwrap();
         }
         assert_eq!(files(), Format::ALL.len());
         let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
@@ -199,7 +206,7 @@ mod tests {
         let file = folder.path().join("report");
         let outlets = Outlet::all(&[output(Format::Json, &file)], Color::Auto).unwrap();
         folder.close().unwrap();
-        let error = outlets[0].write(&mixed()).unwrap_err();
+        let error = outlets[0].write(&mixed().into()).unwrap_err();
         assert_eq!(error.exit(), Exit::Cluster);
         let named = error.chain();
         assert!(named.contains(file.to_str().unwrap()), "{named}");

@@ -1,6 +1,10 @@
 //! Which node each position stands on, and which nodes' ports are worth asking. Pure.
 
 use crate::config::ProbeSettings;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 use svc_reach_common::{
     facts::{Facts, Node},
     position::Position,
@@ -31,34 +35,171 @@ impl Placement {
     }
 }
 
-/// Places the probes.
-pub fn place(facts: &Facts, settings: &ProbeSettings) -> Placement {
-    let (mut backend, mut other): (Vec<&Node>, Vec<&Node>) = facts
-        .nodes
+/// Places the probes of Services of one cluster, on as few nodes as can be found with little effort: one node after the
+/// other, each time that which serves most positions that are still open.
+pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
+    let Some(first) = services.first() else {
+        return Vec::new();
+    };
+    let mut nodes: Vec<&Node> = first.nodes.iter().collect();
+    nodes.sort_by_key(|node| preference(node, settings));
+    let places: Vec<Candidate> = nodes
         .iter()
-        .partition(|node| facts.runs_backend(&node.name));
-    backend.sort_by_key(|node| preference(node, settings));
-    other.sort_by_key(|node| preference(node, settings));
-    let asked = [&backend, &other]
-        .into_iter()
-        .flat_map(|nodes| nodes.iter().filter(|node| node.ready).take(NODES_PER_ROLE))
-        .map(|node| node.name.clone())
+        .map(|node| Candidate {
+            why_not: unfit(node, settings),
+            class: usize::from(node.unschedulable) * 2 + usize::from(!node.taints.is_empty()),
+        })
         .collect();
-    Placement {
-        same: first(&backend, settings, || {
-            match (
-                facts.endpoints.iter().any(|endpoint| endpoint.ready),
-                facts.backend_nodes().next(),
-            ) {
-                (false, _) => "the Service has no ready endpoint".to_owned(),
-                (true, None) => "no ready endpoint says which node it is on".to_owned(),
-                (true, Some(_)) => {
-                    "no node that runs a backend is known to the API server".to_owned()
+    let by_name: BTreeMap<&str, usize> = nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| (node.name.as_str(), at))
+        .collect();
+    let backends: Vec<BTreeSet<usize>> = services
+        .iter()
+        .map(|facts| {
+            let names = facts.backend_nodes();
+            names
+                .filter_map(|name| by_name.get(name).copied())
+                .collect()
+        })
+        .collect();
+    let chosen = choose(&places, &backends);
+    services
+        .iter()
+        .zip(&backends)
+        .zip(chosen)
+        .map(|((facts, backends), [same, other])| {
+            let name = |at: usize| nodes[at].name.clone();
+            let asked = |chosen: Option<usize>, backend: bool| {
+                let others = (0..nodes.len())
+                    .filter(move |at| chosen != Some(*at) && backends.contains(at) == backend);
+                chosen.into_iter().chain(others)
+            };
+            let ready = |at: &usize| nodes[*at].ready;
+            let why_not = |backend: bool, none: &str| {
+                let mut left_out = (0..nodes.len())
+                    .filter(|at| backends.contains(at) == backend)
+                    .map(|at| (&nodes[at].name, places[at].why_not.as_deref()));
+                match (left_out.next(), left_out.count()) {
+                    (Some((name, Some(why))), 0) => format!("node {name} is left out: {why}"),
+                    (Some((name, Some(why))), more) => {
+                        format!("all {} nodes are left out, such as {name}: {why}", more + 1)
+                    }
+                    (Some((_, None)) | None, _) => none.to_owned(),
                 }
+            };
+            Placement {
+                same: same
+                    .map(name)
+                    .ok_or_else(|| why_not(true, no_backend(facts))),
+                other: other
+                    .map(name)
+                    .ok_or_else(|| why_not(false, "every node runs a backend")),
+                asked: [(same, true), (other, false)]
+                    .into_iter()
+                    .flat_map(|(chosen, backend)| {
+                        asked(chosen, backend).filter(ready).take(NODES_PER_ROLE)
+                    })
+                    .map(name)
+                    .collect(),
             }
-        }),
-        other: first(&other, settings, || "every node runs a backend".to_owned()),
-        asked,
+        })
+        .collect()
+}
+
+/// Why there is no node with a backend.
+fn no_backend(facts: &Facts) -> &'static str {
+    match (
+        facts.endpoints.iter().any(|endpoint| endpoint.ready),
+        facts.backend_nodes().next(),
+    ) {
+        (false, _) => "the Service has no ready endpoint",
+        (true, None) => "no ready endpoint says which node it is on",
+        (true, Some(_)) => "no node that runs a backend is known to the API server",
+    }
+}
+
+/// A node, as far as standing on it goes.
+struct Candidate {
+    /// Why no probe can stand there.
+    why_not: Option<String>,
+    /// How little it is liked: cordoned, tainted. Below [`CLASSES`].
+    class: usize,
+}
+
+const CLASSES: usize = 4;
+
+/// A Service whose positions are not all placed yet.
+struct Open {
+    service: usize,
+    /// Nodes with a backend that fit.
+    backends: BTreeSet<usize>,
+    /// Class of the node with a backend that is still to be found.
+    same: Option<usize>,
+    /// Class of the node without one.
+    other: Option<usize>,
+}
+
+/// Chooses, for each Service, a node with a backend and one without: of those that fit, one of the class that is liked
+/// best. `places` are in the order of preference.
+fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usize>; 2]> {
+    let fits = |at: &usize| places[*at].why_not.is_none();
+    let class = |at: usize| places[at].class;
+    let mut of_class = [0_usize; CLASSES];
+    for at in (0..places.len()).filter(fits) {
+        of_class[class(at)] += 1;
+    }
+    let mut open: Vec<Open> = Vec::new();
+    for (service, backends) in backends.iter().enumerate() {
+        let backends: BTreeSet<usize> = backends.iter().copied().filter(fits).collect();
+        let mut others = of_class;
+        for at in &backends {
+            others[class(*at)] -= 1;
+        }
+        open.push(Open {
+            service,
+            same: backends.iter().map(|at| class(*at)).min(),
+            other: others.iter().position(|count| *count > 0),
+            backends,
+        });
+    }
+    let mut chosen = vec![[None; 2]; backends.len()];
+    loop {
+        // What each node would serve: Services that it runs a backend of, and all but those.
+        let mut same = vec![0_usize; places.len()];
+        let mut not_other = vec![0_usize; places.len()];
+        let mut other = [0_usize; CLASSES];
+        for open in &open {
+            for at in &open.backends {
+                same[*at] += usize::from(open.same == Some(class(*at)));
+                not_other[*at] += usize::from(open.other == Some(class(*at)));
+            }
+            if let Some(class) = open.other {
+                other[class] += 1;
+            }
+        }
+        let serves = |at: usize| same[at] + other[class(at)] - not_other[at];
+        let best = (0..places.len())
+            .filter(fits)
+            .max_by_key(|at| (serves(*at), Reverse(*at)))
+            .filter(|at| serves(*at) > 0);
+        let Some(best) = best else {
+            return chosen;
+        };
+        for open in &mut open {
+            let runs_backend = open.backends.contains(&best);
+            let [same, other] = &mut chosen[open.service];
+            if runs_backend && open.same == Some(class(best)) {
+                *same = Some(best);
+                open.same = None;
+            }
+            if !runs_backend && open.other == Some(class(best)) {
+                *other = Some(best);
+                open.other = None;
+            }
+        }
+        open.retain(|open| open.same.is_some() || open.other.is_some());
     }
 }
 
@@ -70,25 +211,6 @@ fn preference<'a>(node: &'a Node, settings: &ProbeSettings) -> (bool, bool, bool
         !node.taints.is_empty(),
         &node.name,
     )
-}
-
-fn first(
-    nodes: &[&Node],
-    settings: &ProbeSettings,
-    none: impl Fn() -> String,
-) -> Result<String, String> {
-    let Some(best) = nodes.first() else {
-        return Err(none());
-    };
-    match unfit(best, settings) {
-        None => Ok(best.name.clone()),
-        Some(why) if nodes.len() == 1 => Err(format!("node {} is left out: {why}", best.name)),
-        Some(why) => Err(format!(
-            "all {} nodes are left out, such as {}: {why}",
-            nodes.len(),
-            best.name
-        )),
-    }
 }
 
 /// Why no probe can stand on a node.
@@ -138,7 +260,7 @@ fn is_virtual(node: &Node) -> bool {
 #[cfg(test)]
 mod tests {
     use super::place;
-    use crate::test_data::{endpoint, facts, node, probe_settings};
+    use crate::test_data::{endpoint, facts, node, nodes_mut, probe_settings};
     use svc_reach_common::facts::{Facts, Taint};
 
     fn cluster(nodes: &[&str], backends: &[&str]) -> Facts {
@@ -147,7 +269,8 @@ mod tests {
             .iter()
             .enumerate()
             .map(|(i, name)| node(name, i))
-            .collect();
+            .collect::<Vec<_>>()
+            .into();
         facts.endpoints = backends
             .iter()
             .enumerate()
@@ -207,21 +330,21 @@ mod tests {
             (
                 "down",
                 cluster(&["a", "b"], &["b"]),
-                |f| f.nodes[0].ready = false,
+                |f| nodes_mut(f)[0].ready = false,
                 Ok("b"),
                 Err("node a is left out: it is not Ready"),
             ),
             (
                 "windows",
                 cluster(&["a", "b"], &["b"]),
-                |f| f.nodes[0].os = Some("windows".into()),
+                |f| nodes_mut(f)[0].os = Some("windows".into()),
                 Ok("b"),
                 Err("node a is left out: it runs windows"),
             ),
             (
                 "arm",
                 cluster(&["a", "b"], &["b"]),
-                |f| f.nodes[0].arch = Some("arm64".into()),
+                |f| nodes_mut(f)[0].arch = Some("arm64".into()),
                 Ok("b"),
                 Err("node a is left out: it is arm64, the image is for amd64 (see --arch)"),
             ),
@@ -229,7 +352,7 @@ mod tests {
                 "virtual",
                 cluster(&["a", "b"], &["b"]),
                 |f| {
-                    f.nodes[0]
+                    nodes_mut(f)[0]
                         .labels
                         .insert("type".into(), "virtual-kubelet".into());
                 },
@@ -239,7 +362,7 @@ mod tests {
             (
                 "cordoned nodes come last",
                 cluster(&["a", "b", "c"], &["b"]),
-                |f| f.nodes[0].unschedulable = true,
+                |f| nodes_mut(f)[0].unschedulable = true,
                 Ok("b"),
                 Ok("c"),
             ),
@@ -247,7 +370,7 @@ mod tests {
                 "tainted nodes come later",
                 cluster(&["a", "b", "c"], &["b"]),
                 |f| {
-                    f.nodes[0].taints = vec![Taint {
+                    nodes_mut(f)[0].taints = vec![Taint {
                         key: "gpu".into(),
                         value: None,
                         effect: "NoSchedule".into(),
@@ -259,7 +382,7 @@ mod tests {
         ];
         for (name, mut facts, change, same, other) in rows {
             change(&mut facts);
-            let placement = place(&facts, &probe_settings());
+            let placement = place(&[&facts], &probe_settings()).remove(0);
             assert_eq!(
                 placement.same.as_deref().map_err(String::as_str),
                 same,
@@ -276,17 +399,22 @@ mod tests {
     #[test]
     fn two_nodes_of_each_role_are_asked_and_none_that_is_down() {
         let mut facts = cluster(&["a", "b", "c", "d", "e", "f"], &["a", "b", "c"]);
-        facts.nodes[3].ready = false;
-        assert_eq!(place(&facts, &probe_settings()).asked, ["a", "b", "e", "f"]);
+        nodes_mut(&mut facts)[3].ready = false;
+        assert_eq!(
+            place(&[&facts], &probe_settings())[0].asked,
+            ["a", "b", "e", "f"]
+        );
     }
 
     #[test]
     fn a_node_selector_narrows_where_probes_stand() {
         let mut facts = cluster(&["a", "b", "c"], &["b"]);
-        facts.nodes[2].labels.insert("pool".into(), "web".into());
+        nodes_mut(&mut facts)[2]
+            .labels
+            .insert("pool".into(), "web".into());
         let mut settings = probe_settings();
         settings.node_selector.insert("pool".into(), "web".into());
-        let placement = place(&facts, &settings);
+        let placement = place(&[&facts], &settings).remove(0);
         assert_eq!(placement.other, Ok("c".to_owned()));
         assert_eq!(
             placement.same,

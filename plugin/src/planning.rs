@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, time::Duration};
 use svc_reach_common::{
     facts::{Facts, ServicePort},
     plan::{self, Plan, Probe, Request, Tls, View},
-    position::{Network, Position},
+    position::Network,
     protocol::Protocol,
     target::{Target, TargetKind},
 };
@@ -30,43 +30,81 @@ const MAX_ATTEMPTS: usize = 15;
 /// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
 const HEALTH_CHECK_PATH: &str = "/healthz";
 
-/// Makes the plan of a position. A target's place in `targets` is its id.
-pub fn plan(
-    facts: &Facts,
-    settings: &RequestSettings,
-    position: Position,
-    targets: &[Target],
-) -> Plan {
-    let requests = targets
-        .iter()
-        .zip(0..)
-        .filter_map(|(target, id)| {
-            let probe = probe(facts, settings, target)?;
+/// A plan without targets. What it holds to beside them is the same for every Service of a run.
+pub fn blank(settings: &RequestSettings, network: Network) -> Plan {
+    Plan {
+        version: plan::VERSION,
+        attempts: NonZeroU16::MIN,
+        concurrency: CONCURRENCY,
+        connect_timeout_ms: settings.timeout_ms,
+        attempt_timeout_ms: settings.timeout_ms,
+        view: match network {
+            Network::Host => View::Host,
+            Network::Pod | Network::External => View::None,
+        },
+        targets: Vec::new(),
+    }
+}
+
+/// How a Service's targets are asked, without those of protocols that no probe knows. A target's place in `targets` is
+/// its id.
+pub fn requests(facts: &Facts, settings: &RequestSettings, targets: &[Target]) -> Vec<Request> {
+    let attempts = attempts(facts, settings);
+    (0..)
+        .zip(targets)
+        .filter_map(|(id, target)| {
             Some(Request {
                 id,
                 host: target.address.clone(),
                 port: target.port,
-                probe,
+                probe: probe(facts, settings, target)?,
+                attempts: Some(attempts),
             })
         })
-        .collect();
-    Plan {
-        version: plan::VERSION,
-        attempts: attempts(facts, settings),
-        concurrency: CONCURRENCY,
-        connect_timeout_ms: settings.timeout_ms,
-        attempt_timeout_ms: settings.timeout_ms,
-        view: match position.network() {
-            Network::Host => View::Host,
-            Network::Pod | Network::External => View::None,
-        },
-        targets: requests,
+        .collect()
+}
+
+/// Requests on behalf of several Services, each under an id of its own.
+#[derive(Debug, Default)]
+pub struct Requests {
+    requests: Vec<Request>,
+    ids: u32,
+}
+
+impl Requests {
+    /// Takes in the requests of a Service that has so many targets; returns the id of the first one.
+    pub fn add(&mut self, requests: Vec<Request>, targets: usize) -> u32 {
+        let first = self.ids;
+        self.requests
+            .extend(requests.into_iter().map(|request| Request {
+                id: first + request.id,
+                ..request
+            }));
+        self.ids += u32::try_from(targets).unwrap_or(u32::MAX);
+        first
+    }
+
+    /// The plan of a probe that makes them. How often most of them are made stands in it once.
+    pub fn plan(mut self, blank: Plan) -> Plan {
+        let usual = self.requests.first().and_then(|request| request.attempts);
+        for request in &mut self.requests {
+            request.attempts = request.attempts.filter(|attempts| Some(*attempts) != usual);
+        }
+        Plan {
+            attempts: usual.unwrap_or(blank.attempts),
+            targets: self.requests,
+            ..blank
+        }
     }
 }
 
 /// How long an agent may take over its plan: as often as its attempts fit into what it does at once.
 pub fn duration(plan: &Plan) -> Duration {
-    let attempts = plan.targets.len() * usize::from(plan.attempts.get());
+    let attempts: usize = plan
+        .targets
+        .iter()
+        .map(|target| plan.attempts_on(target))
+        .sum();
     let rounds = attempts.div_ceil(svc_reach_probe::at_once(plan, DESCRIPTORS));
     plan.longest_attempt() * u32::try_from(rounds).unwrap_or(u32::MAX)
 }
@@ -158,12 +196,12 @@ fn resolve(ask: Ask, port: Option<&ServicePort>) -> Layer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Layer, duration, plan, resolve};
+    use super::{Layer, duration, resolve};
     use crate::{
         config::Ask,
         placement::place,
         targets::targets,
-        test_data::{endpoint, facts, node, port, probe_settings, request_settings},
+        test_data::{endpoint, facts, node, plan_of, port, probe_settings},
     };
     use std::time::Duration;
     use svc_reach_common::{
@@ -249,16 +287,16 @@ mod tests {
     #[test]
     fn a_plan_asks_every_target_it_can() {
         let mut facts = facts();
-        facts.nodes = vec![node("a", 0), node("b", 1)];
+        facts.nodes = vec![node("a", 0), node("b", 1)].into();
         facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1)];
         facts.service.ports.push(ServicePort {
             protocol: Protocol::Sctp,
             node_port: None,
             ..service_port(Some("sig"), 2905, None)
         });
-        let placement = place(&facts, &probe_settings());
+        let placement = place(&[&facts], &probe_settings()).remove(0);
         let targets = targets(&facts, &placement, Position::NodeSame);
-        let plan = plan(&facts, &request_settings(), Position::NodeSame, &targets);
+        let plan = plan_of(&facts, Position::NodeSame, &targets);
         assert_eq!(plan.attempts.get(), 6, "three for each backend");
         assert_eq!(plan.view, View::Host);
         for request in &plan.targets {
@@ -283,10 +321,10 @@ mod tests {
     fn a_name_takes_more_descriptors_so_fewer_attempts_fit_at_once() {
         let targets = targets(
             &facts(),
-            &place(&facts(), &probe_settings()),
+            &place(&[&facts()], &probe_settings()).remove(0),
             Position::NodeSame,
         );
-        let mut plan = plan(&facts(), &request_settings(), Position::NodeSame, &targets);
+        let mut plan = plan_of(&facts(), Position::NodeSame, &targets);
         plan.targets.truncate(1);
         plan.attempts = plan.concurrency;
         let once = duration(&plan);

@@ -4,6 +4,7 @@
 //! it, and `ttlSecondsAfterFinished` deletes it (on by default from Kubernetes 1.21, `pkg/features/kube_features.go`).
 
 use crate::{
+    assignment::Errand,
     config::{ProbeSettings, Toleration},
     planning,
 };
@@ -20,11 +21,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use std::collections::BTreeMap;
-use svc_reach_common::{
-    names,
-    plan::Plan,
-    position::{Network, Position},
-};
+use svc_reach_common::{names, plan::Plan, position::Network};
 
 /// Seconds after its end at which the cluster deletes a probe that we did not. Long enough to read what it said.
 pub const TTL_SECONDS: i32 = 60;
@@ -41,6 +38,9 @@ const USER: i64 = 65532;
 /// Bytes of plan in one argument: Linux takes at most 128 KiB (`MAX_ARG_STRLEN`, linux `include/uapi/linux/binfmts.h`).
 const ARGUMENT_BYTES: usize = 96 * 1024;
 
+/// Services that a probe's annotation names. An object can have 256 KiB of annotations.
+const SERVICES_NAMED: usize = 100;
+
 /// What a probe is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Blueprint<'a> {
@@ -48,21 +48,15 @@ pub struct Blueprint<'a> {
     pub run: &'a str,
     /// Namespace of the probe.
     pub namespace: &'a str,
-    /// The Service that is asked about, as `namespace/name`.
-    pub service: &'a str,
-    /// Where the probe stands.
-    pub position: Position,
-    /// The node it stands on.
-    pub node: &'a str,
-    /// What it does.
-    pub plan: &'a Plan,
+    /// What it is sent out for.
+    pub errand: &'a Errand,
     /// The user's wishes.
     pub settings: &'a ProbeSettings,
 }
 
-/// Name of the Job at a position.
-pub fn name(run: &str, position: Position) -> String {
-    format!("svc-reach-{run}-{position}")
+/// Name of a probe's Job.
+pub fn name(run: &str, probe: &str) -> String {
+    format!("svc-reach-{run}-{probe}")
 }
 
 /// Command that removes what a run made.
@@ -76,12 +70,12 @@ pub fn job(blueprint: Blueprint<'_>) -> Job {
     let deadline = deadline_seconds(blueprint);
     Job {
         metadata: ObjectMeta {
-            name: Some(name(blueprint.run, blueprint.position)),
+            name: Some(name(blueprint.run, &blueprint.errand.name)),
             namespace: Some(blueprint.namespace.to_owned()),
             labels: Some(labels.clone()),
             annotations: Some(BTreeMap::from([(
                 names::ANNOTATION_SERVICE.to_owned(),
-                blueprint.service.to_owned(),
+                services(blueprint),
             )])),
             ..ObjectMeta::default()
         },
@@ -128,10 +122,7 @@ fn labels(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
         (names::LABEL_RUN.to_owned(), blueprint.run.to_owned()),
         (names::LABEL_ROLE.to_owned(), names::ROLE_PROBE.to_owned()),
-        (
-            names::LABEL_POSITION.to_owned(),
-            blueprint.position.to_string(),
-        ),
+        (names::LABEL_PROBE.to_owned(), blueprint.errand.name.clone()),
     ])
 }
 
@@ -149,8 +140,9 @@ fn mesh_labels() -> impl Iterator<Item = (String, String)> {
 /// Meshes that are told by annotation not to inject: Istio before 1.10, Linkerd (linkerd.io, "Automatic Proxy
 /// Injection"), Consul (developer.hashicorp.com, "Annotations and labels", `connect-inject`), Open Service Mesh.
 fn annotations(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
+    let services = services(blueprint);
     [
-        (names::ANNOTATION_SERVICE, blueprint.service),
+        (names::ANNOTATION_SERVICE, services.as_str()),
         ("sidecar.istio.io/inject", "false"),
         ("linkerd.io/inject", "disabled"),
         ("consul.hashicorp.com/connect-inject", "false"),
@@ -161,20 +153,30 @@ fn annotations(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
     .collect()
 }
 
+/// The Services that are asked about, as far as somebody who finds the object can make use of them.
+fn services(blueprint: Blueprint<'_>) -> String {
+    let services = &blueprint.errand.services;
+    let mut text = services[..services.len().min(SERVICES_NAMED)].join(",");
+    if services.len() > SERVICES_NAMED {
+        text.push_str(&format!(" and {} more", services.len() - SERVICES_NAMED));
+    }
+    text
+}
+
 fn deadline_seconds(blueprint: Blueprint<'_>) -> i64 {
-    let work = blueprint.settings.start_timeout + planning::duration(blueprint.plan);
+    let work = blueprint.settings.start_timeout + planning::duration(&blueprint.errand.plan);
     i64::try_from(work.as_secs() + DEADLINE_MARGIN_SECONDS).unwrap_or(i64::MAX)
 }
 
 fn pod_spec(blueprint: Blueprint<'_>, deadline: i64) -> PodSpec {
     let settings = blueprint.settings;
-    let host = match blueprint.position.network() {
+    let host = match blueprint.errand.network {
         Network::Host => Some(true),
         Network::Pod | Network::External => None,
     };
     PodSpec {
         active_deadline_seconds: Some(deadline),
-        affinity: Some(on_node(blueprint.node)),
+        affinity: Some(on_node(&blueprint.errand.node)),
         automount_service_account_token: Some(false),
         containers: vec![container(blueprint)],
         // Names of Services resolve on the host network too.
@@ -231,7 +233,7 @@ fn container(blueprint: Blueprint<'_>) -> Container {
             .map(|policy| policy.to_string()),
         args: Some(
             std::iter::once("run".to_owned())
-                .chain(plan_arguments(blueprint.plan))
+                .chain(plan_arguments(&blueprint.errand.plan))
                 .collect(),
         ),
         resources: Some(ResourceRequirements {
@@ -322,8 +324,7 @@ mod tests {
     use super::{Blueprint, job, plan_arguments, pod};
     use crate::{
         config::{ProbeSettings, PullPolicy, Toleration},
-        planning::plan,
-        test_data::{facts, probe_settings, request_settings},
+        test_data::{errand, facts, plan_of, probe_settings},
     };
     use serde_json::{Value, json};
     use svc_reach_common::{
@@ -332,14 +333,11 @@ mod tests {
     };
 
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
-        let plan = plan(&facts(), &request_settings(), position, &[]);
+        let errand = errand(position);
         let blueprint = Blueprint {
             run: "r1",
             namespace: "web",
-            service: "web/nginx",
-            position,
-            node: "n1",
-            plan: &plan,
+            errand: &errand,
             settings,
         };
         serde_json::to_value(job(blueprint)).unwrap()
@@ -353,7 +351,7 @@ mod tests {
             .map(Value::take)
             .unwrap();
         assert_eq!(args[0], "run");
-        let labels = json!({"svc-reach/run": "r1", "svc-reach/role": "probe", "svc-reach/position": "pod-other"});
+        let labels = json!({"svc-reach/run": "r1", "svc-reach/role": "probe", "svc-reach/probe": "pod-other"});
         let mut pod_labels = labels.clone();
         pod_labels["sidecar.istio.io/inject"] = "false".into();
         pod_labels["kuma.io/sidecar-injection"] = "disabled".into();
@@ -473,15 +471,11 @@ mod tests {
 
     #[test]
     fn admission_is_shown_the_pod_that_the_job_will_make() {
-        let plan = plan(&facts(), &request_settings(), Position::PodSame, &[]);
         let settings = probe_settings();
         let job = job(Blueprint {
             run: "r1",
             namespace: "web",
-            service: "web/nginx",
-            position: Position::PodSame,
-            node: "n1",
-            plan: &plan,
+            errand: &errand(Position::PodSame),
             settings: &settings,
         });
         let pod = pod(&job);
@@ -493,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_plan_survives_being_cut_into_arguments_and_the_kubelet() {
-        let mut plan = plan(&facts(), &request_settings(), Position::PodSame, &[]);
+        let mut plan = plan_of(&facts(), Position::PodSame, &[]);
         plan.targets = (0..3000)
             .map(|id| Request {
                 id,
@@ -504,6 +498,7 @@ mod tests {
                     host: None,
                     tls: Tls::Off,
                 },
+                attempts: None,
             })
             .collect();
         let arguments = plan_arguments(&plan);

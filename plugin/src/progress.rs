@@ -7,7 +7,6 @@ use std::{
     io::{IsTerminal, Write},
     time::Duration,
 };
-use svc_reach_common::position::Position;
 
 /// How often a live line moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -15,7 +14,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// What a waiting user sees.
 pub struct Progress {
     bars: Option<MultiProgress>,
-    lines: RefCell<BTreeMap<Position, Line>>,
+    lines: RefCell<BTreeMap<String, Line>>,
 }
 
 struct Line {
@@ -34,9 +33,9 @@ impl Progress {
     }
 
     /// Tells how far a probe has come. The same text twice is told once.
-    pub fn tell(&self, position: Position, text: &str) {
+    pub fn tell(&self, probe: &str, text: &str) {
         let mut lines = self.lines.borrow_mut();
-        let line = lines.entry(position).or_insert_with(|| Line {
+        let line = lines.entry(probe.to_owned()).or_insert_with(|| Line {
             bar: self.bar(),
             text: String::new(),
         });
@@ -45,17 +44,17 @@ impl Progress {
         }
         text.clone_into(&mut line.text);
         match &line.bar {
-            Some(bar) => bar.set_message(format!("{position:<10} {text}")),
-            None => plain(&format!("{position}: {text}")),
+            Some(bar) => bar.set_message(format!("{probe:<10} {text}")),
+            None => plain(&format!("{probe}: {text}")),
         }
     }
 
     /// Tells how many targets of a probe are finished. Only worth a live line.
-    pub fn count(&self, position: Position, done: usize, of: usize) {
+    pub fn count(&self, probe: &str, done: usize, of: usize) {
         if self.bars.is_some() {
-            self.tell(position, &format!("running, {done} of {of} targets"));
+            self.tell(probe, &format!("running, {done} of {of} targets"));
         } else {
-            self.tell(position, "running");
+            self.tell(probe, "running");
         }
     }
 

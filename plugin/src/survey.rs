@@ -1,51 +1,48 @@
-//! What the API server says of the Service: read-only, in a bounded number of requests.
+//! What the API server says of the Services: read-only, in a bounded number of requests.
+
+mod backends;
+mod nodes;
+mod page;
+mod services;
+
+pub use services::asked;
 
 use crate::{
-    cluster::{Call, CallError, Cluster},
-    error::{Error, Permission},
+    cluster::{Call, Cluster},
+    config::Selection,
+    error::Error,
     explain::settings::ProxyConfig,
-    names,
-    placement::NODES_PER_ROLE,
 };
+use nodes::node_page;
 use serde_json::Value;
+use std::sync::Arc;
 use svc_reach_common::{
-    facts::{Endpoint, Facts, Node, Service},
-    objects::{ObjectError, ServiceEndpoints},
+    facts::{Facts, Node},
+    objects::ObjectError,
 };
 
-/// Objects in one page of a list.
-const PAGE: &str = "100";
-
-/// Pages of nodes read in search of one without a backend: enough for any placement but an extreme one, and few enough
-/// for a cluster of thousands.
-const NODE_PAGES: usize = 5;
-
-/// Pages of EndpointSlices. A slice holds up to 1,000 endpoints, and usually 100.
-const SLICE_PAGES: usize = 50;
-
-/// Nodes with a backend that are read by name, where no page held one.
-const NAMED_NODES: usize = 4;
+/// Calls that are under way at once, where there is one for each Service.
+const AT_ONCE: usize = 8;
 
 /// What the API server says.
 #[derive(Debug)]
 pub struct Survey {
-    /// Of the Service, its endpoints and the nodes.
-    pub facts: Facts,
+    /// Of each Service, its endpoints and the nodes, in the order in which they are asked about.
+    pub services: Vec<Facts>,
     /// Of kube-proxy, where it is configured as kubeadm does it and may be read.
     pub proxy: Option<ProxyConfig>,
 }
 
-/// Reads the Service, its endpoints, nodes enough to place probes on, the server's version, and kube-proxy's
-/// configuration. Nodes are read until enough of each role fit.
+/// Reads the Services, their endpoints, nodes enough to place probes on, the server's version, and kube-proxy's
+/// configuration. Nodes are read until enough of each role fit. `namespace`: of Services that are named without one.
 pub async fn survey(
     cluster: &impl Cluster,
     namespace: &str,
-    name: &str,
+    selection: &Selection,
     fits: &dyn Fn(&Node) -> bool,
 ) -> Result<Survey, Error> {
-    let (service, endpoints, version, first_nodes, proxy) = tokio::join!(
-        service(cluster, namespace, name),
-        endpoints(cluster, namespace, name),
+    let (asked, version, first_nodes, proxy) = tokio::join!(
+        asked(cluster, namespace, selection),
         cluster.call(Call::get("/version")),
         node_page(cluster, None),
         proxy_config(cluster),
@@ -60,14 +57,18 @@ pub async fn survey(
             None
         }
     };
-    let mut facts = Facts {
-        service: service?,
-        endpoints: endpoints?,
-        nodes: Vec::new(),
-        server_version,
-    };
-    nodes(cluster, &mut facts, fits, first_nodes?).await?;
-    Ok(Survey { facts, proxy })
+    let asked = asked?;
+    let nodes = Arc::new(nodes::nodes(cluster, &asked, fits, first_nodes?).await?);
+    let services = asked
+        .into_iter()
+        .map(|asked| Facts {
+            service: asked.service,
+            endpoints: asked.endpoints,
+            nodes: Arc::clone(&nodes),
+            server_version: server_version.clone(),
+        })
+        .collect();
+    Ok(Survey { services, proxy })
 }
 
 /// kube-proxy's configuration as kubeadm keeps it. Clusters that keep it elsewhere, and users who may not read it, do
@@ -91,231 +92,6 @@ async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
     ProxyConfig::best(configs.collect())
 }
 
-/// Reads the Service.
-pub async fn service(
-    cluster: &impl Cluster,
-    namespace: &str,
-    name: &str,
-) -> Result<Service, Error> {
-    let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
-    let object = match cluster.call(Call::get(path)).await {
-        Ok(object) => object,
-        Err(source) if source.is_not_found() => {
-            return Err(Error::NoService {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-                source,
-                meant: names::meant(cluster, namespace, name).await,
-            });
-        }
-        Err(source) => {
-            return Err(Error::Call {
-                attempted: format!("get Service {namespace}/{name}"),
-                source,
-                needs: Some(Permission {
-                    verb: "get",
-                    group: "",
-                    resource: "services",
-                }),
-            });
-        }
-    };
-    Service::try_from(&object)
-        .map_err(|source| not_understood(format!("Service {namespace}/{name}"), source))
-}
-
-/// From `discovery.k8s.io/v1`, else `v1beta1` (Kubernetes before 1.21), else core Endpoints. A user who may not read
-/// one kind may still read the other.
-pub async fn endpoints(
-    cluster: &impl Cluster,
-    namespace: &str,
-    name: &str,
-) -> Result<Vec<Endpoint>, Error> {
-    let elsewhere = |error: &CallError| error.is_not_found() || error.is_forbidden();
-    let mut refused = None;
-    for version in ["v1", "v1beta1"] {
-        match slices(cluster, version, namespace, name).await {
-            Ok(endpoints) => return Ok(endpoints),
-            Err(Error::Call { source, .. }) if source.is_not_found() => {}
-            Err(Error::Call {
-                source,
-                attempted,
-                needs,
-            }) if elsewhere(&source) => {
-                refused = Some(Error::Call {
-                    attempted,
-                    source,
-                    needs,
-                });
-                break;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    let path = format!("/api/v1/namespaces/{namespace}/endpoints/{name}");
-    match cluster.call(Call::get(path)).await {
-        Ok(object) => Ok(ServiceEndpoints::from_endpoints(&object)
-            .map_err(|source| not_understood(format!("Endpoints {namespace}/{name}"), source))?
-            .endpoints),
-        Err(error) if error.is_not_found() && refused.is_none() => Ok(Vec::new()),
-        Err(source) => Err(refused.unwrap_or(Error::Call {
-            attempted: format!("get Endpoints {namespace}/{name}"),
-            source,
-            needs: Some(Permission {
-                verb: "get",
-                group: "",
-                resource: "endpoints",
-            }),
-        })),
-    }
-}
-
-async fn slices(
-    cluster: &impl Cluster,
-    version: &str,
-    namespace: &str,
-    name: &str,
-) -> Result<Vec<Endpoint>, Error> {
-    let path = format!("/apis/discovery.k8s.io/{version}/namespaces/{namespace}/endpointslices");
-    let mut endpoints = Vec::new();
-    let mut next = None;
-    for _ in 0..SLICE_PAGES {
-        let call = Call::get(path.clone()).with(
-            "labelSelector",
-            format!("kubernetes.io/service-name={name}"),
-        );
-        let page = page(cluster, call, next)
-            .await
-            .map_err(|source| Error::Call {
-                attempted: format!("list EndpointSlices of Service {namespace}/{name}"),
-                source,
-                needs: Some(Permission {
-                    verb: "list",
-                    group: "discovery.k8s.io",
-                    resource: "endpointslices",
-                }),
-            })?;
-        for slice in &page.items {
-            let slice = ServiceEndpoints::from_slice(slice).map_err(|source| {
-                not_understood(
-                    format!("EndpointSlices of Service {namespace}/{name}"),
-                    source,
-                )
-            })?;
-            endpoints.extend(slice.endpoints);
-        }
-        next = page.next;
-        if next.is_none() {
-            break;
-        }
-    }
-    Ok(endpoints)
-}
-
-/// Nodes enough to place probes on: pages until enough of them fit, then those with a backend by name.
-async fn nodes(
-    cluster: &impl Cluster,
-    facts: &mut Facts,
-    fits: &dyn Fn(&Node) -> bool,
-    first: Page,
-) -> Result<(), Error> {
-    let mut page = first;
-    for pages in 1.. {
-        for object in &page.items {
-            facts.nodes.push(
-                Node::try_from(object)
-                    .map_err(|source| not_understood("a Node".to_owned(), source))?,
-            );
-        }
-        let Some(next) = page
-            .next
-            .filter(|_| pages < NODE_PAGES && fitting(facts, fits, false) < NODES_PER_ROLE)
-        else {
-            break;
-        };
-        page = node_page(cluster, Some(next)).await?;
-    }
-    let mut named: Vec<String> = facts
-        .backend_nodes()
-        .filter(|name| facts.node(name).is_none())
-        .map(str::to_owned)
-        .collect();
-    named.sort();
-    named.dedup();
-    for name in named.into_iter().take(NAMED_NODES) {
-        if fitting(facts, fits, true) >= NODES_PER_ROLE {
-            break;
-        }
-        match cluster
-            .call(Call::get(format!("/api/v1/nodes/{name}")))
-            .await
-        {
-            Ok(object) => {
-                let node = Node::try_from(&object)
-                    .map_err(|source| not_understood(format!("Node {name}"), source))?;
-                facts.nodes.push(node);
-            }
-            Err(error) if error.is_not_found() => {}
-            Err(source) => {
-                return Err(Error::Call {
-                    attempted: format!("get Node {name}"),
-                    source,
-                    needs: Some(Permission {
-                        verb: "get",
-                        group: "",
-                        resource: "nodes",
-                    }),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Number of known nodes that fit, with or without a backend.
-fn fitting(facts: &Facts, fits: &dyn Fn(&Node) -> bool, backend: bool) -> usize {
-    let of_role = |node: &&Node| facts.runs_backend(&node.name) == backend && fits(node);
-    facts.nodes.iter().filter(of_role).count()
-}
-
-async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<Page, Error> {
-    page(cluster, Call::get("/api/v1/nodes"), next)
-        .await
-        .map_err(|source| Error::Call {
-            attempted: "list Nodes".to_owned(),
-            source,
-            needs: Some(Permission {
-                verb: "list",
-                group: "",
-                resource: "nodes",
-            }),
-        })
-}
-
-/// Part of a list.
-struct Page {
-    items: Vec<Value>,
-    next: Option<String>,
-}
-
-async fn page(cluster: &impl Cluster, call: Call, next: Option<String>) -> Result<Page, CallError> {
-    let mut call = call.with("limit", PAGE);
-    if let Some(next) = next {
-        call = call.with("continue", next);
-    }
-    let mut list = cluster.call(call).await?;
-    let next = list
-        .pointer("/metadata/continue")
-        .and_then(Value::as_str)
-        .filter(|next| !next.is_empty());
-    let next = next.map(str::to_owned);
-    let items = match list.get_mut("items").map(Value::take) {
-        Some(Value::Array(items)) => items,
-        _ => Vec::new(),
-    };
-    Ok(Page { items, next })
-}
-
 fn not_understood(object: String, source: ObjectError) -> Error {
     Error::Object {
         object,
@@ -328,6 +104,7 @@ mod tests {
     use super::survey;
     use crate::{
         cluster::scripted::{Reply, Scripted},
+        config::{Selection, ServiceName},
         error::Error,
     };
     use serde_json::{Value, json};
@@ -369,9 +146,13 @@ mod tests {
     }
 
     async fn read(cluster: &Scripted) -> Result<Facts, Error> {
-        survey(cluster, "web", "nginx", &|node| node.ready)
+        let selection = Selection::Named(vec![ServiceName {
+            namespace: None,
+            name: "nginx".into(),
+        }]);
+        survey(cluster, "web", &selection, &|node| node.ready)
             .await
-            .map(|survey| survey.facts)
+            .map(|mut survey| survey.services.remove(0))
     }
 
     #[tokio::test]

@@ -250,7 +250,7 @@ mod tests {
     use super::targets;
     use crate::{
         placement::place,
-        test_data::{endpoint, facts, node, port, probe_settings},
+        test_data::{endpoint, facts, node, nodes_mut, port, probe_settings},
     };
     use svc_reach_common::{
         facts::{EndpointPort, Facts, Ingress, ServicePort, ServiceType},
@@ -260,7 +260,7 @@ mod tests {
 
     /// Targets in short: kind, address, port, and what is said of the node.
     fn short(facts: &Facts, position: Position) -> Vec<String> {
-        let placement = place(facts, &probe_settings());
+        let placement = place(&[facts], &probe_settings()).remove(0);
         targets(facts, &placement, position)
             .iter()
             .map(|target| {
@@ -285,7 +285,7 @@ mod tests {
 
     fn three_nodes() -> Facts {
         let mut facts = facts();
-        facts.nodes = vec![node("a", 0), node("b", 1), node("c", 2)];
+        facts.nodes = vec![node("a", 0), node("b", 1), node("c", 2)].into();
         facts.endpoints = vec![endpoint("a", 0)];
         facts
     }
@@ -308,8 +308,8 @@ mod tests {
     #[test]
     fn a_load_balancer_service_with_everything() {
         let mut facts = three_nodes();
-        facts.nodes.truncate(1);
-        facts.nodes[0].external_ips = vec!["203.0.113.5".parse().unwrap()];
+        nodes_mut(&mut facts).truncate(1);
+        nodes_mut(&mut facts)[0].external_ips = vec!["203.0.113.5".parse().unwrap()];
         facts.service.kind = ServiceType::LoadBalancer;
         facts.service.health_check_node_port = Some(port(31000));
         facts.service.external_ips = vec!["198.51.100.7".parse().unwrap()];

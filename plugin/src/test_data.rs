@@ -1,13 +1,15 @@
 //! Facts, settings and reports that tests start from.
 
 use crate::{
+    assignment::Errand,
     cells::Stand,
     clues::Clues,
-    config::{Ask, ExpectationSettings, External, ProbeSettings, RequestSettings},
+    config::{Ask, Check, Choice, ExpectationSettings, External, ProbeSettings, RequestSettings},
     detection::Told,
     following::{End, Heard},
     matrices::Documents,
     placement::place,
+    planning::{self, Requests},
     reporting::{self, Expectations},
     targets::targets,
 };
@@ -15,6 +17,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
     num::NonZeroU16,
+    sync::Arc,
     time::Duration,
 };
 use svc_reach_common::{
@@ -23,6 +26,7 @@ use svc_reach_common::{
     },
     observation::NotObserved,
     outcome::{Attempt, Outcome, Phase},
+    plan::Plan,
     position::Position,
     protocol::Protocol,
     report::{Cell, EditionValue, Observed, ObservedValue, Report, Summary},
@@ -72,9 +76,14 @@ pub fn facts() -> Facts {
             traffic_distribution: None,
         },
         endpoints: Vec::new(),
-        nodes: Vec::new(),
+        nodes: Arc::default(),
         server_version: Some("v1.20.2".into()),
     }
+}
+
+/// Nodes, to be changed.
+pub fn nodes_mut(facts: &mut Facts) -> &mut Vec<Node> {
+    Arc::make_mut(&mut facts.nodes)
 }
 
 /// A ready node with the private address `192.168.0.(10 + index)`.
@@ -188,13 +197,42 @@ fn attempt(outcome: Outcome) -> Attempt {
     }
 }
 
+/// What is asked of a Service where the command line has no flags.
+pub fn check() -> Check {
+    Check {
+        choice: Choice::default(),
+        request: request_settings(),
+        terms: Terms::default(),
+    }
+}
+
+/// The plan of a probe that asks about one Service only.
+pub fn plan_of(facts: &Facts, position: Position, targets: &[Target]) -> Plan {
+    let settings = request_settings();
+    let blank = planning::blank(&settings, position.network());
+    let mut requests = Requests::default();
+    requests.add(planning::requests(facts, &settings, targets), targets.len());
+    requests.plan(blank)
+}
+
+/// What the probe of a position is sent out for, on node `n1`, without a target.
+pub fn errand(position: Position) -> Errand {
+    Errand {
+        name: position.to_string(),
+        network: position.network(),
+        node: "n1".into(),
+        services: vec!["web/nginx".into()],
+        plan: plan_of(&facts(), position, &[]),
+    }
+}
+
 /// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
 pub fn report() -> Report {
     let mut facts = facts();
     facts.service.external_traffic_policy = TrafficPolicy::Local;
-    facts.nodes = vec![node("a", 0), node("b", 1)];
+    facts.nodes = vec![node("a", 0), node("b", 1)].into();
     facts.endpoints = vec![endpoint("a", 0)];
-    let placement = place(&facts, &probe_settings());
+    let placement = place(&[&facts], &probe_settings()).remove(0);
     let stand = |position| Stand {
         position,
         node: Some("b".into()),

@@ -1,6 +1,6 @@
 //! `--wait`: until there is something behind the Service, and an address in front of it.
 
-use crate::{cluster::Cluster, error::Error, progress, survey};
+use crate::{cluster::Cluster, config::Selection, error::Error, progress, survey};
 use std::time::Duration;
 use svc_reach_common::facts::{Endpoint, Service, ServiceType};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Waits until the Service has a ready backend and its load balancer an address, for so long at the most.
+/// Waits until every Service has a ready backend and its load balancer an address, for so long at the most.
 ///
 /// # Errors
 ///
@@ -16,32 +16,37 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub async fn until_served(
     cluster: &impl Cluster,
     namespace: &str,
-    name: &str,
+    selection: &Selection,
     patience: Duration,
 ) -> Result<(), Error> {
     let end = Instant::now() + patience;
     let mut told = None;
     loop {
-        let looked = tokio::try_join!(
-            survey::service(cluster, namespace, name),
-            survey::endpoints(cluster, namespace, name)
-        );
-        let missing = match looked {
-            Ok((service, endpoints)) => missing(&service, &endpoints),
+        let missing = match survey::asked(cluster, namespace, selection).await {
+            Ok(asked) if asked.is_empty() => {
+                Some(("a Service that matches".to_owned(), "its creation"))
+            }
+            Ok(asked) => asked.iter().find_map(|asked| {
+                let service = &asked.service;
+                let name = format!("Service {}/{}", service.namespace, service.name);
+                Some((name, missing(service, &asked.endpoints)?))
+            }),
             // It may be made yet.
-            Err(Error::NoService { .. }) => Some("the Service itself"),
+            Err(Error::NoService {
+                namespace, name, ..
+            }) => Some((format!("Service {namespace}/{name}"), "its creation")),
             Err(error) => return Err(error),
         };
-        let Some(missing) = missing else {
+        let Some((service, missing)) = missing else {
             return Ok(());
         };
-        if told != Some(missing) {
-            progress::plain(&format!("waiting for {missing}"));
-            told = Some(missing);
+        if told.as_ref() != Some(&(service.clone(), missing)) {
+            progress::plain(&format!("{service} waits for {missing}"));
+            told = Some((service.clone(), missing));
         }
         if timeout_at(end, sleep(PAUSE)).await.is_err() {
             return Err(Error::NotServed {
-                service: format!("{namespace}/{name}"),
+                service,
                 missing,
                 patience,
             });
@@ -64,7 +69,10 @@ fn missing(service: &Service, endpoints: &[Endpoint]) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::until_served;
-    use crate::cluster::scripted::{Reply, Scripted};
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        config::{Selection, ServiceName},
+    };
     use serde_json::{Value, json};
     use std::time::Duration;
     use tokio::time::Instant;
@@ -96,7 +104,11 @@ mod tests {
 
     async fn wait(cluster: &Scripted) -> (Result<(), String>, u64) {
         let began = Instant::now();
-        let result = until_served(cluster, "web", "nginx", Duration::from_secs(10)).await;
+        let selection = Selection::Named(vec![ServiceName {
+            namespace: None,
+            name: "nginx".into(),
+        }]);
+        let result = until_served(cluster, "web", &selection, Duration::from_secs(10)).await;
         (
             result.map_err(|error| error.to_string()),
             began.elapsed().as_secs(),

@@ -336,6 +336,7 @@ mod tests {
             host: "web".into(),
             port: NonZeroU16::new(port).unwrap(),
             probe,
+            attempts: None,
         };
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let over = Instant::now() + TIMEOUT;
@@ -431,6 +432,7 @@ mod tests {
                 host: None,
                 tls: Tls::Off,
             },
+            attempts: None,
         };
         let plan = plan(Duration::from_millis(1300), vec![request]);
         let serve = async {

@@ -71,23 +71,23 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
 /// comes, so that a plan of thousands of targets costs memory for those under way only.
 async fn targets(plan: &Plan, mut finished: impl FnMut(Line)) {
     let context = Context::new(plan);
-    let attempts = usize::from(plan.attempts.get());
     let at_once = at_once(plan, descriptors());
     let mut under_way: HashMap<u32, Vec<(usize, Attempt)>> = HashMap::new();
     let mut all = stream::iter(
         plan.targets
             .iter()
-            .flat_map(|target| (0..attempts).map(move |nth| (target, nth))),
+            .flat_map(|target| (0..plan.attempts_on(target)).map(move |nth| (target, nth))),
     )
     .map(|(target, nth)| {
         let context = &context;
-        async move { (target.id, nth, context.attempt(target).await) }
+        async move { (target, nth, context.attempt(target).await) }
     })
     .buffer_unordered(at_once);
-    while let Some((id, nth, attempt)) = all.next().await {
+    while let Some((target, nth, attempt)) = all.next().await {
+        let id = target.id;
         let made = under_way.entry(id).or_default();
         made.push((nth, attempt));
-        if made.len() == attempts
+        if made.len() == plan.attempts_on(target)
             && let Some(mut made) = under_way.remove(&id)
         {
             made.sort_by_key(|(nth, _)| *nth);

@@ -58,6 +58,7 @@ fn plan(targets: impl IntoIterator<Item = (SocketAddr, Probe)>) -> Plan {
                 host: address.ip().to_string(),
                 port: NonZeroU16::new(address.port()).unwrap(),
                 probe,
+                attempts: None,
             })
             .collect(),
     }
@@ -523,6 +524,15 @@ fn every_attempt_comes_from_a_port_of_its_own() {
         made.iter()
             .all(|attempt| attempt.connect_us.is_some() && attempt.first_byte_us.is_some())
     );
+}
+
+#[test]
+fn a_target_may_ask_for_attempts_of_its_own() {
+    let server = listen(Talk::Say("HTTP/1.1 200 OK\r\n\r\n".into()));
+    let mut plan = plan([(server.address, http()), (server.address, http())]);
+    plan.targets[1].attempts = NonZeroU16::new(3);
+    let made: Vec<usize> = attempts(&plan).iter().map(Vec::len).collect();
+    assert_eq!(made, [1, 3]);
 }
 
 #[test]

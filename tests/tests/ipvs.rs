@@ -102,7 +102,8 @@ fn facts(name: &str, policy: &str, backend: bool, byte: u8) -> Facts {
             .endpoints,
         nodes: (1..=3)
             .map(|index| Node::try_from(&node(index)).unwrap())
-            .collect(),
+            .collect::<Vec<_>>()
+            .into(),
         server_version: Some("v1.20.2".to_owned()),
     }
 }
@@ -181,6 +182,7 @@ fn plan(targets: &[Target]) -> Plan {
                     host: None,
                     tls: Tls::Off,
                 },
+                attempts: None,
             })
             .collect(),
     }

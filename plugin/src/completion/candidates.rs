@@ -70,7 +70,7 @@ impl Candidates {
             return Self::plain(names.collect());
         }
         match arg.get_id().as_str() {
-            "service" => {
+            "service" | "services" => {
                 // As it was begun: svc/ng becomes svc/nginx.
                 let kind = cursor.begun.split_once('/').map_or("", |(kind, _)| kind);
                 let prefix = match kind {

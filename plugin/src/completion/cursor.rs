@@ -1,6 +1,6 @@
 //! What stands at the end of a command line that is being typed.
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 
 /// What the last word is about to become.
 #[derive(Debug)]
@@ -72,7 +72,10 @@ impl<'c> Cursor<'c> {
         }
         let wanted = Wanted::Word {
             commands: seen == 0 && command.has_subcommands(),
-            argument: command.get_positionals().nth(seen),
+            argument: command.get_positionals().nth(seen).or_else(|| {
+                let last = command.get_positionals().last();
+                last.filter(|arg| matches!(arg.get_action(), ArgAction::Append))
+            }),
         };
         at(wanted, last)
     }
@@ -151,17 +154,19 @@ mod tests {
     #[test]
     fn what_is_being_typed_is_told_from_what_stands_before_it() {
         for (words, command, wanted, begun) in [
-            (&[][..], "svc-reach", "service or a command", ""),
-            (&[""], "svc-reach", "service or a command", ""),
-            (&["svc/ng"], "svc-reach", "service or a command", "svc/ng"),
+            (&[][..], "svc-reach", "services or a command", ""),
+            (&[""], "svc-reach", "services or a command", ""),
+            (&["svc/ng"], "svc-reach", "services or a command", "svc/ng"),
             (&["-n", "we"], "svc-reach", "value of namespace", "we"),
-            (&["-n", "web", ""], "svc-reach", "service or a command", ""),
-            (&["-nweb", ""], "svc-reach", "service or a command", ""),
+            (&["-n", "web", ""], "svc-reach", "services or a command", ""),
+            (&["-nweb", ""], "svc-reach", "services or a command", ""),
             (&["-vn", ""], "svc-reach", "value of namespace", ""),
-            (&["-v", ""], "svc-reach", "service or a command", ""),
+            (&["-v", ""], "svc-reach", "services or a command", ""),
             (&["--context=pr"], "svc-reach", "value of context", "pr"),
             (&["nginx", "--con"], "svc-reach", "a flag", "--con"),
-            (&["nginx", "--", "-x"], "svc-reach", "nothing", "-x"),
+            (&["nginx", "--", "-x"], "svc-reach", "services", "-x"),
+            (&["nginx", "web", "ng"], "svc-reach", "services", "ng"),
+            (&["judge", "a", "b", ""], "judge", "nothing", ""),
             (&["matrix", ""], "matrix", "nothing or a command", ""),
             (&["matrix", "show", "hu"], "show", "matrix", "hu"),
             (&["matrix", "diff", "a", ""], "diff", "to", ""),
@@ -169,7 +174,7 @@ mod tests {
             (
                 &["--masquerade-all", ""],
                 "svc-reach",
-                "service or a command",
+                "services or a command",
                 "",
             ),
             (
@@ -182,7 +187,7 @@ mod tests {
             (
                 &["-n", "matrix", ""],
                 "svc-reach",
-                "service or a command",
+                "services or a command",
                 "",
             ),
         ] {

@@ -11,13 +11,13 @@ use super::{
 };
 use crate::{
     cluster::{Call, Cluster},
-    config,
+    config::{self, Selection, ServiceName},
     error::{Error, Permission},
     progress, survey,
 };
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use svc_reach_common::words;
+use svc_reach_common::{facts::Node, words};
 
 /// Objects in one page of a list.
 const PAGE: &str = "500";
@@ -115,10 +115,18 @@ impl ExplainCommand {
                 name,
                 network,
             } => {
-                let surveyed =
-                    survey::survey(cluster, &namespace, &name, &|node| node.ready).await?;
-                let settings = Settings::gather(&self.told, surveyed.proxy.as_ref(), &[]);
-                Reply::Explanation(Box::new(explain(&surveyed.facts, &settings, network)))
+                let selection = Selection::Named(vec![ServiceName {
+                    namespace: Some(namespace),
+                    name,
+                }]);
+                let ready = |node: &Node| node.ready;
+                let survey = survey::survey(cluster, "", &selection, &ready).await?;
+                let settings = Settings::gather(&self.told, survey.proxy.as_ref(), &[]);
+                // One name, one Service.
+                let Some(facts) = survey.services.first() else {
+                    return Ok(());
+                };
+                Reply::Explanation(Box::new(explain(facts, &settings, network)))
             }
             question @ Question::Flows(_) => {
                 let dump = read_cluster(cluster).await?;

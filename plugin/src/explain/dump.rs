@@ -181,7 +181,7 @@ impl Dump {
         Some(Facts {
             service: service.clone(),
             endpoints: endpoints.clone(),
-            nodes: self.nodes.clone(),
+            nodes: self.nodes.clone().into(),
             server_version: None,
         })
     }

@@ -49,6 +49,29 @@ pub struct Comparison {
     pub compared: usize,
 }
 
+/// What changed in several Services, as `-o json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComparisonList {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `ComparisonList`.
+    pub kind: &'static str,
+    /// A comparison for each Service that both runs asked about.
+    pub items: Vec<Comparison>,
+}
+
+impl ComparisonList {
+    /// A list of comparisons.
+    pub const fn of(items: Vec<Comparison>) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "ComparisonList",
+            items,
+        }
+    }
+}
+
 /// A run, in short.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

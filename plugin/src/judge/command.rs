@@ -1,18 +1,24 @@
 //! `judge` carried out.
 
-use super::{args::JudgeArgs, change::Comparison, saved, table};
+use super::{
+    args::JudgeArgs,
+    change::{Comparison, ComparisonList},
+    saved, table,
+};
 use crate::{
     config::{self, Color, ExpectationSettings, Format, Output},
     error::{Error, UsageError},
     matrices::Documents,
-    output::Outlet,
+    output::{Outlet, printable::printable},
+    progress,
 };
 use std::io::{self, Write};
 use svc_reach_common::{
     exit::Exit,
     judging,
     matrix::Column,
-    report::{self, Evidence, Report, Summary},
+    report::{self, Evidence, Report, Reports, Summary},
+    terms::Terms,
 };
 
 /// A command line of `judge` that makes sense.
@@ -27,6 +33,7 @@ enum Question {
     /// What the report comes to beside these documents.
     Again {
         expectations: ExpectationSettings,
+        terms: Terms,
         outputs: Vec<Output>,
         color: Color,
     },
@@ -45,6 +52,7 @@ impl JudgeCommand {
         let outputs = config::outputs(args.output)?;
         let question = match args.new {
             None => Question::Again {
+                terms: config::terms(&args.expectations)?,
                 expectations: config::expectations(args.expectations)?,
                 outputs,
                 color,
@@ -84,36 +92,28 @@ impl JudgeCommand {
             }
             Question::Again {
                 expectations,
+                terms,
                 outputs,
                 color,
             } => {
                 let outlets = Outlet::all(outputs, *color)?;
                 let documents = Documents::of(expectations)?;
-                let report = self.only(reports)?;
-                let report = judge(report, expectations, &documents);
+                let judge = |report| judge(report, expectations, &documents, terms);
+                let reports = reports.map(judge);
                 outlets
                     .iter()
-                    .try_for_each(|outlet| outlet.write(&report))?;
-                Ok(report.summary.exit())
+                    .try_for_each(|outlet| outlet.write(&reports))?;
+                Ok(reports.exit())
             }
         }
-    }
-
-    /// The report of a file that holds one.
-    fn only(&self, reports: Vec<Report>) -> Result<Report, Error> {
-        let [report] = <[Report; 1]>::try_from(reports).map_err(|several| Error::File {
-            file: self.file.clone(),
-            source: format!("it holds {} reports, one can be judged", several.len()).into(),
-        })?;
-        Ok(report)
     }
 
     /// What changed from each report of the one file to that of the same Service in the other.
     fn compare(
         &self,
-        old: &[Report],
+        old: &Reports,
         file: &str,
-        new: &[Report],
+        new: &Reports,
         json: bool,
         writer: &mut impl Write,
     ) -> Result<Exit, Error> {
@@ -121,32 +121,61 @@ impl JudgeCommand {
             let service = &report.service;
             (service.namespace.clone(), service.name.clone())
         };
-        let mut exit: Option<Exit> = None;
-        for to in new {
-            let Some(from) = old.iter().find(|from| name(from) == name(to)) else {
-                continue;
-            };
-            let comparison = Comparison::between(from, to);
-            let written = if json {
-                serde_json::to_writer_pretty(&mut *writer, &comparison)
-                    .map_err(io::Error::from)
-                    .and_then(|()| writeln!(writer))
-            } else {
-                table::write(&comparison, writer)
-            };
-            written.map_err(Error::Write)?;
-            let this = comparison.exit();
-            exit = Some(exit.map_or(this, |before| before.and(this)));
+        let find = |reports: &'_ Reports, like: &Report| {
+            let mut reports = reports.items().iter();
+            reports.find(|report| name(report) == name(like)).cloned()
+        };
+        let mut items = Vec::new();
+        for to in new.items() {
+            match find(old, to) {
+                Some(from) => items.push(Comparison::between(&from, to)),
+                None => alone(to, file),
+            }
         }
-        exit.ok_or_else(|| Error::File {
+        for from in old.items() {
+            if find(new, from).is_none() {
+                alone(from, &self.file);
+            }
+        }
+        let exits = items.iter().map(Comparison::exit);
+        let exit = exits.reduce(Exit::and).ok_or_else(|| Error::File {
             file: file.to_owned(),
             source: format!("it holds no Service that {} holds, too", self.file).into(),
-        })
+        })?;
+        let written = if json {
+            let text = match items.as_slice() {
+                [only] if !old.is_list() && !new.is_list() => serde_json::to_string_pretty(only),
+                _ => serde_json::to_string_pretty(&ComparisonList::of(items)),
+            };
+            text.map_err(io::Error::from)
+                .and_then(|text| writeln!(writer, "{text}"))
+        } else {
+            items
+                .iter()
+                .try_for_each(|comparison| table::write(comparison, writer))
+        };
+        written.map_err(Error::Write)?;
+        Ok(exit)
     }
 }
 
+/// Tells of a Service that only one file holds.
+fn alone(report: &Report, file: &str) {
+    let service = &report.service;
+    let text = format!(
+        "note: Service {}/{} is in {file} alone",
+        service.namespace, service.name
+    );
+    progress::plain(&printable(&text));
+}
+
 /// Holds what an earlier run saw against the documents as they are now, or as the command line says.
-fn judge(mut report: Report, expectations: &ExpectationSettings, documents: &Documents) -> Report {
+fn judge(
+    mut report: Report,
+    expectations: &ExpectationSettings,
+    documents: &Documents,
+    terms: &Terms,
+) -> Report {
     let told = expectations.told;
     let circumstances = &mut report.circumstances;
     let columns = circumstances.columns.iter().map(|column| Column {
@@ -180,14 +209,14 @@ fn judge(mut report: Report, expectations: &ExpectationSettings, documents: &Doc
         catalog: &documents.catalog,
         selection: &selection,
         circumstances,
-        terms: &expectations.terms,
+        terms,
     };
     for cell in &mut report.cells {
         against.judge(cell);
     }
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::Matrix::of);
-    report.summary = Summary::of(&report.cells, &expectations.terms);
+    report.summary = Summary::of(&report.cells, terms);
     report
 }
 
@@ -197,7 +226,7 @@ mod tests {
     use crate::{
         config::ExpectationSettings, detection::Told, matrices::Documents, test_data::report,
     };
-    use svc_reach_common::{network_model::NetworkModel, proxy_mode::ProxyMode};
+    use svc_reach_common::{network_model::NetworkModel, proxy_mode::ProxyMode, terms::Terms};
 
     #[test]
     fn what_is_told_replaces_what_the_run_found_and_says_so() {
@@ -209,7 +238,7 @@ mod tests {
             ..ExpectationSettings::default()
         };
         let documents = Documents::of(&settings).unwrap();
-        let environment = judge(report(), &settings, &documents).environment;
+        let environment = judge(report(), &settings, &documents, &Terms::default()).environment;
         assert_eq!(environment.column.as_deref(), Some("vpc/ipvs"));
         assert_eq!(environment.network_model, Some(NetworkModel::Vpc));
         assert_eq!(environment.proxy_mode, Some(ProxyMode::Ipvs));

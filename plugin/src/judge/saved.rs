@@ -3,7 +3,7 @@
 use crate::error::Error;
 use serde::Deserialize;
 use std::io::Read;
-use svc_reach_common::report::{API_VERSION, Kind, Report, ReportList};
+use svc_reach_common::report::{API_VERSION, Kind, Report, Reports};
 
 /// A file that was meant as a report.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ struct Head {
 }
 
 /// Reads the reports of a file, or of standard input. JSON is read, too: it is YAML.
-pub fn read(file: &str) -> Result<Vec<Report>, Error> {
+pub fn read(file: &str) -> Result<Reports, Error> {
     let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::File {
         file: file.to_owned(),
         source,
@@ -42,16 +42,16 @@ pub fn read(file: &str) -> Result<Vec<Report>, Error> {
     parse(&text).map_err(|error| unusable(error.into()))
 }
 
-fn parse(text: &str) -> Result<Vec<Report>, Unusable> {
+fn parse(text: &str) -> Result<Reports, Unusable> {
     let head: Head = yaml(text)?;
     if head.api_version != API_VERSION {
         return Err(Unusable::ApiVersion(head.api_version));
     }
     let reports = match head.kind {
-        Kind::Report => vec![yaml::<Report>(text)?],
-        Kind::ReportList => yaml::<ReportList>(text)?.items,
+        Kind::Report => yaml::<Report>(text)?.into(),
+        Kind::ReportList => Reports::List(yaml(text)?),
     };
-    if reports.is_empty() {
+    if reports.items().is_empty() {
         return Err(Unusable::Empty);
     }
     Ok(reports)

@@ -1,6 +1,7 @@
 //! What changed between two runs, for people.
 
 use super::change::{Change, Comparison, Seen};
+use crate::output::printable::printable;
 use std::io::{self, Write};
 use svc_reach_common::target::Relation;
 
@@ -33,7 +34,8 @@ pub fn write(comparison: &Comparison, writer: &mut impl Write) -> io::Result<()>
     Ok(())
 }
 
-fn line(change: &Change) -> String {
+/// A change in a line.
+pub fn line(change: &Change) -> String {
     let target = &change.target;
     let mut text = format!("{} -> {} {}", change.position, target.kind, target.address);
     text += &format!(":{}", target.port);
@@ -52,18 +54,4 @@ fn line(change: &Change) -> String {
     };
     text += &format!(": {}, now {}", seen(&change.from), seen(&change.to));
     printable(&text)
-}
-
-/// Without anything that a terminal would take for a command.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let (escaped, plain) = if c.is_control() {
-                (Some(c.escape_default()), None)
-            } else {
-                (None, Some(c))
-            };
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }

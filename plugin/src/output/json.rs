@@ -2,10 +2,10 @@
 
 use super::printable::hidden;
 use std::io::{self, Write};
-use svc_reach_common::report::Report;
+use svc_reach_common::report::Reports;
 
-pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(report)?;
+pub fn write(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(reports)?;
     // JSON escapes the control characters of ASCII only. All others can stand in strings alone.
     for c in text.chars() {
         if hidden(c) && c != '\n' {
@@ -29,7 +29,7 @@ mod tests {
     fn it_holds_what_the_report_holds_and_no_control_characters() {
         let report = report();
         let mut text = Vec::new();
-        write(&report, &mut text).unwrap();
+        write(&report.clone().into(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
         assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");

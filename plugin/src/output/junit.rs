@@ -22,75 +22,76 @@ use svc_reach_common::{
 /// Attributes of an element.
 type Attributes = Vec<(&'static str, String)>;
 
-pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
+pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
     let mut xml = Writer::new_with_indent(&mut *writer, b' ', 2);
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    let named = |name: String| {
-        let mut attributes = vec![("name", name)];
-        attributes.extend(counts(report));
-        attributes
-    };
-    let service = &report.service;
-    element(
-        &mut xml,
-        "testsuites",
-        &named("svc-reach".to_owned()),
-        |xml| {
-            let name = format!("{}/{}", service.namespace, service.name);
-            element(xml, "testsuite", &named(name), |xml| {
-                element(xml, "properties", &Vec::new(), |xml| {
-                    properties(report).iter().try_for_each(|(name, value)| {
-                        let attributes =
-                            vec![("name", (*name).to_owned()), ("value", value.clone())];
-                        empty(xml, "property", &attributes)
-                    })
-                })?;
-                report
-                    .cells
-                    .iter()
-                    .try_for_each(|cell| case(xml, report, cell))?;
-                if wording::nothing_compared(report) {
-                    let attributes = vec![
-                        ("classname", class(report, "run")),
-                        ("name", wording::COMPARED.to_owned()),
-                    ];
-                    element(xml, "testcase", &attributes, |xml| {
-                        let message = wording::sentence(report);
-                        empty(
-                            xml,
-                            "error",
-                            &vec![("message", message), ("type", "incomplete".to_owned())],
-                        )
-                    })?;
-                }
-                Ok(())
-            })
-        },
-    )?;
+    let all = named("svc-reach".to_owned(), reports);
+    element(&mut xml, "testsuites", &all, |xml| {
+        reports.iter().try_for_each(|report| suite(xml, report))
+    })?;
     writeln!(writer)
 }
 
-fn counts(report: &Report) -> Attributes {
-    let summary = &report.summary;
-    let run = usize::from(wording::nothing_compared(report));
-    let seconds = format!(
-        "{}.{:03}",
-        report.elapsed_ms / 1000,
-        report.elapsed_ms % 1000
-    );
+fn suite<W: Write>(xml: &mut Writer<W>, report: &Report) -> io::Result<()> {
+    let service = &report.service;
+    let name = format!("{}/{}", service.namespace, service.name);
+    let attributes = named(name, std::slice::from_ref(report));
+    element(xml, "testsuite", &attributes, |xml| {
+        element(xml, "properties", &Vec::new(), |xml| {
+            properties(report).iter().try_for_each(|(name, value)| {
+                let attributes = vec![("name", (*name).to_owned()), ("value", value.clone())];
+                empty(xml, "property", &attributes)
+            })
+        })?;
+        report
+            .cells
+            .iter()
+            .try_for_each(|cell| case(xml, report, cell))?;
+        if wording::nothing_compared(report) {
+            let attributes = vec![
+                ("classname", class(report, "run")),
+                ("name", wording::COMPARED.to_owned()),
+            ];
+            element(xml, "testcase", &attributes, |xml| {
+                let message = wording::sentence(report);
+                empty(
+                    xml,
+                    "error",
+                    &vec![("message", message), ("type", "incomplete".to_owned())],
+                )
+            })?;
+        }
+        Ok(())
+    })
+}
+
+/// A name, and how many cases of these reports ended in which way. Services of one run share its time.
+fn named(name: String, reports: &[Report]) -> Attributes {
+    let sum = |count: fn(&Report) -> usize| reports.iter().map(count).sum::<usize>().to_string();
+    let elapsed = reports.iter().map(|report| report.elapsed_ms).max();
+    let elapsed = elapsed.unwrap_or_default();
     vec![
-        ("tests", (report.cells.len() + run).to_string()),
+        ("name", name),
+        ("tests", sum(|report| report.cells.len() + nothing(report))),
         (
             "failures",
-            (summary.worse + summary.better + summary.unstable).to_string(),
+            sum(|Report { summary, .. }| summary.worse + summary.better + summary.unstable),
         ),
-        ("errors", (summary.not_observed + run).to_string()),
+        (
+            "errors",
+            sum(|report| report.summary.not_observed + nothing(report)),
+        ),
         (
             "skipped",
-            (summary.disputed + summary.undocumented).to_string(),
+            sum(|Report { summary, .. }| summary.disputed + summary.undocumented),
         ),
-        ("time", seconds),
+        ("time", format!("{}.{:03}", elapsed / 1000, elapsed % 1000)),
     ]
+}
+
+/// One case more where nothing could be compared.
+fn nothing(report: &Report) -> usize {
+    usize::from(wording::nothing_compared(report))
 }
 
 /// What the whole run went by.
@@ -195,7 +196,7 @@ mod tests {
     /// Name and attributes of every element, in order.
     fn elements(report: &Report) -> Vec<(String, BTreeMap<String, String>)> {
         let mut text = Vec::new();
-        write(report, &mut text).unwrap();
+        write(std::slice::from_ref(report), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
         let mut reader = Reader::from_str(&text);

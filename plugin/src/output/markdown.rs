@@ -73,7 +73,7 @@ fn grid(report: &Report, writer: &mut impl Write) -> io::Result<()> {
 
 /// Text that stands for itself, in one line: no markup, no table, no HTML, and nobody is called. Addresses of pages stay
 /// whole, so that they can be followed.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
     let mut before = ' ';
     let text = printable(text);

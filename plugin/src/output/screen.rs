@@ -4,7 +4,7 @@ use crate::config::Color;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use std::io;
-use svc_reach_common::verdict::Verdict;
+use svc_reach_common::{exit::Exit, verdict::Verdict};
 
 /// Columns where there is no terminal to ask.
 const WIDTH: usize = 80;
@@ -72,4 +72,15 @@ pub const fn style(verdict: Verdict) -> Style {
         Verdict::Undocumented => return Style::new(),
     };
     color.on_default()
+}
+
+/// The colour of how a run ends.
+pub const fn ending(exit: Exit) -> Style {
+    style(match exit {
+        Exit::AsExpected => Verdict::AsExpected,
+        Exit::Differs => Verdict::Worse,
+        Exit::Usage | Exit::Incomplete | Exit::Cluster | Exit::Interrupted | Exit::Terminated => {
+            Verdict::NotObserved
+        }
+    })
 }

@@ -6,16 +6,14 @@ use super::{
     findings,
     grid::{Grid, Row},
     printable::printable,
-    screen::{Screen, style},
+    screen::{Screen, ending, style},
     wording,
 };
 use anstyle::Style as Ansi;
 use std::io::{self, Write};
 use svc_reach_common::{
-    exit::Exit,
     position::Position,
     report::{Cell, Report},
-    verdict::Verdict,
 };
 use tabled::{
     builder::Builder,
@@ -47,20 +45,17 @@ pub fn write(
     screen: Screen,
     writer: &mut impl Write,
 ) -> io::Result<()> {
-    let verdict = match report.summary.exit() {
-        Exit::AsExpected => Verdict::AsExpected,
-        Exit::Differs => Verdict::Worse,
-        Exit::Usage | Exit::Incomplete | Exit::Cluster | Exit::Interrupted | Exit::Terminated => {
-            Verdict::NotObserved
-        }
-    };
     let answer = format!(
         "{}: {}",
         wording::service(report),
         wording::sentence(report)
     );
     for line in wrapped(&answer, screen.width, "", "") {
-        writeln!(writer, "{}", screen.paint(style(verdict).bold(), &line))?;
+        writeln!(
+            writer,
+            "{}",
+            screen.paint(ending(report.summary.exit()).bold(), &line)
+        )?;
     }
     if !report.cells.is_empty() {
         let grid = Grid::of(report);
@@ -122,7 +117,7 @@ fn heading(writer: &mut impl Write, title: &str, style: Ansi, screen: Screen) ->
 }
 
 /// Something in a list, set in so far, its further lines a little more.
-fn item(writer: &mut impl Write, text: &str, indent: usize, screen: Screen) -> io::Result<()> {
+pub fn item(writer: &mut impl Write, text: &str, indent: usize, screen: Screen) -> io::Result<()> {
     let (first, further) = (" ".repeat(indent), " ".repeat(indent + 2));
     wrapped(text, screen.width, &first, &further)
         .iter()
@@ -130,7 +125,7 @@ fn item(writer: &mut impl Write, text: &str, indent: usize, screen: Screen) -> i
 }
 
 /// A text from anywhere, in lines of that many columns.
-fn wrapped(text: &str, width: usize, first: &str, further: &str) -> Vec<String> {
+pub fn wrapped(text: &str, width: usize, first: &str, further: &str) -> Vec<String> {
     let options = Options::new(width)
         .initial_indent(first)
         .subsequent_indent(further)

@@ -23,10 +23,21 @@ struct Diagnostic {
     details: Vec<String>,
 }
 
-pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    let nothing = wording::nothing_compared(report);
+pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
+    let points =
+        |report: &Report| report.cells.len() + usize::from(wording::nothing_compared(report));
     writeln!(writer, "TAP version 14")?;
-    writeln!(writer, "1..{}", report.cells.len() + usize::from(nothing))?;
+    writeln!(writer, "1..{}", reports.iter().map(points).sum::<usize>())?;
+    let mut first = 1;
+    for report in reports {
+        service(writer, first, report)?;
+        first += points(report);
+    }
+    Ok(())
+}
+
+/// The points of a Service, counted from `first`.
+fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result<()> {
     let (service, sentence) = (wording::service(report), wording::sentence(report));
     writeln!(
         writer,
@@ -34,11 +45,11 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
         printable(&service),
         printable(&sentence)
     )?;
-    for (number, cell) in (1..).zip(&report.cells) {
+    for (number, cell) in (first..).zip(&report.cells) {
         point(writer, number, report, cell)?;
     }
-    if nothing {
-        let number = report.cells.len() + 1;
+    if wording::nothing_compared(report) {
+        let number = first + report.cells.len();
         writeln!(writer, "not ok {number} - {}", wording::COMPARED)?;
         diagnostic(
             writer,
@@ -111,7 +122,7 @@ mod tests {
 
     fn text(report: &Report) -> String {
         let mut text = Vec::new();
-        write(report, &mut text).unwrap();
+        write(std::slice::from_ref(report), &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 

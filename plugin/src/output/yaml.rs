@@ -1,10 +1,10 @@
 //! `-o yaml`: the report itself.
 
 use std::io::{self, Write};
-use svc_reach_common::report::Report;
+use svc_reach_common::report::Reports;
 
-pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    let text = serde_saphyr::to_string(report).map_err(io::Error::other)?;
+pub fn write(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
+    let text = serde_saphyr::to_string(reports).map_err(io::Error::other)?;
     writer.write_all(text.as_bytes())
 }
 
@@ -18,7 +18,7 @@ mod tests {
     fn it_holds_what_the_report_holds_and_no_control_characters() {
         let report = report();
         let mut text = Vec::new();
-        write(&report, &mut text).unwrap();
+        write(&report.clone().into(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(serde_saphyr::from_str::<Report>(&text).unwrap(), report);
         assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");

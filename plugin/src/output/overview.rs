@@ -1,0 +1,179 @@
+//! Several Services at a glance: how each of them is, and then those that somebody has to look at.
+
+use super::{
+    markdown::{self, escape},
+    screen::{Screen, ending},
+    table::{self, Detail},
+    wording,
+};
+use std::io::{self, Write};
+use svc_reach_common::{
+    exit::Exit,
+    report::{Report, Reports},
+};
+
+/// How Services can be, in the order in which they are counted.
+const KINDS: [(Exit, &str, &str); 3] = [
+    (Exit::AsExpected, "✓", "as expected"),
+    (Exit::Differs, "!", "not as expected"),
+    (Exit::Incomplete, "?", "not known in part"),
+];
+
+/// As tables. The wide form shows that of every Service, the other one those that are not just as expected.
+pub fn table(
+    reports: &Reports,
+    detail: Detail,
+    screen: Screen,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    let list = match reports {
+        Reports::One(report) => return table::write(report, detail, screen, writer),
+        Reports::List(list) => &list.items,
+    };
+    let style = ending(reports.exit()).bold();
+    for line in table::wrapped(&sentence(list), screen.width, "", "") {
+        writeln!(writer, "{}", screen.paint(style, &line))?;
+    }
+    if !list.is_empty() {
+        writeln!(writer)?;
+    }
+    for report in list {
+        table::item(writer, &line(report), 2, screen)?;
+    }
+    let shown = |report: &&Report| detail == Detail::Wide || noteworthy(report);
+    for report in list.iter().filter(shown) {
+        writeln!(writer)?;
+        table::write(report, detail, screen, writer)?;
+    }
+    Ok(())
+}
+
+/// As Markdown.
+pub fn markdown(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
+    let list = match reports {
+        Reports::One(report) => return markdown::write(report, writer),
+        Reports::List(list) => &list.items,
+    };
+    writeln!(writer, "### {}", escape(&sentence(list)))?;
+    if !list.is_empty() {
+        writeln!(writer)?;
+    }
+    for report in list {
+        writeln!(writer, "- {}", escape(&line(report)))?;
+    }
+    for report in list.iter().filter(|report| noteworthy(report)) {
+        writeln!(writer)?;
+        markdown::write(report, writer)?;
+    }
+    Ok(())
+}
+
+/// Whether somebody has to look at it.
+fn noteworthy(report: &Report) -> bool {
+    report.summary.exit() != Exit::AsExpected
+}
+
+/// The answer in a sentence.
+fn sentence(list: &[Report]) -> String {
+    let services = match list.len() {
+        0 => return "no Service to ask about".to_owned(),
+        1 => "1 Service".to_owned(),
+        count => format!("{count} Services"),
+    };
+    let counts = KINDS.iter().filter_map(|(exit, _, text)| {
+        let reports = list.iter().filter(|report| report.summary.exit() == *exit);
+        let count = reports.count();
+        (count > 0).then(|| format!("{count} {text}"))
+    });
+    format!("{services}: {}", counts.collect::<Vec<_>>().join(", "))
+}
+
+/// A Service in a line.
+fn line(report: &Report) -> String {
+    let exit = report.summary.exit();
+    let mark = KINDS
+        .iter()
+        .find(|(kind, _, _)| *kind == exit)
+        .map_or("?", |(_, mark, _)| mark);
+    format!(
+        "{mark} {}/{}: {}",
+        report.service.namespace,
+        report.service.name,
+        wording::sentence(report)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{markdown, table};
+    use crate::{
+        output::{screen::Screen, table::Detail},
+        test_data::{mixed, report, undocumented},
+    };
+    use svc_reach_common::{
+        report::{Report, Reports, Summary},
+        terms::Terms,
+        verdict::Verdict,
+    };
+
+    fn named(name: &str, mut report: Report) -> Report {
+        name.clone_into(&mut report.service.name);
+        report
+    }
+
+    /// One as expected, one that differs, one that nobody can tell of.
+    fn several() -> Reports {
+        let mut good = report();
+        good.cells.truncate(1);
+        good.cells[0].verdict = Verdict::AsExpected;
+        good.summary = Summary::of(&good.cells, &Terms::default());
+        Reports::list(vec![
+            named("good", good),
+            named("bad", mixed()),
+            named("odd", undocumented()),
+        ])
+    }
+
+    fn text(reports: &Reports, detail: Detail) -> String {
+        let screen = Screen {
+            width: 80,
+            color: false,
+        };
+        let mut text = Vec::new();
+        table(reports, detail, screen, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn the_list_comes_first_and_then_whatever_has_to_be_looked_at() {
+        let short = text(&several(), Detail::Short);
+        assert!(
+            short.starts_with(
+                "3 Services: 1 as expected, 1 not as expected, 1 not known in part\n\n  ✓ default/good: 1 of 1"
+            ),
+            "{short}"
+        );
+        assert!(short.contains("\n  ! default/bad: "), "{short}");
+        assert!(short.contains("\n  ? default/odd: "), "{short}");
+        let tables = |text: &str| text.matches("\n\nService default/").count();
+        assert_eq!(tables(&short), 2, "{short}");
+        assert!(!short.contains("\nService default/good"), "{short}");
+        assert_eq!(tables(&text(&several(), Detail::Wide)), 3);
+    }
+
+    #[test]
+    fn no_service_is_said_to_be_fine_where_there_is_none() {
+        let none = Reports::list(Vec::new());
+        assert_eq!(text(&none, Detail::Short), "no Service to ask about\n");
+        assert_eq!(none.exit().code(), 3);
+    }
+
+    #[test]
+    fn markdown_has_the_same_parts() {
+        let mut text = Vec::new();
+        markdown(&several(), &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.starts_with("### 3 Services: "), "{text}");
+        assert_eq!(text.matches("\n### Service default/").count(), 2, "{text}");
+    }
+}

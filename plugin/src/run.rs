@@ -1,0 +1,333 @@
+//! A run in reading order: facts, placements, plans, pods, observations, verdicts, reports, exit code.
+
+use crate::{
+    app::report_error,
+    assignment::{self, Asked, Assignment, Planned},
+    cells::Stand,
+    clues::{self, Found},
+    cluster::Cluster,
+    config::{Run, Selection},
+    deployment::{Deployment, Probe},
+    error::{Error, chain},
+    explain::settings::ProxyConfig,
+    external::{self, FromHere},
+    following::Heard,
+    interrupt::Interrupt,
+    ledger::Ledger,
+    matrices::Documents,
+    placement::{self, Placement},
+    preflight::{self, Ttl},
+    probe_job::{self, Blueprint},
+    progress::{self, Progress},
+    reporting::{self, Expectations},
+    survey::{self, Survey},
+    wait,
+};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, RandomState},
+    time::Instant,
+};
+use svc_reach_common::{
+    exit::Exit,
+    facts::{Facts, Node},
+    observation::NotObserved,
+    position::Network,
+    provider::Provider,
+    report::{Report, Reports},
+};
+
+/// The main job: what is to be done, and what with.
+pub struct Job<'a, C> {
+    /// The cluster.
+    pub cluster: &'a C,
+    /// Namespace of Services that are named without one.
+    pub namespace: &'a str,
+    /// What the command line asks for.
+    pub run: &'a Run,
+    /// What observations are held against.
+    pub documents: &'a Documents,
+    /// Whether the user wants an end.
+    pub interrupt: &'a Interrupt,
+}
+
+/// Everything that is known before the first probe.
+struct Prepared {
+    proxy: Option<ProxyConfig>,
+    found: Found,
+    services: Vec<Facts>,
+    placements: Vec<Placement>,
+    stands: Vec<Vec<Planned>>,
+    probes: Vec<Probe>,
+}
+
+impl<C: Cluster> Job<'_, C> {
+    /// Does it once and tells of what was seen as soon as that is known; `tell` returns how telling ended.
+    ///
+    /// # Errors
+    ///
+    /// What kept it from being done.
+    pub async fn once(&self, tell: impl FnOnce(&Reports) -> Exit) -> Result<Exit, Error> {
+        let began = Instant::now();
+        let id = run_id();
+        let probes_in = self.run.probes_in(self.namespace);
+
+        // Nothing is made before this is through, so an interrupt just ends it.
+        let prepared = tokio::select! {
+            exit = self.interrupt.raised() => return Ok(exit),
+            prepared = self.prepare(probes_in, &id) => prepared?,
+        };
+        let asked = self.asked(&prepared.services, &prepared.placements);
+
+        let ledger = Ledger::new(probes_in, &id);
+        let progress = Progress::new();
+        let deployment = Deployment {
+            cluster: self.cluster,
+            namespace: probes_in,
+            run: &id,
+            start_timeout: self.run.probe.start_timeout,
+            ledger: &ledger,
+            progress: &progress,
+            interrupt: self.interrupt,
+        };
+        let (heard, from_here) = tokio::join!(deployment.run(prepared.probes), async {
+            tokio::select! {
+                _ = self.interrupt.raised() => Vec::new(),
+                from_here = external::probe(&asked) => from_here,
+            }
+        });
+        progress.clear();
+        let removed = ledger.remove_all(self.cluster).await;
+        let heard = match heard {
+            Ok(heard) => heard,
+            Err(error) => {
+                if let Err(left) = removed {
+                    report_error(&left);
+                }
+                return Err(error);
+            }
+        };
+
+        let elapsed = began.elapsed();
+        let mut from_here = from_here.into_iter();
+        let reports: Vec<Report> = asked
+            .iter()
+            .zip(prepared.stands)
+            .map(|(asked, stands)| {
+                let FromHere { stand, left_out } = from_here.next().unwrap_or_default();
+                let stands: Vec<Stand> = stands
+                    .into_iter()
+                    .map(|planned| stand_of(planned, &heard))
+                    .chain(stand)
+                    .collect();
+                let expectations = Expectations {
+                    documents: self.documents,
+                    proxy: prepared.proxy.as_ref(),
+                    clues: &prepared.found.clues(asked.facts),
+                    told: self.run.expectations.told,
+                    terms: &asked.check.terms,
+                };
+                let left_out = left_out.as_deref();
+                reporting::report(&id, elapsed, asked.facts, &stands, expectations, left_out)
+            })
+            .collect();
+        let mut exit = tell(&self.run.reports(reports));
+        if let Some(interrupted) = self.interrupt.get() {
+            exit = exit.and(interrupted);
+        }
+        let gone = match removed {
+            Ok(()) => ledger.await_pods_going(self.cluster).await,
+            Err(left) => Err(left),
+        };
+        if let Err(left) = gone {
+            exit = exit.and(report_error(&left));
+        }
+        Ok(exit)
+    }
+
+    async fn prepare(&self, probes_in: &str, id: &str) -> Result<Prepared, Error> {
+        let Run {
+            selection, probe, ..
+        } = self.run;
+        if let Some(patience) = self.run.wait {
+            wait::until_served(self.cluster, self.namespace, selection, patience).await?;
+        }
+        let fits = |node: &Node| placement::unfit(node, probe).is_none();
+        let (surveyed, allowed) = tokio::join!(
+            survey::survey(self.cluster, self.namespace, selection, &fits),
+            preflight::check_permissions(self.cluster, probes_in)
+        );
+        let Survey { services, proxy } = surveyed?;
+        allowed?;
+        if services.is_empty() {
+            progress::plain(&none_found(selection, self.namespace));
+        }
+        let all: Vec<&Facts> = services.iter().collect();
+        let placements = placement::place(&all, probe);
+        let Assignment {
+            mut stands,
+            errands,
+        } = assignment::assign(&self.asked(&services, &placements));
+        let mut probes: Vec<Probe> = errands
+            .into_iter()
+            .map(|errand| Probe {
+                job: probe_job::job(Blueprint {
+                    run: id,
+                    namespace: probes_in,
+                    errand: &errand,
+                    settings: probe,
+                }),
+                name: errand.name,
+                network: errand.network,
+                plan: errand.plan,
+            })
+            .collect();
+        let provider = services
+            .iter()
+            .find_map(Provider::of)
+            .map(|(provider, _)| provider);
+        let (rehearsed, found) = tokio::join!(
+            rehearse(self.cluster, probes_in, id, &mut stands, &mut probes),
+            clues::look(self.cluster, provider, &services, proxy.is_some())
+        );
+        rehearsed?;
+        Ok(Prepared {
+            proxy,
+            found,
+            services,
+            placements,
+            stands,
+            probes,
+        })
+    }
+
+    /// The Services with what is wanted of them.
+    fn asked<'s>(&'s self, services: &'s [Facts], placements: &'s [Placement]) -> Vec<Asked<'s>> {
+        services
+            .iter()
+            .zip(placements)
+            .enumerate()
+            .map(|(index, (facts, placement))| Asked {
+                facts,
+                placement,
+                check: self.run.check(index),
+            })
+            .collect()
+    }
+}
+
+/// In kubectl's words.
+fn none_found(selection: &Selection, namespace: &str) -> String {
+    match selection {
+        Selection::Matching {
+            everywhere: true, ..
+        } => "No Services found".to_owned(),
+        Selection::Matching { .. } | Selection::Named(_) => {
+            format!("No Services found in {namespace} namespace.")
+        }
+    }
+}
+
+/// A position with what was heard of it.
+fn stand_of(planned: Planned, heard: &BTreeMap<String, Heard>) -> Stand {
+    Stand {
+        heard: planned.part.and_then(|part| {
+            let heard = heard.get(&part.probe).ok_or(NotObserved::Interrupted)?;
+            Ok(heard.part(part.first, planned.targets.len()))
+        }),
+        position: planned.position,
+        node: planned.node,
+        targets: planned.targets,
+    }
+}
+
+/// Lets admission speak before anything is made: one pod of each network, and one Job. Positions whose pods it refuses
+/// are given up, with what it said.
+async fn rehearse(
+    cluster: &impl Cluster,
+    namespace: &str,
+    id: &str,
+    stands: &mut [Vec<Planned>],
+    probes: &mut Vec<Probe>,
+) -> Result<(), Error> {
+    let mut refusals = BTreeMap::new();
+    let first = |network| {
+        probes
+            .iter()
+            .find(|probe: &&Probe| probe.network == network)
+    };
+    let (host, pod, ttl) = tokio::join!(
+        rehearse_pod(cluster, namespace, first(Network::Host)),
+        rehearse_pod(cluster, namespace, first(Network::Pod)),
+        async {
+            match probes.first() {
+                Some(probe) => Some(preflight::dry_run_job(cluster, namespace, &probe.job).await),
+                None => None,
+            }
+        }
+    );
+    for (network, refusal) in [(Network::Host, host), (Network::Pod, pod)] {
+        if let Some(error) = refusal {
+            refusals.insert(network, error);
+        }
+    }
+    let ttl = match ttl {
+        None => return Ok(()),
+        Some(Ok(ttl)) => ttl,
+        Some(Err(source)) => {
+            return Err(Error::ProbesRefused {
+                namespace: namespace.to_owned(),
+                source,
+            });
+        }
+    };
+    probes.retain(|probe| !refusals.contains_key(&probe.network));
+    let planned = stands.iter_mut().flatten();
+    for stand in planned.filter(|stand| stand.part.is_ok()) {
+        if let Some(error) = refusals.get(&stand.position.network()) {
+            let why = format!(
+                "the cluster refuses probes on the {} network: {}",
+                stand.position.network(),
+                chain(error)
+            );
+            stand.part = Err(NotObserved::NotStarted(why));
+        }
+    }
+    if probes.is_empty()
+        && let Some((_, source)) = refusals.pop_last()
+    {
+        return Err(Error::ProbesRefused {
+            namespace: namespace.to_owned(),
+            source,
+        });
+    }
+    if ttl == Ttl::Dropped {
+        progress::plain(&format!(
+            "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
+            probe_job::cleanup_command(namespace, id)
+        ));
+    }
+    Ok(())
+}
+
+async fn rehearse_pod(
+    cluster: &impl Cluster,
+    namespace: &str,
+    probe: Option<&Probe>,
+) -> Option<crate::cluster::CallError> {
+    preflight::dry_run_pod(cluster, namespace, &probe?.job)
+        .await
+        .err()
+}
+
+/// Eight characters that no other run has: those that a label and a name may hold.
+fn run_id() -> String {
+    let mut number = RandomState::new().hash_one(std::process::id());
+    (0..8)
+        .map(|_| {
+            let digit = number % 36;
+            number /= 36;
+            char::from_digit(u32::try_from(digit).unwrap_or_default(), 36).unwrap_or('0')
+        })
+        .collect()
+}

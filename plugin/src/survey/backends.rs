@@ -1,0 +1,144 @@
+//! The endpoints behind Services: EndpointSlices, or Endpoints where there are none.
+
+use super::{
+    not_understood,
+    page::{FEW, MANY, page},
+};
+use crate::{
+    cluster::{Call, CallError, Cluster},
+    error::{Error, Permission},
+};
+use std::collections::BTreeMap;
+use svc_reach_common::{facts::Endpoint, objects::ServiceEndpoints};
+
+/// Pages of EndpointSlices. A slice holds up to 1,000 endpoints, and usually 100.
+const SLICE_PAGES: usize = 50;
+
+/// Where EndpointSlices are, the newest version first: `v1beta1` before Kubernetes 1.21.
+const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+
+/// Endpoints of one Service, from `discovery.k8s.io/v1`, else `v1beta1`, else core Endpoints. A user who may not read
+/// one kind may still read the other.
+pub async fn endpoints(
+    cluster: &impl Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<Endpoint>, Error> {
+    let elsewhere = |error: &CallError| error.is_not_found() || error.is_forbidden();
+    let mut refused = None;
+    for version in VERSIONS {
+        match slices(cluster, version, namespace, name).await {
+            Ok(endpoints) => return Ok(endpoints),
+            Err(Error::Call { source, .. }) if source.is_not_found() => {}
+            Err(Error::Call {
+                source,
+                attempted,
+                needs,
+            }) if elsewhere(&source) => {
+                refused = Some(Error::Call {
+                    attempted,
+                    source,
+                    needs,
+                });
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let path = format!("/api/v1/namespaces/{namespace}/endpoints/{name}");
+    match cluster.call(Call::get(path)).await {
+        Ok(object) => Ok(ServiceEndpoints::from_endpoints(&object)
+            .map_err(|source| not_understood(format!("Endpoints {namespace}/{name}"), source))?
+            .endpoints),
+        Err(error) if error.is_not_found() && refused.is_none() => Ok(Vec::new()),
+        Err(source) => Err(refused.unwrap_or(Error::Call {
+            attempted: format!("get Endpoints {namespace}/{name}"),
+            source,
+            needs: Some(Permission {
+                verb: "get",
+                group: "",
+                resource: "endpoints",
+            }),
+        })),
+    }
+}
+
+async fn slices(
+    cluster: &impl Cluster,
+    version: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Vec<Endpoint>, Error> {
+    let path = format!("/apis/discovery.k8s.io/{version}/namespaces/{namespace}/endpointslices");
+    let mut endpoints = Vec::new();
+    let mut next = None;
+    for _ in 0..SLICE_PAGES {
+        let call = Call::get(path.clone()).with(
+            "labelSelector",
+            format!("kubernetes.io/service-name={name}"),
+        );
+        let page = page(cluster, call, FEW, next)
+            .await
+            .map_err(|source| Error::Call {
+                attempted: format!("list EndpointSlices of Service {namespace}/{name}"),
+                source,
+                needs: Some(Permission {
+                    verb: "list",
+                    group: "discovery.k8s.io",
+                    resource: "endpointslices",
+                }),
+            })?;
+        for slice in &page.items {
+            let slice = ServiceEndpoints::from_slice(slice).map_err(|source| {
+                not_understood(
+                    format!("EndpointSlices of Service {namespace}/{name}"),
+                    source,
+                )
+            })?;
+            endpoints.extend(slice.endpoints);
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    Ok(endpoints)
+}
+
+/// Endpoints of every Service of a namespace, or of the cluster, by namespace and name of the Service. `None`: there are
+/// no EndpointSlices to be read, or there is no end of them, and each Service has to be asked about by itself.
+pub async fn all_endpoints(
+    cluster: &impl Cluster,
+    namespace: Option<&str>,
+) -> Result<Option<BTreeMap<(String, String), Vec<Endpoint>>>, Error> {
+    let within = namespace.map_or_else(String::new, |name| format!("namespaces/{name}/"));
+    for version in VERSIONS {
+        let path = format!("/apis/discovery.k8s.io/{version}/{within}endpointslices");
+        let mut endpoints: BTreeMap<(String, String), Vec<Endpoint>> = BTreeMap::new();
+        let mut next = None;
+        for _ in 0..SLICE_PAGES {
+            let page = match page(cluster, Call::get(path.clone()), MANY, next).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::debug!(%error, version, "EndpointSlices cannot be listed together");
+                    break;
+                }
+            };
+            for slice in &page.items {
+                let slice = ServiceEndpoints::from_slice(slice)
+                    .map_err(|source| not_understood("an EndpointSlice".to_owned(), source))?;
+                if let Some(service) = slice.service {
+                    endpoints
+                        .entry((slice.namespace, service))
+                        .or_default()
+                        .extend(slice.endpoints);
+                }
+            }
+            next = page.next;
+            if next.is_none() {
+                return Ok(Some(endpoints));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,201 @@
+//! Nodes enough to place probes on.
+
+use super::{
+    AT_ONCE, not_understood,
+    page::{FEW, MANY, Page, page},
+    services::Asked,
+};
+use crate::{
+    cluster::{Call, Cluster},
+    error::{Error, Permission},
+    placement::NODES_PER_ROLE,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+use svc_reach_common::facts::Node;
+
+/// Pages of nodes read in search of some without a backend: enough for any placement but an extreme one, and few enough
+/// for a cluster of thousands.
+const PAGES: usize = 5;
+
+/// How often nodes with a backend are read by name, where no page held them: as many as are still needed each time.
+const ROUNDS: usize = 2;
+
+/// Nodes that are read by name in one round. Where many Services need more, all nodes are read.
+const NAMED: usize = 64;
+
+/// Reads nodes until enough of each role fit, for every Service: in pages, then those with a backend by name.
+pub async fn nodes(
+    cluster: &impl Cluster,
+    asked: &[Asked],
+    fits: &dyn Fn(&Node) -> bool,
+    first: Page,
+) -> Result<Vec<Node>, Error> {
+    let mut known = Known::new(asked, fits);
+    let mut page = first;
+    for pages in 1.. {
+        known.add(&page.items)?;
+        let Some(next) = page
+            .next
+            .filter(|_| pages < PAGES && known.others_are_needed())
+        else {
+            break;
+        };
+        page = node_page(cluster, Some(next)).await?;
+    }
+    for _ in 0..ROUNDS {
+        let names = known.backends_needed();
+        if names.len() > NAMED {
+            return all(cluster, asked, fits).await;
+        }
+        let found: Vec<(String, Option<Value>)> = stream::iter(names)
+            .map(async |name| {
+                let node = node(cluster, &name).await?;
+                Ok::<_, Error>((name, node))
+            })
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        for (name, node) in found {
+            known.fits.insert(name, false);
+            known.add(node.as_slice())?;
+        }
+    }
+    Ok(known.nodes)
+}
+
+/// Part of the list of nodes.
+pub async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<Page, Error> {
+    list(cluster, FEW, next).await
+}
+
+async fn all(
+    cluster: &impl Cluster,
+    asked: &[Asked],
+    fits: &dyn Fn(&Node) -> bool,
+) -> Result<Vec<Node>, Error> {
+    let mut known = Known::new(asked, fits);
+    let mut next = None;
+    loop {
+        let page = list(cluster, MANY, next).await?;
+        known.add(&page.items)?;
+        next = page.next;
+        if next.is_none() {
+            return Ok(known.nodes);
+        }
+    }
+}
+
+async fn list(
+    cluster: &impl Cluster,
+    limit: &'static str,
+    next: Option<String>,
+) -> Result<Page, Error> {
+    page(cluster, Call::get("/api/v1/nodes"), limit, next)
+        .await
+        .map_err(|source| Error::Call {
+            attempted: "list Nodes".to_owned(),
+            source,
+            needs: Some(Permission {
+                verb: "list",
+                group: "",
+                resource: "nodes",
+            }),
+        })
+}
+
+/// One node, if it is there.
+async fn node(cluster: &impl Cluster, name: &str) -> Result<Option<Value>, Error> {
+    match cluster
+        .call(Call::get(format!("/api/v1/nodes/{name}")))
+        .await
+    {
+        Ok(object) => Ok(Some(object)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(source) => Err(Error::Call {
+            attempted: format!("get Node {name}"),
+            source,
+            needs: Some(Permission {
+                verb: "get",
+                group: "",
+                resource: "nodes",
+            }),
+        }),
+    }
+}
+
+/// What is known of nodes so far.
+struct Known<'a> {
+    fitting: &'a dyn Fn(&Node) -> bool,
+    /// Names of the nodes that run a backend, of each Service.
+    backends: Vec<BTreeSet<&'a str>>,
+    nodes: Vec<Node>,
+    /// Whether a node fits, of those that were looked at.
+    fits: BTreeMap<String, bool>,
+}
+
+impl<'a> Known<'a> {
+    fn new(asked: &'a [Asked], fitting: &'a dyn Fn(&Node) -> bool) -> Self {
+        let names = |asked: &'a Asked| {
+            let ready = asked.endpoints.iter().filter(|endpoint| endpoint.ready);
+            ready
+                .filter_map(|endpoint| endpoint.node.as_deref())
+                .collect()
+        };
+        Self {
+            fitting,
+            backends: asked.iter().map(names).collect(),
+            nodes: Vec::new(),
+            fits: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, objects: &[Value]) -> Result<(), Error> {
+        for object in objects {
+            let node = Node::try_from(object)
+                .map_err(|source| not_understood("a Node".to_owned(), source))?;
+            self.fits.insert(node.name.clone(), (self.fitting)(&node));
+            self.nodes.push(node);
+        }
+        Ok(())
+    }
+
+    /// Number of these nodes that are known to fit.
+    fn fitting(&self, names: &BTreeSet<&str>) -> usize {
+        let fits = |name: &&&str| self.fits.get(**name).copied().unwrap_or_default();
+        names.iter().filter(fits).count()
+    }
+
+    /// Whether a Service needs more nodes without a backend.
+    fn others_are_needed(&self) -> bool {
+        let all = self.fits.values().filter(|fits| **fits).count();
+        self.backends
+            .iter()
+            .any(|backends| all - self.fitting(backends) < NODES_PER_ROLE)
+    }
+
+    /// Names of nodes that are not known, so that every Service gets as many with a backend as it needs: those that
+    /// serve several Services first.
+    fn backends_needed(&self) -> BTreeSet<String> {
+        let mut serves: BTreeMap<&str, usize> = BTreeMap::new();
+        for name in self.backends.iter().flatten() {
+            *serves.entry(name).or_default() += 1;
+        }
+        let mut chosen: BTreeSet<&str> = BTreeSet::new();
+        for backends in &self.backends {
+            let needed = NODES_PER_ROLE.saturating_sub(self.fitting(backends));
+            let mut unknown: Vec<&str> = backends
+                .iter()
+                .copied()
+                .filter(|name| needed > 0 && !self.fits.contains_key(*name))
+                .collect();
+            unknown.sort_by_key(|name| (!chosen.contains(name), Reverse(serves.get(name)), *name));
+            chosen.extend(unknown.iter().take(needed));
+        }
+        chosen.into_iter().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,42 @@
+//! Lists, read a part at a time.
+
+use crate::cluster::{Call, CallError, Cluster};
+use serde_json::Value;
+
+/// Objects in one page of a list that is read until something is found.
+pub const FEW: &str = "100";
+
+/// Objects in one page of a list that is read whole.
+pub const MANY: &str = "500";
+
+/// Part of a list.
+pub struct Page {
+    /// Its objects.
+    pub items: Vec<Value>,
+    /// Where the next part begins, if there is one.
+    pub next: Option<String>,
+}
+
+/// Reads a part of a list.
+pub async fn page(
+    cluster: &impl Cluster,
+    call: Call,
+    limit: &'static str,
+    next: Option<String>,
+) -> Result<Page, CallError> {
+    let mut call = call.with("limit", limit);
+    if let Some(next) = next {
+        call = call.with("continue", next);
+    }
+    let mut list = cluster.call(call).await?;
+    let next = list
+        .pointer("/metadata/continue")
+        .and_then(Value::as_str)
+        .filter(|next| !next.is_empty());
+    let next = next.map(str::to_owned);
+    let items = match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
+    };
+    Ok(Page { items, next })
+}

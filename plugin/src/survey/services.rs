@@ -1,0 +1,165 @@
+//! The Services that are asked about, with what is behind them.
+
+use super::{
+    AT_ONCE,
+    backends::{all_endpoints, endpoints},
+    not_understood,
+    page::{MANY, page},
+};
+use crate::{
+    cluster::{Call, Cluster},
+    config::Selection,
+    error::{Error, Permission},
+    names,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use svc_reach_common::facts::{Endpoint, Service};
+
+/// Services whose endpoints are read one by one. Those of more are read together with all others of their namespace.
+const ONE_BY_ONE: usize = 16;
+
+/// A Service and its endpoints.
+#[derive(Debug)]
+pub struct Asked {
+    /// The Service.
+    pub service: Service,
+    /// Its endpoints, ready or not.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Reads the Services that are asked about: those that are named in the order of their names on the command line,
+/// others by namespace and name.
+pub async fn asked(
+    cluster: &impl Cluster,
+    namespace: &str,
+    selection: &Selection,
+) -> Result<Vec<Asked>, Error> {
+    match selection {
+        Selection::Named(names) => {
+            stream::iter(names)
+                .map(async |name| {
+                    let namespace = name.namespace.as_deref().unwrap_or(namespace);
+                    let (service, endpoints) = tokio::join!(
+                        service(cluster, namespace, &name.name),
+                        endpoints(cluster, namespace, &name.name)
+                    );
+                    Ok(Asked {
+                        service: service?,
+                        endpoints: endpoints?,
+                    })
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await
+        }
+        Selection::Matching {
+            selector,
+            everywhere,
+        } => {
+            let namespace = (!everywhere).then_some(namespace);
+            let services = matching(cluster, namespace, selector.as_deref()).await?;
+            if services.len() > ONE_BY_ONE
+                && let Some(mut all) = all_endpoints(cluster, namespace).await?
+            {
+                return Ok(services
+                    .into_iter()
+                    .map(|service| Asked {
+                        endpoints: all
+                            .remove(&(service.namespace.clone(), service.name.clone()))
+                            .unwrap_or_default(),
+                        service,
+                    })
+                    .collect());
+            }
+            stream::iter(services)
+                .map(async |service| {
+                    let endpoints = endpoints(cluster, &service.namespace, &service.name).await?;
+                    Ok(Asked { service, endpoints })
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await
+        }
+    }
+}
+
+/// Every Service of a namespace, or of the cluster, that a selector matches.
+async fn matching(
+    cluster: &impl Cluster,
+    namespace: Option<&str>,
+    selector: Option<&str>,
+) -> Result<Vec<Service>, Error> {
+    let path = namespace.map_or_else(
+        || "/api/v1/services".to_owned(),
+        |name| format!("/api/v1/namespaces/{name}/services"),
+    );
+    let mut services = Vec::new();
+    let mut next = None;
+    loop {
+        let mut call = Call::get(path.clone());
+        if let Some(selector) = selector {
+            call = call.with("labelSelector", selector);
+        }
+        let page = page(cluster, call, MANY, next)
+            .await
+            .map_err(|source| Error::Call {
+                attempted: match namespace {
+                    Some(namespace) => format!("list Services of namespace {namespace}"),
+                    None => "list Services of all namespaces".to_owned(),
+                },
+                source,
+                needs: Some(Permission {
+                    verb: "list",
+                    group: "",
+                    resource: "services",
+                }),
+            })?;
+        for object in &page.items {
+            services.push(
+                Service::try_from(object)
+                    .map_err(|source| not_understood("a Service".to_owned(), source))?,
+            );
+        }
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    services.sort_by(|one: &Service, other| {
+        (&one.namespace, &one.name).cmp(&(&other.namespace, &other.name))
+    });
+    Ok(services)
+}
+
+/// Reads the Service.
+pub async fn service(
+    cluster: &impl Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Service, Error> {
+    let path = format!("/api/v1/namespaces/{namespace}/services/{name}");
+    let object = match cluster.call(Call::get(path)).await {
+        Ok(object) => object,
+        Err(source) if source.is_not_found() => {
+            return Err(Error::NoService {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                source,
+                meant: names::meant(cluster, namespace, name).await,
+            });
+        }
+        Err(source) => {
+            return Err(Error::Call {
+                attempted: format!("get Service {namespace}/{name}"),
+                source,
+                needs: Some(Permission {
+                    verb: "get",
+                    group: "",
+                    resource: "services",
+                }),
+            });
+        }
+    };
+    Service::try_from(&object)
+        .map_err(|source| not_understood(format!("Service {namespace}/{name}"), source))
+}

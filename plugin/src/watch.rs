@@ -1,0 +1,160 @@
+//! `--watch`: again and again, with a line for each change.
+
+use crate::{
+    app::{report_error, write},
+    cluster::Cluster,
+    error::Error,
+    judge::{change::Comparison, table},
+    output::{Outlet, printable::printable},
+    run::Job,
+};
+use jiff::{Timestamp, Unit};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::Duration,
+};
+use svc_reach_common::{
+    exit::Exit,
+    report::{Report, Reports},
+};
+use tokio::time::sleep;
+
+/// Runs until it is interrupted, with a pause between one run and the next. The first one is told in full; of those that
+/// follow, what changed.
+///
+/// # Errors
+///
+/// What kept the first run from being done. Later ones may fail and are tried again: an API server that is away for a
+/// while is no reason to stop looking.
+pub async fn watch(
+    job: &Job<'_, impl Cluster>,
+    pause: Duration,
+    outlets: &[Outlet],
+) -> Result<Exit, Error> {
+    let mut before: Option<Reports> = None;
+    // What goes away later is what a watch is for.
+    let mut later = job.run.clone();
+    later.wait = None;
+    loop {
+        let this = Job {
+            run: if before.is_some() { &later } else { job.run },
+            ..*job
+        };
+        let ran = this
+            .once(|reports| match &before {
+                _ if job.interrupt.get().is_some() => Exit::AsExpected,
+                None => {
+                    let exit = write(reports, outlets);
+                    before = Some(reports.clone());
+                    exit
+                }
+                Some(old) => {
+                    let exit = tell(&changes(old, reports), reports, outlets);
+                    before = Some(reports.clone());
+                    exit
+                }
+            })
+            .await;
+        match ran {
+            Ok(_) => {}
+            Err(error) if before.is_none() => return Err(error),
+            Err(error) => {
+                report_error(&error);
+            }
+        }
+        tokio::select! {
+            exit = job.interrupt.raised() => return Ok(exit),
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+/// Writes what changed for people, and reports where those are kept.
+fn tell(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Exit {
+    let mut exit = Exit::AsExpected;
+    for outlet in outlets {
+        let written = if outlet.is_repeated() {
+            outlet.write(reports)
+        } else {
+            lines(changes).map_err(Error::Write)
+        };
+        if let Err(error) = written {
+            exit = exit.and(report_error(&error));
+        }
+    }
+    exit
+}
+
+fn lines(changes: &[String]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let now = Timestamp::now();
+    let now = now.round(Unit::Second).unwrap_or(now);
+    for change in changes {
+        writeln!(output, "{now} {change}")?;
+    }
+    output.flush()
+}
+
+/// What changed from one run to the next, a line each.
+fn changes(old: &Reports, new: &Reports) -> Vec<String> {
+    let by_name = |reports: &'_ Reports| -> BTreeMap<(String, String), Report> {
+        let items = reports.items().iter().cloned();
+        items
+            .map(|report| {
+                let service = &report.service;
+                ((service.namespace.clone(), service.name.clone()), report)
+            })
+            .collect()
+    };
+    let (mut old, new) = (by_name(old), by_name(new));
+    let mut lines = Vec::new();
+    for (name, to) in &new {
+        let service = printable(&format!("{}/{}", name.0, name.1));
+        match old.remove(name) {
+            None => lines.push(format!("new {service}")),
+            Some(from) => {
+                let comparison = Comparison::between(&from, to);
+                lines.extend(
+                    comparison.changes.iter().map(|change| {
+                        format!("{} {service} {}", change.became, table::line(change))
+                    }),
+                );
+            }
+        }
+    }
+    let gone = old.into_keys();
+    lines.extend(gone.map(|(namespace, name)| printable(&format!("gone {namespace}/{name}"))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changes;
+    use crate::test_data::report;
+    use svc_reach_common::report::{ObservedValue, Report, Reports};
+
+    fn named(name: &str) -> Report {
+        let mut report = report();
+        name.clone_into(&mut report.service.name);
+        report
+    }
+
+    #[test]
+    fn each_change_is_a_line_that_names_service_and_cell() {
+        let old = Reports::list(vec![named("a"), named("b")]);
+        let mut a = named("a");
+        a.cells[0].observed.value = ObservedValue::Unreachable;
+        a.cells[0].observed.reason = "connection refused\u{1b}[2J".into();
+        let new = Reports::list(vec![a, named("c")]);
+        assert_eq!(
+            changes(&old, &new),
+            [
+                "worse default/a node-other -> pod-ip 172.16.0.10:8080 (backend): reachable (answered HTTP 200), now unreachable (connection refused\\u{1b}[2J)",
+                "new default/c",
+                "gone default/b",
+            ]
+        );
+        assert!(changes(&new, &new).is_empty());
+    }
+}
