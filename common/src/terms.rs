@@ -60,6 +60,16 @@ impl Terms {
             .find(|required| required.means(cell))
     }
 
+    /// A requirement that another one rules out, if there is one.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<Required> {
+        self.required.iter().copied().find(|required| {
+            let place = required.place();
+            let mut others = self.required.iter();
+            others.any(|other| other.place() == place && other.value != required.value)
+        })
+    }
+
     /// Requirements that no cell can meet, since none is of such a kind.
     pub fn unmet(&self, cells: &[Cell]) -> impl Iterator<Item = Required> {
         self.required
@@ -70,11 +80,10 @@ impl Terms {
 }
 
 impl Required {
-    /// Whether both cannot hold.
+    /// The position and the target, as users write them.
     #[must_use]
-    pub fn contradicts(self, other: Self) -> bool {
-        let cells = |required: Self| (required.position, required.target);
-        cells(self) == cells(other) && self.value != other.value
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.position, self.target)
     }
 
     fn means(self, cell: &Cell) -> bool {
@@ -85,11 +94,7 @@ impl Required {
 impl fmt::Display for Required {
     /// As the command line has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "--require-{} {}:{}",
-            self.value, self.position, self.target
-        )
+        write!(f, "--require-{} {}", self.value, self.place())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     output::Outlet,
     progress,
     run::Job,
+    smoke_test,
     version::Version,
     watch,
 };
@@ -45,6 +46,10 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
         }
         Action::Run(run) => {
             // A matrix or a file that cannot be used is found out before the cluster is asked for anything.
+            let run = match run.config.clone() {
+                None => *run,
+                Some(file) => smoke_test::read(&file, *run, connection.namespace.as_deref())?,
+            };
             let documents = Documents::of(&run.expectations)?;
             let outlets = Outlet::all(&run.outputs, run.color)?;
             let (cluster, namespace) = Live::connect(connection).await?;

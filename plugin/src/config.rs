@@ -13,6 +13,7 @@ use crate::{
     plain,
 };
 use jiff::SignedDuration;
+use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     num::{NonZeroU16, NonZeroU32},
@@ -91,6 +92,8 @@ pub struct Run {
     pub selection: Selection,
     /// Whether their reports are a list, be it of one.
     pub list: bool,
+    /// The file that says which Services instead, and what is expected of each.
+    pub config: Option<PathBuf>,
     /// Where the report goes, and how; at most one without a file.
     pub outputs: Vec<Output>,
     /// Whether tables have colours.
@@ -210,19 +213,42 @@ impl Choice {
     }
 }
 
-fn words_of_cells(flag: &'static str, words: &[String]) -> Result<CellWords, UsageError> {
-    let mut cells = CellWords::default();
-    for word in words {
-        if let Ok(position) = word.parse() {
-            cells.positions.push(position);
-        } else if let Ok(target) = word.parse() {
-            cells.targets.push(target);
-        } else {
-            let why = "neither a position (node-same, …) nor a kind of target (cluster-ip, …)";
-            return Err(UsageError::invalid(flag, word, why));
-        }
+/// A position or a kind of target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum CellWord {
+    /// A position.
+    Position(Position),
+    /// A kind of target.
+    Target(TargetKind),
+}
+
+impl TryFrom<String> for CellWord {
+    type Error = UsageError;
+
+    fn try_from(word: String) -> Result<Self, UsageError> {
+        let position = word.parse().map(Self::Position);
+        position
+            .or_else(|_| word.parse().map(Self::Target))
+            .map_err(|_| UsageError::NoCell(word))
     }
-    Ok(cells)
+}
+
+impl FromIterator<CellWord> for CellWords {
+    fn from_iter<I: IntoIterator<Item = CellWord>>(words: I) -> Self {
+        let mut cells = Self::default();
+        for word in words {
+            match word {
+                CellWord::Position(position) => cells.positions.push(position),
+                CellWord::Target(target) => cells.targets.push(target),
+            }
+        }
+        cells
+    }
+}
+
+fn cells(words: Vec<String>) -> Result<CellWords, UsageError> {
+    words.into_iter().map(CellWord::try_from).collect()
 }
 
 /// What observations are held against.
@@ -420,8 +446,8 @@ impl Connection {
 fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
     let check = Check {
         choice: Choice {
-            only: words_of_cells("--only", &args.only)?,
-            skip: words_of_cells("--skip", &args.skip)?,
+            only: cells(args.only)?,
+            skip: cells(args.skip)?,
         },
         request: request(args.request)?,
         terms: terms(&args.expectations)?,
@@ -445,6 +471,7 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
     Ok(Run {
         selection,
         list,
+        config: args.config,
         color: args.output.color.parse()?,
         outputs: outputs(args.output)?,
         wait: args
@@ -501,23 +528,30 @@ pub fn outputs(args: OutputArgs) -> Result<Vec<Output>, UsageError> {
     }
 }
 
-fn fail_on(word: &str) -> Result<Verdict, UsageError> {
-    match word.parse()? {
-        Verdict::AsExpected => Err(UsageError::invalid(
-            "--fail-on",
-            word,
-            "what is as expected cannot fail a run",
-        )),
-        Verdict::NotObserved => Err(UsageError::invalid(
-            "--fail-on",
-            word,
-            "a run that could not look ends with exit code 3, always",
-        )),
-        verdict @ (Verdict::Worse
-        | Verdict::Better
-        | Verdict::Disputed
-        | Verdict::Unstable
-        | Verdict::Undocumented) => Ok(verdict),
+/// A verdict that can fail a run.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FailOn(pub Verdict);
+
+impl TryFrom<String> for FailOn {
+    type Error = UsageError;
+
+    fn try_from(word: String) -> Result<Self, UsageError> {
+        match word.parse()? {
+            Verdict::AsExpected => Err(UsageError::NoFailure(
+                word,
+                "what is as expected cannot fail a run",
+            )),
+            Verdict::NotObserved => Err(UsageError::NoFailure(
+                word,
+                "a run that could not look ends with exit code 3, always",
+            )),
+            verdict @ (Verdict::Worse
+            | Verdict::Better
+            | Verdict::Disputed
+            | Verdict::Unstable
+            | Verdict::Undocumented) => Ok(Self(verdict)),
+        }
     }
 }
 
@@ -550,8 +584,8 @@ pub fn terms(args: &ExpectationArgs) -> Result<Terms, UsageError> {
         Some(words) => words
             .split(',')
             .filter(|word| !word.is_empty())
-            .map(fail_on)
-            .collect::<Result<_, _>>()?,
+            .map(|word| Ok(FailOn::try_from(word.to_owned())?.0))
+            .collect::<Result<_, UsageError>>()?,
     };
     let all = [
         (&args.require_reachable, Reachability::Reachable),
@@ -560,18 +594,18 @@ pub fn terms(args: &ExpectationArgs) -> Result<Terms, UsageError> {
     let mut required: Vec<Required> = Vec::new();
     for (texts, value) in all {
         for text in texts {
-            let this = Required::parse(text, value)?;
-            if required.iter().any(|other| this.contradicts(*other)) {
-                return Err(UsageError::invalid(
-                    "--require-unreachable",
-                    text,
-                    "is required to be reachable, too",
-                ));
-            }
-            required.push(this);
+            required.push(Required::parse(text, value)?);
         }
     }
-    Ok(Terms { fail_on, required })
+    let terms = Terms { fail_on, required };
+    match terms.contradiction() {
+        None => Ok(terms),
+        Some(both) => Err(UsageError::invalid(
+            "--require-unreachable",
+            &both.place(),
+            "is required to be reachable, too",
+        )),
+    }
 }
 
 fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
@@ -607,14 +641,24 @@ fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
     })
 }
 
-fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
-    if !is_path(&args.path) {
-        return Err(UsageError::invalid(
-            "--path",
-            &args.path,
-            "must begin with / and hold no spaces",
-        ));
+/// Path of an HTTP request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RequestPath(pub String);
+
+impl TryFrom<String> for RequestPath {
+    type Error = UsageError;
+
+    fn try_from(path: String) -> Result<Self, UsageError> {
+        if is_path(&path) {
+            Ok(Self(path))
+        } else {
+            Err(UsageError::NoPath(path))
+        }
     }
+}
+
+fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     let timeout = duration("--timeout", &args.timeout)?;
     let timeout_ms = u32::try_from(timeout.as_millis())
         .ok()
@@ -635,7 +679,7 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
         .transpose()?;
     Ok(RequestSettings {
         ask: args.probe.parse()?,
-        path: args.path,
+        path: RequestPath::try_from(args.path)?.0,
         host: args.host_header,
         udp_payload: args.udp_payload,
         attempts,

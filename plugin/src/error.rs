@@ -21,6 +21,15 @@ pub enum UsageError {
     /// A requirement that there cannot be.
     #[error(transparent)]
     Required(#[from] NotRequired),
+    /// A word that names no cells.
+    #[error("{0:?} is neither a position (node-same, …) nor a kind of target (cluster-ip, …)")]
+    NoCell(String),
+    /// A verdict that fails no run.
+    #[error("verdict {0:?}: {1}")]
+    NoFailure(String, &'static str),
+    /// A path that would ask something else than was meant.
+    #[error("path {0:?}: must begin with / and hold no spaces")]
+    NoPath(String),
     /// A value that cannot be.
     #[error("{flag} {value:?}: {why}")]
     Invalid {

@@ -34,6 +34,7 @@ mod probe_job;
 mod progress;
 mod reporting;
 mod run;
+mod smoke_test;
 mod survey;
 mod targets;
 #[cfg(test)]

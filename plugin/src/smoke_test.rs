@@ -1,0 +1,444 @@
+//! `--config`: the smoke test of a whole application, from a file.
+
+use crate::{
+    config::{Ask, CellWord, Check, Choice, FailOn, RequestPath, Run, Selection, ServiceName},
+    error::{Error, UsageError},
+};
+use serde::Deserialize;
+use serde_path_to_error::{Deserializer, Track};
+use serde_saphyr::{Spanned, with_deserializer_from_str};
+use std::{fs, num::NonZeroU16, path::Path};
+use svc_reach_common::{
+    report::API_VERSION,
+    terms::{NotRequired, Required, Terms},
+    verdict::Reachability,
+    words,
+};
+
+words! {
+    /// `kind` of the file.
+    enum Kind("kind") {
+        SmokeTest = "SmokeTest",
+    }
+}
+
+/// The file. What a Service does not say, the file says for all, and else the command line.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    api_version: Spanned<String>,
+    #[serde(rename = "kind")]
+    _kind: Kind,
+    /// Of Services that name none.
+    namespace: Option<String>,
+    #[serde(default)]
+    expect: Expect,
+    #[serde(default)]
+    request: Request,
+    services: Vec<Service>,
+}
+
+/// One of the Services.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Service {
+    /// As on the command line.
+    name: Spanned<String>,
+    namespace: Option<String>,
+    #[serde(default)]
+    expect: Expect,
+    #[serde(default)]
+    request: Request,
+}
+
+/// What a Service has to live up to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expect {
+    fail_on: Option<Vec<FailOn>>,
+    reachable: Option<Vec<Place>>,
+    unreachable: Option<Vec<Place>>,
+}
+
+/// What is asked of it, and how.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Request {
+    only: Option<Vec<CellWord>>,
+    skip: Option<Vec<CellWord>>,
+    probe: Option<Ask>,
+    path: Option<RequestPath>,
+    host: Option<String>,
+    udp_payload: Option<String>,
+    attempts: Option<NonZeroU16>,
+}
+
+/// A position and a kind of target.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+struct Place(Required);
+
+impl TryFrom<String> for Place {
+    type Error = NotRequired;
+
+    fn try_from(text: String) -> Result<Self, NotRequired> {
+        Required::parse(&text, Reachability::Reachable).map(Self)
+    }
+}
+
+/// What is wrong with a file.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    /// It is not of our format.
+    #[error("{}: {message}", place(*line, key))]
+    Format {
+        line: u64,
+        key: String,
+        message: String,
+    },
+    #[error("line {line}, apiVersion: {found:?}, expected {API_VERSION:?}")]
+    ApiVersion { line: u64, found: String },
+    #[error("line {line}, services[{index}].name")]
+    Name {
+        line: u64,
+        index: usize,
+        source: UsageError,
+    },
+    #[error("line {line}, services[{index}].name: {name} is in the list already")]
+    Twice {
+        line: u64,
+        index: usize,
+        name: String,
+    },
+    #[error(
+        "line {line}, services[{index}].expect: {} cannot be both reachable and unreachable",
+        place.place()
+    )]
+    Contradiction {
+        line: u64,
+        index: usize,
+        place: Required,
+    },
+    #[error("services: there is none")]
+    Empty,
+}
+
+fn place(line: u64, key: &str) -> String {
+    if key == "." {
+        format!("line {line}")
+    } else {
+        format!("line {line}, {key}")
+    }
+}
+
+/// The run that a file asks for; `namespace`: that of the command line.
+///
+/// # Errors
+///
+/// A file that cannot be read or used, by line and key.
+pub fn read(file: &Path, run: Run, namespace: Option<&str>) -> Result<Run, Error> {
+    let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::File {
+        file: file.display().to_string(),
+        source,
+    };
+    let text = fs::read_to_string(file).map_err(|error| unusable(error.into()))?;
+    of(&text, run, namespace).map_err(|error| unusable(error.into()))
+}
+
+fn of(text: &str, run: Run, namespace: Option<&str>) -> Result<Run, Unusable> {
+    let mut key = String::new();
+    let file: File = with_deserializer_from_str(text, |deserializer| {
+        let mut track = Track::new();
+        File::deserialize(Deserializer::new(deserializer, &mut track))
+            .inspect_err(|_| key = track.path().to_string())
+    })
+    .map_err(|error| Unusable::Format {
+        line: error.location().map_or(0, |location| location.line()),
+        message: message(&error),
+        key,
+    })?;
+    if file.api_version.value != API_VERSION {
+        return Err(Unusable::ApiVersion {
+            line: file.api_version.referenced.line(),
+            found: file.api_version.value,
+        });
+    }
+    let all = file.request.over(&file.expect.over(&run.check));
+    let mut names = Vec::new();
+    let mut own = Vec::new();
+    for (index, service) in file.services.iter().enumerate() {
+        let line = service.name.referenced.line();
+        let name = service
+            .named(file.namespace.as_deref(), namespace)
+            .map_err(|source| Unusable::Name {
+                line,
+                index,
+                source,
+            })?;
+        if names.contains(&name) {
+            return Err(Unusable::Twice {
+                line,
+                index,
+                name: service.name.value.clone(),
+            });
+        }
+        let check = service.request.over(&service.expect.over(&all));
+        if let Some(place) = check.terms.contradiction() {
+            return Err(Unusable::Contradiction { line, index, place });
+        }
+        names.push(name);
+        own.push(check);
+    }
+    if names.is_empty() {
+        return Err(Unusable::Empty);
+    }
+    Ok(Run {
+        selection: Selection::Named(names),
+        list: true,
+        own,
+        ..run
+    })
+}
+
+/// What the parser says, in its first line and without the place, which we name ourselves.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let text = text.lines().next().unwrap_or_default();
+    let place = text.rfind(" at line ").or_else(|| text.rfind(", line "));
+    text[..place.unwrap_or(text.len())].to_owned()
+}
+
+impl Service {
+    /// Its name, with the namespace that it or the file gives it.
+    fn named(&self, file: Option<&str>, flag: Option<&str>) -> Result<ServiceName, UsageError> {
+        let own = self.namespace.as_deref();
+        let given = ServiceName::parse(&self.name.value, own)?;
+        let namespace = given.namespace.as_deref().or(own).or(file);
+        let Some(namespace) = namespace else {
+            return Ok(given);
+        };
+        ServiceName::parse(&format!("{}.{namespace}", given.name), flag)
+    }
+}
+
+impl Expect {
+    fn over(&self, check: &Check) -> Check {
+        let terms = &check.terms;
+        let places = |own: &Option<Vec<Place>>, value| -> Vec<Required> {
+            match own {
+                Some(own) => own
+                    .iter()
+                    .map(|place| Required { value, ..place.0 })
+                    .collect(),
+                None => {
+                    let mut required = terms.required.clone();
+                    required.retain(|required| required.value == value);
+                    required
+                }
+            }
+        };
+        let mut required = places(&self.reachable, Reachability::Reachable);
+        required.extend(places(&self.unreachable, Reachability::Unreachable));
+        Check {
+            terms: Terms {
+                fail_on: match &self.fail_on {
+                    Some(own) => own.iter().map(|verdict| verdict.0).collect(),
+                    None => terms.fail_on.clone(),
+                },
+                required,
+            },
+            ..check.clone()
+        }
+    }
+}
+
+impl Request {
+    fn over(&self, check: &Check) -> Check {
+        let mut check = check.clone();
+        let words = |own: &Option<Vec<CellWord>>| own.as_ref().map(|w| w.iter().copied().collect());
+        if let Some(only) = words(&self.only) {
+            check.choice = Choice {
+                only,
+                ..check.choice
+            };
+        }
+        if let Some(skip) = words(&self.skip) {
+            check.choice = Choice {
+                skip,
+                ..check.choice
+            };
+        }
+        let request = &mut check.request;
+        if let Some(ask) = self.probe {
+            request.ask = ask;
+        }
+        if let Some(path) = &self.path {
+            request.path.clone_from(&path.0);
+        }
+        if let Some(text) = &self.udp_payload {
+            request.udp_payload.clone_from(text);
+        }
+        request.host = self.host.clone().or(request.host.take());
+        request.attempts = self.attempts.or(request.attempts);
+        check
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::{
+        cli::Cli,
+        config::{Action, Config, Run, Selection},
+        error::chain,
+    };
+    use clap::Parser;
+    use svc_reach_common::{position::Position, target::TargetKind, verdict::Verdict};
+
+    fn run() -> Run {
+        let args = ["kubectl-svc_reach", "--config", "f", "--path", "/flag"];
+        let config = Config::new(Cli::try_parse_from(args).unwrap()).unwrap();
+        let Action::Run(run) = config.action else {
+            panic!("another command")
+        };
+        *run
+    }
+
+    fn read(text: &str, namespace: Option<&str>) -> Result<Run, String> {
+        let text = format!("apiVersion: svc-reach/v1\nkind: SmokeTest\n{text}");
+        of(&text, run(), namespace).map_err(|error| chain(&error))
+    }
+
+    #[test]
+    fn what_a_service_does_not_say_the_file_says_and_else_the_command_line() {
+        let run = read(
+            "
+namespace: shop
+expect:
+  failOn: [worse]
+  reachable: [pod-other:cluster-ip]
+request:
+  skip: [external]
+  attempts: 2
+services:
+- name: web
+  expect:
+    reachable: [external:load-balancer]
+    unreachable: [external:node-port]
+  request:
+    path: /healthz
+    skip: []
+- name: svc/dns.kube-system
+",
+            None,
+        )
+        .unwrap();
+        let Selection::Named(names) = &run.selection else {
+            panic!("{run:?}")
+        };
+        let names: Vec<_> = names
+            .iter()
+            .map(|n| (n.name.as_str(), n.namespace.as_deref()))
+            .collect();
+        assert_eq!(names, [("web", Some("shop")), ("dns", Some("kube-system"))]);
+        assert!(run.list);
+        let required = |index: usize| -> Vec<String> {
+            run.check(index)
+                .terms
+                .required
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        };
+        assert_eq!(
+            required(0),
+            [
+                "--require-reachable external:load-balancer",
+                "--require-unreachable external:node-port"
+            ]
+        );
+        assert_eq!(required(1), ["--require-reachable pod-other:cluster-ip"]);
+        assert_eq!(run.check(1).terms.fail_on, [Verdict::Worse]);
+        assert!(run.check(0).choice.position(Position::External));
+        assert!(!run.check(1).choice.position(Position::External));
+        assert!(run.check(1).choice.target(TargetKind::ClusterIp));
+        let paths = [0, 1].map(|index| run.check(index).request.path.as_str());
+        assert_eq!(paths, ["/healthz", "/flag"]);
+        assert_eq!(run.check(0).request.attempts.unwrap().get(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_by_line_and_key() {
+        for (text, says) in [
+            (
+                "services:\n- name: web\n  expekt: {}",
+                "line 5, services[0].expekt: unknown field",
+            ),
+            (
+                "services:\n- name: web\n  expect:\n    reachable: [pod:cluster-ip]",
+                "line 6, services[0].expect.reachable[0]: unknown position \"pod\"",
+            ),
+            (
+                "request:\n  only: [pod-other, web]\nservices: []",
+                "line 4, request.only[1]: \"web\" is neither a position",
+            ),
+            (
+                "request: {path: healthz}\nservices: []",
+                "line 3, request.path: path \"healthz\": must begin with /",
+            ),
+            (
+                "request: {attempts: 0}\nservices: []",
+                "line 3, request.attempts: ",
+            ),
+            (
+                "expect: {failOn: [not-observed]}\nservices: []",
+                "line 3, expect.failOn[0]: ",
+            ),
+            ("services: web", "line 3, services: "),
+            ("services: []", "services: there is none"),
+            (
+                "services:\n- name: Web",
+                "line 4, services[0].name: SERVICE \"Web\": not a name",
+            ),
+            (
+                "services:\n- name: a\n- name: a",
+                "line 5, services[1].name: a is in the list already",
+            ),
+            (
+                "services:\n- name: a.b\n  namespace: c",
+                "line 4, services[0].name: SERVICE \"a.b\": names another namespace",
+            ),
+            (
+                "services:\n- name: a\n  expect: {reachable: [external:dns], unreachable: [external:dns]}",
+                "line 4, services[0].expect: external:dns cannot be both",
+            ),
+            ("services:\n- name: [", "line "),
+        ] {
+            let error = read(text, None).unwrap_err();
+            assert!(error.starts_with(says), "{text}\n{error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        let other = of("apiVersion: v1\nkind: SmokeTest\nservices: []", run(), None).unwrap_err();
+        assert!(
+            other
+                .to_string()
+                .starts_with("line 1, apiVersion: \"v1\", expected"),
+            "{other}"
+        );
+        let other = of("apiVersion: v1\nkind: Test\nservices: []", run(), None).unwrap_err();
+        assert!(
+            other.to_string().starts_with("line 2, kind: unknown kind"),
+            "{other}"
+        );
+    }
+
+    #[test]
+    fn the_command_line_may_not_contradict_the_file() {
+        let error = read("services:\n- name: a.b", Some("c")).unwrap_err();
+        assert!(
+            error.contains("names another namespace than --namespace"),
+            "{error}"
+        );
+        assert!(read("services:\n- name: a", Some("c")).is_ok());
+    }
+}
