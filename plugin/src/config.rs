@@ -247,8 +247,11 @@ impl FromIterator<CellWord> for CellWords {
     }
 }
 
-fn cells(words: Vec<String>) -> Result<CellWords, UsageError> {
-    words.into_iter().map(CellWord::try_from).collect()
+fn cells(flag: &'static str, words: Vec<String>) -> Result<CellWords, UsageError> {
+    let cells = words.into_iter().map(CellWord::try_from);
+    cells
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.of(flag))
 }
 
 /// What observations are held against.
@@ -446,8 +449,8 @@ impl Connection {
 fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
     let check = Check {
         choice: Choice {
-            only: cells(args.only)?,
-            skip: cells(args.skip)?,
+            only: cells("--only", args.only)?,
+            skip: cells("--skip", args.skip)?,
         },
         request: request(args.request)?,
         terms: terms(&args.expectations)?,
@@ -468,20 +471,35 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
         }
         Selection::Named(names)
     };
+    let watch = args
+        .watch
+        .then(|| duration("--interval", &args.interval))
+        .transpose()?;
+    let color = args.output.color.parse()?;
+    let outputs = outputs(args.output)?;
+    if watch.is_some() {
+        for output in &outputs {
+            let lines = matches!(output.format, Format::Table | Format::Wide | Format::Json);
+            if output.file.is_none() && !lines {
+                return Err(UsageError::invalid(
+                    "--output",
+                    output.format.as_str(),
+                    "needs a file with --watch, which is written anew each time: FORMAT=FILE",
+                ));
+            }
+        }
+    }
     Ok(Run {
         selection,
         list,
         config: args.config,
-        color: args.output.color.parse()?,
-        outputs: outputs(args.output)?,
+        color,
+        outputs,
         wait: args
             .wait
             .map(|text| duration("--wait", &text))
             .transpose()?,
-        watch: args
-            .watch
-            .then(|| duration("--interval", &args.interval))
-            .transpose()?,
+        watch,
         check,
         own: Vec::new(),
         expectations: expectations(args.expectations)?,
@@ -585,7 +603,8 @@ pub fn terms(args: &ExpectationArgs) -> Result<Terms, UsageError> {
             .split(',')
             .filter(|word| !word.is_empty())
             .map(|word| Ok(FailOn::try_from(word.to_owned())?.0))
-            .collect::<Result<_, UsageError>>()?,
+            .collect::<Result<_, UsageError>>()
+            .map_err(|error| error.of("--fail-on"))?,
     };
     let all = [
         (&args.require_reachable, Reachability::Reachable),
@@ -679,7 +698,9 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
         .transpose()?;
     Ok(RequestSettings {
         ask: args.probe.parse()?,
-        path: RequestPath::try_from(args.path)?.0,
+        path: RequestPath::try_from(args.path)
+            .map_err(|error| error.of("--path"))?
+            .0,
         host: args.host_header,
         udp_payload: args.udp_payload,
         attempts,
@@ -843,7 +864,7 @@ mod tests {
             (&["a"][..], &["a"][..], false),
             (&["a", "svc/b", "a"], &["a", "b"], true),
             (&["a.x", "b.y"], &["a.x", "b.y"], true),
-            (&["a", "--watch"], &["a"], false),
+            (&["a", "--watch", "-o", "junit=f"], &["a"], false),
         ] {
             assert_eq!(names(args).unwrap(), expected, "{args:?}");
             assert_eq!(read(args).unwrap().list, list, "{args:?}");
@@ -871,6 +892,9 @@ mod tests {
             &["a", "--all"],
             &["--all", "-l", "b=c"],
             &["a", "--interval", "3s"],
+            &["a", "--watch", "-o", "junit"],
+            &["a", "--config", "f"],
+            &["--config", "f", "--all"],
             &[],
         ] {
             assert!(read(args).is_err(), "{args:?}");

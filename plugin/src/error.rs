@@ -21,6 +21,14 @@ pub enum UsageError {
     /// A requirement that there cannot be.
     #[error(transparent)]
     Required(#[from] NotRequired),
+    /// One of these in the value of a flag.
+    #[error("{flag}: {source}")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// What is wrong with its value.
+        source: Box<Self>,
+    },
     /// A word that names no cells.
     #[error("{0:?} is neither a position (node-same, …) nor a kind of target (cluster-ip, …)")]
     NoCell(String),
@@ -43,6 +51,14 @@ pub enum UsageError {
 }
 
 impl UsageError {
+    /// Names the flag whose value it is about.
+    pub fn of(self, flag: &'static str) -> Self {
+        Self::Flag {
+            flag,
+            source: Box::new(self),
+        }
+    }
+
     /// A value that cannot be.
     pub fn invalid(flag: &'static str, value: &str, why: &'static str) -> Self {
         Self::Invalid {

@@ -94,13 +94,44 @@ pub fn deploy(kubectl: &Kubectl, namespace: &Namespace, nodes: &[&str], service:
     }
 }
 
-/// Waits until every node's kube-proxy has rules for so many endpoints of the Service `web`, where that can be seen. A
-/// probe takes longer to start than kube-proxy takes to follow, except on a machine that is busy.
+/// Puts a server on each of the nodes and a Service of this name in front, and waits until all of them are ready
+/// endpoints.
+pub fn deploy_named(
+    kubectl: &Kubectl,
+    namespace: &Namespace,
+    name: &str,
+    nodes: &[&str],
+    spec: &Value,
+) {
+    let mut service = service(spec);
+    service["metadata"]["name"] = name.into();
+    service["metadata"]["labels"] = json!({"app": name});
+    service["spec"]["selector"] = json!({"app": name});
+    let mut items = vec![service];
+    for (index, node) in nodes.iter().enumerate() {
+        let mut server = server(&format!("{name}-{index}"), node);
+        server["metadata"]["labels"]["app"] = name.into();
+        items.push(server);
+    }
+    apply(kubectl, namespace, items);
+    await_endpoints_of(kubectl, namespace, name, nodes.len());
+    if spec["clusterIP"] != "None" {
+        await_proxies_of(kubectl, namespace, name, nodes.len());
+    }
+}
+
+/// [`await_proxies_of`] the Service `web`.
 pub fn await_proxies(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
+    await_proxies_of(kubectl, namespace, "web", count);
+}
+
+/// Waits until every node's kube-proxy has rules for so many endpoints of a Service, where that can be seen. A probe
+/// takes longer to start than kube-proxy takes to follow, except on a machine that is busy.
+fn await_proxies_of(kubectl: &Kubectl, namespace: &Namespace, service: &str, count: usize) {
     let Some(testbed) = kubectl.testbed_if_any() else {
         return;
     };
-    let comment = format!("\"{}/web", namespace.name);
+    let comment = format!("\"{}/{service}", namespace.name);
     until("rules for the endpoints on every node", READY, || {
         for node in nodes(kubectl) {
             let output = Command::new(testbed)
@@ -130,11 +161,16 @@ pub fn apply(kubectl: &Kubectl, namespace: &Namespace, mut items: Vec<Value>) {
     kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}));
 }
 
-/// Waits until the Service `web` has so many ready endpoints.
+/// [`await_endpoints_of`] the Service `web`.
 pub fn await_endpoints(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
-    until("ready endpoints of Service web", READY, || {
+    await_endpoints_of(kubectl, namespace, "web", count);
+}
+
+/// Waits until a Service has so many ready endpoints.
+pub fn await_endpoints_of(kubectl: &Kubectl, namespace: &Namespace, service: &str, count: usize) {
+    until("ready endpoints", READY, || {
         // Their controller makes the object a moment after the Service.
-        let output = kubectl.run(&namespace.args(&["get", "endpoints", "web", "-o", "json"]));
+        let output = kubectl.run(&namespace.args(&["get", "endpoints", service, "-o", "json"]));
         let endpoints: Value =
             serde_json::from_str(&output.stdout).map_err(|_| output.to_string())?;
         let ready = endpoints["subsets"][0]["addresses"]

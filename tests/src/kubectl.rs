@@ -18,6 +18,7 @@ const KUBECTL: &str = "SVC_REACH_KUBECTL";
 const PLUGIN: &str = "SVC_REACH_PLUGIN_DIR";
 
 /// How a program ended and what it said.
+#[derive(Debug, Clone)]
 pub struct Output {
     /// The command line.
     pub command: String,

@@ -3,5 +3,6 @@
 pub mod fixture;
 pub mod kubectl;
 pub mod namespace;
+pub mod process;
 pub mod run;
 pub mod wait;

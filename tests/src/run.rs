@@ -4,11 +4,12 @@ use crate::{
     kubectl::{Kubectl, Output},
     namespace::Namespace,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::IpAddr;
 use svc_reach_common::{
     position::{Network, Position},
-    report::{Cell, ObservedValue, Report, SCHEMA},
+    report::{Cell, Kind, ObservedValue, Report, ReportList, SCHEMA},
     target::{NodeRole, Relation, TargetKind},
     verdict::Reachability,
 };
@@ -58,16 +59,47 @@ pub const fn node_port(role: NodeRole, relation: Relation) -> Which {
 ///
 /// When the plugin prints none, or one that the schema does not allow.
 #[must_use]
-#[expect(
-    clippy::panic,
-    reason = "a test without its report fails, and shows what was printed"
-)]
 pub fn ask(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
     let args: Vec<&str> = ["svc-reach", "web", "-o", "json"]
         .into_iter()
         .chain(more.iter().copied())
         .collect();
     let output = kubectl.run(&namespace.args(&args));
+    Run {
+        report: read(&output),
+        output,
+    }
+}
+
+/// Asks about several Services and reads the list of reports; `args` without `svc-reach` and namespace.
+///
+/// # Panics
+///
+/// When the plugin prints none, or one that the schema does not allow.
+#[must_use]
+pub fn ask_several(kubectl: &Kubectl, namespace: &Namespace, args: &[&str]) -> Vec<Run> {
+    let args: Vec<&str> = ["svc-reach", "-o", "json"]
+        .into_iter()
+        .chain(args.iter().copied())
+        .collect();
+    let output = kubectl.run(&namespace.args(&args));
+    let list: ReportList = read(&output);
+    assert_eq!(list.kind, Kind::ReportList);
+    list.items
+        .into_iter()
+        .map(|report| Run {
+            report,
+            output: output.clone(),
+        })
+        .collect()
+}
+
+/// What a run printed, which the schema allows.
+#[expect(
+    clippy::panic,
+    reason = "a test without its report fails, and shows what was printed"
+)]
+fn read<T: DeserializeOwned>(output: &Output) -> T {
     let report: Result<Value, _> = serde_json::from_str(&output.stdout);
     let faults = report.as_ref().map(faults).unwrap_or_default();
     assert!(
@@ -75,7 +107,7 @@ pub fn ask(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
         "against the schema: {faults:?}\n{output}"
     );
     match report.and_then(serde_json::from_value) {
-        Ok(report) => Run { report, output },
+        Ok(report) => report,
         Err(error) => panic!("no report: {error}\n{output}"),
     }
 }

@@ -507,7 +507,10 @@ fn a_matrix_that_is_none_ends_with_2_and_says_why() {
             "unknown network model",
         ),
         (&["nginx", "--only", "pods"], "neither a position"),
-        (&["nginx", "--skip", "pod-ip,dsn"], "--skip \"dsn\""),
+        (
+            &["nginx", "--skip", "pod-ip,dsn"],
+            "--skip: \"dsn\" is neither",
+        ),
         (&["nginx", "--fail-on", "bad"], "unknown verdict \"bad\""),
         (
             &["nginx", "--fail-on", "not-observed"],

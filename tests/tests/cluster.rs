@@ -1,12 +1,6 @@
 //! Runs of the plugin, through the real `kubectl`, on a real cluster: any that KUBECONFIG names, with three nodes that
 //! pods can be put on and the probe's image where its nodes find it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
-
 use serde_json::{Value, json};
 use std::time::Duration;
 use svc_reach_common::{
@@ -27,6 +21,7 @@ use svc_reach_tests::{
     fixture::{apply, await_endpoints, await_proxies, deploy, nodes, server, service},
     kubectl::{Kubectl, finish},
     namespace::Namespace,
+    process::{send, started},
     run::{Run, ask, node_port, of},
     wait::until,
 };
@@ -942,32 +937,4 @@ fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
     let from_dump: Value = serde_json::from_str(&kubectl.succeed(&offline)).unwrap();
     assert_eq!(live, from_dump);
     std::fs::remove_file(dump).unwrap();
-}
-
-/// Starts a run and waits until its progress shows `marker`.
-fn started(kubectl: &Kubectl, args: &[&str], marker: &str) -> (std::process::Child, String) {
-    use std::io::{BufRead, BufReader};
-    let mut child = kubectl.spawn(args);
-    let mut seen = String::new();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    while !seen.contains(marker) {
-        let line = lines
-            .next()
-            .unwrap_or_else(|| panic!("the run ended before it was {marker:?}\n{seen}"))
-            .unwrap();
-        seen.push_str(&line);
-        seen.push('\n');
-    }
-    // The rest is read, too, or the run would wait for a reader.
-    std::thread::spawn(move || lines.for_each(drop));
-    (child, seen)
-}
-
-/// Sends a signal to a process that this test started.
-fn send(signal: &str, pid: u32) {
-    let status = std::process::Command::new("kill")
-        .args([&format!("-{signal}"), &pid.to_string()])
-        .status()
-        .unwrap();
-    assert!(status.success(), "kill -{signal} {pid}");
 }

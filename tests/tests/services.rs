@@ -1,0 +1,327 @@
+//! Runs over several Services, again and again, and by a file, on a real cluster.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use serde_json::{Value, json};
+use std::{path::PathBuf, time::Duration};
+use svc_reach_common::{
+    position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
+    report::{
+        Basis,
+        ObservedValue::{Reachable, Unreachable},
+    },
+    target::{
+        NodeRole::Other,
+        Relation::Remote,
+        TargetKind::{ClusterIp, Dns, LoadBalancer},
+    },
+    verdict::Verdict,
+};
+use svc_reach_tests::{
+    fixture::{apply, await_endpoints, deploy, deploy_named, nodes, server, service},
+    kubectl::{Kubectl, Output, finish},
+    namespace::Namespace,
+    process::{Lines, send},
+    run::{Run, ask_several, node_port, of},
+};
+
+const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
+
+/// How long something may take that takes a few seconds.
+const LONG: Duration = Duration::from_secs(90);
+
+/// A namespace with Services of these names, each with a backend on the node of that place.
+fn with(services: &[(&str, usize, Value)]) -> (Kubectl, Namespace) {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let nodes = nodes(&kubectl);
+    for (name, node, spec) in services {
+        deploy_named(&kubectl, &namespace, name, &[&nodes[*node]], spec);
+    }
+    (kubectl, namespace)
+}
+
+fn from_inside(kubectl: &Kubectl, namespace: &Namespace, args: &[&str]) -> Vec<Run> {
+    let args: Vec<&str> = args
+        .iter()
+        .copied()
+        .chain(["--external", "never"])
+        .collect();
+    let runs = ask_several(kubectl, namespace, &args);
+    assert_eq!(namespace.leftovers(), [""; 0], "nothing is left");
+    runs
+}
+
+fn names(runs: &[Run]) -> Vec<&str> {
+    runs.iter()
+        .map(|run| run.report.service.name.as_str())
+        .collect()
+}
+
+/// Jobs that a run with `-v` made, by its log.
+fn made(output: &Output) -> usize {
+    let jobs =
+        |line: &&str| line.contains("POST") && line.contains("/jobs") && !line.contains("dryRun");
+    output.stderr.lines().filter(jobs).count()
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn several_services_share_their_probes_and_are_judged_each_for_itself() {
+    let local = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
+    let (kubectl, namespace) = with(&[
+        ("a", 0, json!({})),
+        ("b", 1, local),
+        ("c", 0, json!({"type": "NodePort"})),
+        ("d", 1, json!({"clusterIP": "None"})),
+    ]);
+    let runs = from_inside(&kubectl, &namespace, &["b", "svc/a", "c", "d", "-v"]);
+    assert_eq!(names(&runs), ["b", "a", "c", "d"], "as they are asked for");
+    let output = &runs[0].output;
+    assert_eq!(made(output), 4, "two nodes, two networks\n{output}");
+    for run in &runs {
+        run.expect_as_predicted();
+        run.expect_from(&IN_CLUSTER, of(Dns), Reachable);
+        assert_eq!(run.report.summary.exit_code, 0, "{:?}", run.report.summary);
+        assert_eq!(run.report.run, runs[0].report.run);
+    }
+    runs[0].expect(PodSame, node_port(Other, Remote), Unreachable);
+    runs[2].expect(PodSame, node_port(Other, Remote), Reachable);
+    // Each stands beside its own backend.
+    let node = |run: &Run, position| run.cells(position, of(Dns))[0].node.clone();
+    assert_eq!(node(&runs[1], PodSame), node(&runs[0], PodOther));
+    assert_eq!(node(&runs[1], PodOther), node(&runs[0], PodSame));
+    assert_eq!(output.code, Some(0), "{output}");
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn services_are_found_by_label_or_all_together() {
+    let (kubectl, namespace) = with(&[("a", 0, json!({})), ("b", 0, json!({}))]);
+    let one = from_inside(&kubectl, &namespace, &["-l", "app=b"]);
+    assert_eq!(names(&one), ["b"], "a list, be it of one");
+    let all = from_inside(&kubectl, &namespace, &["--all"]);
+    assert_eq!(names(&all), ["a", "b"]);
+    let none = namespace.args(&["svc-reach", "-l", "app=nobody"]);
+    let none = kubectl.run(&none);
+    assert_eq!(none.code, Some(3), "{none}");
+    let said = format!("No Services found in {} namespace.", namespace.name);
+    assert!(none.stderr.contains(&said), "{none}");
+    let args = ["-A", "-l", "app in (a, b)", "--only", "pod-other,dns"];
+    let everywhere = from_inside(&kubectl, &namespace, &args);
+    let own: Vec<&Run> = everywhere
+        .iter()
+        .filter(|run| run.report.service.namespace == namespace.name)
+        .collect();
+    assert_eq!(own.len(), 2);
+    for run in own {
+        run.expect(PodOther, of(Dns), Reachable);
+    }
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn one_that_is_not_there_is_named_before_anything_is_made() {
+    let (kubectl, namespace) = with(&[("a", 0, json!({}))]);
+    let output = kubectl.run(&namespace.args(&["svc-reach", "a", "aa", "-v"]));
+    assert_eq!(output.code, Some(4), "{output}");
+    let said = format!("failed to get Service {}/aa", namespace.name);
+    assert!(output.stderr.contains(&said), "{output}");
+    assert!(output.stderr.contains("did you mean a?"), "{output}");
+    assert_eq!(made(&output), 0, "{output}");
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn many_services_are_read_together() {
+    let (kubectl, namespace) = with(&[("a", 0, json!({}))]);
+    let more = (0..60).map(|index| {
+        let mut service = service(&json!({"selector": {"app": "a"}}));
+        service["metadata"]["name"] = format!("more-{index:02}").into();
+        service
+    });
+    apply(&kubectl, &namespace, more.collect());
+    let args = ["--all", "-v", "--only", "pod-other,cluster-ip"];
+    let runs = from_inside(&kubectl, &namespace, &args);
+    assert_eq!(runs.len(), 61);
+    let output = &runs[0].output;
+    let log = &output.stderr;
+    let calls = log[log.rfind("calls=").unwrap() + 6..]
+        .split_whitespace()
+        .next()
+        .unwrap();
+    let calls: u32 = calls.parse().unwrap();
+    assert!(calls <= 25, "{calls} requests for 61 Services\n{output}");
+    assert_eq!(made(output), 1, "{output}");
+    runs[0].expect(PodOther, of(ClusterIp), Reachable);
+}
+
+/// A file of a test's own.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("svc-reach-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn an_application_is_held_to_what_its_own_file_expects() {
+    let (kubectl, namespace) = with(&[
+        ("front", 0, json!({"type": "NodePort"})),
+        ("back", 1, json!({})),
+    ]);
+    let text = |unreachable: &str| {
+        format!(
+            "apiVersion: svc-reach/v1
+kind: SmokeTest
+namespace: {}
+request:
+  skip: [external]
+services:
+- name: front
+  expect:
+    reachable: [pod-other:node-port]
+- name: back
+  request:
+    only: [pod-other, cluster-ip, dns]
+    path: /healthz
+  expect:
+    unreachable: [{unreachable}]
+",
+            namespace.name
+        )
+    };
+    let file = File::new("smoke.yaml", &text("pod-other:dns"));
+    let runs = ask_several(&kubectl, &namespace, &["--config", file.path()]);
+    assert_eq!(names(&runs), ["front", "back"]);
+    let [front, back] = &runs[..] else {
+        panic!("two reports")
+    };
+    assert_eq!(front.report.summary.exit_code, 0, "{}", front.output);
+    let required = front.cells(PodOther, node_port(Other, Remote))[0];
+    let expected = required.expected.as_ref().unwrap();
+    assert_eq!(expected.basis, Basis::Stated);
+    assert_eq!(
+        expected.source.as_deref(),
+        Some("--require-reachable pod-other:node-port")
+    );
+    assert_eq!(back.report.cells.len(), 2, "{:?}", back.report.cells);
+    let better = back.cells(PodOther, of(Dns))[0];
+    assert_eq!(better.verdict, Verdict::Better, "{better:?}");
+    assert_eq!(
+        (front.output.code, back.report.summary.exit_code),
+        (Some(1), 1)
+    );
+    assert_eq!(namespace.leftovers(), [""; 0]);
+
+    let wrong = File::new("wrong.yaml", &text("pod:dns"));
+    let output = kubectl.run(&["svc-reach", "--config", wrong.path()]);
+    assert_eq!(output.code, Some(2), "{output}");
+    let says = "line 15, services[1].expect.unreachable[0]: unknown position";
+    assert!(output.stderr.contains(says), "{output}");
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let node = nodes(&kubectl)[0].clone();
+    deploy(&kubectl, &namespace, &[&node], &service(&json!({})));
+    let kept = File::new("kept.json", "");
+    let json = format!("json={}", kept.path());
+    let args = [
+        "svc-reach",
+        "web",
+        "--watch",
+        "--interval",
+        "1s",
+        "--only",
+        "pod-other,cluster-ip",
+        "-o",
+        "table",
+        "-o",
+        &json,
+    ];
+    let args = namespace.args(&args);
+    let mut child = kubectl.spawn(&args);
+    let mut lines = Lines::of(child.stdout.take().unwrap());
+    lines.next_with(&["Service", "1 of 1 cells as"], LONG);
+
+    namespace.kubectl(&["delete", "pod", "web-0"]);
+    let line = lines.next_with(&["worse", "pod-other -> cluster-ip"], LONG);
+    let name = format!(" worse {}/web ", namespace.name);
+    assert!(line.contains(&name) && line.starts_with("20"), "{line}");
+    let value = |text: String| -> Value {
+        let report: Value = serde_json::from_str(&text).unwrap();
+        report["cells"][0]["observed"]["value"].clone()
+    };
+    let latest = value(std::fs::read_to_string(kept.path()).unwrap());
+    assert_eq!(latest, "unreachable", "files hold the latest report");
+
+    apply(&kubectl, &namespace, vec![server("web-0", &node)]);
+    await_endpoints(&kubectl, &namespace, 1);
+    lines.next_with(&["better", "pod-other -> cluster-ip"], LONG);
+    send("INT", child.id());
+    let output = finish(&args, child);
+    assert_eq!(output.code, Some(130), "{output}");
+    assert_eq!(namespace.leftovers(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn the_load_balancers_of_several_services_are_told_apart() {
+    let (kubectl, namespace) = with(&[
+        ("a", 0, json!({"type": "LoadBalancer"})),
+        (
+            "b",
+            1,
+            json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"}),
+        ),
+    ]);
+    let args = [
+        "a",
+        "b",
+        "--wait",
+        "60s",
+        "--only",
+        "external,pod-other,load-balancer",
+    ];
+    let runs = ask_several(&kubectl, &namespace, &args);
+    let address = |run: &Run| {
+        run.cells(PodOther, of(LoadBalancer))[0]
+            .target
+            .address
+            .clone()
+    };
+    assert_ne!(address(&runs[0]), address(&runs[1]));
+    for run in &runs {
+        run.expect_from(&[Position::External, PodOther], of(LoadBalancer), Reachable);
+        let pods: Vec<_> = run
+            .cells(Position::External, of(LoadBalancer))
+            .iter()
+            .flat_map(|cell| &cell.observed.attempts)
+            .map(|attempt| format!("{:?}", attempt.outcome))
+            .collect();
+        let own = format!("{}-0", run.report.service.name);
+        assert!(
+            pods.iter().all(|text| text.contains(&own)),
+            "{own}: {pods:?}"
+        );
+    }
+}
