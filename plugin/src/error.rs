@@ -220,7 +220,7 @@ impl Error {
                 Some(format!("kubectl get services -n {namespace} lists those that there are; -n names another namespace"))
             }
             Self::Call { source, needs: Some(permission), .. } if source.is_forbidden() => Some(format!(
-                "the role of this user lacks: {permission}; manifests/rbac.yaml holds a role that has all that is needed"
+                "the role of this user lacks: {permission}; manifests/rbac-namespaced.yaml and rbac-cluster.yaml hold all that is needed"
             )),
             Self::Call { source, .. } if source.is_unauthorized() => Some(
                 "the API server does not accept this user's token or certificate, which may have expired; in a pod that is the ServiceAccount's token".to_owned(),
@@ -232,7 +232,7 @@ impl Error {
                 Some("kubectl describe service, and kubectl get pods, show what keeps it; --wait sets how long to wait".to_owned())
             }
             Self::NotAllowed { .. } => {
-                Some("manifests/rbac.yaml holds a role that has all that is needed; --probe-namespace puts the probes elsewhere".to_owned())
+                Some("manifests/rbac-namespaced.yaml and rbac-cluster.yaml hold all that is needed; --probe-namespace puts the probes elsewhere".to_owned())
             }
             Self::ProbesRefused { .. } => Some(
                 "--probe-namespace puts the probes elsewhere, --image takes them from a registry that is allowed".to_owned(),

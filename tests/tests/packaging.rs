@@ -500,7 +500,7 @@ fn assert_krew_takes(manifest: &Value) {
     for usage in ["kubectl svc-reach", " --", "Usage"] {
         assert!(!text("description").contains(usage), "{usage}");
     }
-    for need in ["manifests/rbac.yaml", "hostNetwork"] {
+    for need in ["manifests/rbac-namespaced.yaml", "hostNetwork"] {
         assert!(text("caveats").contains(need), "{need}");
     }
     let mut selected = BTreeSet::new();
