@@ -707,6 +707,34 @@ fn a_refused_token_ends_a_run_in_the_cluster_with_a_word_on_it() {
     );
 }
 
+/// Whoever pins the probe's image to a digest gets that one, or a report that says that it was not there.
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn the_image_of_the_probe_can_be_pinned_to_its_digest() {
+    let (kubectl, namespace) = with_web("Cluster");
+    // The server of these tests is the same image; the kubelet says which one that was.
+    let pod = kubectl.object(&namespace.args(&["get", "pod", "web-0"]));
+    let status = &pod["status"]["containerStatuses"][0];
+    let (_, digest) = status["imageID"].as_str().unwrap().split_once('@').unwrap();
+    let ask = |digest: &str| {
+        let image = format!("{}@{digest}", names::IMAGE);
+        let words = [
+            "svc-reach",
+            "web",
+            "--only",
+            "pod-other,cluster-ip",
+            "--image",
+            &image,
+        ];
+        kubectl.run(&namespace.args(&words))
+    };
+    let output = ask(digest);
+    assert_eq!(output.code, Some(0), "{output}");
+    let output = ask(&format!("sha256:{}", "0".repeat(64)));
+    assert_eq!(output.code, Some(3), "{output}");
+    assert!(output.stdout.contains("ImagePull"), "{output}");
+}
+
 /// Runs a program of tests/requirements.txt.
 fn schemas(args: &[&str]) -> (bool, String) {
     let output = Command::new(root().join("tests/schemas"))
