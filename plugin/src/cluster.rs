@@ -120,6 +120,11 @@ impl CallError {
     pub fn is_forbidden(&self) -> bool {
         self.code() == Some(403)
     }
+
+    /// Whether the API server does not know who asks.
+    pub fn is_unauthorized(&self) -> bool {
+        self.code() == Some(401)
+    }
 }
 
 /// Lines of a watch or of a log, as they come.

@@ -237,7 +237,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Usage(_) => Some("see kubectl svc-reach --help".to_owned()),
-            Self::Kubeconfig { .. } => Some("check --kubeconfig, --context and KUBECONFIG; kubectl config view shows what is in use".to_owned()),
+            Self::Kubeconfig { .. } => Some("check --kubeconfig, --context and KUBECONFIG; kubectl config view shows what is in use; in a pod, the ServiceAccount's token has to be mounted".to_owned()),
             Self::NoService { meant: Some(meant), namespace, .. } => {
                 Some(format!("did you mean {meant}? That is a Service of namespace {namespace}"))
             }
@@ -245,8 +245,11 @@ impl Error {
                 Some(format!("kubectl get services -n {namespace} lists those that there are; -n names another namespace"))
             }
             Self::Call { source, needs: Some(permission), .. } if source.is_forbidden() => Some(format!(
-                "the role of this user lacks: {permission}; manifests/rbac.yaml holds a role that has all that is needed"
+                "the role of this user lacks: {permission}; manifests/rbac-namespaced.yaml and rbac-cluster.yaml hold all that is needed"
             )),
+            Self::Call { source, .. } if source.is_unauthorized() => Some(
+                "the API server does not accept this user's token or certificate, which may have expired; in a pod that is the ServiceAccount's token".to_owned(),
+            ),
             Self::Call { source: CallError::TimedOut(_) | CallError::Transport(_), .. } => {
                 Some("see whether kubectl version answers; --request-timeout sets how long to wait".to_owned())
             }
@@ -254,7 +257,7 @@ impl Error {
                 Some("kubectl describe service, and kubectl get pods, show what keeps it; --wait sets how long to wait".to_owned())
             }
             Self::NotAllowed { .. } => {
-                Some("manifests/rbac.yaml holds a role that has all that is needed; --probe-namespace puts the probes elsewhere".to_owned())
+                Some("manifests/rbac-namespaced.yaml and rbac-cluster.yaml hold all that is needed; --probe-namespace puts the probes elsewhere".to_owned())
             }
             Self::ProbesRefused { .. } => Some(
                 "--probe-namespace puts the probes elsewhere, --image takes them from a registry that is allowed".to_owned(),
@@ -290,4 +293,27 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        survey,
+    };
+    use svc_reach_common::exit::Exit;
+
+    #[tokio::test]
+    async fn a_refused_token_and_a_missing_permission_are_told_apart() {
+        for (code, says) in [
+            (401, "does not accept this user's token"),
+            (403, "the role of this user lacks: get services"),
+        ] {
+            let cluster = Scripted::new(move |_, _| Reply::Failure(code));
+            let error = survey::service(&cluster, "web", "nginx").await.unwrap_err();
+            let hint = error.hint().unwrap();
+            assert!(hint.contains(says), "{code}: {hint}");
+            assert_eq!(error.exit(), Exit::Cluster);
+        }
+    }
 }

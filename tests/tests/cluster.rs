@@ -729,29 +729,11 @@ fn what_a_user_may_not_do_is_named_before_anything_is_made() {
             .contains("create jobs.batch, delete jobs.batch, create pods"),
         "{output}"
     );
-    assert!(output.stderr.contains("manifests/rbac.yaml"), "{output}");
+    assert!(
+        output.stderr.contains("manifests/rbac-namespaced.yaml"),
+        "{output}"
+    );
     assert_eq!(namespace.leftovers(), [""; 0]);
-}
-
-#[test]
-#[ignore = "needs a cluster: tests/run brings one up"]
-fn the_shipped_role_is_enough() {
-    let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    kubectl.succeed(&["apply", "-f", &format!("{root}/manifests/rbac.yaml")]);
-    kubectl.succeed(&namespace.args(&[
-        "create",
-        "rolebinding",
-        "svc-reach",
-        "--clusterrole=svc-reach",
-        "--group=svc-reach-users",
-    ]));
-    let as_user = ["--as", "somebody", "--as-group", "svc-reach-users"];
-    from_inside(&kubectl, &namespace, &as_user).expect_exit(0);
-    let mut cleanup = vec!["svc-reach", "cleanup"];
-    cleanup.extend(as_user);
-    let output = kubectl.run(&namespace.args(&cleanup));
-    assert_eq!(output.code, Some(0), "{output}");
 }
 
 #[test]

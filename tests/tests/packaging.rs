@@ -435,6 +435,35 @@ fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+#[test]
+fn an_image_is_called_by_the_digest_that_a_registry_will_give_it() {
+    let folder = folder("image");
+    let script = packaging("../probe-agent/image");
+    let mut digests = BTreeSet::new();
+    for name in ["example/probe:1", "registry.example/mirror/probe:1"] {
+        let archive = folder.join("image.tar");
+        let said = succeed(Command::new(&script).args([
+            stand_in(&folder).to_str().unwrap(),
+            name,
+            archive.to_str().unwrap(),
+        ]));
+        let digest = said.split_whitespace().last().unwrap().to_owned();
+        let unpacked = |path: &str| {
+            succeed(Command::new("tar").arg("xOf").arg(&archive).arg(path)).into_bytes()
+        };
+        let index: Value = serde_json::from_slice(&unpacked("index.json")).unwrap();
+        assert_eq!(index["manifests"][0]["digest"], digest.as_str());
+        // A registry calls a manifest by the hash of its bytes.
+        let hash = digest.strip_prefix("sha256:").unwrap();
+        let manifest = folder.join("manifest.json");
+        fs::write(&manifest, unpacked(&format!("blobs/sha256/{hash}"))).unwrap();
+        assert_eq!(sha256(&manifest), hash);
+        digests.insert(digest);
+    }
+    assert_eq!(digests.len(), 1, "a mirror's has the same: {digests:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
 const PLATFORMS: [&str; 5] = [
     "linux-amd64",
     "linux-arm64",
@@ -500,7 +529,7 @@ fn assert_krew_takes(manifest: &Value) {
     for usage in ["kubectl svc-reach", " --", "Usage"] {
         assert!(!text("description").contains(usage), "{usage}");
     }
-    for need in ["manifests/rbac.yaml", "hostNetwork"] {
+    for need in ["manifests/rbac-namespaced.yaml", "hostNetwork"] {
         assert!(text("caveats").contains(need), "{need}");
     }
     let mut selected = BTreeSet::new();

@@ -235,58 +235,6 @@ fn probes_can_stand_in_another_namespace() {
     assert_eq!(elsewhere.leftovers(), [""; 0]);
 }
 
-/// The Job that we ship, with the roles that we ship, in a namespace of its own: it ends as the run does.
-#[test]
-#[ignore = "needs the test cluster: tests/run brings it up"]
-fn the_shipped_job_ends_as_its_run_does() {
-    let kubectl = Kubectl::from_environment();
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    kubectl.succeed(&["apply", "-f", &format!("{root}/manifests/rbac.yaml")]);
-    let job = std::fs::read_to_string(format!("{root}/manifests/job.yaml")).unwrap();
-    for (policy, condition) in [("Cluster", "complete"), ("Local", "failed")] {
-        let namespace = Namespace::new(&kubectl, &json!({}));
-        let node = nodes(&kubectl)[0].clone();
-        let spec = json!({"type": "NodePort", "externalTrafficPolicy": policy});
-        deploy(&kubectl, &namespace, &[&node], &service(&spec));
-        // What a user replaces: the namespace, the Service, and what has to hold.
-        let required = r#"[web, --wait, 2m, --require-reachable, "pod-other:node-port"]"#;
-        let text = job
-            .replace(
-                "namespace: default",
-                &format!("namespace: {}", namespace.name),
-            )
-            .replace(
-                "smoke-test-default",
-                &format!("smoke-test-{}", namespace.name),
-            )
-            .replace(
-                r#"[nginx, --wait, 2m, --fail-on, "worse,unstable"]"#,
-                required,
-            );
-        assert!(text.contains(required));
-        let file = std::env::temp_dir().join(format!("{}-job.yaml", namespace.name));
-        std::fs::write(&file, text).unwrap();
-        kubectl.succeed(&["apply", "-f", file.to_str().unwrap()]);
-        std::fs::remove_file(&file).unwrap();
-        let wait = ["wait", "--timeout=60s", "job/svc-reach-smoke-test"];
-        let condition = format!("--for=condition={condition}");
-        let waited = kubectl.run(&namespace.args(&[&wait[..], &[&condition]].concat()));
-        let log = kubectl.run(&namespace.args(&["logs", "job/svc-reach-smoke-test"]));
-        let binding = format!("svc-reach-smoke-test-{}", namespace.name);
-        let _ = kubectl.run(&["delete", "clusterrolebinding", &binding]);
-        assert_eq!(waited.code, Some(0), "{policy}: {waited}\n{log}");
-        assert!(
-            log.stdout
-                .contains(&format!("Service {}/web", namespace.name)),
-            "{log}"
-        );
-        // In a cluster there is no position outside of it.
-        let words: Vec<&str> = log.stdout.split_whitespace().collect();
-        assert!(words.join(" ").contains("which is not outside"), "{log}");
-        assert_eq!(namespace.leftovers(), [""; 0], "{log}");
-    }
-}
-
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
 fn the_cluster_itself_removes_what_a_killed_run_left() {
