@@ -299,6 +299,7 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use crate::{
         cluster::scripted::{Reply, Scripted},
+        config::Selection,
         survey,
     };
     use svc_reach_common::exit::Exit;
@@ -307,10 +308,14 @@ mod tests {
     async fn a_refused_token_and_a_missing_permission_are_told_apart() {
         for (code, says) in [
             (401, "does not accept this user's token"),
-            (403, "the role of this user lacks: get services"),
+            (403, "the role of this user lacks: list services"),
         ] {
             let cluster = Scripted::new(move |_, _| Reply::Failure(code));
-            let error = survey::service(&cluster, "web", "nginx").await.unwrap_err();
+            let all = Selection::Matching {
+                selector: None,
+                everywhere: false,
+            };
+            let error = survey::asked(&cluster, "web", &all).await.unwrap_err();
             let hint = error.hint().unwrap();
             assert!(hint.contains(says), "{code}: {hint}");
             assert_eq!(error.exit(), Exit::Cluster);

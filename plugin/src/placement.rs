@@ -20,8 +20,8 @@ pub struct Placement {
     pub same: Result<String, String>,
     /// The node without a backend that probes stand on, or why there is none.
     pub other: Result<String, String>,
-    /// Nodes whose ports are asked: those above, and one more of each role where there is one.
-    pub asked: Vec<String>,
+    /// Nodes whose ports are asked, by their place among all: those above, and one more of each role where there is one.
+    pub asked: Vec<usize>,
 }
 
 impl Placement {
@@ -41,8 +41,10 @@ pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
     let Some(first) = services.first() else {
         return Vec::new();
     };
-    let mut nodes: Vec<&Node> = first.nodes.iter().collect();
-    nodes.sort_by_key(|node| preference(node, settings));
+    let all = &first.nodes;
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|at| preference(&all[*at], settings));
+    let nodes: Vec<&Node> = order.iter().map(|at| &all[*at]).collect();
     let places: Vec<Candidate> = nodes
         .iter()
         .map(|node| Candidate {
@@ -70,42 +72,45 @@ pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
         .zip(&backends)
         .zip(chosen)
         .map(|((facts, backends), [same, other])| {
-            let name = |at: usize| nodes[at].name.clone();
-            let asked = |chosen: Option<usize>, backend: bool| {
-                let others = (0..nodes.len())
-                    .filter(move |at| chosen != Some(*at) && backends.contains(at) == backend);
-                chosen.into_iter().chain(others)
+            let of_role =
+                |backend: bool| (0..nodes.len()).filter(move |at| backends.contains(at) == backend);
+            let stand = |chosen: Option<usize>, backend: bool, none: &str| {
+                let name = |at: usize| nodes[at].name.clone();
+                chosen
+                    .map(name)
+                    .ok_or_else(|| none_fits(of_role(backend), &nodes, &places, none))
             };
-            let ready = |at: &usize| nodes[*at].ready;
-            let why_not = |backend: bool, none: &str| {
-                let mut left_out = (0..nodes.len())
-                    .filter(|at| backends.contains(at) == backend)
-                    .map(|at| (&nodes[at].name, places[at].why_not.as_deref()));
-                match (left_out.next(), left_out.count()) {
-                    (Some((name, Some(why))), 0) => format!("node {name} is left out: {why}"),
-                    (Some((name, Some(why))), more) => {
-                        format!("all {} nodes are left out, such as {name}: {why}", more + 1)
-                    }
-                    (Some((_, None)) | None, _) => none.to_owned(),
-                }
+            let asked = |chosen: Option<usize>, backend: bool| {
+                let others = of_role(backend).filter(move |at| chosen != Some(*at));
+                let ready = |at: &usize| nodes[*at].ready;
+                let asked = chosen.into_iter().chain(others).filter(ready);
+                asked.take(NODES_PER_ROLE).map(|at| order[at])
             };
             Placement {
-                same: same
-                    .map(name)
-                    .ok_or_else(|| why_not(true, no_backend(facts))),
-                other: other
-                    .map(name)
-                    .ok_or_else(|| why_not(false, "every node runs a backend")),
-                asked: [(same, true), (other, false)]
-                    .into_iter()
-                    .flat_map(|(chosen, backend)| {
-                        asked(chosen, backend).filter(ready).take(NODES_PER_ROLE)
-                    })
-                    .map(name)
-                    .collect(),
+                same: stand(same, true, no_backend(facts)),
+                other: stand(other, false, "every node runs a backend"),
+                asked: asked(same, true).chain(asked(other, false)).collect(),
             }
         })
         .collect()
+}
+
+/// Why no probe can stand on any of these nodes; `none`: why there are none.
+fn none_fits(
+    of_role: impl Iterator<Item = usize>,
+    nodes: &[&Node],
+    places: &[Candidate],
+    none: &str,
+) -> String {
+    let mut left_out =
+        of_role.filter_map(|at| Some((&nodes[at].name, places[at].why_not.as_deref()?)));
+    match (left_out.next(), left_out.count()) {
+        (None, _) => none.to_owned(),
+        (Some((name, why)), 0) => format!("node {name} is left out: {why}"),
+        (Some((name, why)), more) => {
+            format!("all {} nodes are left out, such as {name}: {why}", more + 1)
+        }
+    }
 }
 
 /// Why there is no node with a backend.
@@ -400,10 +405,9 @@ mod tests {
     fn two_nodes_of_each_role_are_asked_and_none_that_is_down() {
         let mut facts = cluster(&["a", "b", "c", "d", "e", "f"], &["a", "b", "c"]);
         nodes_mut(&mut facts)[3].ready = false;
-        assert_eq!(
-            place(&[&facts], &probe_settings())[0].asked,
-            ["a", "b", "e", "f"]
-        );
+        let asked = &place(&[&facts], &probe_settings())[0].asked;
+        let names = asked.iter().map(|at| facts.nodes[*at].name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b", "e", "f"]);
     }
 
     #[test]

@@ -42,7 +42,7 @@ fn of_kind(
         TargetKind::NodePort => placement
             .asked
             .iter()
-            .filter_map(|name| facts.node(name))
+            .filter_map(|at| facts.nodes.get(*at))
             .flat_map(|node| {
                 service
                     .ports
@@ -95,7 +95,7 @@ fn of_kind(
         TargetKind::HealthCheckNodePort => placement
             .asked
             .iter()
-            .filter_map(|name| facts.node(name))
+            .filter_map(|at| facts.nodes.get(*at))
             .zip(service.health_check_node_port.into_iter().cycle())
             .flat_map(|(node, number)| of_node(kind, facts, node, own, number, Protocol::Tcp, None))
             .collect(),

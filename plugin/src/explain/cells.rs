@@ -7,7 +7,7 @@ use crate::{
 };
 use serde::Serialize;
 use svc_reach_common::{
-    facts::{Facts, Node},
+    facts::Facts,
     model::{
         World,
         connection::{Balancer, Client, Forecast, Input, Paths},
@@ -193,19 +193,15 @@ fn versions(facts: &Facts, world: &World<'_>) -> Evidence {
 /// Nodes to explain from: of each role the first, those that are ready before others. Nothing runs there, so nothing else
 /// speaks against one.
 fn place(facts: &Facts) -> Placement {
-    let order = |nodes: &mut Vec<&Node>| {
-        nodes.sort_by_key(|node| (!node.ready, node.name.clone()));
-    };
-    let (mut backend, mut other): (Vec<&Node>, Vec<&Node>) = facts
-        .nodes
-        .iter()
-        .partition(|node| facts.runs_backend(&node.name));
-    order(&mut backend);
-    order(&mut other);
-    let first = |nodes: &[&Node], none: &str| {
+    let mut order: Vec<usize> = (0..facts.nodes.len()).collect();
+    order.sort_by_key(|at| (!facts.nodes[*at].ready, &facts.nodes[*at].name));
+    let (backend, other): (Vec<usize>, Vec<usize>) = order
+        .into_iter()
+        .partition(|at| facts.runs_backend(&facts.nodes[*at].name));
+    let first = |nodes: &[usize], none: &str| {
         nodes
             .first()
-            .map(|node| node.name.clone())
+            .map(|at| facts.nodes[*at].name.clone())
             .ok_or_else(|| none.to_owned())
     };
     Placement {
@@ -213,8 +209,7 @@ fn place(facts: &Facts) -> Placement {
         other: first(&other, "every known node runs a ready endpoint"),
         asked: [&backend, &other]
             .into_iter()
-            .flat_map(|nodes| nodes.iter().take(NODES_PER_ROLE))
-            .map(|node| node.name.clone())
+            .flat_map(|nodes| nodes.iter().take(NODES_PER_ROLE).copied())
             .collect(),
     }
 }
