@@ -99,6 +99,8 @@ type Variable<'a> = (&'a str, &'a str);
 /// Name and values of a header.
 type Header<'a> = (&'a str, &'a [&'a str]);
 
+type Words<'a> = &'a [&'a str];
+
 type Headers = BTreeMap<String, Vec<String>>;
 
 /// An API server that remembers the headers of what it was asked last, and has nothing.
@@ -619,7 +621,7 @@ fn proxies_are_taken_where_kubectl_takes_them() {
     let there = "cluster.invalid:8080";
     let as_jane = "cluster.invalid:8080 as Basic amFuZTpzZWNyZXQ=";
     let none: &[&str] = &[];
-    let rows: [(Option<&str>, &[Variable<'_>], &[&str], &[&str]); 11] = [
+    let rows: [(Option<&str>, &[Variable<'_>], Words<'_>, Words<'_>); 11] = [
         (Some(&http_url), &[], &[there], none),
         (Some(&with_password), &[], &[as_jane], none),
         (Some(&socks_url), &[], none, &[there]),
