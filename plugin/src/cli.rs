@@ -27,13 +27,13 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  kubectl svc-reach nginx                      the Service nginx of the current namespace
-  kubectl svc-reach svc/nginx -n web -o json   for scripts
-  kubectl svc-reach nginx -o junit=report.xml  for pipelines
-  kubectl svc-reach explain nginx              what to expect and why, without a single pod
-  kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
-  kubectl svc-reach judge old.json new.json    what changed between two runs
-  kubectl svc-reach cleanup -n web             remove what a killed run left
+  kubectl svc-reach nginx                         the Service nginx of the current namespace
+  kubectl svc-reach svc/nginx -n web -o json      for scripts
+  kubectl svc-reach nginx -o junit=report.xml     for pipelines
+  kubectl svc-reach explain nginx                 what to expect and why, without a single pod
+  kubectl svc-reach matrix show huawei-cce        what the provider's document says, without a cluster
+  kubectl svc-reach judge before.json after.json  what changed between two runs
+  kubectl svc-reach cleanup -n web                remove what a killed run left
 
 Exit codes:
   0    every cell was observed and is as expected
