@@ -7,7 +7,7 @@ mod grid;
 mod json;
 mod junit;
 mod markdown;
-mod printable;
+pub mod printable;
 mod screen;
 mod table;
 mod tap;
