@@ -1,19 +1,23 @@
 //! What a run has to live up to, beside what documents say.
 
 use crate::{UnknownWord, position::Position, report::Cell, target::TargetKind, verdict::Verdict};
+use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 /// What a run has to live up to, beside what documents say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Terms {
     /// Verdicts that a run may not hold.
     pub fail_on: Vec<Verdict>,
     /// What must be reachable, whatever documents say.
+    #[serde(rename = "requireReachable")]
     pub required: Vec<Required>,
 }
 
 /// Cells that must be reachable: those of a position and a kind of target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Required {
     /// Where the client stands.
     pub position: Position,
@@ -52,6 +56,13 @@ impl Terms {
             .find(|required| required.means(cell))
     }
 
+    /// Whether a cell ends a run with exit code 1.
+    #[must_use]
+    pub fn fail(&self, cell: &Cell) -> bool {
+        self.fail_on.contains(&cell.verdict)
+            || self.of(cell).is_some() && matches!(cell.verdict, Verdict::Worse | Verdict::Unstable)
+    }
+
     /// Requirements that no cell can meet, since none is of such a kind.
     pub fn unmet(&self, cells: &[Cell]) -> impl Iterator<Item = Required> {
         self.required
@@ -70,6 +81,20 @@ impl Required {
 impl fmt::Display for Required {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.position, self.target)
+    }
+}
+
+impl From<Required> for String {
+    fn from(required: Required) -> Self {
+        required.to_string()
+    }
+}
+
+impl TryFrom<String> for Required {
+    type Error = NotRequired;
+
+    fn try_from(given: String) -> Result<Self, NotRequired> {
+        given.parse()
     }
 }
 

@@ -220,6 +220,10 @@ fn full() -> Report {
         },
         summary: Summary::of(std::slice::from_ref(&cell), &Terms::default()),
         cells: vec![cell],
+        terms: Terms {
+            fail_on: vec![Verdict::Worse],
+            required: vec!["pod-other:cluster-ip".parse().unwrap()],
+        },
         advisories: vec![Advisory {
             id: "a".into(),
             severity: Severity::Warning,

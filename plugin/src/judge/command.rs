@@ -187,7 +187,8 @@ fn judge(mut report: Report, expectations: &ExpectationSettings, documents: &Doc
     }
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::Matrix::of);
-    report.summary = Summary::of(&report.cells, &expectations.terms);
+    report.terms = expectations.terms.clone();
+    report.summary = Summary::of(&report.cells, &report.terms);
     report
 }
 
