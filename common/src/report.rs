@@ -57,6 +57,8 @@ pub struct Report {
     pub cells: Vec<Cell>,
     /// What else a reader should know.
     pub advisories: Vec<Advisory>,
+    /// What ends the run with another exit code than 0, beside cells that could not be observed.
+    pub terms: Terms,
     /// Numbers of cells by verdict, and the exit code that follows.
     pub summary: Summary,
 }
@@ -415,22 +417,11 @@ impl Summary {
     #[must_use]
     pub fn of(cells: &[Cell], terms: &Terms) -> Self {
         let mut summary = Self::counted(cells.iter().map(|cell| cell.verdict));
-        let failed = cells
-            .iter()
-            .any(|cell| terms.fail_on.contains(&cell.verdict));
-        let required = cells
-            .iter()
-            .filter(|cell| terms.of(cell).is_some())
-            .any(|cell| {
-                matches!(
-                    cell.verdict,
-                    Verdict::Worse | Verdict::Better | Verdict::Unstable
-                )
-            });
+        let failed = cells.iter().any(|cell| terms.fail(cell));
         let incomplete = summary.not_observed > 0
-            || summary.as_expected + summary.worse + summary.better + summary.unstable == 0
+            || summary.compared() == 0
             || terms.unmet(cells).next().is_some();
-        let exit = if failed || required {
+        let exit = if failed {
             Exit::Differs
         } else if incomplete {
             Exit::Incomplete
@@ -455,6 +446,12 @@ impl Summary {
             } += 1;
         }
         summary
+    }
+
+    /// Number of cells that were held against something.
+    #[must_use]
+    pub const fn compared(&self) -> usize {
+        self.as_expected + self.worse + self.better + self.unstable
     }
 
     /// How the run ended, interruption aside.

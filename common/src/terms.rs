@@ -7,15 +7,61 @@ use crate::{
     target::TargetKind,
     verdict::{Reachability, Verdict},
 };
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a run has to live up to, beside what documents say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Written", try_from = "Written")]
 pub struct Terms {
     /// Verdicts that a run may not hold.
     pub fail_on: Vec<Verdict>,
     /// What must be reachable, or must not, whatever documents say.
     pub required: Vec<Required>,
+}
+
+/// [`Terms`] as a report has them: by the names of the flags.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    fail_on: Vec<Verdict>,
+    require_reachable: Vec<String>,
+    require_unreachable: Vec<String>,
+}
+
+impl From<Terms> for Written {
+    fn from(terms: Terms) -> Self {
+        let places = |value| {
+            let required = terms.required.iter();
+            let required = required.filter(|required| required.value == value);
+            required.map(Required::place).collect()
+        };
+        Self {
+            require_reachable: places(Reachability::Reachable),
+            require_unreachable: places(Reachability::Unreachable),
+            fail_on: terms.fail_on,
+        }
+    }
+}
+
+impl TryFrom<Written> for Terms {
+    type Error = NotRequired;
+
+    fn try_from(written: Written) -> Result<Self, NotRequired> {
+        let mut required = Vec::new();
+        for (places, value) in [
+            (&written.require_reachable, Reachability::Reachable),
+            (&written.require_unreachable, Reachability::Unreachable),
+        ] {
+            for place in places {
+                required.push(Required::parse(place, value)?);
+            }
+        }
+        Ok(Self {
+            fail_on: written.fail_on,
+            required,
+        })
+    }
 }
 
 /// What must hold of cells: those of a position and a kind of target.
@@ -68,6 +114,17 @@ impl Terms {
             let mut others = self.required.iter();
             others.any(|other| other.place() == place && other.value != required.value)
         })
+    }
+
+    /// Whether a cell ends a run with exit code 1.
+    #[must_use]
+    pub fn fail(&self, cell: &Cell) -> bool {
+        self.fail_on.contains(&cell.verdict)
+            || self.of(cell).is_some()
+                && matches!(
+                    cell.verdict,
+                    Verdict::Worse | Verdict::Better | Verdict::Unstable
+                )
     }
 
     /// Requirements that no cell can meet, since none is of such a kind.

@@ -19,7 +19,7 @@ use svc_reach_common::{
         ReportList, SCHEMA, Service, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
-    terms::Terms,
+    terms::{Required, Terms},
     verdict::{Reachability, Verdict},
 };
 
@@ -220,6 +220,13 @@ fn full() -> Report {
         },
         summary: Summary::of(std::slice::from_ref(&cell), &Terms::default()),
         cells: vec![cell],
+        terms: Terms {
+            fail_on: vec![Verdict::Worse],
+            required: vec![
+                Required::parse("pod-other:cluster-ip", Reachability::Reachable).unwrap(),
+                Required::parse("external:node-port", Reachability::Unreachable).unwrap(),
+            ],
+        },
         advisories: vec![Advisory {
             id: "a".into(),
             severity: Severity::Warning,

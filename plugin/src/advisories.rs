@@ -62,7 +62,9 @@ pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     advisories.extend(silent_backends(known));
     advisories.extend(known.terms.unmet(known.cells).map(|required| {
         let text = format!(
-            "{required} is required to be reachable, and was not asked: the run has no such cell"
+            "{} is required to be {}, and was not asked: the run has no such cell",
+            required.place(),
+            required.value
         );
         own("no-required-cell", Severity::Warning, text)
     }));

@@ -5,7 +5,7 @@ use crate::{
     plain::PlainArgs,
 };
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::{num::ParseIntError, path::PathBuf, str::FromStr};
 
 /// From where can a Service be reached, is that what the documentation says, and if not, why?
 #[derive(Debug, Parser)]
@@ -27,15 +27,15 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  kubectl svc-reach nginx                      the Service nginx of the current namespace
-  kubectl svc-reach -l app=web -n shop         every Service with a label; --all, -A: every Service
-  kubectl svc-reach svc/nginx -n web -o json   for scripts
-  kubectl svc-reach nginx -o junit=report.xml  for pipelines
-  kubectl svc-reach nginx --watch              again and again, while something is changed
-  kubectl svc-reach explain nginx              what to expect and why, without a single pod
-  kubectl svc-reach matrix show huawei-cce     what the provider's document says, without a cluster
-  kubectl svc-reach judge old.json new.json    what changed between two runs
-  kubectl svc-reach cleanup -n web             remove what a killed run left
+  kubectl svc-reach nginx                         the Service nginx of the current namespace
+  kubectl svc-reach -l app=web -n web             every Service with a label; --all, -A: every Service
+  kubectl svc-reach svc/nginx -n web -o json      for scripts
+  kubectl svc-reach nginx -o junit=report.xml     for pipelines
+  kubectl svc-reach nginx --watch                 again and again, while something is changed
+  kubectl svc-reach explain nginx                 what to expect and why, without a single pod
+  kubectl svc-reach matrix show huawei-cce        what the provider's document says, without a cluster
+  kubectl svc-reach judge before.json after.json  what changed between two runs
+  kubectl svc-reach cleanup -n web                remove what a killed run left
 
 Exit codes:
   0    every cell was observed and is as expected
@@ -77,6 +77,26 @@ pub struct CleanupArgs {
     pub run: Option<String>,
 }
 
+/// How much more to log, by one `-v`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// `-v`.
+    More,
+    /// `-v=6`, as kubectl has it.
+    Level(u8),
+}
+
+impl FromStr for Verbosity {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        match text {
+            "+" => Ok(Self::More),
+            level => level.parse().map(Self::Level),
+        }
+    }
+}
+
 /// kubectl's own flags.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
@@ -96,23 +116,51 @@ pub struct ConnectionArgs {
     /// User of the kubeconfig
     #[arg(long, global = true, value_name = "NAME")]
     pub user: Option<String>,
+    /// Address of the API server, in place of the kubeconfig's
+    #[arg(short, long, global = true, value_name = "URL")]
+    pub server: Option<String>,
+    /// Name to expect in the API server's certificate
+    #[arg(long, global = true, value_name = "NAME")]
+    pub tls_server_name: Option<String>,
+    /// Certificates to trust the API server by
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub certificate_authority: Option<String>,
+    /// Trust whatever answers as the API server
+    #[arg(long, global = true, conflicts_with = "certificate_authority")]
+    pub insecure_skip_tls_verify: bool,
+    /// Client certificate
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub client_certificate: Option<String>,
+    /// Key of the client certificate
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub client_key: Option<String>,
+    /// Bearer token
+    #[arg(long, global = true, value_name = "TOKEN", conflicts_with_all = ["username", "password"])]
+    pub token: Option<String>,
+    /// User for basic authentication
+    #[arg(long, global = true, value_name = "USER", requires = "password")]
+    pub username: Option<String>,
+    /// Password for basic authentication
+    #[arg(long, global = true, value_name = "PASSWORD", requires = "username")]
+    pub password: Option<String>,
     /// User to impersonate
     #[arg(long = "as", global = true, value_name = "USER")]
     pub impersonate: Option<String>,
     /// Group to impersonate (repeatable)
-    #[arg(
-        long = "as-group",
-        global = true,
-        value_name = "GROUP",
-        requires = "impersonate"
-    )]
+    #[arg(long = "as-group", global = true, value_name = "GROUP")]
     pub impersonate_groups: Vec<String>,
+    /// UID to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID")]
+    pub impersonate_uid: Option<String>,
+    /// Taken as kubectl takes it; answers are not compressed anyhow
+    #[arg(long, global = true, hide = true)]
+    pub disable_compression: bool,
     /// Bound on one request to the API server, such as 10s; 0 for the default of 30s
     #[arg(long, global = true, value_name = "DURATION")]
     pub request_timeout: Option<String>,
-    /// Log what is done, on stderr: -v requests, -vv everything (RUST_LOG says it finer)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
+    /// Log what is done, on stderr: -v (kubectl's -v=6) requests, -vv (-v=8) everything; RUST_LOG says it finer
+    #[arg(short, long, alias = "v", global = true, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "+")]
+    pub verbose: Vec<Verbosity>,
 }
 
 #[derive(Debug, Args)]

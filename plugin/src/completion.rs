@@ -67,18 +67,24 @@ fn typed(words: &[String]) -> Option<Cli> {
     Cli::from_arg_matches(&matches).ok()
 }
 
-/// Writes the script by which a shell completes `kubectl-svc_reach`.
+/// Writes the script by which a shell completes `kubectl-svc_reach`. Scripts of ours ask this program, by `__complete`, and so
+/// know Services, namespaces and contexts; for other shells, clap makes one that knows commands and flags.
 ///
 /// # Errors
 ///
 /// What the writer says.
 pub fn script(shell: Shell, writer: &mut impl Write) -> Result<(), Error> {
+    let ours = match shell {
+        Shell::Bash => Some(include_str!("completion/scripts/bash")),
+        Shell::Zsh => Some(include_str!("completion/scripts/zsh")),
+        Shell::Fish => Some(include_str!("completion/scripts/fish")),
+        Shell::Elvish | Shell::PowerShell | _ => None,
+    };
+    if let Some(text) = ours {
+        return writer.write_all(text.as_bytes()).map_err(Error::Write);
+    }
     // The generator panics where it cannot write, as into a pipe whose reader has left.
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "kubectl-svc_reach", &mut text);
-    // A program with a hyphen in its name goes by two names in the script for bash, so that nothing behind a subcommand is
-    // completed: https://github.com/clap-rs/clap/issues/6421
-    let text =
-        String::from_utf8_lossy(&text).replace("kubectl__subcmd__svc_reach", "kubectl__svc_reach");
-    writer.write_all(text.as_bytes()).map_err(Error::Write)
+    writer.write_all(&text).map_err(Error::Write)
 }

@@ -77,10 +77,30 @@ pub struct Connection {
     pub user: Option<String>,
     /// `--namespace`.
     pub namespace: Option<String>,
+    /// `--server`.
+    pub server: Option<String>,
+    /// `--tls-server-name`.
+    pub tls_server_name: Option<String>,
+    /// `--certificate-authority`.
+    pub certificate_authority: Option<String>,
+    /// `--insecure-skip-tls-verify`.
+    pub insecure_skip_tls_verify: bool,
+    /// `--client-certificate`.
+    pub client_certificate: Option<String>,
+    /// `--client-key`.
+    pub client_key: Option<String>,
+    /// `--token`.
+    pub token: Option<String>,
+    /// `--username`.
+    pub username: Option<String>,
+    /// `--password`.
+    pub password: Option<String>,
     /// `--as`.
     pub impersonate: Option<String>,
     /// `--as-group`.
     pub impersonate_groups: Vec<String>,
+    /// `--as-uid`.
+    pub impersonate_uid: Option<String>,
     /// `--request-timeout`; `None`: ours.
     pub request_timeout: Option<Duration>,
 }
@@ -435,8 +455,18 @@ impl Connection {
             cluster: args.cluster,
             user: args.user,
             namespace: args.namespace,
+            server: args.server,
+            tls_server_name: args.tls_server_name,
+            certificate_authority: args.certificate_authority,
+            insecure_skip_tls_verify: args.insecure_skip_tls_verify,
+            client_certificate: args.client_certificate,
+            client_key: args.client_key,
+            token: args.token,
+            username: args.username,
+            password: args.password,
             impersonate: args.impersonate,
             impersonate_groups: args.impersonate_groups,
+            impersonate_uid: args.impersonate_uid,
             request_timeout: args
                 .request_timeout
                 .map(|text| duration("--request-timeout", &text))

@@ -68,9 +68,10 @@ impl<C: Cluster> Deployment<'_, C> {
             return Ok(BTreeMap::new());
         }
         // Creation is not given up half way: what is asked for is recorded first, and its answer awaited.
-        let (created, events) = tokio::join!(
+        let (created, events, pulls) = tokio::join!(
             join_all(probes.iter().map(|probe| self.create(&probe.job))),
-            self.watch()
+            self.watch(),
+            self.pulls()
         );
         let events = events?;
         let start_by = Instant::now() + self.start_timeout;
@@ -109,7 +110,7 @@ impl<C: Cluster> Deployment<'_, C> {
             logs: SelectAll::new(),
             removals: FuturesUnordered::new(),
         }
-        .listen(events)
+        .listen(events, pulls)
         .await)
     }
 
@@ -151,6 +152,26 @@ impl<C: Cluster> Deployment<'_, C> {
             })
     }
 
+    /// Names of pods that images are pulled for, where somebody looks on. Nobody needs to be allowed this: without it, an
+    /// image is pulled while a pod is created.
+    async fn pulls(&self) -> LocalBoxStream<'static, String> {
+        if !self.progress.live() {
+            return stream::empty().boxed_local();
+        }
+        let call = Call::get(format!("/api/v1/namespaces/{}/events", self.namespace))
+            .with("watch", "true")
+            .with("fieldSelector", "involvedObject.kind=Pod,reason=Pulling");
+        match self.cluster.lines(call).await {
+            Ok(lines) => lines
+                .filter_map(async |line| pulled_for(&line.ok()?))
+                .boxed_local(),
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "events are not seen");
+                stream::empty().boxed_local()
+            }
+        }
+    }
+
     /// A pod's log from its beginning, as events. That it cannot be opened is an event, too.
     async fn log(&self, pod: String, pause: Duration) -> LocalBoxStream<'static, LogEvent> {
         sleep(pause).await;
@@ -173,6 +194,13 @@ impl<C: Cluster> Deployment<'_, C> {
     }
 }
 
+/// The pod that an event is about.
+fn pulled_for(line: &str) -> Option<String> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let pod = event.pointer("/object/involvedObject/name")?;
+    pod.as_str().map(str::to_owned)
+}
+
 /// Something that a log brings.
 #[derive(Debug)]
 enum LogEvent {
@@ -192,6 +220,7 @@ impl<'a, C: Cluster> Listener<'a, C> {
     async fn listen(
         mut self,
         mut events: LocalBoxStream<'a, io::Result<String>>,
+        mut pulls: LocalBoxStream<'static, String>,
     ) -> BTreeMap<String, Heard> {
         let deployment = self.deployment;
         for index in 0..self.probes.len() {
@@ -208,6 +237,14 @@ impl<'a, C: Cluster> Listener<'a, C> {
                 event = events.next() => {
                     if !self.pod_event(event) {
                         events = self.reopen();
+                    }
+                }
+                Some(pod) = pulls.next() => {
+                    for index in 0..self.probes.len() {
+                        self.act(index, |probe| {
+                            probe.image_pulled_for(&pod);
+                            Action::Wait
+                        });
                     }
                 }
                 Some((index, event)) = self.logs.next() => {
@@ -308,10 +345,8 @@ impl<'a, C: Cluster> Listener<'a, C> {
 
     fn tell(&self, index: usize) {
         let probe = &self.probes[index];
-        match probe.count() {
-            Some((done, of)) => self.deployment.progress.count(&probe.name, done, of),
-            None => self.deployment.progress.tell(&probe.name, &probe.text()),
-        }
+        let progress = self.deployment.progress;
+        progress.phase(&probe.name, &probe.phase());
     }
 }
 
@@ -368,7 +403,7 @@ mod tests {
         });
         let (_signals, interrupt) = Signals::new();
         let ledger = Ledger::new("web", "r1");
-        let progress = Progress::new();
+        let progress = Progress::on(None);
         let deployment = Deployment {
             cluster,
             namespace: "web",

@@ -1,6 +1,6 @@
 //! One probe's life, from its Job to its last line. Pure: events and the time go in, what to do comes out.
 
-use crate::pod_state::PodState;
+use crate::{pod_state::PodState, progress::Phase};
 use std::{collections::BTreeMap, time::Duration};
 use svc_reach_common::{
     line::{HostView, Line},
@@ -92,6 +92,8 @@ pub struct Following {
     stage: Stage,
     pod: Option<String>,
     last: PodState,
+    /// Whether its image is being pulled, or was.
+    pulling: bool,
     /// How its container ended, once it has.
     exited: Option<String>,
     results: BTreeMap<u32, Vec<Attempt>>,
@@ -134,7 +136,8 @@ impl Following {
                 unschedulable: None,
             },
             pod: None,
-            last: PodState::Waiting("waiting for its pod"),
+            last: PodState::Waiting("creating"),
+            pulling: false,
             exited: None,
             results: BTreeMap::new(),
             host: None,
@@ -146,26 +149,35 @@ impl Following {
         matches!(self.stage, Stage::Ended(_))
     }
 
-    /// In a few words, for a waiting user.
-    pub fn text(&self) -> String {
+    /// How far it has come, for a waiting user.
+    pub fn phase(&self) -> Phase {
         match &self.stage {
             Stage::Starting { .. } => match &self.last {
-                PodState::Waiting(what) => (*what).to_owned(),
-                PodState::Unschedulable(why) => format!("unschedulable: {why}"),
-                PodState::Stuck(why) | PodState::Exited(why) | PodState::Lost(why) => why.clone(),
-                PodState::Running => "running".to_owned(),
+                PodState::Waiting(_) if self.pulling => Phase::Starting("pulling its image"),
+                PodState::Waiting(what) => Phase::Starting(what),
+                PodState::Unschedulable(why) => Phase::Held(format!("unschedulable: {why}")),
+                PodState::Stuck(why) | PodState::Exited(why) | PodState::Lost(why) => {
+                    Phase::Held(why.clone())
+                }
+                PodState::Running => Phase::Starting("running"),
             },
-            Stage::Reading { .. } => "running".to_owned(),
-            Stage::Ended(End::Complete) => "done".to_owned(),
-            Stage::Ended(End::NotStarted(why)) => format!("did not start: {why}"),
-            Stage::Ended(End::Failed(why)) => format!("failed: {why}"),
-            Stage::Ended(End::Interrupted) => "interrupted".to_owned(),
+            Stage::Reading { .. } => Phase::Running {
+                done: self.results.len(),
+                of: self.targets,
+            },
+            Stage::Ended(End::Complete) => Phase::Done,
+            Stage::Ended(End::NotStarted(why)) => Phase::Ended(format!("did not start: {why}")),
+            Stage::Ended(End::Failed(why)) => Phase::Ended(format!("failed: {why}")),
+            Stage::Ended(End::Interrupted) => Phase::Ended("interrupted".to_owned()),
         }
     }
 
-    /// Targets heard of, and all.
-    pub fn count(&self) -> Option<(usize, usize)> {
-        matches!(self.stage, Stage::Reading { .. }).then_some((self.results.len(), self.targets))
+    /// A kubelet pulls an image for a pod, which may be its own. No status tells.
+    pub fn image_pulled_for(&mut self, pod: &str) {
+        let ours = pod
+            .strip_prefix(&self.job)
+            .is_some_and(|rest| rest.starts_with('-'));
+        self.pulling |= ours;
     }
 
     /// Its pod was seen in a state.
@@ -305,7 +317,7 @@ impl Following {
                     (_, None) => "its Job made no pod in time".to_owned(),
                     (_, Some(_)) => format!(
                         "it did not start in time, and was last seen {}",
-                        self.text()
+                        self.phase()
                     ),
                 };
                 self.end(End::NotStarted(why))
@@ -364,7 +376,7 @@ impl Following {
 #[cfg(test)]
 mod tests {
     use super::{Action, End, Following};
-    use crate::pod_state::PodState;
+    use crate::{pod_state::PodState, progress::Phase};
     use std::time::Duration;
     use tokio::time::Instant;
 
@@ -408,6 +420,27 @@ mod tests {
         let heard = probe.into_heard();
         assert_eq!(heard.end, End::Complete);
         assert_eq!(heard.results.len(), 1);
+    }
+
+    #[test]
+    fn a_waiting_user_is_told_every_phase() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        assert_eq!(probe.phase(), Phase::Starting("creating"));
+        probe.pod_seen("job-x", PodState::Waiting("scheduled"), now);
+        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        probe.image_pulled_for("another-x");
+        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        probe.image_pulled_for("job-x");
+        // What a status says while an image is pulled.
+        probe.pod_seen("job-x", PodState::Waiting("being created"), now);
+        assert_eq!(probe.phase(), Phase::Starting("pulling its image"));
+        probe.pod_seen("job-x", PodState::Running, now);
+        assert_eq!(probe.phase(), Phase::Running { done: 0, of: 1 });
+        probe.heard(RESULT);
+        assert_eq!(probe.phase(), Phase::Running { done: 1, of: 1 });
+        probe.heard(END);
+        assert_eq!(probe.phase(), Phase::Done);
     }
 
     #[test]

@@ -1,9 +1,20 @@
 //! Logs, on standard error: as many as `-v` asks for, or as `RUST_LOG` says.
 
+use crate::cli::Verbosity;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// Starts logging. `verbose`: how often `-v` was given.
-pub fn start(verbose: u8) {
+/// The level from which kubectl shows headers, or even bodies.
+const EVERYTHING: u8 = 8;
+
+/// Starts logging. `verbose`: every `-v`.
+pub fn start(verbose: &[Verbosity]) {
+    let more = verbose.iter().map(|one| match one {
+        Verbosity::More => 1,
+        Verbosity::Level(0) => 0,
+        Verbosity::Level(..EVERYTHING) => 1,
+        Verbosity::Level(EVERYTHING..) => 2,
+    });
+    let verbose: u32 = more.sum();
     let level = match verbose {
         0 => LevelFilter::WARN,
         1 => LevelFilter::DEBUG,

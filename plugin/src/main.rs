@@ -19,6 +19,7 @@ mod following;
 mod images;
 mod interrupt;
 mod judge;
+mod kubeconfig;
 mod ledger;
 mod logging;
 mod man;
@@ -60,7 +61,7 @@ async fn main() -> ExitCode {
         };
     }
     let cli = cli::Cli::parse();
-    logging::start(cli.connection.verbose);
+    logging::start(&cli.connection.verbose);
     let (signals, interrupt) = interrupt::Signals::new();
     let run = async { app::run(config::Config::new(cli)?, interrupt).await };
     // Signals first: they are asked for before there is anything to interrupt.

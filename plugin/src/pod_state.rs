@@ -65,7 +65,7 @@ pub fn state(pod: &Pod) -> PodState {
         .into_iter()
         .find(|c| c.type_ == "PodScheduled");
     match scheduled {
-        Some(condition) if condition.status == "True" => PodState::Waiting("starting"),
+        Some(condition) if condition.status == "True" => PodState::Waiting("scheduled"),
         Some(condition) if condition.reason.as_deref() == Some("Unschedulable") => {
             PodState::Unschedulable(
                 condition
@@ -148,7 +148,7 @@ mod tests {
             (
                 "scheduled",
                 condition("True", ""),
-                PodState::Waiting("starting"),
+                PodState::Waiting("scheduled"),
             ),
             (
                 "being created",

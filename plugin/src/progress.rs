@@ -1,15 +1,49 @@
 //! What a waiting user sees, on standard error: a live line for each probe on a terminal, plain lines elsewhere.
 
+use crate::output::printable::{Printable, hidden};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
+    fmt,
     io::{IsTerminal, Write},
     time::Duration,
 };
 
 /// How often a live line moves.
 const TICK: Duration = Duration::from_millis(100);
+
+/// How far a probe has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// On its way: creating, scheduled, pulling, …
+    Starting(&'static str),
+    /// On its way, and held up by something.
+    Held(String),
+    /// At work.
+    Running {
+        /// Targets that it is through with.
+        done: usize,
+        /// All of them.
+        of: usize,
+    },
+    /// It has told all.
+    Done,
+    /// It ended before that.
+    Ended(String),
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting(what) => f.write_str(what),
+            // The scheduler's words, the kubelet's, a runtime's.
+            Self::Held(why) | Self::Ended(why) => write!(f, "{}", Printable(why)),
+            Self::Running { done, of } => write!(f, "running, {done} of {of} targets"),
+            Self::Done => f.write_str("done"),
+        }
+    }
+}
 
 /// What a waiting user sees.
 pub struct Progress {
@@ -25,37 +59,51 @@ struct Line {
 impl Progress {
     /// Live where standard error is a terminal.
     pub fn new() -> Self {
-        let live = std::io::stderr().is_terminal();
+        Self::on(std::io::stderr().is_terminal().then(MultiProgress::new))
+    }
+
+    /// On live lines, or on plain ones.
+    pub fn on(bars: Option<MultiProgress>) -> Self {
         Self {
-            bars: live.then(MultiProgress::new),
+            bars,
             lines: RefCell::default(),
         }
     }
 
-    /// Tells how far a probe has come. The same text twice is told once.
-    pub fn tell(&self, probe: &str, text: &str) {
+    /// Whether lines are live, so that what passes quickly is worth knowing.
+    pub const fn live(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    /// Tells how far a probe has come. The same twice is told once.
+    pub fn phase(&self, label: &str, phase: &Phase) {
+        let text = if matches!(phase, Phase::Running { .. }) && !self.live() {
+            // A line for each target would only be noise.
+            "running".to_owned()
+        } else {
+            phase.to_string()
+        };
         let mut lines = self.lines.borrow_mut();
-        let line = lines.entry(probe.to_owned()).or_insert_with(|| Line {
+        let line = lines.entry(label.to_owned()).or_insert_with(|| Line {
             bar: self.bar(),
             text: String::new(),
         });
         if line.text == text {
             return;
         }
-        text.clone_into(&mut line.text);
         match &line.bar {
-            Some(bar) => bar.set_message(format!("{probe:<10} {text}")),
-            None => plain(&format!("{probe}: {text}")),
+            Some(bar) => {
+                let shown = format!("{label:<10} {text}");
+                match phase {
+                    Phase::Done | Phase::Ended(_) => bar.finish_with_message(shown),
+                    Phase::Starting(_) | Phase::Held(_) | Phase::Running { .. } => {
+                        bar.set_message(shown);
+                    }
+                }
+            }
+            None => plain(&format!("{label}: {text}")),
         }
-    }
-
-    /// Tells how many targets of a probe are finished. Only worth a live line.
-    pub fn count(&self, probe: &str, done: usize, of: usize) {
-        if self.bars.is_some() {
-            self.tell(probe, &format!("running, {done} of {of} targets"));
-        } else {
-            self.tell(probe, "running");
-        }
+        line.text = text;
     }
 
     /// Takes the live lines away.
@@ -77,7 +125,84 @@ impl Progress {
     }
 }
 
-/// A line on standard error. That it cannot be written is no reason to stop.
+/// Lines on standard error, without anything that a terminal would obey. That they cannot be written is no reason to stop.
 pub fn plain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hidden(c) && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "{shown}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Phase, Progress};
+    use indicatif::{InMemoryTerm, MultiProgress, ProgressDrawTarget, TermLike};
+    use std::time::{Duration, Instant};
+
+    /// Waits until the screen shows lines that end like these, and returns it.
+    fn until_shown(screen: &InMemoryTerm, expected: &[&str]) {
+        let began = Instant::now();
+        loop {
+            let contents = screen.contents();
+            let lines: Vec<&str> = contents.lines().collect();
+            let shown = lines.len() == expected.len()
+                && lines
+                    .iter()
+                    .zip(expected)
+                    .all(|(line, end)| line.trim_end().ends_with(end));
+            if shown {
+                return;
+            }
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "{expected:?}, and not\n{contents}"
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_live_line_tells_each_phase_of_each_probe() {
+        let screen = InMemoryTerm::new(10, 60);
+        let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
+        let progress = Progress::on(Some(MultiProgress::with_draw_target(target)));
+        let running = |done| Phase::Running { done, of: 9 };
+        let (creating, other) = (Phase::Starting("creating"), "node-other scheduled");
+        progress.phase("pod-same", &creating);
+        progress.phase("node-other", &Phase::Starting("scheduled"));
+        until_shown(&screen, &["pod-same   creating", other]);
+        for (phase, shown) in [
+            (
+                Phase::Held("0/3 nodes\u{1b}[31m fit".to_owned()),
+                "pod-same   0/3 nodes\\u{1b}[31m fit",
+            ),
+            (
+                Phase::Starting("pulling its image"),
+                "pod-same   pulling its image",
+            ),
+            (running(0), "pod-same   running, 0 of 9 targets"),
+            (running(9), "pod-same   running, 9 of 9 targets"),
+            (Phase::Done, "pod-same   done"),
+        ] {
+            progress.phase("pod-same", &phase);
+            until_shown(&screen, &[shown, other]);
+        }
+        let why = "did not start: its image, of which there is much to say, cannot be pulled";
+        progress.phase("node-other", &Phase::Ended(why.to_owned()));
+        // In one line, however narrow the terminal.
+        until_shown(&screen, &["done", "of which there is"]);
+        assert!(
+            screen
+                .contents()
+                .lines()
+                .all(|line| line.len() <= usize::from(screen.width()))
+        );
+        progress.clear();
+        until_shown(&screen, &[]);
+    }
 }

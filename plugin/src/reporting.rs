@@ -132,6 +132,7 @@ pub fn report(
         ),
         environment,
         circumstances,
+        terms: expectations.terms.clone(),
         summary: Summary::of(&cells, expectations.terms),
         cells,
     }

@@ -31,7 +31,7 @@ use svc_reach_common::{
     protocol::Protocol,
     report::{Cell, EditionValue, Observed, ObservedValue, Report, Summary},
     target::{Target, TargetKind},
-    terms::Terms,
+    terms::{Required, Terms},
     verdict::{Reachability, Verdict},
 };
 
@@ -226,6 +226,11 @@ pub fn errand(position: Position) -> Errand {
     }
 }
 
+/// A requirement that `POSITION:TARGET` is reachable.
+pub fn required(place: &str) -> Required {
+    Required::parse(place, Reachability::Reachable).unwrap()
+}
+
 /// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
 pub fn report() -> Report {
     let mut facts = facts();
@@ -325,6 +330,42 @@ pub fn undocumented() -> Report {
     }
     report.summary = Summary::of(&report.cells, &Terms::default());
     report
+}
+
+/// Reports of every kind, under every set of verdicts that can fail a run, with and without a requirement.
+pub fn under_all_terms() -> Vec<Report> {
+    let mut observed = mixed();
+    observed
+        .cells
+        .retain(|cell| cell.verdict != Verdict::NotObserved);
+    let verdicts = [
+        Verdict::Worse,
+        Verdict::Better,
+        Verdict::Unstable,
+        Verdict::Disputed,
+        Verdict::Undocumented,
+    ];
+    let mut reports = Vec::new();
+    for base in [report(), mixed(), observed, undocumented()] {
+        for set in 0..1 << verdicts.len() {
+            let named = (0..).zip(verdicts).filter(|(bit, _)| set >> bit & 1 == 1);
+            let fail_on: Vec<Verdict> = named.map(|(_, verdict)| verdict).collect();
+            for required in [
+                None,
+                Some("pod-other:cluster-ip"),
+                Some("external:external-ip"),
+            ] {
+                let mut report = base.clone();
+                report.terms = Terms {
+                    fail_on: fail_on.clone(),
+                    required: required.iter().map(|text| self::required(text)).collect(),
+                };
+                report.summary = Summary::of(&report.cells, &report.terms);
+                reports.push(report);
+            }
+        }
+    }
+    reports
 }
 
 /// [`report`] from all five positions, with names and addresses as long as clouds have them, and two editions.

@@ -2,6 +2,7 @@
 
 pub mod fixture;
 pub mod kubectl;
+pub mod names_only;
 pub mod namespace;
 pub mod process;
 pub mod run;

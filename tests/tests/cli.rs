@@ -131,7 +131,6 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
             "not a duration such as 500ms, 10s or 1m",
         ),
         (vec!["nginx", "--toleration", "=v"], "has no key"),
-        (vec!["nginx", "--as-group", "g"], "--as <USER>"),
         (vec!["cleanup", "nginx"], "unexpected argument 'nginx'"),
         (
             vec!["nginx", "--kubeconfig", "/nonexistent/config"],

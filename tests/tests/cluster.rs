@@ -788,7 +788,7 @@ fn a_run_makes_a_few_requests_however_much_else_there_is() {
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn an_interrupted_run_leaves_nothing() {
     for (name, signal, code, marker) in [
-        ("as probes are made", "INT", 130, "waiting for its pod"),
+        ("as probes are made", "INT", 130, ": creating"),
         ("as probes start", "TERM", 143, "being created"),
         ("as probes run", "INT", 130, "running"),
     ] {

@@ -1,12 +1,13 @@
 //! A real API server, by the user's kubeconfig.
 
 use super::{Call, CallError, Cluster, Lines, Method};
-use crate::{config::Connection, error::Error};
-use futures_util::{AsyncBufReadExt, StreamExt};
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+use crate::{
+    config::Connection,
+    error::Error,
+    kubeconfig::{self, KubeconfigError},
 };
+use futures_util::{AsyncBufReadExt, StreamExt};
+use kube::Client;
 use serde_json::Value;
 use std::{
     cell::Cell,
@@ -30,45 +31,17 @@ pub struct Live {
 impl Live {
     /// Reads the kubeconfig, or the service account when running in a cluster, and prepares a client. Nothing is sent.
     pub async fn connect(connection: &Connection) -> Result<(Self, String), Error> {
-        let options = KubeConfigOptions {
-            context: connection.context.clone(),
-            cluster: connection.cluster.clone(),
-            user: connection.user.clone(),
-        };
-        let explicit = connection.context.is_some()
-            || connection.cluster.is_some()
-            || connection.user.is_some();
-        let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::Kubeconfig {
+        let unusable = |source: KubeconfigError| Error::Kubeconfig {
             file: connection.kubeconfig.clone(),
-            source,
+            source: Box::new(source),
         };
-        let mut config = match &connection.kubeconfig {
-            Some(path) => {
-                let file =
-                    Kubeconfig::read_from(path).map_err(|source| unusable(Box::new(source)))?;
-                Config::from_custom_kubeconfig(file, &options)
-                    .await
-                    .map_err(|source| unusable(Box::new(source)))?
-            }
-            None if explicit => Config::from_kubeconfig(&options)
-                .await
-                .map_err(|source| unusable(Box::new(source)))?,
-            None => Config::infer()
-                .await
-                .map_err(|source| unusable(Box::new(source)))?,
-        };
+        let mut config = kubeconfig::config(connection).await.map_err(unusable)?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
-        if let Some(name) = &connection.impersonate {
-            config.auth_info.impersonate = Some(name.clone());
-        }
-        if !connection.impersonate_groups.is_empty() {
-            config.auth_info.impersonate_groups = Some(connection.impersonate_groups.clone());
-        }
         let namespace = connection
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|source| unusable(Box::new(source)))?;
+        let client = kubeconfig::client(config).map_err(unusable)?;
         let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
         Ok((
             Self {

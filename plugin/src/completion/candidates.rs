@@ -5,10 +5,9 @@ use crate::{
     cli::Cli,
     cluster::live::Live,
     config::{self, Connection},
-    matrices, names, plain,
+    kubeconfig, matrices, names, plain,
 };
 use clap::{Arg, Command, ValueHint};
-use kube::config::Kubeconfig;
 use std::{sync::mpsc, thread, time::Duration};
 use svc_reach_common::{matrix::Catalog, network_model::NetworkModel, proxy_mode::ProxyMode};
 
@@ -166,12 +165,10 @@ fn flags(command: &Command, begun: &str) -> Vec<String> {
 
 /// Names of contexts, which may hold anything but what would break a line.
 fn contexts(typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
-    let file = typed().and_then(|cli| cli.connection.kubeconfig);
-    let read = match file {
-        Some(file) => Kubeconfig::read_from(file),
-        None => Kubeconfig::read(),
+    let Some(Ok(connection)) = typed().map(|cli| Connection::new(cli.connection)) else {
+        return Vec::new();
     };
-    let Ok(kubeconfig) = read else {
+    let Ok(Some(kubeconfig)) = kubeconfig::read(&connection) else {
         return Vec::new();
     };
     kubeconfig

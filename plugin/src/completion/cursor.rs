@@ -116,9 +116,9 @@ fn awaits_value<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
     let letters = word.get(1..).unwrap_or_default();
     for (index, letter) in letters.char_indices() {
         let arg = by_letter(command, letter)?;
-        if takes_value(arg) {
+        if takes_word(&arg) {
             let last = index + letter.len_utf8() == letters.len();
-            return Some(arg).filter(takes_word).filter(|_| last);
+            return Some(arg).filter(|_| last);
         }
     }
     None

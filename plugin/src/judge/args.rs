@@ -1,15 +1,15 @@
 //! What was typed after `judge`.
 
 use crate::cli::{ExpectationArgs, OutputArgs};
-use clap::Args;
+use clap::{Args, ValueHint};
 
 #[derive(Debug, Args)]
 pub struct JudgeArgs {
     /// A report that -o json or -o yaml printed; - for standard input
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: String,
     /// A later one: what changed between the two
-    #[arg(value_name = "NEW", conflicts_with_all = ["matrix", "strict", "column", "network_model", "proxy_mode"])]
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath, conflicts_with_all = ["matrix", "strict", "column", "network_model", "proxy_mode"])]
     pub new: Option<String>,
     #[command(flatten)]
     pub output: OutputArgs,

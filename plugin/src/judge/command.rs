@@ -216,6 +216,7 @@ fn judge(
     }
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::Matrix::of);
+    report.terms = terms.clone();
     report.summary = Summary::of(&report.cells, terms);
     report
 }

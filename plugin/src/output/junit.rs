@@ -1,23 +1,24 @@
 //! `-o junit`: a test case for each cell, as CI systems collect them.
 //!
 //! - as expected: passed
-//! - worse, better, unstable: failed
+//! - what the run's terms fail on (worse, better and unstable, where `--fail-on` does not say otherwise): failed
 //! - not observed: an error, which is how JUnit tells "could not look" from "looked, and it is wrong"
-//! - disputed, undocumented: skipped, since nobody says which way is right; they fail no run either
+//! - whatever else there is (disputed, undocumented, what `--fail-on` leaves out): skipped
 //!
-//! Where nothing could be compared, which ends a run with code 3, one more case is an error: without it a viewer would
-//! take a run of skipped cases for a good one.
+//! What no cell stands for is an error of its own: a requirement that nothing was asked for, and that nothing could be
+//! compared. So there are failures where the exit code is 1, errors and no failures where it is 3, and neither where it
+//! is 0.
 
-use super::{printable::printable, wording};
+use super::{
+    printable::printable,
+    wording::{self, Ending},
+};
 use quick_xml::{
     Writer,
     events::{BytesDecl, BytesText, Event},
 };
 use std::io::{self, Write};
-use svc_reach_common::{
-    report::{Cell, Report},
-    verdict::Verdict,
-};
+use svc_reach_common::report::{Cell, Report};
 
 /// Attributes of an element.
 type Attributes = Vec<(&'static str, String)>;
@@ -47,51 +48,44 @@ fn suite<W: Write>(xml: &mut Writer<W>, report: &Report) -> io::Result<()> {
             .cells
             .iter()
             .try_for_each(|cell| case(xml, report, cell))?;
-        if wording::nothing_compared(report) {
-            let attributes = vec![
-                ("classname", class(report, "run")),
-                ("name", wording::COMPARED.to_owned()),
-            ];
-            element(xml, "testcase", &attributes, |xml| {
-                let message = wording::sentence(report);
-                empty(
-                    xml,
-                    "error",
-                    &vec![("message", message), ("type", "incomplete".to_owned())],
-                )
-            })?;
-        }
-        Ok(())
+        wording::unmet(report)
+            .into_iter()
+            .try_for_each(|(name, why)| {
+                let attributes = vec![("classname", class(report, "run")), ("name", name)];
+                element(xml, "testcase", &attributes, |xml| {
+                    let about = vec![("message", why), ("type", "incomplete".to_owned())];
+                    empty(xml, "error", &about)
+                })
+            })
     })
 }
 
 /// A name, and how many cases of these reports ended in which way. Services of one run share its time.
 fn named(name: String, reports: &[Report]) -> Attributes {
-    let sum = |count: fn(&Report) -> usize| reports.iter().map(count).sum::<usize>().to_string();
+    let unmet: usize = reports
+        .iter()
+        .map(|report| wording::unmet(report).len())
+        .sum();
+    let endings: Vec<Ending> = reports
+        .iter()
+        .flat_map(|report| {
+            report
+                .cells
+                .iter()
+                .map(|cell| wording::ending(report, cell))
+        })
+        .collect();
+    let count = |ending| endings.iter().filter(|one| **one == ending).count();
     let elapsed = reports.iter().map(|report| report.elapsed_ms).max();
     let elapsed = elapsed.unwrap_or_default();
     vec![
         ("name", name),
-        ("tests", sum(|report| report.cells.len() + nothing(report))),
-        (
-            "failures",
-            sum(|Report { summary, .. }| summary.worse + summary.better + summary.unstable),
-        ),
-        (
-            "errors",
-            sum(|report| report.summary.not_observed + nothing(report)),
-        ),
-        (
-            "skipped",
-            sum(|Report { summary, .. }| summary.disputed + summary.undocumented),
-        ),
+        ("tests", (endings.len() + unmet).to_string()),
+        ("failures", count(Ending::Failed).to_string()),
+        ("errors", (count(Ending::Errored) + unmet).to_string()),
+        ("skipped", count(Ending::Skipped).to_string()),
         ("time", format!("{}.{:03}", elapsed / 1000, elapsed % 1000)),
     ]
-}
-
-/// One case more where nothing could be compared.
-fn nothing(report: &Report) -> usize {
-    usize::from(wording::nothing_compared(report))
 }
 
 /// What the whole run went by.
@@ -127,14 +121,14 @@ fn case<W: Write>(xml: &mut Writer<W>, report: &Report, cell: &Cell) -> io::Resu
         ("classname", class(report, cell.position.as_str())),
         ("name", wording::cell(report, cell)),
     ];
-    let result = match cell.verdict {
-        Verdict::AsExpected => return empty(xml, "testcase", &attributes),
-        Verdict::Worse | Verdict::Better | Verdict::Unstable => "failure",
-        Verdict::NotObserved => "error",
-        Verdict::Disputed | Verdict::Undocumented => "skipped",
+    let (result, message) = match wording::ending(report, cell) {
+        Ending::Passed => return empty(xml, "testcase", &attributes),
+        Ending::Failed => ("failure", wording::difference(cell)),
+        Ending::Errored => ("error", wording::difference(cell)),
+        Ending::Skipped => ("skipped", wording::skipped(cell)),
     };
     element(xml, "testcase", &attributes, |xml| {
-        let mut about = vec![("message", wording::difference(cell))];
+        let mut about = vec![("message", message)];
         if result != "skipped" {
             about.push(("type", cell.verdict.to_string()));
         }
@@ -187,11 +181,11 @@ mod tests {
     use super::write;
     use crate::{
         output::printable::hidden,
-        test_data::{mixed, undocumented},
+        test_data::{mixed, required, under_all_terms, undocumented},
     };
     use quick_xml::{Reader, XmlVersion, events::Event};
-    use std::collections::BTreeMap;
-    use svc_reach_common::{report::Report, verdict::Verdict};
+    use std::collections::{BTreeMap, BTreeSet};
+    use svc_reach_common::{exit::Exit, report::Report, verdict::Verdict};
 
     /// Name and attributes of every element, in order.
     fn elements(report: &Report) -> Vec<(String, BTreeMap<String, String>)> {
@@ -256,6 +250,47 @@ mod tests {
             worse.unwrap().1["message"],
             "expected reachable, was unreachable (timed out)"
         );
+    }
+
+    #[test]
+    fn failures_and_errors_are_those_that_the_exit_code_is_about() {
+        let number = |text: &str| text.parse::<usize>().unwrap();
+        let mut codes = BTreeSet::new();
+        for report in under_all_terms() {
+            let exit = report.summary.exit();
+            let elements = elements(&report);
+            let (failures, errors) = (&elements[0].1["failures"], &elements[0].1["errors"]);
+            let terms = &report.terms;
+            assert_eq!(number(failures) > 0, exit == Exit::Differs, "{terms:?}");
+            if exit == Exit::AsExpected {
+                assert_eq!(errors, "0", "{terms:?}");
+            }
+            if exit == Exit::Incomplete {
+                assert!(number(errors) > 0, "{terms:?}");
+            }
+            for (name, counted) in [
+                ("testcase", "tests"),
+                ("failure", "failures"),
+                ("error", "errors"),
+                ("skipped", "skipped"),
+            ] {
+                let there = elements.iter().filter(|(n, _)| n == name).count();
+                assert_eq!(elements[1].1[counted], there.to_string(), "{terms:?}");
+            }
+            codes.insert(exit.code());
+        }
+        assert_eq!(codes, BTreeSet::from([0, 1, 3]), "every end was there");
+    }
+
+    #[test]
+    fn a_requirement_that_nothing_was_asked_for_is_an_error_of_its_own() {
+        let mut report = mixed();
+        report.terms.required = vec![required("external:external-ip")];
+        let elements = elements(&report);
+        assert!(elements.iter().any(|(name, attributes)| {
+            name == "testcase"
+                && attributes["name"].starts_with("external:external-ip is reachable")
+        }));
     }
 
     #[test]

@@ -24,8 +24,11 @@ use tabled::{
 };
 use textwrap::{Options, WordSeparator, WordSplitter, core::Word};
 
-/// The least that a target's column is narrowed to.
-const NARROWEST: usize = 14;
+/// The least that a target's column is narrowed to, while positions stand above their columns by name.
+const NARROW: usize = 14;
+
+/// The least that it is narrowed to at all. With five positions by number, that fits into the narrowest screen.
+const NARROWEST: usize = 11;
 
 /// Words of so many columns are broken where they have parts.
 const LONG: usize = 30;
@@ -59,7 +62,16 @@ pub fn write(
     }
     if !report.cells.is_empty() {
         let grid = Grid::of(report);
-        writeln!(writer, "\n{}", draw(&grid, detail, screen))?;
+        let natural = natural(&grid);
+        let heading = match detail {
+            Detail::Short => Heading::that_fits(&grid, natural, screen.width),
+            Detail::Wide => Heading::Nodes,
+        };
+        writeln!(
+            writer,
+            "\n{}",
+            draw(&grid, &heading, natural, detail, screen)
+        )?;
         // A mark stays with its meaning.
         let legend: Vec<String> = wording::legend(report)
             .map(|(mark, text)| format!("{mark} {text}").replace(' ', "\u{a0}"))
@@ -69,7 +81,9 @@ pub fn write(
             writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
         }
         if detail == Detail::Short {
-            item(writer, &nodes(&grid), 0, screen)?;
+            for line in wrapped(&nodes(&grid, &heading), screen.width, "", "  ") {
+                writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
+            }
         }
     }
     for section in findings::sections(report) {
@@ -157,18 +171,62 @@ fn parts(word: Word<'_>) -> Vec<Word<'_>> {
     parts
 }
 
-/// Which node each position was taken on.
-fn nodes(grid: &Grid<'_>) -> String {
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (position, node) in &grid.columns {
+/// What stands above the columns of positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heading {
+    /// Their names, and nodes.
+    Nodes,
+    /// Their names.
+    Names,
+    /// Their names, in two lines.
+    Broken,
+    /// Numbers, which are explained below.
+    Numbers,
+}
+
+impl Heading {
+    /// The plainest that leaves enough of the screen for targets.
+    fn that_fits(grid: &Grid<'_>, natural: usize, width: usize) -> Self {
+        [(Self::Names, natural), (Self::Broken, natural.min(NARROW))]
+            .into_iter()
+            .find(|(heading, least)| {
+                room(&heading.of(grid), width).is_some_and(|room| room >= *least)
+            })
+            .map_or(Self::Numbers, |(heading, _)| heading)
+    }
+
+    /// Column by column.
+    fn of(self, grid: &Grid<'_>) -> Vec<String> {
+        let columns = (1..).zip(&grid.columns);
+        columns
+            .map(|(number, (position, node))| match self {
+                Self::Nodes => format!("{position}\n{}", printable(node.unwrap_or("-"))),
+                Self::Names => position.as_str().to_owned(),
+                Self::Broken => position.as_str().replace('-', "-\n"),
+                // As wide as a mark with its meaning.
+                Self::Numbers => format!("{number:<2}"),
+            })
+            .collect()
+    }
+}
+
+/// Which node each position was taken on, and which number it has where it has one.
+fn nodes(grid: &Grid<'_>, heading: &Heading) -> String {
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for (number, (position, node)) in (1..).zip(&grid.columns) {
         let node = match node {
             Some(node) => node,
             None if *position == Position::External => "this machine",
             None => "no node",
         };
+        let name = match heading {
+            // A number stays with its meaning, too.
+            Heading::Numbers => format!("{number}\u{a0}{position}"),
+            Heading::Nodes | Heading::Names | Heading::Broken => position.to_string(),
+        };
         match groups.iter_mut().find(|(known, _)| *known == node) {
-            Some((_, positions)) => positions.push(position.as_str()),
-            None => groups.push((node, vec![position.as_str()])),
+            Some((_, positions)) => positions.push(name),
+            None => groups.push((node, vec![name])),
         }
     }
     let groups: Vec<String> = groups
@@ -178,41 +236,41 @@ fn nodes(grid: &Grid<'_>) -> String {
     format!("Probes: {}", groups.join("; "))
 }
 
-fn draw(grid: &Grid<'_>, detail: Detail, screen: Screen) -> String {
-    let labels: Vec<(String, Option<String>)> = grid
-        .rows
-        .iter()
-        .map(|row| {
-            let place = row.place.as_deref().map(printable);
-            (printable(&row.address), place)
-        })
-        .collect();
-    let natural = labels
-        .iter()
-        .map(|(address, place)| {
-            let place = place.as_ref().map_or(0, |place| 2 + columns(place));
-            place.max(columns(address))
-        })
-        .max()
-        .unwrap_or_default();
-    let (headers, room) = match detail {
-        Detail::Wide => (with_nodes(grid), natural),
+/// An address and its place, safe to look at.
+fn label(row: &Row<'_>) -> (String, Option<String>) {
+    (printable(&row.address), row.place.as_deref().map(printable))
+}
+
+/// How many columns targets take where there is room.
+fn natural(grid: &Grid<'_>) -> usize {
+    let labels = grid.rows.iter().map(label);
+    let widths = labels.map(|(address, place)| {
+        let place = place.map_or(0, |place| 2 + columns(&place));
+        place.max(columns(&address))
+    });
+    widths.max().unwrap_or_default()
+}
+
+fn draw(
+    grid: &Grid<'_>,
+    heading: &Heading,
+    natural: usize,
+    detail: Detail,
+    screen: Screen,
+) -> String {
+    let headers = heading.of(grid);
+    let room = match detail {
+        Detail::Wide => natural,
         Detail::Short => {
-            let whole = headers(grid, |position| position.as_str().to_owned());
-            match room(&whole, screen.width).filter(|room| *room >= natural) {
-                Some(_) => (whole, natural),
-                None => {
-                    let broken = headers(grid, |position| position.as_str().replace('-', "-\n"));
-                    let room = room(&broken, screen.width).unwrap_or_default();
-                    (broken, room.clamp(NARROWEST, natural.max(NARROWEST)))
-                }
-            }
+            let room = room(&headers, screen.width).unwrap_or_default();
+            room.clamp(NARROWEST, natural.max(NARROWEST))
         }
     };
     let mut builder = Builder::default();
     builder.push_record(std::iter::once(String::new()).chain(headers));
-    for (row, (address, place)) in grid.rows.iter().zip(&labels) {
-        let mut label = wrapped(address, room, "", "  ");
+    for row in &grid.rows {
+        let (address, place) = label(row);
+        let mut label = wrapped(&address, room, "", "  ");
         label.extend(
             place
                 .iter()
@@ -242,20 +300,6 @@ fn draw(grid: &Grid<'_>, detail: Detail, screen: Screen) -> String {
         }
     }
     table.to_string()
-}
-
-fn headers(grid: &Grid<'_>, header: impl Fn(Position) -> String) -> Vec<String> {
-    grid.columns
-        .iter()
-        .map(|(position, _)| header(*position))
-        .collect()
-}
-
-fn with_nodes(grid: &Grid<'_>) -> Vec<String> {
-    grid.columns
-        .iter()
-        .map(|(position, node)| format!("{position}\n{}", printable(node.unwrap_or("-"))))
-        .collect()
 }
 
 /// What such headers leave of the screen for the targets, lines between the columns taken off.
@@ -340,16 +384,56 @@ mod tests {
         }
     }
 
+    /// With names of all kinds that take two columns a letter.
+    fn wide_letters() -> Report {
+        let mut report = crowded();
+        report.service.name = "服務".repeat(20);
+        for (index, cell) in report.cells.iter_mut().enumerate() {
+            if index % 2 == 0 {
+                cell.target.node = Some("節點一號-東京資料中心".to_owned());
+                cell.observed.reason = "讀取逾時，因為對方沒有回應".repeat(4);
+            }
+            if index % 5 == 1 {
+                cell.target.address = "負載平衡器的名稱很長.example".to_owned();
+            }
+        }
+        report
+    }
+
     #[test]
     fn five_positions_and_long_names_fit_into_the_screen() {
-        for width in [80, 100, 160] {
-            let text = text(&crowded(), Detail::Short, width, false);
-            for line in text.lines() {
-                assert!(
-                    textwrap::core::display_width(line) <= width,
-                    "{width}:\n{text}"
-                );
+        for report in [crowded(), wide_letters()] {
+            for width in (40..80).step_by(3).chain([60, 80, 160]) {
+                let text = text(&report, Detail::Short, width, false);
+                for line in text.lines() {
+                    let taken = textwrap::core::display_width(line);
+                    assert!(taken <= width, "{taken} of {width}:\n{text}");
+                }
+                // Every row of the table is as wide as its frame.
+                let frame = text
+                    .lines()
+                    .filter(|line| line.starts_with(['┌', '│', '├', '└']));
+                let mut widths: Vec<_> = frame.map(textwrap::core::display_width).collect();
+                widths.dedup();
+                assert_eq!(widths.len(), 1, "{width}:\n{text}");
             }
+        }
+    }
+
+    #[test]
+    fn positions_have_numbers_where_there_is_no_room_for_names() {
+        let narrow = text(&crowded(), Detail::Short, 40, false);
+        comes_in_order(
+            &narrow,
+            &["│ 1  │ 2  │ 3  │ 4  │ 5  │", "Probes: 1 node-same on"],
+        );
+        assert!(narrow.contains("5 external"), "{narrow}");
+        for (width, header) in [
+            (60, "│ node- │ node- │ pod- │ pod-  │ external │"),
+            (200, "│ node-same │ node-other │"),
+        ] {
+            let text = text(&crowded(), Detail::Short, width, false);
+            comes_in_order(&text, &[header, "Probes: node-same on"]);
         }
     }
 

@@ -1,16 +1,17 @@
 //! `-o tap`: a test point for each cell, in the Test Anything Protocol, version 14 (testanything.org).
 //!
-//! Worse, better, unstable and not observed are `not ok`, each with a YAML block that says which of them it is. Disputed
-//! and undocumented are skipped: nobody says which way is right. Where nothing could be compared, one more point is
-//! `not ok`: a plan of skipped points counts as passed.
+//! What the run's terms fail on (worse, better and unstable, where `--fail-on` does not say otherwise) and what could not be
+//! observed is `not ok`, each with a YAML block that says which of them it is. Whatever else is not as expected is skipped.
+//! What no cell stands for is a point of its own that is `not ok`: a requirement that nothing was asked for, and that nothing
+//! could be compared. So a point is `not ok` exactly where the exit code is not 0.
 
-use super::{printable::printable, wording};
+use super::{
+    printable::printable,
+    wording::{self, Ending},
+};
 use serde::Serialize;
 use std::io::{self, Write};
-use svc_reach_common::{
-    report::{Cell, Report},
-    verdict::Verdict,
-};
+use svc_reach_common::report::{Cell, Report};
 
 /// What is said of a point that is not ok.
 #[derive(Serialize)]
@@ -24,8 +25,7 @@ struct Diagnostic {
 }
 
 pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
-    let points =
-        |report: &Report| report.cells.len() + usize::from(wording::nothing_compared(report));
+    let points = |report: &Report| report.cells.len() + wording::unmet(report).len();
     writeln!(writer, "TAP version 14")?;
     writeln!(writer, "1..{}", reports.iter().map(points).sum::<usize>())?;
     let mut first = 1;
@@ -48,13 +48,12 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
     for (number, cell) in (first..).zip(&report.cells) {
         point(writer, number, report, cell)?;
     }
-    if wording::nothing_compared(report) {
-        let number = first + report.cells.len();
-        writeln!(writer, "not ok {number} - {}", wording::COMPARED)?;
+    for (number, (name, why)) in (first + report.cells.len()..).zip(wording::unmet(report)) {
+        writeln!(writer, "not ok {number} - {}", escape(&name))?;
         diagnostic(
             writer,
             &Diagnostic {
-                message: printable(&sentence),
+                message: printable(&why),
                 severity: "fail",
                 verdict: "incomplete",
                 details: Vec::new(),
@@ -74,15 +73,14 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
 
 fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -> io::Result<()> {
     let what = escape(&wording::cell(report, cell));
-    match cell.verdict {
-        Verdict::AsExpected => writeln!(writer, "ok {number} - {what}"),
-        Verdict::Disputed | Verdict::Undocumented => writeln!(
+    match wording::ending(report, cell) {
+        Ending::Passed => writeln!(writer, "ok {number} - {what}"),
+        Ending::Skipped => writeln!(
             writer,
-            "ok {number} - {what} # SKIP {}: {}",
-            cell.verdict,
-            escape(&wording::difference(cell))
+            "ok {number} - {what} # SKIP {}",
+            escape(&wording::skipped(cell))
         ),
-        Verdict::Worse | Verdict::Better | Verdict::Unstable | Verdict::NotObserved => {
+        Ending::Failed | Ending::Errored => {
             writeln!(writer, "not ok {number} - {what}")?;
             let details = wording::details(cell).map(|line| printable(&line));
             diagnostic(
@@ -117,7 +115,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{escape, write};
-    use crate::test_data::{mixed, undocumented};
+    use crate::test_data::{mixed, under_all_terms, undocumented};
     use svc_reach_common::{report::Report, verdict::Verdict};
 
     fn text(report: &Report) -> String {
@@ -176,6 +174,21 @@ mod tests {
     #[test]
     fn no_text_becomes_a_directive() {
         assert_eq!(escape("a # SKIP\n\\"), "a \\# SKIP\\\\n\\\\");
+    }
+
+    #[test]
+    fn a_point_is_not_ok_exactly_where_the_exit_code_is_not_0() {
+        for report in under_all_terms() {
+            let text = text(&report);
+            let failed = text.lines().any(|line| line.starts_with("not ok "));
+            let code = report.summary.exit_code;
+            assert_eq!(failed, code != 0, "{:?}: {text}", report.terms);
+            let points = text
+                .lines()
+                .filter(|line| line.starts_with("ok ") || line.starts_with("not ok "));
+            let plan = format!("1..{}", points.count());
+            assert!(text.lines().any(|line| line == plan), "{plan}: {text}");
+        }
     }
 
     #[test]

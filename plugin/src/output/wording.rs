@@ -333,11 +333,73 @@ pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
 }
 
 /// What the one test is called that is about the run and not about a cell.
-pub const COMPARED: &str = "something could be compared with what is expected";
+const COMPARED: &str = "something could be compared with what is expected";
 
 /// Whether the run is incomplete although every cell was looked at: there was nothing to hold any of them against.
 pub fn nothing_compared(report: &Report) -> bool {
-    report.summary.exit() == Exit::Incomplete && report.summary.not_observed == 0
+    let summary = &report.summary;
+    summary.exit() == Exit::Incomplete && summary.not_observed == 0 && summary.compared() == 0
+}
+
+/// How a test of a cell ends. Together with [`unmet`], tests end as the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is as it shall be.
+    Passed,
+    /// It ends the run with exit code 1.
+    Failed,
+    /// Nobody could look.
+    Errored,
+    /// It is for nobody to fail on.
+    Skipped,
+}
+
+/// How the test of a cell ends.
+pub fn ending(report: &Report, cell: &Cell) -> Ending {
+    if report.terms.fail(cell) {
+        return Ending::Failed;
+    }
+    match cell.verdict {
+        Verdict::AsExpected => Ending::Passed,
+        Verdict::NotObserved => Ending::Errored,
+        Verdict::Worse
+        | Verdict::Better
+        | Verdict::Unstable
+        | Verdict::Disputed
+        | Verdict::Undocumented => Ending::Skipped,
+    }
+}
+
+/// Why a test of a cell was skipped.
+pub fn skipped(cell: &Cell) -> String {
+    let verdict = cell.verdict;
+    match verdict {
+        Verdict::Worse | Verdict::Better | Verdict::Unstable => {
+            format!(
+                "{verdict}, which --fail-on does not name: {}",
+                difference(cell)
+            )
+        }
+        Verdict::AsExpected | Verdict::NotObserved | Verdict::Disputed | Verdict::Undocumented => {
+            format!("{verdict}: {}", difference(cell))
+        }
+    }
+}
+
+/// Tests that stand for no cell, and cannot pass: what they are of, and why they end as they do.
+pub fn unmet(report: &Report) -> Vec<(String, String)> {
+    let mut tests: Vec<_> = report
+        .terms
+        .unmet(&report.cells)
+        .map(|required| {
+            let name = format!("{} is {}, as is required", required.place(), required.value);
+            (name, "not asked: the run has no such cell".to_owned())
+        })
+        .collect();
+    if nothing_compared(report) {
+        tests.push((COMPARED.to_owned(), sentence(report)));
+    }
+    tests
 }
 
 #[cfg(test)]

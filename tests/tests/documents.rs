@@ -1,0 +1,281 @@
+//! The examples in the documents and in the help: every one of them is run.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use serde_json::json;
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+use svc_reach_common::names;
+use svc_reach_tests::{
+    fixture::{apply, deploy, nodes, service},
+    kubectl::{self, Kubectl, plugin_folder},
+    namespace::Namespace,
+    wait::until,
+};
+
+/// What an example begins with, as it is typed.
+const BEGINNINGS: [&str; 4] = [
+    "kubectl svc-reach ",
+    "kubectl-svc_reach ",
+    "source <(kubectl svc-reach ",
+    "source <(kubectl-svc_reach ",
+];
+
+/// What the documents say by way of example, and what is there in its place here. One that is used nowhere is a mistake.
+const STAND_INS: [(&str, &str); 2] = [
+    ("-n web", "-n NAMESPACE"),
+    ("registry.example/svc-reach/probe:0.1.0", names::IMAGE),
+];
+
+/// A command line, and where it is written down.
+#[derive(Debug)]
+struct Example {
+    place: String,
+    line: String,
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The command line at the beginning of a line, or of a piece of code; what stands behind two spaces describes it.
+fn command_line(text: &str) -> Option<&str> {
+    let text = text.trim();
+    let text = text.strip_prefix("$ ").unwrap_or(text);
+    let line = text.split("  ").next().unwrap_or(text);
+    // With nothing behind it, it is the program's name.
+    let begins = BEGINNINGS
+        .iter()
+        .any(|beginning| line.starts_with(beginning));
+    begins.then_some(line)
+}
+
+/// Examples of a document: lines of code that is set in or fenced, and code in the middle of a sentence.
+fn of_document(path: &Path) -> Vec<Example> {
+    let text = fs::read_to_string(path).unwrap();
+    let mut examples = Vec::new();
+    let mut fenced = false;
+    let mut prose = String::new();
+    let mut found = |number: usize, line: &str| {
+        examples.push(Example {
+            place: format!("{}:{number}", path.file_name().unwrap().display()),
+            line: line.to_owned(),
+        });
+    };
+    for (number, line) in (1..).zip(text.lines()) {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced || line.starts_with("    ") {
+            if let Some(line) = command_line(line) {
+                found(number, line);
+            }
+        } else {
+            prose.push_str(line);
+            prose.push(' ');
+        }
+    }
+    // A piece of code may go on in the next line.
+    for code in prose.split('`').skip(1).step_by(2) {
+        if let Some(line) = command_line(code) {
+            found(0, line);
+        }
+    }
+    examples
+}
+
+fn documents(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                documents(&path, found);
+            }
+        } else if name.ends_with(".md") && name != "CHANGELOG.md" {
+            found.push(path);
+        }
+    }
+}
+
+/// Examples of the help of a command and of those below it.
+fn of_help(words: &[&str], examples: &mut Vec<Example>) {
+    let output = Command::new(plugin_folder().join("kubectl-svc_reach"))
+        .args(words)
+        .arg("--help")
+        .env_clear()
+        .env("COLUMNS", "200")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let mut usage = false;
+    for line in help.lines() {
+        usage = line.starts_with("Usage:") || usage && !line.is_empty();
+        let Some(line) = command_line(line).filter(|_| !usage) else {
+            continue;
+        };
+        examples.push(Example {
+            place: format!("{} --help", words.join(" ")),
+            line: line.to_owned(),
+        });
+    }
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next());
+    for command in commands.filter(|command| *command != "help") {
+        of_help(&[words, &[command]].concat(), examples);
+    }
+}
+
+/// Every example there is, in the order of a reader.
+fn examples() -> Vec<Example> {
+    let mut paths = Vec::new();
+    documents(&root(), &mut paths);
+    paths.sort_by_key(|path| {
+        (
+            path.components().count(),
+            path.file_name() != Some("README.md".as_ref()),
+            path.clone(),
+        )
+    });
+    let mut examples: Vec<Example> = paths.iter().flat_map(|path| of_document(path)).collect();
+    of_help(&[], &mut examples);
+    examples
+}
+
+#[test]
+fn examples_are_found_wherever_they_stand() {
+    let examples = examples();
+    for (place, line) in [
+        ("README.md", "kubectl svc-reach matrix list"),
+        ("README.md", "kubectl svc-reach --help"),
+        ("README.md", "kubectl svc-reach nginx"),
+        ("README.md", "source <(kubectl-svc_reach completion bash)"),
+        (" --help", "kubectl svc-reach explain nginx"),
+        (
+            "completion --help",
+            "source <(kubectl svc-reach completion bash)",
+        ),
+    ] {
+        assert!(
+            examples
+                .iter()
+                .any(|example| example.place.starts_with(place) && example.line == line),
+            "{place}: {line}: {examples:#?}"
+        );
+    }
+    for (written, _) in STAND_INS {
+        assert!(
+            examples
+                .iter()
+                .any(|example| example.line.contains(written)),
+            "{written}"
+        );
+    }
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings one up"]
+#[expect(clippy::print_stdout, reason = "tests print what they ran")]
+fn every_example_does_what_it_says() {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let nodes = nodes(&kubectl);
+    deploy(&kubectl, &namespace, &[&nodes[0]], &service(&json!({})));
+    let mut nginx = service(&json!({"type": "LoadBalancer"}));
+    nginx["metadata"]["name"] = "nginx".into();
+    apply(&kubectl, &namespace, vec![nginx]);
+    until("an address of nginx", Duration::from_secs(60), || {
+        let service = kubectl.object(&namespace.args(&["get", "service", "nginx"]));
+        let ingress = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
+        ingress
+            .as_str()
+            .map(|_| ())
+            .ok_or_else(|| service["status"].to_string())
+    });
+
+    // A folder as a reader has it: a kubeconfig, kubectl and the plugin on the PATH, and the dump that the README tells of.
+    let folder = std::env::temp_dir().join(format!("svc-reach-{}-documents", std::process::id()));
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    symlink(kubectl::program(), bin.join("kubectl")).unwrap();
+    symlink(
+        plugin_folder().join("kubectl-svc_reach"),
+        bin.join("kubectl-svc_reach"),
+    )
+    .unwrap();
+    let output = Command::new(kubectl.testbed())
+        .args(["kubeconfig", "client"])
+        .output()
+        .unwrap();
+    let config = folder.join("kubeconfig");
+    fs::copy(String::from_utf8(output.stdout).unwrap().trim(), &config).unwrap();
+    let run = |line: &str| {
+        let path = format!("PATH={}:/usr/bin:/bin", bin.display());
+        let output = Command::new(kubectl.testbed())
+            .args(["enter", "client", "env", &path])
+            .arg(format!("KUBECONFIG={}", config.display()))
+            .args(["bash", "-c", line])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let set_up = format!(
+        "kubectl config set-context --current --namespace={}",
+        namespace.name
+    );
+    assert_eq!(run(&set_up).0, Some(0));
+    let dump = "kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json";
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(
+        readme.replace('\n', " ").contains(dump),
+        "the README tells how a dump is made"
+    );
+    let (code, objects, error) = run(dump);
+    assert_eq!(code, Some(0), "{error}");
+    // Without a cluster, the namespace is that of somebody who names none.
+    fs::write(
+        folder.join("dump.json"),
+        objects.replace(&namespace.name, "default"),
+    )
+    .unwrap();
+
+    let mut faults = Vec::new();
+    for Example { place, line } in examples() {
+        let mut here = line.clone();
+        for (written, instead) in STAND_INS {
+            here = here.replace(written, &instead.replace("NAMESPACE", &namespace.name));
+        }
+        let began = std::time::Instant::now();
+        let (code, _, error) = run(&here);
+        println!("{code:?} after {:?}: {place}: {here}", began.elapsed());
+        // Held against an edition of somebody's choice, a cell may be worse; what depends on nothing is as expected.
+        let chosen = ["--matrix", "--column", "--network-model"];
+        let chosen = chosen.iter().any(|flag| line.contains(flag));
+        if !(code == Some(0) || chosen && code == Some(1)) {
+            faults.push(format!("{place}: {here}\nexit code {code:?}\n{error}"));
+        }
+    }
+    let left: Vec<String> = ["before.json", "after.json", "report.xml", "report.md"]
+        .into_iter()
+        .filter(|file| fs::metadata(folder.join(file)).map_or(0, |file| file.len()) == 0)
+        .map(|file| format!("no {file} was written"))
+        .collect();
+    faults.extend(left);
+    fs::remove_dir_all(folder).unwrap();
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
