@@ -27,8 +27,10 @@ const BEGINNINGS: [&str; 4] = [
 ];
 
 /// What the documents say by way of example, and what is there in its place here. One that is used nowhere is a mistake.
-const STAND_INS: [(&str, &str); 2] = [
+const STAND_INS: [(&str, &str); 3] = [
     ("-n web", "-n NAMESPACE"),
+    // Other tests have Services of their own, which come and go.
+    ("-A -l 'component!=apiserver'", "-A -l part-of=NAMESPACE"),
     ("registry.example/svc-reach/probe:0.1.0", names::IMAGE),
 ];
 
@@ -188,10 +190,18 @@ fn every_example_does_what_it_says() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     let nodes = nodes(&kubectl);
-    deploy(&kubectl, &namespace, &[&nodes[0]], &service(&json!({})));
+    let labels = json!({"app": "web", "part-of": namespace.name});
+    let mut web = service(&json!({}));
+    web["metadata"]["labels"] = labels.clone();
+    deploy(&kubectl, &namespace, &[&nodes[0]], &web);
     let mut nginx = service(&json!({"type": "LoadBalancer"}));
-    nginx["metadata"]["name"] = "nginx".into();
+    nginx["metadata"] = json!({"name": "nginx", "labels": labels});
     apply(&kubectl, &namespace, vec![nginx]);
+    // A Service that nobody gets through to.
+    let back = Namespace::new(&kubectl, &json!({}));
+    let mut admin = service(&json!({}));
+    admin["metadata"]["name"] = "admin".into();
+    apply(&kubectl, &back, vec![admin]);
     until("an address of nginx", Duration::from_secs(60), || {
         let service = kubectl.object(&namespace.args(&["get", "service", "nginx"]));
         let ingress = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
@@ -254,11 +264,29 @@ fn every_example_does_what_it_says() {
     )
     .unwrap();
 
+    let file = readme.split_once("```yaml\n").unwrap().1;
+    let file = file.split_once("```").unwrap().0;
+    let mut own = file.to_owned();
+    for (written, instead) in [
+        ("namespace: web ", &namespace),
+        ("namespace: back\n", &back),
+    ] {
+        assert!(own.contains(written), "{written:?} in {file}");
+        let end = &written[written.len() - 1..];
+        own = own.replace(written, &format!("namespace: {}{end}", instead.name));
+    }
+    fs::write(folder.join("smoke-test.yaml"), own).unwrap();
+
     let mut faults = Vec::new();
     for Example { place, line } in examples() {
         let mut here = line.clone();
         for (written, instead) in STAND_INS {
             here = here.replace(written, &instead.replace("NAMESPACE", &namespace.name));
+        }
+        // A watch goes on until somebody ends it.
+        let watch = line.contains("--watch");
+        if watch {
+            here = format!("timeout --preserve-status --signal INT 8 {here}");
         }
         let began = std::time::Instant::now();
         let (code, _, error) = run(&here);
@@ -266,7 +294,8 @@ fn every_example_does_what_it_says() {
         // Held against an edition of somebody's choice, a cell may be worse; what depends on nothing is as expected.
         let chosen = ["--matrix", "--column", "--network-model"];
         let chosen = chosen.iter().any(|flag| line.contains(flag));
-        if !(code == Some(0) || chosen && code == Some(1)) {
+        let ended = if watch { Some(130) } else { Some(0) };
+        if !(code == ended || chosen && code == Some(1)) {
             faults.push(format!("{place}: {here}\nexit code {code:?}\n{error}"));
         }
     }
