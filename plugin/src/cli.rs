@@ -218,7 +218,7 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Form of the report: table, wide, json, yaml, junit, tap or markdown; with =FILE, into that file (repeatable)
+    /// Form of the report: table, wide, json, yaml, junit, tap, markdown or html; with =FILE, into that file (repeatable)
     #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
     pub output: Vec<String>,
     /// File for the output that names none

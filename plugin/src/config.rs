@@ -311,6 +311,8 @@ words! {
         Tap = "tap",
         /// For pull requests.
         Markdown = "markdown",
+        /// For browsers.
+        Html = "html",
     }
 }
 
@@ -1101,7 +1103,7 @@ mod tests {
         for (args, words) in [
             (
                 ["nginx", "--output=xml"],
-                "table, wide, json, yaml, junit, tap, markdown",
+                "table, wide, json, yaml, junit, tap, markdown, html",
             ),
             (["nginx", "--color=yes"], "auto, always, never"),
             (["nginx", "--probe=icmp"], "auto, http, https, tcp"),

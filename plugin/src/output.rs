@@ -4,6 +4,7 @@
 mod file;
 mod findings;
 mod grid;
+mod html;
 mod json;
 mod junit;
 mod markdown;
@@ -132,6 +133,7 @@ fn write(
         Format::Junit => junit::write(reports.items(), writer),
         Format::Tap => tap::write(reports.items(), writer),
         Format::Markdown => overview::markdown(reports, writer),
+        Format::Html => html::write(reports.items(), writer),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the end-to-end tests stand on: the real `kubectl`, a namespace of one's own, web servers on chosen nodes.
 
+pub mod chromium;
 pub mod fixture;
 pub mod kubectl;
 pub mod names_only;

@@ -229,7 +229,18 @@ pub fn mark(cell: &Cell) -> String {
     }
 }
 
-const fn seen_mark(value: ObservedValue) -> (char, &'static str) {
+/// What was seen and what that means, for who cannot see the mark.
+pub fn words(cell: &Cell) -> String {
+    let seen = seen_mark(cell.observed.value).1;
+    match (meaning_mark(cell.verdict), cell.verdict) {
+        (Some((_, meaning)), _) => format!("{seen}, {meaning}"),
+        (None, Verdict::AsExpected) => format!("{seen}, as expected"),
+        (None, _) => seen.to_owned(),
+    }
+}
+
+/// The mark of what was seen, and what it is called.
+pub const fn seen_mark(value: ObservedValue) -> (char, &'static str) {
     match value {
         ObservedValue::Reachable => ('✓', "reachable"),
         ObservedValue::Unreachable => ('✗', "unreachable"),

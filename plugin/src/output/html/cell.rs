@@ -1,0 +1,201 @@
+//! All that is known of one cell.
+
+use super::{super::wording, link::linked};
+use maud::{Markup, html};
+use std::net::SocketAddr;
+use svc_reach_common::{
+    outcome::{Attempt, Outcome},
+    report::{Basis, Cell, Prediction, Report},
+};
+
+/// The mark of a cell, with its meaning for who hears it.
+pub fn mark(cell: &Cell) -> Markup {
+    html! {
+        span.mark.{ "seen-" (cell.observed.value) }.{ "is-" (cell.verdict) } {
+            span aria-hidden="true" { (wording::mark(cell)) }
+            span.unseen { (wording::words(cell)) }
+        }
+    }
+}
+
+/// What was seen, what was expected and by whose word, what the model says, and every attempt.
+pub fn everything(report: &Report, cell: &Cell) -> Markup {
+    html! {
+        p.way {
+            b { (wording::stand(cell.position, cell.node.as_deref())) }
+            " → "
+            (wording::target(report, &cell.target))
+        }
+        dl.cell {
+            dt { "Seen" }
+            dd { b { (wording::words(cell)) } ": " (seen(cell)) }
+            dt { "Expected" }
+            dd {
+                (expected(report, cell))
+                @if let Some(source) = cell.expected.as_ref().and_then(|expected| expected.source.as_ref()) {
+                    p.source { (linked(source)) }
+                }
+            }
+            @if !cell.editions.is_empty() {
+                dt { "Editions" }
+                dd { (editions(cell)) }
+            }
+            @if let Some(predicted) = &cell.predicted {
+                dt { "Predicted" }
+                dd { (prediction(predicted)) }
+            }
+            @if let Some(hint) = &cell.hint {
+                dt { "To know" }
+                dd { (linked(hint)) }
+            }
+        }
+        (attempts(&cell.observed.attempts))
+    }
+}
+
+/// What was seen, how often and how fast.
+pub fn seen(cell: &Cell) -> Markup {
+    let observed = &cell.observed;
+    html! {
+        (observed.reason)
+        @if let (Some(ok), Some(of)) = (observed.ok, observed.of) { "; " (ok) " of " (of) " attempts were answered" }
+        @if let Some(latency) = observed.latency_ms { ", connected in " (format!("{latency:.1} ms")) }
+        @if let Some(client) = observed.client_ip_seen { "; the server saw the client as " (client) }
+    }
+}
+
+/// What was expected, and by whose word.
+pub fn expected(report: &Report, cell: &Cell) -> Markup {
+    html! {
+        @match &cell.expected {
+            None => "nothing that it could be held against",
+            Some(expected) => {
+                b { (expected.value) }
+                ", "
+                (match expected.basis {
+                    Basis::Stated => "stated",
+                    Basis::Implied => "implied: what the document does not list is normal",
+                    Basis::Predicted => "by the model alone, since no document says anything",
+                })
+                @if let Some(matrix) = &expected.matrix { " by " (matrix) }
+                @if let Some(edition) = &expected.edition {
+                    "@" (edition)
+                    @if let Some(alias) = alias(report, cell, edition) { " (" (alias) ")" }
+                }
+            }
+        }
+    }
+}
+
+/// The readable name of an edition, where it has one.
+fn alias<'r>(report: &'r Report, cell: &'r Cell, edition: &str) -> Option<&'r String> {
+    let of_cell = cell.editions.iter().find(|said| said.edition == edition);
+    let of_report = report.matrix.as_ref().filter(|matrix| {
+        let named = cell
+            .expected
+            .as_ref()
+            .and_then(|expected| expected.matrix.as_ref());
+        matrix.edition == edition && named == Some(&matrix.id)
+    });
+    of_cell
+        .and_then(|said| said.alias.as_ref())
+        .or_else(|| of_report.and_then(|matrix| matrix.alias.as_ref()))
+}
+
+fn editions(cell: &Cell) -> Markup {
+    html! {
+        ul {
+            @for said in &cell.editions {
+                li { (said.alias.as_ref().unwrap_or(&said.edition)) ": " b { (said.value) } }
+            }
+        }
+    }
+}
+
+/// What the model says, without why.
+pub fn outcome(predicted: &Prediction) -> Markup {
+    html! {
+        b { (predicted.reachable.map_or("not known, or by chance", |value| value.as_str())) }
+        ": " (predicted.outcome)
+    }
+}
+
+fn prediction(predicted: &Prediction) -> Markup {
+    html! {
+        (outcome(predicted))
+        "; the first proxy's action: " (predicted.action)
+        @if !predicted.endpoints.is_empty() { " → " (predicted.endpoints.join(", ")) }
+        @match predicted.masquerade {
+            Some(true) => ", the backend sees a node's address",
+            Some(false) => ", the backend sees the client's address",
+            None => {},
+        }
+        @if !predicted.why.is_empty() {
+            ul {
+                @for why in &predicted.why {
+                    li { (linked(&why.rule)) p.source { (linked(&why.source)) } }
+                }
+            }
+        }
+        @if let Some(remedy) = &predicted.remedy { p { b { "Remedy: " } (linked(remedy)) } }
+    }
+}
+
+fn attempts(attempts: &[Attempt]) -> Markup {
+    html! {
+        @if !attempts.is_empty() {
+            div.scroll tabindex="0" role="region" aria-label="Attempts" {
+                table.plain {
+                    thead {
+                        tr {
+                            th scope="col" { "Attempt" } th scope="col" { "Outcome" } th scope="col" { "From" }
+                            th scope="col" { "To" } th.number scope="col" { "Connect" } th.number scope="col" { "TLS" }
+                            th.number scope="col" { "First byte" }
+                        }
+                    }
+                    tbody {
+                        @for (number, attempt) in (1_usize..).zip(attempts) {
+                            tr {
+                                th scope="row" { (number) }
+                                td { (attempt.outcome) (served_by(&attempt.outcome)) }
+                                td.address { (socket(attempt.local)) }
+                                td.address { (socket(attempt.remote)) }
+                                td.number { (time(attempt.connect_us)) }
+                                td.number { (time(attempt.tls_us)) }
+                                td.number { (time(attempt.first_byte_us)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The backend that answered, where it told.
+fn served_by(outcome: &Outcome) -> String {
+    let Outcome::Answered {
+        echo: Some(echo), ..
+    } = outcome
+    else {
+        return String::new();
+    };
+    let pod = echo.pod.as_ref().map(|pod| format!(" by {pod}"));
+    let node = echo.node.as_ref().map(|node| format!(" on {node}"));
+    let client = echo
+        .client
+        .as_ref()
+        .map(|client| format!(", which saw the client as {client}"));
+    [pod, node, client].into_iter().flatten().collect()
+}
+
+fn socket(address: Option<SocketAddr>) -> String {
+    address.map_or_else(|| "–".to_owned(), |address| address.to_string())
+}
+
+fn time(microseconds: Option<u64>) -> String {
+    microseconds.map_or_else(
+        || "–".to_owned(),
+        |time| format!("{}.{} ms", time / 1000, time % 1000 / 100),
+    )
+}

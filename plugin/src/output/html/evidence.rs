@@ -1,0 +1,72 @@
+//! What else a reader should know, and how things are known.
+
+use super::{super::findings, Nth, link::linked};
+use maud::{Markup, html};
+use svc_reach_common::report::{Report, Severity};
+
+/// Remarks beside the cells; warnings first.
+pub fn advisories(report: &Report, nth: Nth) -> Markup {
+    let of = |severity: Severity| {
+        report
+            .advisories
+            .iter()
+            .filter(move |advisory| advisory.severity == severity)
+    };
+    let id = nth.id("notes");
+    html! {
+        @if !report.advisories.is_empty() {
+            section aria-labelledby=(id) {
+                h3 id=(id) { "Notes" }
+                ul.notes {
+                    @for advisory in of(Severity::Warning).chain(of(Severity::Info)) {
+                        li.(advisory.severity.as_str()) {
+                            @if advisory.severity == Severity::Warning { b { "Warning: " } }
+                            (linked(&advisory.text))
+                            @if let Some(source) = &advisory.source { p.source { (linked(source)) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The document that counts, how the facts that chose it were found out, and what each edition says.
+pub fn section(report: &Report, nth: Nth) -> Markup {
+    let environment = &report.environment;
+    let editions = findings::editions(report);
+    let id = nth.id("evidence");
+    html! {
+        section aria-labelledby=(id) {
+            h3 id=(id) { "Known by" }
+            div.scroll tabindex="0" role="region" aria-labelledby=(id) {
+                table.plain {
+                    thead { tr { th scope="col" { "Fact" } th scope="col" { "Found" } th scope="col" { "Where" } } }
+                    tbody {
+                        @if let Some(matrix) = &report.matrix {
+                            (fact("matrix", &format!("{}@{}", matrix.id, matrix.edition), &matrix.source))
+                        } @else {
+                            (fact("matrix", "none", "no document speaks of this cluster"))
+                        }
+                        @if let Some(column) = &environment.column {
+                            (fact("column", column, "network model and proxy mode, by what follows"))
+                        }
+                        @for evidence in &environment.evidence {
+                            (fact(&evidence.fact, &evidence.value, &evidence.source))
+                        }
+                    }
+                }
+            }
+            @if !editions.is_empty() {
+                details.editions {
+                    summary { "What each edition says" }
+                    ul { @for line in &editions { li { (line) } } }
+                }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: &str, source: &str) -> Markup {
+    html! { tr { th scope="row" { (name) } td { (value) } td { (linked(source)) } } }
+}
