@@ -187,7 +187,8 @@ fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usi
         let serves = |at: usize| same[at] + other[class(at)] - not_other[at];
         let best = (0..places.len())
             .filter(fits)
-            .max_by_key(|at| (serves(*at), Reverse(*at)))
+            // A node with a backend is harder to find.
+            .max_by_key(|at| (serves(*at), same[*at], Reverse(*at)))
             .filter(|at| serves(*at) > 0);
         let Some(best) = best else {
             return chosen;
@@ -399,6 +400,59 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    /// Where each of several Services of one cluster stands, by the nodes of their backends.
+    fn several(nodes: &[&str], backends: &[&[&str]], change: fn(&mut Facts)) -> Vec<[String; 2]> {
+        let services: Vec<Facts> = backends
+            .iter()
+            .map(|backends| {
+                let mut facts = cluster(nodes, backends);
+                change(&mut facts);
+                facts
+            })
+            .collect();
+        let all: Vec<&Facts> = services.iter().collect();
+        let placements = place(&all, &probe_settings());
+        placements
+            .into_iter()
+            .map(|placement| [placement.same.unwrap(), placement.other.unwrap()])
+            .collect()
+    }
+
+    #[test]
+    fn services_stand_on_few_nodes_between_them() {
+        let nodes = ["a", "b", "c", "d"];
+        type Row = (
+            &'static str,
+            &'static [&'static [&'static str]],
+            &'static [[&'static str; 2]],
+        );
+        let rows: [Row; 3] = [
+            ("each other's", &[&["b"], &["a"]], &[["b", "a"], ["a", "b"]]),
+            (
+                "a common node rather than the first one",
+                &[&["a", "c"], &["b", "c"], &["c"]],
+                &[["c", "d"], ["c", "d"], ["c", "d"]],
+            ),
+            (
+                "no common node",
+                &[&["a"], &["b"], &["c"]],
+                &[["a", "b"], ["b", "a"], ["c", "a"]],
+            ),
+        ];
+        for (name, backends, expected) in rows {
+            assert_eq!(several(&nodes, backends, |_| {}), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cordoned_node_is_not_taken_because_it_would_serve_many() {
+        let cordoned: fn(&mut Facts) = |facts| nodes_mut(facts)[2].unschedulable = true;
+        assert_eq!(
+            several(&["a", "b", "c"], &[&["a", "c"], &["b", "c"]], cordoned),
+            [["a", "b"], ["b", "a"]]
+        );
     }
 
     #[test]

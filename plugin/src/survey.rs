@@ -261,4 +261,105 @@ mod tests {
         let facts = read(&cluster).await.unwrap();
         assert!(facts.node("n7").is_some());
     }
+
+    const ALL: &str = "GET /api/v1/namespaces/web/services";
+    const SLICES: &str = "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices";
+    const SLICES_BETA: &str = "GET /apis/discovery.k8s.io/v1beta1/namespaces/web/endpointslices";
+
+    fn named(index: usize) -> Value {
+        json!({
+            "metadata": {"name": format!("s{index:02}"), "namespace": "web"},
+            "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
+        })
+    }
+
+    fn slice(index: usize) -> Value {
+        let service = format!("s{index:02}");
+        json!({
+            "metadata": {"name": format!("{service}-x"), "namespace": "web", "labels": {"kubernetes.io/service-name": service}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["172.16.0.1"], "nodeName": format!("n{index}")}],
+            "ports": [{"port": 80}],
+        })
+    }
+
+    async fn read_all(cluster: &Scripted) -> Vec<Facts> {
+        let all = Selection::Matching {
+            selector: None,
+            everywhere: false,
+        };
+        let survey = survey(cluster, "web", &all, &|node| node.ready).await;
+        survey.unwrap().services
+    }
+
+    /// A namespace of so many Services; its slices can be listed where `together` says so.
+    fn namespace(services: usize, together: bool) -> Scripted {
+        Scripted::new(move |call, before| match call {
+            // In two pages, of which the first is not the beginning.
+            ALL if before == 0 => Reply::Object(json!({
+                "metadata": {"continue": "more"},
+                "items": (1..services).map(named).collect::<Vec<_>>(),
+            })),
+            ALL => Reply::Object(json!({"items": [named(0)]})),
+            SLICES | SLICES_BETA if !together && before == 0 => Reply::Failure(403),
+            SLICES => Reply::Object(json!({"items": (0..services).map(slice).collect::<Vec<_>>()})),
+            NODES => Reply::Object(json!({
+                "items": (0..services).map(|i| node(&format!("n{i}"))).collect::<Vec<_>>(),
+            })),
+            VERSION => Reply::Object(json!({})),
+            PROXY => Reply::Failure(403),
+            other => panic!("{other}"),
+        })
+    }
+
+    #[tokio::test]
+    async fn many_services_are_read_in_a_few_lists_in_the_order_of_their_names() {
+        let cluster = namespace(40, true);
+        let services = read_all(&cluster).await;
+        assert_eq!(services.len(), 40);
+        for (index, facts) in services.iter().enumerate() {
+            assert_eq!(facts.service.name, format!("s{index:02}"));
+            let backends: Vec<&str> = facts.backend_nodes().collect();
+            assert_eq!(backends, [format!("n{index}")]);
+        }
+        assert_eq!(cluster.asked().len(), 6, "{:?}", cluster.asked());
+    }
+
+    #[tokio::test]
+    async fn where_slices_cannot_be_listed_together_each_service_is_asked_about_by_itself() {
+        let cluster = namespace(40, false);
+        let services = read_all(&cluster).await;
+        assert!(
+            services.iter().all(|facts| facts.endpoints.len() == 40),
+            "the script answers alike"
+        );
+        let slices = cluster
+            .asked()
+            .iter()
+            .filter(|call| *call == SLICES)
+            .count();
+        assert_eq!(slices, 41);
+    }
+
+    #[tokio::test]
+    async fn where_many_nodes_are_missing_all_are_read() {
+        let cluster = Scripted::new(|call, before| match call {
+            ALL => Reply::Object(json!({"items": (0..100).map(named).collect::<Vec<_>>()})),
+            SLICES => Reply::Object(json!({"items": (0..100).map(slice).collect::<Vec<_>>()})),
+            // The first page holds nodes without a backend only.
+            NODES if before == 0 => Reply::Object(json!({
+                "metadata": {"continue": "more"}, "items": [node("a"), node("b")],
+            })),
+            NODES => Reply::Object(json!({
+                "items": (0..100).map(|i| node(&format!("n{i}"))).collect::<Vec<_>>(),
+            })),
+            VERSION => Reply::Object(json!({})),
+            PROXY => Reply::Failure(403),
+            other => panic!("{other}"),
+        });
+        let services = read_all(&cluster).await;
+        assert!(services.iter().all(|facts| facts.node("n99").is_some()));
+        let nodes = cluster.asked().iter().filter(|call| *call == NODES).count();
+        assert_eq!(nodes, 2, "a page, and then all: {:?}", cluster.asked());
+    }
 }

@@ -13,7 +13,7 @@ use svc_reach_common::{
     target::{
         NodeRole::Other,
         Relation::Remote,
-        TargetKind::{ClusterIp, Dns, LoadBalancer},
+        TargetKind::{ClusterIp, Dns},
     },
     verdict::Verdict,
 };
@@ -281,47 +281,4 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
     let output = finish(&args, child);
     assert_eq!(output.code, Some(130), "{output}");
     assert_eq!(namespace.leftovers(), [""; 0]);
-}
-
-#[test]
-#[ignore = "needs the test cluster: tests/run brings it up"]
-fn the_load_balancers_of_several_services_are_told_apart() {
-    let (kubectl, namespace) = with(&[
-        ("a", 0, json!({"type": "LoadBalancer"})),
-        (
-            "b",
-            1,
-            json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"}),
-        ),
-    ]);
-    let args = [
-        "a",
-        "b",
-        "--wait",
-        "60s",
-        "--only",
-        "external,pod-other,load-balancer",
-    ];
-    let runs = ask_several(&kubectl, &namespace, &args);
-    let address = |run: &Run| {
-        run.cells(PodOther, of(LoadBalancer))[0]
-            .target
-            .address
-            .clone()
-    };
-    assert_ne!(address(&runs[0]), address(&runs[1]));
-    for run in &runs {
-        run.expect_from(&[Position::External, PodOther], of(LoadBalancer), Reachable);
-        let pods: Vec<_> = run
-            .cells(Position::External, of(LoadBalancer))
-            .iter()
-            .flat_map(|cell| &cell.observed.attempts)
-            .map(|attempt| format!("{:?}", attempt.outcome))
-            .collect();
-        let own = format!("{}-0", run.report.service.name);
-        assert!(
-            pods.iter().all(|text| text.contains(&own)),
-            "{own}: {pods:?}"
-        );
-    }
 }

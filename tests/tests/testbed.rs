@@ -19,10 +19,10 @@ use svc_reach_common::{
     verdict::{Reachability, Verdict},
 };
 use svc_reach_tests::{
-    fixture::{deploy, load_balancer, nodes, service},
+    fixture::{deploy, deploy_named, load_balancer, nodes, service},
     kubectl::Kubectl,
     namespace::Namespace,
-    run::{Run, ask, node_port, of},
+    run::{Run, ask, ask_several, node_port, of},
     wait::until,
 };
 
@@ -287,4 +287,46 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
             }
         },
     );
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn the_load_balancers_of_several_services_are_told_apart() {
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let node = nodes(&kubectl)[0].clone();
+    for (name, policy) in [("a", "Cluster"), ("b", "Local")] {
+        let spec = json!({"type": "LoadBalancer", "externalTrafficPolicy": policy});
+        deploy_named(&kubectl, &namespace, name, &[&node], &spec);
+    }
+    let args = [
+        "a",
+        "b",
+        "--wait",
+        "60s",
+        "--only",
+        "external,pod-other,load-balancer",
+    ];
+    let runs = ask_several(&kubectl, &namespace, &args);
+    let address = |run: &Run| {
+        run.cells(PodOther, of(LoadBalancer))[0]
+            .target
+            .address
+            .clone()
+    };
+    assert_ne!(address(&runs[0]), address(&runs[1]));
+    for run in &runs {
+        run.expect_from(&[External, PodOther], of(LoadBalancer), Reachable);
+        let pods: Vec<_> = run
+            .cells(External, of(LoadBalancer))
+            .iter()
+            .flat_map(|cell| &cell.observed.attempts)
+            .map(|attempt| format!("{:?}", attempt.outcome))
+            .collect();
+        let own = format!("{}-0", run.report.service.name);
+        assert!(
+            pods.iter().all(|text| text.contains(&own)),
+            "{own}: {pods:?}"
+        );
+    }
 }
