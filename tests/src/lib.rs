@@ -2,6 +2,7 @@
 
 pub mod chromium;
 pub mod fixture;
+pub mod folder;
 pub mod kubectl;
 pub mod names_only;
 pub mod namespace;

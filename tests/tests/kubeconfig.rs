@@ -9,7 +9,6 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::{Arc, Mutex},
@@ -17,46 +16,15 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use svc_reach_tests::{
+    folder::Folder,
     kubectl::{self, Kubectl, plugin_folder},
     namespace::Namespace,
     wait::until,
 };
 
-/// A folder that goes when the test does.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    /// Writes a file; the path of it.
-    fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, content).unwrap();
-        path
-    }
-
-    /// Writes a program.
-    fn program(&self, name: &str, script: &str) -> PathBuf {
-        let path = self.file(name, &format!("#!/bin/sh\n{script}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    /// Writes a kubeconfig of one context.
-    fn kubeconfig(&self, cluster: &Value, user: &Value) -> PathBuf {
-        self.file("config", &kubeconfig(cluster, user).to_string())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// Writes a kubeconfig of one context.
+fn in_folder(folder: &Folder, cluster: &Value, user: &Value) -> PathBuf {
+    folder.file("config", &kubeconfig(cluster, user).to_string())
 }
 
 fn kubeconfig(cluster: &Value, user: &Value) -> Value {
@@ -296,7 +264,7 @@ fn credentials_are_sent_as_kubectl_sends_them() {
         ),
     ];
     for (user, args, expected) in rows {
-        let config = folder.kubeconfig(&api.cluster(), &user);
+        let config = in_folder(&folder, &api.cluster(), &user);
         let output = explain(&[("KUBECONFIG", config.to_str().unwrap())], args);
         let headers = api
             .headers()
@@ -422,7 +390,7 @@ fn credentials_that_cannot_be_had_are_said_with_whose_fault_it_is() {
         ),
     ];
     for (user, args, code, says) in rows {
-        let config = folder.kubeconfig(&api.cluster(), &user);
+        let config = in_folder(&folder, &api.cluster(), &user);
         let output = explain(&[("KUBECONFIG", config.to_str().unwrap())], args);
         let (ended, error) = ended(&output);
         assert_eq!(ended, code, "{user}: {error}");
@@ -463,7 +431,7 @@ fn several_files_are_one_kubeconfig() {
         .to_string(),
     );
     folder.file("b/secret/token", "of-one");
-    let absent = folder.0.join("absent");
+    let absent = folder.path().join("absent");
     let all = format!(
         "{}::{}:{}",
         contexts.display(),
@@ -492,7 +460,10 @@ fn several_files_are_one_kubeconfig() {
         &kubeconfig(&api.cluster(), &json!({"token": "of-home"})).to_string(),
     );
     explain(
-        &[("HOME", folder.0.to_str().unwrap()), ("KUBECONFIG", "")],
+        &[
+            ("HOME", folder.path().to_str().unwrap()),
+            ("KUBECONFIG", ""),
+        ],
         &[],
     );
     assert_eq!(api.headers().unwrap()["authorization"], ["Bearer of-home"]);
@@ -667,7 +638,7 @@ fn proxies_are_taken_where_kubectl_takes_them() {
         if let Some(url) = proxy {
             cluster["proxy-url"] = url.into();
         }
-        let config = folder.kubeconfig(&cluster, &json!({}));
+        let config = in_folder(&folder, &cluster, &json!({}));
         let env: Vec<_> = [("KUBECONFIG", config.to_str().unwrap())]
             .into_iter()
             .chain(env.iter().copied())
@@ -688,7 +659,7 @@ fn proxies_are_taken_where_kubectl_takes_them() {
         );
     }
     // The way to this machine is never by a proxy of the environment.
-    let config = folder.kubeconfig(&api.cluster(), &json!({}));
+    let config = in_folder(&folder, &api.cluster(), &json!({}));
     let config = config.to_str().unwrap();
     explain(&[("KUBECONFIG", config), ("HTTP_PROXY", &http_url)], &[]);
     assert_eq!(http.asked(), [""; 0]);
@@ -697,7 +668,11 @@ fn proxies_are_taken_where_kubectl_takes_them() {
         ("ftp://127.0.0.1:1", "ftp://127.0.0.1:1"),
         ("http://[", "is not a URL"),
     ] {
-        let config = folder.kubeconfig(&json!({"server": server, "proxy-url": url}), &json!({}));
+        let config = in_folder(
+            &folder,
+            &json!({"server": server, "proxy-url": url}),
+            &json!({}),
+        );
         let (code, error) = ended(&explain(&[("KUBECONFIG", config.to_str().unwrap())], &[]));
         assert_eq!(code, 2, "{error}");
         assert!(error.contains(says), "{says:?} in {error}");
@@ -708,7 +683,7 @@ fn proxies_are_taken_where_kubectl_takes_them() {
 fn how_much_is_logged_is_said_as_kubectl_has_it() {
     let folder = Folder::new("logs");
     let api = Listener::new();
-    let config = folder.kubeconfig(&api.cluster(), &json!({"token": "very-secret"}));
+    let config = in_folder(&folder, &api.cluster(), &json!({"token": "very-secret"}));
     let config = config.to_str().unwrap();
     for (args, env, requests, everything) in [
         (&[][..], "", false, false),
@@ -816,7 +791,7 @@ fn against(
     env: &[(&str, &str)],
     args: &[&str],
 ) -> (i32, String) {
-    let config = folder.kubeconfig(cluster, user);
+    let config = in_folder(folder, cluster, user);
     let env: Vec<_> = [("KUBECONFIG", config.to_str().unwrap())]
         .into_iter()
         .chain(env.iter().copied())

@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, process::Command};
+use std::process::Command;
 use svc_reach_tests::{
     chromium::{Look, looks},
     fixture::{deploy, nodes, service},
+    folder::Folder,
     kubectl::{Kubectl, plugin_folder},
     namespace::Namespace,
     run::ask,
@@ -14,23 +15,6 @@ use svc_reach_tests::{
 
 /// A phone, a tablet, a screen.
 const WIDTHS: [u32; 3] = [360, 768, 1280];
-
-/// A folder of this test's own.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// The report of a real run, as JSON; its Service has policy Local, so that some of it is not reached.
 fn report() -> Value {
@@ -44,9 +28,8 @@ fn report() -> Value {
 
 /// Judges a saved report as HTML and looks at the page.
 fn shown(folder: &Folder, report: &Value, dark: bool) -> Vec<Look> {
-    let saved = folder.0.join("report.json");
-    fs::write(&saved, report.to_string()).unwrap();
-    let page = folder.0.join("report.html");
+    let saved = folder.file("report.json", &report.to_string());
+    let page = folder.path().join("report.html");
     let output = Command::new(plugin_folder().join("kubectl-svc_reach"))
         .arg("judge")
         .arg(&saved)

@@ -1,9 +1,7 @@
 //! Runs over several Services, again and again, and by a file, on a real cluster.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
-
 use serde_json::{Value, json};
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 use svc_reach_common::{
     position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
     report::{
@@ -19,6 +17,7 @@ use svc_reach_common::{
 };
 use svc_reach_tests::{
     fixture::{apply, await_endpoints, deploy, deploy_named, nodes, server, service},
+    folder::Folder,
     kubectl::{Kubectl, Output, finish},
     namespace::Namespace,
     process::{Lines, send},
@@ -156,28 +155,6 @@ fn many_services_are_read_together() {
     runs[0].expect(PodOther, of(ClusterIp), Reachable);
 }
 
-/// A file of a test's own.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, text: &str) -> Self {
-        let name = format!("svc-reach-{}-{name}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, text).unwrap();
-        Self(path)
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn an_application_is_held_to_what_its_own_file_expects() {
@@ -206,8 +183,10 @@ services:
             namespace.name
         )
     };
-    let file = File::new("smoke.yaml", &text("pod-other:dns"));
-    let runs = ask_several(&kubectl, &namespace, &["--config", file.path()]);
+    let folder = Folder::new("smoke");
+    let file = folder.file("right.yaml", &text("pod-other:dns"));
+    let args = ["--config", file.to_str().unwrap()];
+    let runs = ask_several(&kubectl, &namespace, &args);
     assert_eq!(names(&runs), ["front", "back"]);
     let [front, back] = &runs[..] else {
         panic!("two reports")
@@ -229,8 +208,8 @@ services:
     );
     assert_eq!(namespace.leftovers(), [""; 0]);
 
-    let wrong = File::new("wrong.yaml", &text("pod:dns"));
-    let output = kubectl.run(&["svc-reach", "--config", wrong.path()]);
+    let wrong = folder.file("wrong.yaml", &text("pod:dns"));
+    let output = kubectl.run(&["svc-reach", "--config", wrong.to_str().unwrap()]);
     assert_eq!(output.code, Some(2), "{output}");
     let says = "line 15, services[1].expect.unreachable[0]: unknown position";
     assert!(output.stderr.contains(says), "{output}");
@@ -243,8 +222,9 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
     let namespace = Namespace::new(&kubectl, &json!({}));
     let node = nodes(&kubectl)[0].clone();
     deploy(&kubectl, &namespace, &[&node], &service(&json!({})));
-    let kept = File::new("kept.json", "");
-    let json = format!("json={}", kept.path());
+    let folder = Folder::new("watch");
+    let kept = folder.path().join("kept.json");
+    let json = format!("json={}", kept.display());
     let args = [
         "svc-reach",
         "web",
@@ -271,7 +251,7 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
         let report: Value = serde_json::from_str(&text).unwrap();
         report["cells"][0]["observed"]["value"].clone()
     };
-    let latest = value(std::fs::read_to_string(kept.path()).unwrap());
+    let latest = value(std::fs::read_to_string(&kept).unwrap());
     assert_eq!(latest, "unreachable", "files hold the latest report");
 
     apply(&kubectl, &namespace, vec![server("web-0", &node)]);
