@@ -4,15 +4,19 @@ use crate::{
     completion::CompletionArgs, explain::args::ExplainArgs, judge::JudgeArgs, matrices::MatrixArgs,
     plain::PlainArgs,
 };
-use clap::{Args, Parser, Subcommand};
-use std::{num::ParseIntError, path::PathBuf, str::FromStr};
+use clap::{
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
+};
+use std::{ffi::OsString, num::ParseIntError, path::PathBuf, str::FromStr};
 
 /// From where can a Service be reached, is that what the documentation says, and if not, why?
 #[derive(Debug, Parser)]
 #[command(
     bin_name = "kubectl svc-reach",
     version,
-    args_conflicts_with_subcommands = true,
+    // As in kubectl, the last one counts.
+    args_override_self = true,
+    subcommand_precedence_over_arg = true,
     subcommand_negates_reqs = true,
     after_help = AFTER_HELP
 )]
@@ -23,6 +27,34 @@ pub struct Cli {
     pub connection: ConnectionArgs,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// Reads a command line. Flags of the cluster may stand before a command, flags of a run may not: they would mean
+    /// nothing to it.
+    ///
+    /// # Errors
+    ///
+    /// What clap says, `--help` and `--version` among it.
+    pub fn read<T: Into<OsString> + Clone>(
+        args: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(args)?;
+        let of_run = command
+            .get_arguments()
+            .filter(|arg| !arg.is_global_set())
+            .find(|arg| {
+                let id = arg.get_id().as_str();
+                matches.try_contains_id(id).is_ok()
+                    && matches.value_source(id) == Some(ValueSource::CommandLine)
+            });
+        if let (Some((name, _)), Some(arg)) = (matches.subcommand(), of_run) {
+            let text = format!("the command '{name}' cannot be used with '{arg}'");
+            return Err(command.error(ErrorKind::ArgumentConflict, text));
+        }
+        Self::from_arg_matches(&matches)
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -322,4 +354,47 @@ pub struct RequestArgs {
     /// Whether this machine is a position too: auto or never
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub external: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Command};
+
+    fn read(args: &[&str]) -> Result<Cli, String> {
+        let args = std::iter::once(&"kubectl-svc_reach").chain(args);
+        Cli::read(args.copied()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_of_the_cluster_stand_before_a_command_or_behind_it() {
+        for args in [
+            &["explain", "nginx", "-n", "web"][..],
+            &["-n", "web", "explain", "nginx"],
+            &["-n", "shop", "--context=c", "explain", "nginx", "-n", "web"],
+        ] {
+            let cli = read(args).unwrap();
+            assert_eq!(cli.connection.namespace.as_deref(), Some("web"), "{args:?}");
+            assert!(matches!(cli.command, Some(Command::Explain(_))), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_would_not_heed_is_refused() {
+        for (args, named) in [
+            (&["nginx", "explain", "nginx"][..], "[SERVICE]..."),
+            (&["--watch", "matrix", "list"], "--watch"),
+            (&["-A", "explain", "nginx"], "--all-namespaces"),
+            (&["--image", "x", "cleanup"], "--image"),
+        ] {
+            let error = read(args).unwrap_err();
+            assert!(error.contains("cannot be used with"), "{args:?}: {error}");
+            assert!(error.contains(named), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_called_like_a_command_is_named_with_its_kind() {
+        let cli = read(&["svc/explain"]).unwrap();
+        assert_eq!(cli.run.services, ["svc/explain"]);
+    }
 }

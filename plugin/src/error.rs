@@ -32,6 +32,14 @@ pub enum UsageError {
     /// A word that names no cells.
     #[error("{0:?} is neither a position (node-same, …) nor a kind of target (cluster-ip, …)")]
     NoCell(String),
+    /// A label selector that the API server does not take.
+    #[error("--selector {selector:?}: {why}")]
+    Selector {
+        /// As it was given.
+        selector: String,
+        /// What the API server says of it.
+        why: String,
+    },
     /// A verdict that fails no run.
     #[error("verdict {0:?}: {1}")]
     NoFailure(String, &'static str),

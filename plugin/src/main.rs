@@ -44,7 +44,6 @@ mod version;
 mod wait;
 mod watch;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,7 +59,7 @@ async fn main() -> ExitCode {
             Err(error) => ExitCode::from(app::report_error(&error).code()),
         };
     }
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     logging::start(&cli.connection.verbose);
     let (signals, interrupt) = interrupt::Signals::new();
     let run = async { app::run(config::Config::new(cli)?, interrupt).await };

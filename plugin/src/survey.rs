@@ -362,4 +362,20 @@ mod tests {
         let nodes = cluster.asked().iter().filter(|call| *call == NODES).count();
         assert_eq!(nodes, 2, "a page, and then all: {:?}", cluster.asked());
     }
+
+    #[tokio::test]
+    async fn a_selector_that_makes_no_sense_is_the_command_lines_fault() {
+        let cluster = Scripted::new(|_, _| Reply::Failure(400));
+        let selector = Selection::Matching {
+            selector: Some("a=b,,".into()),
+            everywhere: false,
+        };
+        let error = survey(&cluster, "web", &selector, &|node| node.ready).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.exit().code(), 2);
+        assert!(
+            error.to_string().starts_with("--selector \"a=b,,\": "),
+            "{error}"
+        );
+    }
 }

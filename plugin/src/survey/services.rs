@@ -7,9 +7,9 @@ use super::{
     page::{MANY, page},
 };
 use crate::{
-    cluster::{Call, Cluster},
+    cluster::{Call, CallError, Cluster},
     config::Selection,
-    error::{Error, Permission},
+    error::{Error, Permission, UsageError},
     names,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -100,9 +100,16 @@ async fn matching(
         if let Some(selector) = selector {
             call = call.with("labelSelector", selector);
         }
-        let page = page(cluster, call, MANY, next)
-            .await
-            .map_err(|source| Error::Call {
+        let page = page(cluster, call, MANY, next).await.map_err(|source| {
+            if let (CallError::Status(status), Some(selector)) = (&source, selector)
+                && status.code == 400
+            {
+                return Error::Usage(UsageError::Selector {
+                    selector: selector.to_owned(),
+                    why: status.message.clone(),
+                });
+            }
+            Error::Call {
                 attempted: match namespace {
                     Some(namespace) => format!("list Services of namespace {namespace}"),
                     None => "list Services of all namespaces".to_owned(),
@@ -113,7 +120,8 @@ async fn matching(
                     group: "",
                     resource: "services",
                 }),
-            })?;
+            }
+        })?;
         for object in &page.items {
             services.push(
                 Service::try_from(object)
