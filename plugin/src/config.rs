@@ -627,6 +627,14 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
     })
 }
 
+/// [`terms`] where any are given.
+pub fn given_terms(args: &ExpectationArgs) -> Result<Option<Terms>, UsageError> {
+    let given = args.fail_on.is_some()
+        || !args.require_reachable.is_empty()
+        || !args.require_unreachable.is_empty();
+    given.then(|| terms(args)).transpose()
+}
+
 /// Makes sense of what a run has to live up to beside documents.
 pub fn terms(args: &ExpectationArgs) -> Result<Terms, UsageError> {
     let fail_on = match &args.fail_on {

@@ -33,7 +33,8 @@ enum Question {
     /// What the report comes to beside these documents.
     Again {
         expectations: ExpectationSettings,
-        terms: Terms,
+        /// `None`: those of the report.
+        terms: Option<Terms>,
         outputs: Vec<Output>,
         color: Color,
     },
@@ -52,7 +53,7 @@ impl JudgeCommand {
         let outputs = config::outputs(args.output)?;
         let question = match args.new {
             None => Question::Again {
-                terms: config::terms(&args.expectations)?,
+                terms: config::given_terms(&args.expectations)?,
                 expectations: config::expectations(args.expectations)?,
                 outputs,
                 color,
@@ -98,7 +99,7 @@ impl JudgeCommand {
             } => {
                 let outlets = Outlet::all(outputs, *color)?;
                 let documents = Documents::of(expectations)?;
-                let judge = |report| judge(report, expectations, &documents, terms);
+                let judge = |report| judge(report, expectations, &documents, terms.as_ref());
                 let reports = reports.map(judge);
                 outlets
                     .iter()
@@ -174,8 +175,9 @@ fn judge(
     mut report: Report,
     expectations: &ExpectationSettings,
     documents: &Documents,
-    terms: &Terms,
+    terms: Option<&Terms>,
 ) -> Report {
+    let terms = terms.unwrap_or(&report.terms).clone();
     let told = expectations.told;
     let circumstances = &mut report.circumstances;
     let columns = circumstances.columns.iter().map(|column| Column {
@@ -209,15 +211,15 @@ fn judge(
         catalog: &documents.catalog,
         selection: &selection,
         circumstances,
-        terms,
+        terms: &terms,
     };
     for cell in &mut report.cells {
         against.judge(cell);
     }
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::Matrix::of);
-    report.terms = terms.clone();
-    report.summary = Summary::of(&report.cells, terms);
+    report.summary = Summary::of(&report.cells, &terms);
+    report.terms = terms;
     report
 }
 
@@ -227,7 +229,9 @@ mod tests {
     use crate::{
         config::ExpectationSettings, detection::Told, matrices::Documents, test_data::report,
     };
-    use svc_reach_common::{network_model::NetworkModel, proxy_mode::ProxyMode, terms::Terms};
+    use svc_reach_common::{
+        network_model::NetworkModel, proxy_mode::ProxyMode, terms::Terms, verdict::Verdict,
+    };
 
     #[test]
     fn what_is_told_replaces_what_the_run_found_and_says_so() {
@@ -239,7 +243,7 @@ mod tests {
             ..ExpectationSettings::default()
         };
         let documents = Documents::of(&settings).unwrap();
-        let environment = judge(report(), &settings, &documents, &Terms::default()).environment;
+        let environment = judge(report(), &settings, &documents, None).environment;
         assert_eq!(environment.column.as_deref(), Some("vpc/ipvs"));
         assert_eq!(environment.network_model, Some(NetworkModel::Vpc));
         assert_eq!(environment.proxy_mode, Some(ProxyMode::Ipvs));
@@ -252,5 +256,22 @@ mod tests {
             told.collect::<Vec<_>>(),
             [("networkModel", "vpc"), ("proxyMode", "ipvs")]
         );
+    }
+
+    #[test]
+    fn a_report_keeps_its_terms_unless_others_are_given() {
+        let settings = ExpectationSettings::default();
+        let documents = Documents::of(&settings).unwrap();
+        let terms = |fail_on: &[Verdict]| Terms {
+            fail_on: fail_on.to_vec(),
+            ..Terms::default()
+        };
+        let mut saved = report();
+        saved.terms = terms(&[]);
+        let again = judge(saved.clone(), &settings, &documents, None);
+        assert_eq!((again.terms, again.summary.exit_code), (terms(&[]), 3));
+        let strict = terms(&[Verdict::Worse]);
+        let again = judge(saved, &settings, &documents, Some(&strict));
+        assert_eq!((&again.terms, again.summary.exit_code), (&strict, 1));
     }
 }
