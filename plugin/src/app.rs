@@ -59,6 +59,7 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
                 run: &run,
                 documents: &documents,
                 interrupt: &interrupt,
+                again: false,
             };
             let exit = match run.watch {
                 None => job.once(|reports| write(reports, &outlets)).await,

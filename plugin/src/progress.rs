@@ -48,6 +48,8 @@ impl fmt::Display for Phase {
 /// What a waiting user sees.
 pub struct Progress {
     bars: Option<MultiProgress>,
+    /// Whether nothing is told where lines are not live.
+    quiet: bool,
     lines: RefCell<BTreeMap<String, Line>>,
 }
 
@@ -62,10 +64,19 @@ impl Progress {
         Self::on(std::io::stderr().is_terminal().then(MultiProgress::new))
     }
 
+    /// The same, and nothing elsewhere: for what happens again and again.
+    pub fn quiet() -> Self {
+        Self {
+            quiet: true,
+            ..Self::new()
+        }
+    }
+
     /// On live lines, or on plain ones.
     pub fn on(bars: Option<MultiProgress>) -> Self {
         Self {
             bars,
+            quiet: false,
             lines: RefCell::default(),
         }
     }
@@ -101,6 +112,7 @@ impl Progress {
                     }
                 }
             }
+            None if self.quiet => {}
             None => plain(&format!("{label}: {text}")),
         }
         line.text = text;

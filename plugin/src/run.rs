@@ -49,6 +49,8 @@ pub struct Job<'a, C> {
     pub documents: &'a Documents,
     /// Whether the user wants an end.
     pub interrupt: &'a Interrupt,
+    /// Whether it was done before, so that progress need not be told line by line.
+    pub again: bool,
 }
 
 /// Everything that is known before the first probe.
@@ -80,7 +82,11 @@ impl<C: Cluster> Job<'_, C> {
         let asked = self.asked(&prepared.services, &prepared.placements);
 
         let ledger = Ledger::new(probes_in, &id);
-        let progress = Progress::new();
+        let progress = if self.again {
+            Progress::quiet()
+        } else {
+            Progress::new()
+        };
         let deployment = Deployment {
             cluster: self.cluster,
             namespace: probes_in,

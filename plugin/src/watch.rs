@@ -39,6 +39,7 @@ pub async fn watch(
     loop {
         let this = Job {
             run: if before.is_some() { &later } else { job.run },
+            again: before.is_some(),
             ..*job
         };
         let ran = this

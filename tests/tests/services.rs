@@ -260,5 +260,7 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
     send("INT", child.id());
     let output = finish(&args, child);
     assert_eq!(output.code, Some(130), "{output}");
+    let told = output.stderr.matches("pod-other: done").count();
+    assert_eq!(told, 1, "progress of the first run only: {output}");
     assert_eq!(namespace.leftovers(), [""; 0]);
 }
