@@ -21,6 +21,8 @@ pub struct Facts {
     pub endpoints: Vec<Endpoint>,
     /// Nodes: those that run an endpoint, and some that run none. Services of one cluster share them.
     pub nodes: Arc<Vec<Node>>,
+    /// When the endpoints last changed, where that is told: RFC 3339, in UTC.
+    pub changed: Option<String>,
     /// The API server's version, such as `v1.20.2`.
     pub server_version: Option<String>,
 }

@@ -57,6 +57,8 @@ struct Metadata {
     namespace: Option<String>,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
+    #[serde(rename = "creationTimestamp")]
+    created: Option<String>,
 }
 
 /// Kind, namespace and name of an object, for errors.

@@ -189,6 +189,7 @@ mod tests {
             service: Service::try_from(&service).unwrap(),
             endpoints: Vec::new(),
             nodes: vec![Node::try_from(&node).unwrap()].into(),
+            changed: None,
             server_version: Some(version.to_owned()),
         }
     }

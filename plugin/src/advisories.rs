@@ -5,6 +5,7 @@ use crate::{
     clues::{Clues, Sharing},
     detection::{ELB_CLASS, ELB_PASS_THROUGH},
 };
+use jiff::Timestamp;
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive};
 use svc_reach_common::{
@@ -19,6 +20,7 @@ use svc_reach_common::{
     report::{Advisory, Cell, Environment, ObservedValue, Severity},
     target::{Scope, TargetKind},
     terms::Terms,
+    verdict::Verdict,
 };
 
 /// Where Huawei Cloud CCE's rules are written, by the editions of the matrix.
@@ -54,12 +56,15 @@ pub struct Known<'a> {
     pub cells: &'a [Cell],
     /// What was required.
     pub terms: &'a Terms,
+    /// The API server's time before the probes were made, RFC 3339, where it is known.
+    pub at: Option<&'a str>,
 }
 
 /// Every advisory. `left_out`: why this machine was not a position, in part or whole.
 pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
+    advisories.extend(just_changed(known));
     advisories.extend(known.terms.unmet(known.cells).map(|required| {
         let text = format!(
             "{} is required to be {}, and was not asked: the run has no such cell",
@@ -89,6 +94,26 @@ pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
         own("external-left-out", Severity::Info, text)
     }));
     advisories
+}
+
+/// Seconds after a change in which nodes may not yet forward by it. kube-proxy writes its rules once in a second at most,
+/// and takes longer where it has many (kubernetes.io, "Virtual IPs and Service Proxies", on `minSyncPeriod`).
+const SETTLING_SECONDS: i64 = 30;
+
+/// A Service that was changed just now, with something wrong that may be no more than that.
+fn just_changed(known: Known<'_>) -> Option<Advisory> {
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    let changed = known.facts.changed.as_deref().and_then(time)?;
+    let seconds = known.at.and_then(time)?.as_second() - changed.as_second();
+    let wrong = |cell: &Cell| matches!(cell.verdict, Verdict::Worse | Verdict::Unstable);
+    let fresh = seconds < SETTLING_SECONDS && known.cells.iter().any(wrong);
+    fresh.then(|| {
+        let text = format!(
+            "the Service's endpoints last changed {} s before the probes were made; nodes may take longer to forward by that: look again before you act on what is worse or unstable",
+            seconds.max(0)
+        );
+        own("just-changed", Severity::Warning, text)
+    })
 }
 
 /// One that comes from this run.
@@ -468,6 +493,7 @@ mod tests {
         report::{Cell, ObservedValue},
         target::TargetKind,
         terms::Terms,
+        verdict::Verdict,
     };
 
     /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
@@ -506,16 +532,49 @@ mod tests {
             clues,
             cells,
             terms: &Terms::default(),
+            at: Some("2026-01-02T03:04:35Z"),
         };
         let found = advisories(known, None);
         for advisory in &found {
-            let ours = ["no-", "external-", "load-balancer-sharing-partly"];
+            let ours = [
+                "no-",
+                "external-",
+                "load-balancer-sharing-partly",
+                "just-changed",
+            ];
             assert!(
                 advisory.source.is_some() || ours.iter().any(|id| advisory.id.starts_with(id)),
                 "{advisory:?} has its source"
             );
         }
         found.into_iter().map(|advisory| advisory.id).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_right_after_a_change_may_be_no_more_than_that() {
+        let mut worse = cell(
+            Position::PodOther,
+            TargetKind::ClusterIp,
+            "10.0.0.1",
+            ObservedValue::Unreachable,
+        );
+        worse.verdict = Verdict::Worse;
+        let mut fine = worse.clone();
+        fine.verdict = Verdict::AsExpected;
+        for (changed, cell, told) in [
+            (Some("2026-01-02T03:04:33Z"), &worse, true),
+            (Some("2026-01-02T03:04:40Z"), &worse, true),
+            (Some("2026-01-02T03:04:05Z"), &worse, false),
+            (Some("2026-01-02T03:04:33Z"), &fine, false),
+            (Some("some day"), &worse, false),
+            (None, &worse, false),
+        ] {
+            let mut facts = cce();
+            facts.changed = changed.map(str::to_owned);
+            let ids = ids(&facts, &Clues::default(), IPVS, std::slice::from_ref(cell));
+            let found = ids.iter().any(|id| id == "just-changed");
+            assert_eq!(found, told, "{changed:?} {}", cell.verdict);
+        }
     }
 
     const IPVS: Told = Told {

@@ -105,22 +105,35 @@ pub enum Ttl {
     Dropped,
 }
 
+/// What the API server made of a Job that it was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether it will be deleted.
+    pub ttl: Ttl,
+    /// The API server's time, RFC 3339.
+    pub at: Option<String>,
+}
+
 /// Shows the API server a Job without creating it. A server that does not have `ttlSecondsAfterFinished` drops it
 /// from what it returns (kubernetes/kubernetes v1.20.2 `pkg/registry/batch/job/strategy.go`, `dropDisabledFields`).
 pub async fn dry_run_job(
     cluster: &impl Cluster,
     namespace: &str,
     job: &Job,
-) -> Result<Ttl, CallError> {
+) -> Result<Shown, CallError> {
     let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
     let answer = cluster
         .call(Call::post(path, to_json(job)?).with("dryRun", "All"))
         .await?;
     let ttl = answer.pointer("/spec/ttlSecondsAfterFinished");
-    Ok(if ttl.is_some_and(Value::is_number) {
-        Ttl::Kept
-    } else {
-        Ttl::Dropped
+    let at = answer.pointer("/metadata/creationTimestamp");
+    Ok(Shown {
+        ttl: if ttl.is_some_and(Value::is_number) {
+            Ttl::Kept
+        } else {
+            Ttl::Dropped
+        },
+        at: at.and_then(Value::as_str).map(str::to_owned),
     })
 }
 
@@ -156,10 +169,15 @@ mod tests {
         ] {
             let cluster = Scripted::new(move |call, _| {
                 assert_eq!(call, "DRY-RUN /apis/batch/v1/namespaces/web/jobs");
-                Reply::Object(json!({"spec": spec}))
+                let metadata = json!({"creationTimestamp": "2026-01-02T03:04:05Z"});
+                Reply::Object(json!({"metadata": metadata, "spec": spec}))
             });
             let job = k8s_openapi::api::batch::v1::Job::default();
-            assert_eq!(dry_run_job(&cluster, "web", &job).await.unwrap(), ttl);
+            let shown = dry_run_job(&cluster, "web", &job).await.unwrap();
+            assert_eq!(
+                (shown.ttl, shown.at.as_deref()),
+                (ttl, Some("2026-01-02T03:04:05Z"))
+            );
         }
     }
 

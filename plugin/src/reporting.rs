@@ -42,6 +42,8 @@ pub struct Expectations<'a> {
     pub told: detection::Told,
     /// What a run has to live up to beside the documents.
     pub terms: &'a Terms,
+    /// The API server's time before the probes were made, RFC 3339, where it is known.
+    pub at: Option<&'a str>,
 }
 
 /// Makes the report of a run. `left_out`: why this machine was not a position, in part or whole.
@@ -127,6 +129,7 @@ pub fn report(
                 clues: expectations.clues,
                 cells: &cells,
                 terms: expectations.terms,
+                at: expectations.at,
             },
             left_out,
         ),

@@ -16,7 +16,7 @@ use crate::{
     ledger::Ledger,
     matrices::Documents,
     placement::{self, Placement},
-    preflight::{self, Ttl},
+    preflight::{self, Shown, Ttl},
     probe_job::{self, Blueprint},
     progress::{self, Progress},
     reporting::{self, Expectations},
@@ -55,6 +55,8 @@ pub struct Job<'a, C> {
 
 /// Everything that is known before the first probe.
 struct Prepared {
+    /// The API server's time.
+    at: Option<String>,
     proxy: Option<ProxyConfig>,
     found: Found,
     services: Vec<Facts>,
@@ -132,6 +134,7 @@ impl<C: Cluster> Job<'_, C> {
                     clues: &prepared.found.clues(asked.facts),
                     told: self.run.expectations.told,
                     terms: &asked.check.terms,
+                    at: prepared.at.as_deref(),
                 };
                 let left_out = left_out.as_deref();
                 reporting::report(&id, elapsed, asked.facts, &stands, expectations, left_out)
@@ -193,11 +196,22 @@ impl<C: Cluster> Job<'_, C> {
             .find_map(Provider::of)
             .map(|(provider, _)| provider);
         let (rehearsed, found) = tokio::join!(
-            rehearse(self.cluster, probes_in, id, &mut stands, &mut probes),
+            rehearse(self.cluster, probes_in, &mut stands, &mut probes),
             clues::look(self.cluster, provider, &services, proxy.is_some())
         );
-        rehearsed?;
+        let shown = rehearsed?;
+        if shown
+            .as_ref()
+            .is_some_and(|shown| shown.ttl == Ttl::Dropped)
+            && !self.again
+        {
+            progress::plain(&format!(
+                "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
+                probe_job::cleanup_command(probes_in, id)
+            ));
+        }
         Ok(Prepared {
+            at: shown.and_then(|shown| shown.at),
             proxy,
             found,
             services,
@@ -252,17 +266,16 @@ fn stand_of(planned: Planned, heard: &BTreeMap<String, Heard>) -> Stand {
 async fn rehearse(
     cluster: &impl Cluster,
     namespace: &str,
-    id: &str,
     stands: &mut [Vec<Planned>],
     probes: &mut Vec<Probe>,
-) -> Result<(), Error> {
+) -> Result<Option<Shown>, Error> {
     let mut refusals = BTreeMap::new();
     let first = |network| {
         probes
             .iter()
             .find(|probe: &&Probe| probe.network == network)
     };
-    let (host, pod, ttl) = tokio::join!(
+    let (host, pod, job) = tokio::join!(
         rehearse_pod(cluster, namespace, first(Network::Host)),
         rehearse_pod(cluster, namespace, first(Network::Pod)),
         async {
@@ -277,9 +290,9 @@ async fn rehearse(
             refusals.insert(network, error);
         }
     }
-    let ttl = match ttl {
-        None => return Ok(()),
-        Some(Ok(ttl)) => ttl,
+    let shown = match job {
+        None => return Ok(None),
+        Some(Ok(shown)) => shown,
         Some(Err(source)) => {
             return Err(Error::ProbesRefused {
                 namespace: namespace.to_owned(),
@@ -307,13 +320,7 @@ async fn rehearse(
             source,
         });
     }
-    if ttl == Ttl::Dropped {
-        progress::plain(&format!(
-            "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
-            probe_job::cleanup_command(namespace, id)
-        ));
-    }
-    Ok(())
+    Ok(Some(shown))
 }
 
 async fn rehearse_pod(

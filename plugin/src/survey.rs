@@ -63,7 +63,8 @@ pub async fn survey(
         .into_iter()
         .map(|asked| Facts {
             service: asked.service,
-            endpoints: asked.endpoints,
+            endpoints: asked.backends.endpoints,
+            changed: asked.backends.changed,
             nodes: Arc::clone(&nodes),
             server_version: server_version.clone(),
         })

@@ -77,6 +77,7 @@ pub fn facts() -> Facts {
         },
         endpoints: Vec::new(),
         nodes: Arc::default(),
+        changed: None,
         server_version: Some("v1.20.2".into()),
     }
 }
@@ -278,6 +279,7 @@ pub fn report() -> Report {
         clues: &Clues::default(),
         told: Told::default(),
         terms: &Terms::default(),
+        at: None,
     };
     let stands = [looked, stand(Position::PodOther)];
     reporting::report(

@@ -29,7 +29,7 @@ pub async fn until_served(
             Ok(asked) => asked.iter().find_map(|asked| {
                 let service = &asked.service;
                 let name = format!("Service {}/{}", service.namespace, service.name);
-                Some((name, missing(service, &asked.endpoints)?))
+                Some((name, missing(service, &asked.backends.endpoints)?))
             }),
             // It may be made yet.
             Err(Error::NoService {

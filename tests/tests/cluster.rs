@@ -920,3 +920,23 @@ fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
     assert_eq!(live, from_dump);
     std::fs::remove_file(dump).unwrap();
 }
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn what_is_wrong_right_after_a_deploy_comes_with_a_warning() {
+    // Ready by its own port, and silent on the one that the Service leads to.
+    let ports = json!([{"name": "http", "port": 80, "targetPort": 9}]);
+    let (kubectl, namespace) = with(&json!({"ports": ports}), 1);
+    let run = from_inside(&kubectl, &namespace, &["--only", "pod-other,cluster-ip"]);
+    run.expect(PodOther, of(ClusterIp), Unreachable);
+    let advisories = &run.report.advisories;
+    let told = advisories
+        .iter()
+        .find(|advisory| advisory.id == "just-changed");
+    let told = told.unwrap_or_else(|| panic!("a warning: {advisories:?}"));
+    assert!(
+        told.text.contains("before the probes were made"),
+        "{told:?}"
+    );
+    run.expect_exit(1);
+}

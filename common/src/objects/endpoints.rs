@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 /// Label of an EndpointSlice: the Service it belongs to (`k8s.io/api/discovery/v1`, `LabelServiceName`).
 const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+/// Annotation of EndpointSlices and Endpoints: when what they tell of last changed, RFC 3339, in UTC
+/// (kubernetes/kubernetes `staging/src/k8s.io/api/core/v1/annotation_key_constants.go`, `EndpointsLastChangeTriggerTime`).
+const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+
 /// Key of `topology` in `discovery.k8s.io/v1beta1`: the endpoint's node.
 const TOPOLOGY_HOSTNAME: &str = "kubernetes.io/hostname";
 
@@ -27,6 +31,8 @@ pub struct ServiceEndpoints {
     pub service: Option<String>,
     /// The endpoints, in their order.
     pub endpoints: Vec<Endpoint>,
+    /// When they last changed, or were first told of: RFC 3339, in UTC, to the second.
+    pub changed: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -120,6 +126,15 @@ fn ports(named: &Named, ports: Option<Vec<Port>>) -> Result<Vec<EndpointPort>, O
     Ok(known)
 }
 
+/// The later of creation and last change. Times of one form are in the order of their texts.
+fn changed(metadata: &Metadata) -> Option<String> {
+    let annotations = metadata.annotations.as_ref();
+    let last = annotations.and_then(|annotations| annotations.get(LAST_CHANGE));
+    let to_the_second = |time: &String| Some(format!("{}Z", time.get(..19)?));
+    let times = [metadata.created.as_ref(), last];
+    times.into_iter().flatten().filter_map(to_the_second).max()
+}
+
 /// Name of the pod that a reference names, if it names a pod.
 fn pod(reference: Option<Reference>) -> Option<String> {
     reference
@@ -185,6 +200,7 @@ impl ServiceEndpoints {
             });
         }
         Ok(Self {
+            changed: changed(&metadata),
             namespace: metadata.namespace.unwrap_or_else(|| "default".to_owned()),
             service: metadata
                 .labels
@@ -225,6 +241,7 @@ impl ServiceEndpoints {
             }
         }
         Ok(Self {
+            changed: changed(&metadata),
             namespace: metadata.namespace.unwrap_or_else(|| "default".to_owned()),
             service: Some(metadata.name),
             endpoints: known,
@@ -327,5 +344,31 @@ mod tests {
             ]
         );
         assert_eq!(read.endpoints[0].ports[0].name.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn the_last_change_is_told_to_the_second() {
+        for (metadata, changed) in [
+            (json!({}), None),
+            (
+                json!({"creationTimestamp": "2026-01-02T03:04:05Z"}),
+                Some("2026-01-02T03:04:05Z"),
+            ),
+            (
+                json!({
+                    "creationTimestamp": "2026-01-02T03:04:05Z",
+                    "annotations": {"endpoints.kubernetes.io/last-change-trigger-time": "2026-01-02T03:04:07.123456Z"},
+                }),
+                Some("2026-01-02T03:04:07Z"),
+            ),
+            (json!({"creationTimestamp": "long ago"}), None),
+        ] {
+            let mut object = json!({"metadata": metadata, "endpoints": []});
+            object["metadata"]["name"] = "web".into();
+            let slice = ServiceEndpoints::from_slice(&object).unwrap();
+            assert_eq!(slice.changed.as_deref(), changed, "{object}");
+            let endpoints = ServiceEndpoints::from_endpoints(&object).unwrap();
+            assert_eq!(endpoints.changed.as_deref(), changed, "{object}");
+        }
     }
 }

@@ -182,6 +182,7 @@ impl Dump {
             service: service.clone(),
             endpoints: endpoints.clone(),
             nodes: self.nodes.clone().into(),
+            changed: None,
             server_version: None,
         })
     }

@@ -272,6 +272,7 @@ mod tests {
             clues: &Clues::default(),
             told: Told::default(),
             terms: &Terms::default(),
+            at: None,
         };
         let mut report = report("r", Duration::ZERO, &facts(), &none, expectations, None);
         report.cells = cells;

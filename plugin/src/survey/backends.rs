@@ -17,13 +17,29 @@ const SLICE_PAGES: usize = 50;
 /// Where EndpointSlices are, the newest version first: `v1beta1` before Kubernetes 1.21.
 const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
+/// What is behind a Service.
+#[derive(Debug, Default)]
+pub struct Backends {
+    /// Its endpoints, ready or not.
+    pub endpoints: Vec<Endpoint>,
+    /// When they last changed, where that is told: RFC 3339, in UTC.
+    pub changed: Option<String>,
+}
+
+impl Backends {
+    fn add(&mut self, read: ServiceEndpoints) {
+        self.endpoints.extend(read.endpoints);
+        self.changed = self.changed.take().max(read.changed);
+    }
+}
+
 /// Endpoints of one Service, from `discovery.k8s.io/v1`, else `v1beta1`, else core Endpoints. A user who may not read
 /// one kind may still read the other.
 pub async fn endpoints(
     cluster: &impl Cluster,
     namespace: &str,
     name: &str,
-) -> Result<Vec<Endpoint>, Error> {
+) -> Result<Backends, Error> {
     let elsewhere = |error: &CallError| error.is_not_found() || error.is_forbidden();
     let mut refused = None;
     for version in VERSIONS {
@@ -47,10 +63,14 @@ pub async fn endpoints(
     }
     let path = format!("/api/v1/namespaces/{namespace}/endpoints/{name}");
     match cluster.call(Call::get(path)).await {
-        Ok(object) => Ok(ServiceEndpoints::from_endpoints(&object)
-            .map_err(|source| not_understood(format!("Endpoints {namespace}/{name}"), source))?
-            .endpoints),
-        Err(error) if error.is_not_found() && refused.is_none() => Ok(Vec::new()),
+        Ok(object) => {
+            let mut backends = Backends::default();
+            backends.add(ServiceEndpoints::from_endpoints(&object).map_err(|source| {
+                not_understood(format!("Endpoints {namespace}/{name}"), source)
+            })?);
+            Ok(backends)
+        }
+        Err(error) if error.is_not_found() && refused.is_none() => Ok(Backends::default()),
         Err(source) => Err(refused.unwrap_or(Error::Call {
             attempted: format!("get Endpoints {namespace}/{name}"),
             source,
@@ -68,9 +88,9 @@ async fn slices(
     version: &str,
     namespace: &str,
     name: &str,
-) -> Result<Vec<Endpoint>, Error> {
+) -> Result<Backends, Error> {
     let path = format!("/apis/discovery.k8s.io/{version}/namespaces/{namespace}/endpointslices");
-    let mut endpoints = Vec::new();
+    let mut backends = Backends::default();
     let mut next = None;
     for _ in 0..SLICE_PAGES {
         let call = Call::get(path.clone()).with(
@@ -95,14 +115,14 @@ async fn slices(
                     source,
                 )
             })?;
-            endpoints.extend(slice.endpoints);
+            backends.add(slice);
         }
         next = page.next;
         if next.is_none() {
             break;
         }
     }
-    Ok(endpoints)
+    Ok(backends)
 }
 
 /// Endpoints of every Service of a namespace, or of the cluster, by namespace and name of the Service. `None`: there are
@@ -110,11 +130,11 @@ async fn slices(
 pub async fn all_endpoints(
     cluster: &impl Cluster,
     namespace: Option<&str>,
-) -> Result<Option<BTreeMap<(String, String), Vec<Endpoint>>>, Error> {
+) -> Result<Option<BTreeMap<(String, String), Backends>>, Error> {
     let within = namespace.map_or_else(String::new, |name| format!("namespaces/{name}/"));
     for version in VERSIONS {
         let path = format!("/apis/discovery.k8s.io/{version}/{within}endpointslices");
-        let mut endpoints: BTreeMap<(String, String), Vec<Endpoint>> = BTreeMap::new();
+        let mut endpoints: BTreeMap<(String, String), Backends> = BTreeMap::new();
         let mut next = None;
         for _ in 0..SLICE_PAGES {
             let page = match page(cluster, Call::get(path.clone()), MANY, next).await {
@@ -127,11 +147,9 @@ pub async fn all_endpoints(
             for slice in &page.items {
                 let slice = ServiceEndpoints::from_slice(slice)
                     .map_err(|source| not_understood("an EndpointSlice".to_owned(), source))?;
-                if let Some(service) = slice.service {
-                    endpoints
-                        .entry((slice.namespace, service))
-                        .or_default()
-                        .extend(slice.endpoints);
+                if let Some(service) = slice.service.clone() {
+                    let of_service = (slice.namespace.clone(), service);
+                    endpoints.entry(of_service).or_default().add(slice);
                 }
             }
             next = page.next;

@@ -141,7 +141,11 @@ struct Known<'a> {
 impl<'a> Known<'a> {
     fn new(asked: &'a [Asked], fitting: &'a dyn Fn(&Node) -> bool) -> Self {
         let names = |asked: &'a Asked| {
-            let ready = asked.endpoints.iter().filter(|endpoint| endpoint.ready);
+            let ready = asked
+                .backends
+                .endpoints
+                .iter()
+                .filter(|endpoint| endpoint.ready);
             ready
                 .filter_map(|endpoint| endpoint.node.as_deref())
                 .collect()

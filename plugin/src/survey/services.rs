@@ -2,7 +2,7 @@
 
 use super::{
     AT_ONCE,
-    backends::{all_endpoints, endpoints},
+    backends::{Backends, all_endpoints, endpoints},
     not_understood,
     page::{MANY, page},
 };
@@ -13,7 +13,7 @@ use crate::{
     names,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
-use svc_reach_common::facts::{Endpoint, Service};
+use svc_reach_common::facts::Service;
 
 /// Services whose endpoints are read one by one. Those of more are read together with all others of their namespace.
 const ONE_BY_ONE: usize = 16;
@@ -23,8 +23,8 @@ const ONE_BY_ONE: usize = 16;
 pub struct Asked {
     /// The Service.
     pub service: Service,
-    /// Its endpoints, ready or not.
-    pub endpoints: Vec<Endpoint>,
+    /// What is behind it.
+    pub backends: Backends,
 }
 
 /// Reads the Services that are asked about: those that are named in the order of their names on the command line,
@@ -39,13 +39,13 @@ pub async fn asked(
             stream::iter(names)
                 .map(async |name| {
                     let namespace = name.namespace.as_deref().unwrap_or(namespace);
-                    let (service, endpoints) = tokio::join!(
+                    let (service, backends) = tokio::join!(
                         service(cluster, namespace, &name.name),
                         endpoints(cluster, namespace, &name.name)
                     );
                     Ok(Asked {
                         service: service?,
-                        endpoints: endpoints?,
+                        backends: backends?,
                     })
                 })
                 .buffered(AT_ONCE)
@@ -64,7 +64,7 @@ pub async fn asked(
                 return Ok(services
                     .into_iter()
                     .map(|service| Asked {
-                        endpoints: all
+                        backends: all
                             .remove(&(service.namespace.clone(), service.name.clone()))
                             .unwrap_or_default(),
                         service,
@@ -73,8 +73,8 @@ pub async fn asked(
             }
             stream::iter(services)
                 .map(async |service| {
-                    let endpoints = endpoints(cluster, &service.namespace, &service.name).await?;
-                    Ok(Asked { service, endpoints })
+                    let backends = endpoints(cluster, &service.namespace, &service.name).await?;
+                    Ok(Asked { service, backends })
                 })
                 .buffered(AT_ONCE)
                 .try_collect()
