@@ -157,7 +157,9 @@ fn kubectl_is_told_what_a_word_can_become() {
         (&["--kubeconfig", "/absent", "svc/"], &[":4"]),
         (&["-n", "absent", "svc/"], &[":4"]),
         (&["deploy/n"], &[":4"]),
-        (&["-x", "--nonsense", "nginx", "more", ""], &[":4"]),
+        (&["judge", "old.json", "new.json", ""], &[":4"]),
+        // There can be several Services.
+        (&["-x", "--nonsense", "nginx", "more", ""], &["cart", ":4"]),
     ] {
         assert_eq!(completions(&config, words), expected, "{words:?}");
     }

@@ -16,7 +16,9 @@ fn who_looks_on_sees_how_far_each_probe_has_come() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     let nodes = nodes(&kubectl);
-    deploy(&kubectl, &namespace, &[&nodes[0]], &service(&json!({})));
+    // Every probe asks a port that stays silent, so that it is at work for a while.
+    let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
+    deploy(&kubectl, &namespace, &[&nodes[0]], &service(&spec));
     let args = namespace.args(&["svc-reach", "web", "--external", "never"]);
 
     let plain = kubectl.run(&args);
