@@ -324,6 +324,9 @@ pub struct ProbeArgs {
     /// PriorityClass of the probes
     #[arg(long, value_name = "NAME")]
     pub priority_class: Option<String>,
+    /// Probe pods that a run may make; one that would make more makes none
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub max_probes: usize,
     /// How long a probe may take to start
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     pub probe_timeout: String,

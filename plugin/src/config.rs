@@ -359,6 +359,8 @@ pub struct ProbeSettings {
     pub tolerations: Vec<Toleration>,
     /// `priorityClassName`.
     pub priority_class: Option<String>,
+    /// Probes that a run may make.
+    pub most: usize,
     /// How long a probe may take to start.
     pub start_timeout: Duration,
 }
@@ -696,6 +698,7 @@ fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
             .map(|text| toleration(text))
             .collect::<Result<_, _>>()?,
         priority_class: args.priority_class,
+        most: args.max_probes,
         start_timeout,
     })
 }

@@ -40,6 +40,16 @@ pub enum UsageError {
         /// What the API server says of it.
         why: String,
     },
+    /// More pods than the user allows.
+    #[error(
+        "--max-probes {most}: this run takes {needed} probe pods; ask about fewer Services (-l, -n), or allow more"
+    )]
+    TooManyProbes {
+        /// What is allowed.
+        most: usize,
+        /// What it takes.
+        needed: usize,
+    },
     /// A verdict that fails no run.
     #[error("verdict {0:?}: {1}")]
     NoFailure(String, &'static str),

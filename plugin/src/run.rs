@@ -8,7 +8,7 @@ use crate::{
     cluster::Cluster,
     config::{Run, Selection},
     deployment::{Deployment, Probe},
-    error::{Error, chain},
+    error::{Error, UsageError, chain},
     explain::settings::ProxyConfig,
     external::{self, FromHere},
     following::Heard,
@@ -177,6 +177,12 @@ impl<C: Cluster> Job<'_, C> {
             mut stands,
             errands,
         } = assignment::assign(&self.asked(&services, &placements));
+        if errands.len() > probe.most {
+            return Err(Error::Usage(UsageError::TooManyProbes {
+                most: probe.most,
+                needed: errands.len(),
+            }));
+        }
         let mut probes: Vec<Probe> = errands
             .into_iter()
             .map(|errand| Probe {

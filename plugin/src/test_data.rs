@@ -138,6 +138,7 @@ pub fn probe_settings() -> ProbeSettings {
         node_selector: BTreeMap::new(),
         tolerations: Vec::new(),
         priority_class: None,
+        most: 100,
         start_timeout: Duration::from_secs(60),
     }
 }

@@ -132,6 +132,23 @@ fn one_that_is_not_there_is_named_before_anything_is_made() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
+fn more_probes_than_are_allowed_are_not_made() {
+    let (kubectl, namespace) = with(&[("a", 0, json!({})), ("b", 1, json!({}))]);
+    let args = ["svc-reach", "a", "b", "--external", "never", "-v"];
+    let ask = |most: &str| {
+        let args: Vec<&str> = args.iter().copied().chain(["--max-probes", most]).collect();
+        kubectl.run(&namespace.args(&args))
+    };
+    let refused = ask("3");
+    assert_eq!(refused.code, Some(2), "{refused}");
+    assert!(refused.stderr.contains("takes 4 probe pods"), "{refused}");
+    assert_eq!(made(&refused), 0, "{refused}");
+    let allowed = ask("4");
+    assert_eq!((allowed.code, made(&allowed)), (Some(0), 4), "{allowed}");
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
 fn many_services_are_read_together() {
     let (kubectl, namespace) = with(&[("a", 0, json!({}))]);
     let more = (0..60).map(|index| {
