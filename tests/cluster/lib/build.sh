@@ -3,7 +3,7 @@
 # repository. What is in the cache is not made again.
 
 # Installed, since they are tools or start no service.
-PACKAGES=(ca-certificates conntrack containernetworking-plugins curl dpkg-dev gcc golang-go iproute2 iptables kmod
+PACKAGES=(ca-certificates conntrack containernetworking-plugins curl dpkg-dev gcc golang-go iproute2 ipset iptables kmod
   libc6-dev libcrypt1 libpcre2-8-0 libssl3 nftables openssl procps runc socat util-linux zlib1g)
 KUBERNETES=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
 
