@@ -28,7 +28,7 @@ impl Documents<'_> {
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
                 value: required.value,
-                basis: Basis::Stated,
+                basis: Basis::Required,
                 matrix: None,
                 edition: None,
                 source: Some(required.to_string()),

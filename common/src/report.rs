@@ -271,6 +271,8 @@ words! {
         Implied = "implied",
         /// The forwarding model says so, where no document does.
         Predicted = "predicted",
+        /// The user requires it, whatever documents say.
+        Required = "required",
     }
 }
 

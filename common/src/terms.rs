@@ -64,6 +64,36 @@ impl TryFrom<Written> for Terms {
     }
 }
 
+/// Terms as far as somebody gives them; what they leave open, others say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GivenTerms {
+    /// Verdicts that a run may not hold.
+    pub fail_on: Option<Vec<Verdict>>,
+    /// What must be reachable.
+    pub reachable: Option<Vec<Required>>,
+    /// What must not be.
+    pub unreachable: Option<Vec<Required>>,
+}
+
+impl GivenTerms {
+    /// These terms, and where nothing is given those of `others`.
+    #[must_use]
+    pub fn over(&self, others: &Terms) -> Terms {
+        let required = |given: &Option<Vec<Required>>, value| {
+            given.clone().unwrap_or_else(|| {
+                let others = others.required.iter().copied();
+                others.filter(|required| required.value == value).collect()
+            })
+        };
+        let mut all = required(&self.reachable, Reachability::Reachable);
+        all.extend(required(&self.unreachable, Reachability::Unreachable));
+        Terms {
+            fail_on: self.fail_on.as_ref().unwrap_or(&others.fail_on).clone(),
+            required: all,
+        }
+    }
+}
+
 /// What must hold of cells: those of a position and a kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Required {

@@ -60,19 +60,18 @@ pub struct Known<'a> {
     pub at: Option<&'a str>,
 }
 
+/// A requirement that no cell was asked for.
+const NOT_ASKED: &str = "no-required-cell";
+
+/// Endpoints that changed right before the run.
+const JUST_CHANGED: &str = "just-changed";
+
 /// Every advisory. `left_out`: why this machine was not a position, in part or whole.
 pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
     advisories.extend(just_changed(known));
-    advisories.extend(known.terms.unmet(known.cells).map(|required| {
-        let text = format!(
-            "{} is required to be {}, and was not asked: the run has no such cell",
-            required.place(),
-            required.value
-        );
-        own("no-required-cell", Severity::Warning, text)
-    }));
+    advisories.extend(not_asked(known.terms, known.cells));
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         let rules = [
             pass_through_agrees,
@@ -96,6 +95,26 @@ pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     advisories
 }
 
+/// Requirements that no cell was asked for.
+fn not_asked(terms: &Terms, cells: &[Cell]) -> impl Iterator<Item = Advisory> {
+    terms.unmet(cells).map(|required| {
+        let text = format!(
+            "{} is required to be {}, and was not asked: the run has no such cell",
+            required.place(),
+            required.value
+        );
+        own(NOT_ASKED, Severity::Warning, text)
+    })
+}
+
+/// Takes back what was said because of verdicts and terms that are others now, and says what these come to.
+pub fn judged_again(advisories: &mut Vec<Advisory>, terms: &Terms, cells: &[Cell]) {
+    let wrong = cells.iter().any(is_wrong);
+    advisories
+        .retain(|advisory| advisory.id != NOT_ASKED && (wrong || advisory.id != JUST_CHANGED));
+    advisories.extend(not_asked(terms, cells));
+}
+
 /// Seconds after a change in which nodes may not yet forward by it. kube-proxy writes its rules once in a second at most,
 /// and takes longer where it has many (kubernetes.io, "Virtual IPs and Service Proxies", on `minSyncPeriod`).
 const SETTLING_SECONDS: i64 = 30;
@@ -105,15 +124,19 @@ fn just_changed(known: Known<'_>) -> Option<Advisory> {
     let time = |text: &str| text.parse::<Timestamp>().ok();
     let changed = known.facts.changed.as_deref().and_then(time)?;
     let seconds = known.at.and_then(time)?.as_second() - changed.as_second();
-    let wrong = |cell: &Cell| matches!(cell.verdict, Verdict::Worse | Verdict::Unstable);
-    let fresh = seconds < SETTLING_SECONDS && known.cells.iter().any(wrong);
+    let fresh = seconds < SETTLING_SECONDS && known.cells.iter().any(is_wrong);
     fresh.then(|| {
         let text = format!(
             "the Service's endpoints last changed {} s before the probes were made; nodes may take longer to forward by that: look again before you act on what is worse or unstable",
             seconds.max(0)
         );
-        own("just-changed", Severity::Warning, text)
+        own(JUST_CHANGED, Severity::Warning, text)
     })
+}
+
+/// Whether a cell is as it may be while nodes do not forward yet.
+const fn is_wrong(cell: &Cell) -> bool {
+    matches!(cell.verdict, Verdict::Worse | Verdict::Unstable)
 }
 
 /// One that comes from this run.

@@ -26,7 +26,7 @@ use svc_reach_common::{
     position::Position,
     report::{Report, Reports},
     target::TargetKind,
-    terms::{Required, Terms},
+    terms::{GivenTerms, Required, Terms},
     verdict::{Reachability, Verdict},
     words,
 };
@@ -487,7 +487,7 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
             skip: cells("--skip", args.skip)?,
         },
         request: request(args.request)?,
-        terms: terms(&args.expectations)?,
+        terms: terms(&given_terms(&args.expectations)?, &Terms::default())?,
     };
     let list = args.services.len() != 1;
     let selection = if args.services.is_empty() {
@@ -629,36 +629,31 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
     })
 }
 
-/// [`terms`] where any are given.
-pub fn given_terms(args: &ExpectationArgs) -> Result<Option<Terms>, UsageError> {
-    let given = args.fail_on.is_some()
-        || !args.require_reachable.is_empty()
-        || !args.require_unreachable.is_empty();
-    given.then(|| terms(args)).transpose()
-}
-
-/// Makes sense of what a run has to live up to beside documents.
-pub fn terms(args: &ExpectationArgs) -> Result<Terms, UsageError> {
-    let fail_on = match &args.fail_on {
-        None => Terms::default().fail_on,
-        Some(words) => words
+/// What the command line says that a run has to live up to beside documents.
+pub fn given_terms(args: &ExpectationArgs) -> Result<GivenTerms, UsageError> {
+    let fail_on = |words: &String| {
+        words
             .split(',')
             .filter(|word| !word.is_empty())
             .map(|word| Ok(FailOn::try_from(word.to_owned())?.0))
             .collect::<Result<_, UsageError>>()
-            .map_err(|error| error.of("--fail-on"))?,
+            .map_err(|error| error.of("--fail-on"))
     };
-    let all = [
-        (&args.require_reachable, Reachability::Reachable),
-        (&args.require_unreachable, Reachability::Unreachable),
-    ];
-    let mut required: Vec<Required> = Vec::new();
-    for (texts, value) in all {
-        for text in texts {
-            required.push(Required::parse(text, value)?);
-        }
-    }
-    let terms = Terms { fail_on, required };
+    let required = |texts: &[String], value| {
+        let all = texts.iter().map(|text| Ok(Required::parse(text, value)?));
+        let all: Vec<Required> = all.collect::<Result<_, UsageError>>()?;
+        Ok::<_, UsageError>((!all.is_empty()).then_some(all))
+    };
+    Ok(GivenTerms {
+        fail_on: args.fail_on.as_ref().map(fail_on).transpose()?,
+        reachable: required(&args.require_reachable, Reachability::Reachable)?,
+        unreachable: required(&args.require_unreachable, Reachability::Unreachable)?,
+    })
+}
+
+/// Terms that can be met: given ones, and others where those say nothing.
+pub fn terms(given: &GivenTerms, others: &Terms) -> Result<Terms, UsageError> {
+    let terms = given.over(others);
     match terms.contradiction() {
         None => Ok(terms),
         Some(both) => Err(UsageError::invalid(

@@ -10,10 +10,10 @@ mod junit;
 mod markdown;
 mod overview;
 pub mod printable;
-mod screen;
-mod table;
+pub mod screen;
+pub mod table;
 mod tap;
-mod wording;
+pub mod wording;
 mod yaml;
 
 use crate::{

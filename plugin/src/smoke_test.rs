@@ -10,7 +10,7 @@ use serde_saphyr::{Spanned, with_deserializer_from_str};
 use std::{fs, num::NonZeroU16, path::Path};
 use svc_reach_common::{
     report::API_VERSION,
-    terms::{NotRequired, Required, Terms},
+    terms::{GivenTerms, NotRequired, Required},
     verdict::Reachability,
     words,
 };
@@ -223,30 +223,18 @@ impl Service {
 
 impl Expect {
     fn over(&self, check: &Check) -> Check {
-        let terms = &check.terms;
-        let places = |own: &Option<Vec<Place>>, value| -> Vec<Required> {
-            match own {
-                Some(own) => own
-                    .iter()
-                    .map(|place| Required { value, ..place.0 })
-                    .collect(),
-                None => {
-                    let mut required = terms.required.clone();
-                    required.retain(|required| required.value == value);
-                    required
-                }
-            }
+        let required = |places: &Option<Vec<Place>>, value| {
+            let places = places.as_ref()?.iter();
+            Some(places.map(|place| Required { value, ..place.0 }).collect())
         };
-        let mut required = places(&self.reachable, Reachability::Reachable);
-        required.extend(places(&self.unreachable, Reachability::Unreachable));
+        let verdicts = |words: &Vec<FailOn>| words.iter().map(|word| word.0).collect();
+        let given = GivenTerms {
+            fail_on: self.fail_on.as_ref().map(verdicts),
+            reachable: required(&self.reachable, Reachability::Reachable),
+            unreachable: required(&self.unreachable, Reachability::Unreachable),
+        };
         Check {
-            terms: Terms {
-                fail_on: match &self.fail_on {
-                    Some(own) => own.iter().map(|verdict| verdict.0).collect(),
-                    None => terms.fail_on.clone(),
-                },
-                required,
-            },
+            terms: given.over(&check.terms),
             ..check.clone()
         }
     }

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(
             changes(&old, &new),
             [
-                "worse default/a node-other -> pod-ip 172.16.0.10:8080 (backend): reachable (answered HTTP 200), now unreachable (connection refused\\u{1b}[2J)",
+                "worse default/a node-other -> pod-ip 172.16.0.10:8080 on a (backend): reachable (answered HTTP 200), now unreachable (connection refused\\u{1b}[2J)",
                 "new default/c",
                 "gone default/b",
             ]

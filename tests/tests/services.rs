@@ -211,7 +211,7 @@ services:
     assert_eq!(front.report.summary.exit_code, 0, "{}", front.output);
     let required = front.cells(PodOther, node_port(Other, Remote))[0];
     let expected = required.expected.as_ref().unwrap();
-    assert_eq!(expected.basis, Basis::Stated);
+    assert_eq!(expected.basis, Basis::Required);
     assert_eq!(
         expected.source.as_deref(),
         Some("--require-reachable pod-other:node-port")

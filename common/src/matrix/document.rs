@@ -192,8 +192,8 @@ impl Document {
             if row.pointer.trim().is_empty() {
                 return Err(wrong(file, line, "the pointer of the row is empty"));
             }
-            if row.basis == Basis::Predicted {
-                let message = "a document states or implies, it does not predict";
+            if matches!(row.basis, Basis::Predicted | Basis::Required) {
+                let message = "a document states or implies, it does not predict or require";
                 return Err(wrong(file, line, message));
             }
             for (&target, values) in &row.values {

@@ -9,7 +9,7 @@ pub struct JudgeArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: String,
     /// A later one: what changed between the two
-    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath, conflicts_with_all = ["matrix", "strict", "column", "network_model", "proxy_mode"])]
+    #[arg(value_name = "NEW", value_hint = ValueHint::FilePath, conflicts_with_all = ["matrix", "strict", "column", "network_model", "proxy_mode", "fail_on", "require_reachable", "require_unreachable"])]
     pub new: Option<String>,
     #[command(flatten)]
     pub output: OutputArgs,

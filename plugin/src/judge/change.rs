@@ -1,5 +1,6 @@
 //! What changed between two runs over one Service. Pure.
 
+use crate::output::wording;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use svc_reach_common::{
@@ -45,8 +46,13 @@ pub struct Comparison {
     pub to: RunOf,
     /// Cells of which something changed.
     pub changes: Vec<Change>,
-    /// Cells that were compared.
+    /// Cells that both runs saw, and that were compared.
     pub compared: usize,
+    /// Cells of the run after that nobody could look at.
+    pub not_observed: usize,
+    /// Whether something that was reached before is not asked any more, in no place of its kind.
+    #[serde(skip)]
+    lost: bool,
 }
 
 /// What changed in several Services, as `-o json` prints it.
@@ -98,6 +104,9 @@ pub struct Change {
     pub to: Option<Seen>,
     /// What that amounts to.
     pub became: Became,
+    /// Both places in words.
+    #[serde(skip)]
+    pub way: String,
 }
 
 /// What was seen.
@@ -151,16 +160,21 @@ impl Comparison {
                     None if then.is_empty() => None,
                     None => Some(then.remove(0)),
                 };
-                compared += 1;
-                changes.extend(Change::of(other, Some(cell)));
+                compared += usize::from(is_seen(cell) && other.is_some_and(is_seen));
+                changes.extend(Change::of(other.map(|cell| (from, cell)), Some((to, cell))));
             }
             changes.extend(
                 then.into_iter()
-                    .filter_map(|cell| Change::of(Some(cell), None)),
+                    .filter_map(|cell| Change::of(Some((from, cell)), None)),
             );
         }
+        // Backends and nodes may become fewer; that nobody asks a kind of place any more is a gap.
+        let lost = before
+            .values()
+            .flatten()
+            .any(|cell| rank(cell).is_some_and(|rank| rank > 0));
         let gone = before.into_values().flatten();
-        changes.extend(gone.filter_map(|cell| Change::of(Some(cell), None)));
+        changes.extend(gone.filter_map(|cell| Change::of(Some((from, cell)), None)));
         changes.sort_by_key(|change| change.became);
         Self {
             api_version: API_VERSION,
@@ -170,15 +184,18 @@ impl Comparison {
             to: RunOf::of(to),
             changes,
             compared,
+            not_observed: to.cells.iter().filter(|cell| !is_seen(cell)).count(),
+            lost,
         }
     }
 
-    /// How it ends: 1 where something became worse, 3 where something is not seen any more or nothing was compared.
+    /// How it ends: 1 where something became worse, 3 where something could not be looked at now, is not asked any more, or
+    /// nothing was compared.
     pub fn exit(&self) -> Exit {
         let any = |became| self.changes.iter().any(|change| change.became == became);
         if any(Became::Worse) {
             Exit::Differs
-        } else if any(Became::Unseen) || self.compared == 0 {
+        } else if self.not_observed > 0 || self.lost || self.compared == 0 {
             Exit::Incomplete
         } else {
             Exit::AsExpected
@@ -204,19 +221,28 @@ impl RunOf {
     }
 }
 
+/// Whether somebody could look.
+fn is_seen(cell: &Cell) -> bool {
+    rank(cell).is_some()
+}
+
+/// How much of a cell was reached; `None`: nobody could look.
+const fn rank(cell: &Cell) -> Option<u8> {
+    match cell.observed.value {
+        ObservedValue::NotObserved => None,
+        ObservedValue::Unreachable => Some(0),
+        ObservedValue::Unstable => Some(1),
+        ObservedValue::Reachable => Some(2),
+    }
+}
+
 impl Change {
-    fn of(from: Option<&Cell>, to: Option<&Cell>) -> Option<Self> {
-        let rank = |cell: &Cell| match cell.observed.value {
-            ObservedValue::NotObserved => None,
-            ObservedValue::Unreachable => Some(0),
-            ObservedValue::Unstable => Some(1),
-            ObservedValue::Reachable => Some(2),
-        };
+    fn of(from: Option<(&Report, &Cell)>, to: Option<(&Report, &Cell)>) -> Option<Self> {
         let became = match (from, to) {
             (None, None) => return None,
             (None, Some(_)) => Became::New,
             (Some(_), None) => Became::Gone,
-            (Some(from), Some(to)) => match (rank(from), rank(to)) {
+            (Some((_, from)), Some((_, to))) => match (rank(from), rank(to)) {
                 (Some(before), Some(after)) if after < before => Became::Worse,
                 (Some(before), Some(after)) if after > before => Became::Better,
                 (Some(_), None) => Became::Unseen,
@@ -224,17 +250,22 @@ impl Change {
                 (Some(_), Some(_)) | (None, None) => return None,
             },
         };
-        let seen = |cell: &Cell| Seen {
+        let seen = |(_, cell): (&Report, &Cell)| Seen {
             value: cell.observed.value,
             reason: cell.observed.reason.clone(),
         };
-        let cell = to.or(from)?;
+        let (report, cell) = to.or(from)?;
         Some(Self {
             position: cell.position,
             target: cell.target.clone(),
             from: from.map(seen),
             to: to.map(seen),
             became,
+            way: format!(
+                "{} -> {}",
+                cell.position,
+                wording::target(report, &cell.target)
+            ),
         })
     }
 }
@@ -301,8 +332,9 @@ mod tests {
             (Unstable, Unreachable, Some("worse"), Exit::Differs),
             (Unreachable, Reachable, Some("better"), Exit::AsExpected),
             (Reachable, NotObserved, Some("unseen"), Exit::Incomplete),
-            (NotObserved, Reachable, Some("seen"), Exit::AsExpected),
-            (NotObserved, Unreachable, Some("seen"), Exit::AsExpected),
+            (NotObserved, Reachable, Some("seen"), Exit::Incomplete),
+            (NotObserved, Unreachable, Some("seen"), Exit::Incomplete),
+            (NotObserved, NotObserved, None, Exit::Incomplete),
         ];
         for (from, to, became, exit) in rows {
             let (changes, ended) = changes(one(from), one(to));
@@ -335,15 +367,47 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_any_more_is_told_and_nothing_to_compare_is_incomplete() {
-        let from = vec![
-            cell(NodeSame, NodePort, "192.168.0.1", Reachable),
-            cell(NodeSame, ClusterIp, "10.0.0.1", Reachable),
+    fn what_is_not_asked_any_more_is_told_and_is_incomplete() {
+        let port = |address, value| cell(NodeSame, NodePort, address, value);
+        let same = || cell(NodeSame, ClusterIp, "10.0.0.1", Reachable);
+        let rows = [
+            (
+                "reached",
+                vec![port("192.168.0.1", Reachable)],
+                vec![],
+                Exit::Incomplete,
+            ),
+            (
+                "not reached",
+                vec![port("192.168.0.1", Unreachable)],
+                vec![],
+                Exit::AsExpected,
+            ),
+            (
+                "one of two",
+                vec![
+                    port("192.168.0.1", Reachable),
+                    port("192.168.0.2", Reachable),
+                ],
+                vec![port("192.168.0.2", Reachable)],
+                Exit::AsExpected,
+            ),
         ];
-        let to = vec![cell(NodeSame, ClusterIp, "10.0.0.1", Reachable)];
-        let (gone, exit) = changes(from.clone(), to);
-        assert_eq!(gone, ["node-same 192.168.0.1: gone"]);
-        assert_eq!(exit, Exit::AsExpected);
-        assert_eq!(changes(from, Vec::new()).1, Exit::Incomplete);
+        for (name, mut from, mut to, exit) in rows {
+            from.push(same());
+            to.push(same());
+            let (gone, ended) = changes(from, to);
+            assert_eq!(gone, ["node-same 192.168.0.1: gone"], "{name}");
+            assert_eq!(ended, exit, "{name}");
+        }
+        assert_eq!(changes(vec![same()], Vec::new()).1, Exit::Incomplete);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_now_is_incomplete_whatever_else_was_seen() {
+        let unseen = || cell(NodeSame, NodePort, "192.168.0.1", NotObserved);
+        let same = || cell(NodeSame, ClusterIp, "10.0.0.1", Reachable);
+        let (changes, exit) = changes(vec![unseen(), same()], vec![unseen(), same()]);
+        assert_eq!((changes, exit), (vec![], Exit::Incomplete));
     }
 }

@@ -6,10 +6,11 @@ use super::{
     saved, table,
 };
 use crate::{
+    advisories, app,
     config::{self, Color, ExpectationSettings, Format, Output},
     error::{Error, UsageError},
     matrices::Documents,
-    output::{Outlet, printable::printable},
+    output::{Outlet, printable::printable, screen::Screen},
     progress,
 };
 use std::io::{self, Write};
@@ -18,7 +19,7 @@ use svc_reach_common::{
     judging,
     matrix::Column,
     report::{self, Evidence, Report, Reports, Summary},
-    terms::Terms,
+    terms::GivenTerms,
 };
 
 /// A command line of `judge` that makes sense.
@@ -33,13 +34,17 @@ enum Question {
     /// What the report comes to beside these documents.
     Again {
         expectations: ExpectationSettings,
-        /// `None`: those of the report.
-        terms: Option<Terms>,
+        /// What they leave open the report says.
+        terms: GivenTerms,
         outputs: Vec<Output>,
         color: Color,
     },
     /// What changed up to a later one.
-    Since { new: String, json: bool },
+    Since {
+        new: String,
+        json: bool,
+        color: Color,
+    },
 }
 
 impl JudgeCommand {
@@ -50,6 +55,7 @@ impl JudgeCommand {
     /// Says what is wrong with them.
     pub fn new(args: JudgeArgs) -> Result<Self, UsageError> {
         let color = args.output.color.parse()?;
+        let given = args.output.output.join(" ");
         let outputs = config::outputs(args.output)?;
         let question = match args.new {
             None => Question::Again {
@@ -69,9 +75,10 @@ impl JudgeCommand {
                     [output] if output.file.is_none() && output.format == Format::Json => true,
                     _ => {
                         let why = "what changed is printed as table or json, to standard output";
-                        return Err(UsageError::invalid("--output", "", why));
+                        return Err(UsageError::invalid("--output", &given, why));
                     }
                 },
+                color,
             },
         };
         Ok(Self {
@@ -88,8 +95,9 @@ impl JudgeCommand {
     pub fn answer(&self, writer: &mut impl Write) -> Result<Exit, Error> {
         let reports = saved::read(&self.file)?;
         match &self.question {
-            Question::Since { new, json } => {
-                self.compare(&reports, new, &saved::read(new)?, *json, writer)
+            Question::Since { new, json, color } => {
+                let screen = (!json).then(|| Screen::stdout(*color));
+                self.compare(&reports, new, &saved::read(new)?, screen, writer)
             }
             Question::Again {
                 expectations,
@@ -99,23 +107,23 @@ impl JudgeCommand {
             } => {
                 let outlets = Outlet::all(outputs, *color)?;
                 let documents = Documents::of(expectations)?;
-                let judge = |report| judge(report, expectations, &documents, terms.as_ref());
-                let reports = reports.map(judge);
-                outlets
-                    .iter()
-                    .try_for_each(|outlet| outlet.write(&reports))?;
-                Ok(reports.exit())
+                for report in reports.items() {
+                    config::terms(terms, &report.terms)?;
+                }
+                let judge = |report| judge(report, expectations, &documents, terms);
+                Ok(app::write(&reports.map(judge), &outlets))
             }
         }
     }
 
-    /// What changed from each report of the one file to that of the same Service in the other.
+    /// What changed from each report of the one file to that of the same Service in the other; as JSON where there is no
+    /// screen.
     fn compare(
         &self,
         old: &Reports,
         file: &str,
         new: &Reports,
-        json: bool,
+        screen: Option<Screen>,
         writer: &mut impl Write,
     ) -> Result<Exit, Error> {
         let name = |report: &Report| {
@@ -133,27 +141,28 @@ impl JudgeCommand {
                 None => alone(to, file),
             }
         }
-        for from in old.items() {
-            if find(new, from).is_none() {
-                alone(from, &self.file);
-            }
-        }
         let exits = items.iter().map(Comparison::exit);
-        let exit = exits.reduce(Exit::and).ok_or_else(|| Error::File {
+        let mut exit = exits.reduce(Exit::and).ok_or_else(|| Error::File {
             file: file.to_owned(),
             source: format!("it holds no Service that {} holds, too", self.file).into(),
         })?;
-        let written = if json {
+        for from in old.items() {
+            if find(new, from).is_none() {
+                alone(from, &self.file);
+                exit = exit.and(Exit::Incomplete);
+            }
+        }
+        let written = if let Some(screen) = screen {
+            items
+                .iter()
+                .try_for_each(|comparison| table::write(comparison, screen, writer))
+        } else {
             let text = match items.as_slice() {
                 [only] if !old.is_list() && !new.is_list() => serde_json::to_string_pretty(only),
                 _ => serde_json::to_string_pretty(&ComparisonList::of(items)),
             };
             text.map_err(io::Error::from)
                 .and_then(|text| writeln!(writer, "{text}"))
-        } else {
-            items
-                .iter()
-                .try_for_each(|comparison| table::write(comparison, writer))
         };
         written.map_err(Error::Write)?;
         Ok(exit)
@@ -175,17 +184,21 @@ fn judge(
     mut report: Report,
     expectations: &ExpectationSettings,
     documents: &Documents,
-    terms: Option<&Terms>,
+    terms: &GivenTerms,
 ) -> Report {
-    let terms = terms.unwrap_or(&report.terms).clone();
+    let terms = terms.over(&report.terms);
     let told = expectations.told;
     let circumstances = &mut report.circumstances;
     let columns = circumstances.columns.iter().map(|column| Column {
         network_model: told.network_model.unwrap_or(column.network_model),
         proxy_mode: told.proxy_mode.unwrap_or(column.proxy_mode),
     });
-    let mut columns: Vec<Column> = columns.collect();
-    columns.dedup();
+    let columns: Vec<Column> = columns.fold(Vec::new(), |mut columns, column| {
+        if !columns.contains(&column) {
+            columns.push(column);
+        }
+        columns
+    });
     let environment = &mut report.environment;
     if let [column] = columns.as_slice() {
         environment.column = Some(column.to_string());
@@ -219,6 +232,7 @@ fn judge(
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::Matrix::of);
     report.summary = Summary::of(&report.cells, &terms);
+    advisories::judged_again(&mut report.advisories, &terms, &report.cells);
     report.terms = terms;
     report
 }
@@ -230,7 +244,10 @@ mod tests {
         config::ExpectationSettings, detection::Told, matrices::Documents, test_data::report,
     };
     use svc_reach_common::{
-        network_model::NetworkModel, proxy_mode::ProxyMode, terms::Terms, verdict::Verdict,
+        network_model::NetworkModel,
+        proxy_mode::ProxyMode,
+        terms::{GivenTerms, Required, Terms},
+        verdict::{Reachability, Verdict},
     };
 
     #[test]
@@ -243,7 +260,8 @@ mod tests {
             ..ExpectationSettings::default()
         };
         let documents = Documents::of(&settings).unwrap();
-        let environment = judge(report(), &settings, &documents, None).environment;
+        let environment =
+            judge(report(), &settings, &documents, &GivenTerms::default()).environment;
         assert_eq!(environment.column.as_deref(), Some("vpc/ipvs"));
         assert_eq!(environment.network_model, Some(NetworkModel::Vpc));
         assert_eq!(environment.proxy_mode, Some(ProxyMode::Ipvs));
@@ -268,10 +286,49 @@ mod tests {
         };
         let mut saved = report();
         saved.terms = terms(&[]);
-        let again = judge(saved.clone(), &settings, &documents, None);
+        let judged = |given: &GivenTerms| judge(saved.clone(), &settings, &documents, given);
+        let again = judged(&GivenTerms::default());
         assert_eq!((again.terms, again.summary.exit_code), (terms(&[]), 3));
-        let strict = terms(&[Verdict::Worse]);
-        let again = judge(saved, &settings, &documents, Some(&strict));
-        assert_eq!((&again.terms, again.summary.exit_code), (&strict, 1));
+        let again = judged(&GivenTerms {
+            fail_on: Some(vec![Verdict::Worse]),
+            ..GivenTerms::default()
+        });
+        assert_eq!(
+            (again.terms, again.summary.exit_code),
+            (terms(&[Verdict::Worse]), 1)
+        );
+    }
+
+    #[test]
+    fn what_is_required_is_kept_where_something_else_is_given_and_told_where_nothing_was_asked() {
+        let settings = ExpectationSettings::default();
+        let documents = Documents::of(&settings).unwrap();
+        let required = |place| Required::parse(place, Reachability::Unreachable).unwrap();
+        let mut saved = report();
+        saved.terms.required = vec![required("external:ingress")];
+        let told = |given: &GivenTerms| -> Vec<String> {
+            let again = judge(saved.clone(), &settings, &documents, given);
+            let told = again.advisories.into_iter();
+            told.filter(|advisory| advisory.id == "no-required-cell")
+                .map(|advisory| advisory.text)
+                .collect()
+        };
+        let kept = told(&GivenTerms {
+            fail_on: Some(vec![]),
+            ..GivenTerms::default()
+        });
+        assert!(
+            kept[0].starts_with("external:ingress is required"),
+            "{kept:?}"
+        );
+        let others = told(&GivenTerms {
+            unreachable: Some(vec![required("external:dnat")]),
+            ..GivenTerms::default()
+        });
+        assert!(
+            others[0].starts_with("external:dnat is required"),
+            "{others:?}"
+        );
+        assert_eq!((kept.len(), others.len()), (1, 1));
     }
 }

@@ -1,57 +1,55 @@
 //! What changed between two runs, for people.
 
 use super::change::{Change, Comparison, Seen};
-use crate::output::printable::printable;
+use crate::output::{printable::printable, screen::Screen, table::item};
 use std::io::{self, Write};
-use svc_reach_common::target::Relation;
 
 /// Writes a comparison.
 ///
 /// # Errors
 ///
 /// What the writer says.
-pub fn write(comparison: &Comparison, writer: &mut impl Write) -> io::Result<()> {
+pub fn write(comparison: &Comparison, screen: Screen, writer: &mut impl Write) -> io::Result<()> {
     let changed = match comparison.changes.len() {
         0 => "nothing changed".to_owned(),
         n => format!("{n} changed"),
     };
-    writeln!(
-        writer,
-        "Service {}, run {} to {}: {} cells compared, {changed}",
-        printable(&comparison.service),
-        printable(&comparison.from.run),
-        printable(&comparison.to.run),
-        comparison.compared
-    )?;
+    let unseen = match comparison.not_observed {
+        0 => String::new(),
+        n => format!(", {n} could not be looked at"),
+    };
+    let answer = format!(
+        "Service {}, run {} to {}: {} cells compared{unseen}, {changed}",
+        comparison.service, comparison.from.run, comparison.to.run, comparison.compared
+    );
+    item(writer, &answer, 0, screen)?;
     let mut heading = None;
     for change in &comparison.changes {
         if heading != Some(change.became) {
             writeln!(writer, "\n{}:", change.became)?;
             heading = Some(change.became);
         }
-        writeln!(writer, "  {}", line(change))?;
+        item(writer, &text(change), 2, screen)?;
     }
     Ok(())
 }
 
 /// A change in a line.
 pub fn line(change: &Change) -> String {
-    let target = &change.target;
-    let mut text = format!("{} -> {} {}", change.position, target.kind, target.address);
-    text += &format!(":{}", target.port);
-    if let Some(role) = target.node_role {
-        text += &format!(" ({role}");
-        if target.relation == Some(Relation::Own) {
-            text += ", its own node";
-        }
-        text += ")";
-    }
+    printable(&text(change))
+}
+
+fn text(change: &Change) -> String {
     let seen = |seen: &Option<Seen>| {
         seen.as_ref().map_or_else(
             || "not asked".to_owned(),
             |seen| format!("{} ({})", seen.value, seen.reason),
         )
     };
-    text += &format!(": {}, now {}", seen(&change.from), seen(&change.to));
-    printable(&text)
+    format!(
+        "{}: {}, now {}",
+        change.way,
+        seen(&change.from),
+        seen(&change.to)
+    )
 }

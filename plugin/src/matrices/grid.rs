@@ -38,7 +38,7 @@ pub fn mark(cell: &Cell) -> String {
         Reachability::Unreachable => '✗',
     };
     match cell.basis {
-        Basis::Stated | Basis::Predicted => mark.to_string(),
+        Basis::Stated | Basis::Predicted | Basis::Required => mark.to_string(),
         Basis::Implied => format!("({mark})"),
     }
 }

@@ -3,7 +3,7 @@
 use super::wording::{self, of};
 use svc_reach_common::{
     position::Position,
-    report::{Cell, Report},
+    report::{Basis, Cell, Report},
     target::Target,
     verdict::{Reachability, Verdict},
 };
@@ -93,9 +93,13 @@ pub fn sections(report: &Report) -> Vec<Section> {
         .collect()
 }
 
-/// Whether documents and model agree on a cell that was seen otherwise.
+/// Whether documents and model agree on a cell that was seen otherwise. What a user requires explains nothing.
 fn unexplained(cell: &Cell) -> bool {
-    let expected = cell.expected.as_ref().map(|expected| expected.value);
+    let expected = cell
+        .expected
+        .as_ref()
+        .filter(|expected| expected.basis != Basis::Required)
+        .map(|expected| expected.value);
     let predicted = cell
         .predicted
         .as_ref()

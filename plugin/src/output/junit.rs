@@ -5,8 +5,8 @@
 //! - not observed: an error, which is how JUnit tells "could not look" from "looked, and it is wrong"
 //! - whatever else there is (disputed, undocumented, what `--fail-on` leaves out): skipped
 //!
-//! What no cell stands for is an error of its own: a requirement that nothing was asked for, and that nothing could be
-//! compared. So there are failures where the exit code is 1, errors and no failures where it is 3, and neither where it
+//! What no cell stands for is an error of its own: a requirement that nothing was asked for, that nothing could be
+//! compared, and that no Service was found. So there are failures where the exit code is 1, errors and no failures where it is 3, and neither where it
 //! is 0.
 
 use super::{
@@ -28,6 +28,13 @@ pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let all = named("svc-reach".to_owned(), reports);
     element(&mut xml, "testsuites", &all, |xml| {
+        if reports.is_empty() {
+            let run = named("svc-reach".to_owned(), reports);
+            let (name, why) = wording::FOUND;
+            element(xml, "testsuite", &run, |xml| {
+                incomplete(xml, "svc-reach".to_owned(), name.to_owned(), why.to_owned())
+            })?;
+        }
         reports.iter().try_for_each(|report| suite(xml, report))
     })?;
     writeln!(writer)
@@ -50,22 +57,28 @@ fn suite<W: Write>(xml: &mut Writer<W>, report: &Report) -> io::Result<()> {
             .try_for_each(|cell| case(xml, report, cell))?;
         wording::unmet(report)
             .into_iter()
-            .try_for_each(|(name, why)| {
-                let attributes = vec![("classname", class(report, "run")), ("name", name)];
-                element(xml, "testcase", &attributes, |xml| {
-                    let about = vec![("message", why), ("type", "incomplete".to_owned())];
-                    empty(xml, "error", &about)
-                })
-            })
+            .try_for_each(|(name, why)| incomplete(xml, class(report, "run"), name, why))
+    })
+}
+
+/// A case that stands for no cell, and cannot pass.
+fn incomplete<W: Write>(
+    xml: &mut Writer<W>,
+    class: String,
+    name: String,
+    why: String,
+) -> io::Result<()> {
+    let attributes = vec![("classname", class), ("name", name)];
+    element(xml, "testcase", &attributes, |xml| {
+        let about = vec![("message", why), ("type", "incomplete".to_owned())];
+        empty(xml, "error", &about)
     })
 }
 
 /// A name, and how many cases of these reports ended in which way. Services of one run share its time.
 fn named(name: String, reports: &[Report]) -> Attributes {
-    let unmet: usize = reports
-        .iter()
-        .map(|report| wording::unmet(report).len())
-        .sum();
+    let unmet = reports.iter().map(|report| wording::unmet(report).len());
+    let unmet = unmet.sum::<usize>() + usize::from(reports.is_empty());
     let endings: Vec<Ending> = reports
         .iter()
         .flat_map(|report| {
@@ -189,8 +202,12 @@ mod tests {
 
     /// Name and attributes of every element, in order.
     fn elements(report: &Report) -> Vec<(String, BTreeMap<String, String>)> {
+        elements_of(std::slice::from_ref(report))
+    }
+
+    fn elements_of(reports: &[Report]) -> Vec<(String, BTreeMap<String, String>)> {
         let mut text = Vec::new();
-        write(std::slice::from_ref(report), &mut text).unwrap();
+        write(reports, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
         let mut reader = Reader::from_str(&text);
@@ -250,6 +267,17 @@ mod tests {
             worse.unwrap().1["message"],
             "expected reachable, was unreachable (timed out)"
         );
+    }
+
+    #[test]
+    fn a_run_that_found_no_service_is_an_error() {
+        let elements = elements_of(&[]);
+        let names: Vec<&str> = elements.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["testsuites", "testsuite", "testcase", "error"]);
+        for (_, attributes) in &elements[..2] {
+            let counted = ["tests", "failures", "errors"].map(|name| attributes[name].as_str());
+            assert_eq!(counted, ["1", "0", "1"]);
+        }
     }
 
     #[test]

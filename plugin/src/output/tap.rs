@@ -2,8 +2,8 @@
 //!
 //! What the run's terms fail on (worse, better and unstable, where `--fail-on` does not say otherwise) and what could not be
 //! observed is `not ok`, each with a YAML block that says which of them it is. Whatever else is not as expected is skipped.
-//! What no cell stands for is a point of its own that is `not ok`: a requirement that nothing was asked for, and that nothing
-//! could be compared. So a point is `not ok` exactly where the exit code is not 0.
+//! What no cell stands for is a point of its own that is `not ok`: a requirement that nothing was asked for, that nothing
+//! could be compared, and that no Service was found. So a point is `not ok` exactly where the exit code is not 0.
 
 use super::{
     printable::printable,
@@ -27,6 +27,11 @@ struct Diagnostic {
 pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
     let points = |report: &Report| report.cells.len() + wording::unmet(report).len();
     writeln!(writer, "TAP version 14")?;
+    if reports.is_empty() {
+        let (name, why) = wording::FOUND;
+        writeln!(writer, "1..1")?;
+        return incomplete(writer, 1, name, why);
+    }
     writeln!(writer, "1..{}", reports.iter().map(points).sum::<usize>())?;
     let mut first = 1;
     for report in reports {
@@ -49,16 +54,7 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
         point(writer, number, report, cell)?;
     }
     for (number, (name, why)) in (first + report.cells.len()..).zip(wording::unmet(report)) {
-        writeln!(writer, "not ok {number} - {}", escape(&name))?;
-        diagnostic(
-            writer,
-            &Diagnostic {
-                message: printable(&why),
-                severity: "fail",
-                verdict: "incomplete",
-                details: Vec::new(),
-            },
-        )?;
+        incomplete(writer, number, &name, &why)?;
     }
     for (title, lines) in [
         ("note", wording::notes(report)),
@@ -69,6 +65,20 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
         }
     }
     Ok(())
+}
+
+/// A point that stands for no cell, and cannot be ok.
+fn incomplete(writer: &mut impl Write, number: usize, name: &str, why: &str) -> io::Result<()> {
+    writeln!(writer, "not ok {number} - {}", escape(name))?;
+    diagnostic(
+        writer,
+        &Diagnostic {
+            message: printable(why),
+            severity: "fail",
+            verdict: "incomplete",
+            details: Vec::new(),
+        },
+    )
 }
 
 fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -> io::Result<()> {
@@ -152,6 +162,15 @@ mod tests {
             text.contains("could not be looked at: the probe did not start"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_run_that_found_no_service_is_not_ok() {
+        let mut text = Vec::new();
+        write(&[], &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let begins = "TAP version 14\n1..1\nnot ok 1 - a Service was found\n  ---\n";
+        assert!(text.starts_with(begins), "{text}");
     }
 
     #[test]

@@ -42,17 +42,24 @@ pub fn sentence(report: &Report) -> String {
         return "nothing to ask".to_owned();
     }
     let as_expected = of(report, Verdict::AsExpected).count();
-    let modelled = of(report, Verdict::AsExpected)
-        .filter(|cell| {
-            let expected = cell.expected.as_ref();
-            expected.is_none_or(|expected| expected.basis == Basis::Predicted)
-        })
-        .count();
+    let resting_on = |basis| {
+        of(report, Verdict::AsExpected)
+            .filter(|cell| {
+                let expected = cell.expected.as_ref();
+                expected.is_some_and(|expected| expected.basis == basis)
+            })
+            .count()
+    };
+    let modelled = resting_on(Basis::Predicted);
+    let required = resting_on(Basis::Required);
     let mut text = format!("{as_expected} of {all} cells as ");
-    text += &match modelled {
-        0 => "documented".to_owned(),
-        _ if modelled == as_expected => "expected by the model alone".to_owned(),
-        _ => format!("expected, {modelled} of them by the model alone"),
+    text += &match (modelled, required) {
+        (0, 0) => "documented".to_owned(),
+        (n, 0) if n == as_expected => "expected by the model alone".to_owned(),
+        (0, n) if n == as_expected => "required".to_owned(),
+        (n, 0) => format!("expected, {n} of them by the model alone"),
+        (0, n) => format!("expected, {n} of them as required"),
+        (n, m) => format!("expected, {n} of them by the model alone and {m} as required"),
     };
     for verdict in NOTEWORTHY {
         let cells: Vec<&Cell> = of(report, verdict).collect();
@@ -209,6 +216,7 @@ pub fn difference(cell: &Cell) -> String {
         let by = match expected.basis {
             Basis::Stated | Basis::Implied => "expected",
             Basis::Predicted => "the model expects",
+            Basis::Required => "required to be",
         };
         text += &format!("{by} {}, ", expected.value);
     }
@@ -322,8 +330,15 @@ pub fn cell(report: &Report, cell: &Cell) -> String {
 /// What else there is to say of a cell: the remedy, who expects what, and how often it was tried.
 pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
     let expected = cell.expected.as_ref();
-    let source = expected.and_then(|expected| Some((expected.value, expected.source.as_ref()?)));
-    let source = source.map(|(value, source)| format!("{value} says {source}"));
+    let source = expected.and_then(|expected| {
+        let source = expected.source.as_ref()?;
+        Some(match expected.basis {
+            Basis::Required => format!("required by {source}"),
+            Basis::Stated | Basis::Implied | Basis::Predicted => {
+                format!("{} says {source}", expected.value)
+            }
+        })
+    });
     let model = cell.predicted.as_ref().map(|predicted| {
         let why: Vec<&str> = predicted.why.iter().map(|why| why.rule.as_str()).collect();
         let because = if why.is_empty() { "" } else { ", because " };
@@ -396,6 +411,12 @@ pub fn skipped(cell: &Cell) -> String {
         }
     }
 }
+
+/// What the one test of a run is called that found no Service, and why it cannot pass.
+pub const FOUND: (&str, &str) = (
+    "a Service was found",
+    "no Service found, so that nothing was asked",
+);
 
 /// Tests that stand for no cell, and cannot pass: what they are of, and why they end as they do.
 pub fn unmet(report: &Report) -> Vec<(String, String)> {
@@ -480,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_no_document() {
+    fn neither_the_model_nor_a_requirement_is_a_document() {
         let mut report = judged(|_, _| Verdict::AsExpected);
         let all = report.cells.len();
         for cell in report.cells.iter_mut().take(2) {
@@ -502,5 +523,23 @@ mod tests {
             format!("{all} of {all} cells as expected by the model alone")
         );
         assert!(sentence(&undocumented()).starts_with("0 of 5 cells as "));
+        for cell in report.cells.iter_mut().skip(2) {
+            if let Some(expected) = &mut cell.expected {
+                expected.basis = Basis::Required;
+            }
+        }
+        assert_eq!(
+            sentence(&report),
+            format!(
+                "{all} of {all} cells as expected, 2 of them by the model alone and {} as required",
+                all - 2
+            )
+        );
+        report.cells.drain(..2);
+        let all = all - 2;
+        assert_eq!(
+            sentence(&report),
+            format!("{all} of {all} cells as required")
+        );
     }
 }

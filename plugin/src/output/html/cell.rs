@@ -76,6 +76,7 @@ pub fn expected(report: &Report, cell: &Cell) -> Markup {
                     Basis::Stated => "stated",
                     Basis::Implied => "implied: what the document does not list is normal",
                     Basis::Predicted => "by the model alone, since no document says anything",
+                    Basis::Required => "required, whatever documents say",
                 })
                 @if let Some(matrix) = &expected.matrix { " by " (matrix) }
                 @if let Some(edition) = &expected.edition {
