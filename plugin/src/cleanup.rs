@@ -58,7 +58,7 @@ pub async fn cleanup(
                 continue;
             };
             match ledger::delete_job(cluster, namespace, name, text("/metadata/uid")).await {
-                Ok(()) => {
+                Ok(_) => {
                     removed += 1;
                     writeln!(writer, "job.batch/{name} deleted").map_err(Error::Write)?;
                 }

@@ -17,6 +17,10 @@ const REMOVE_TRIES: Duration = Duration::from_secs(15);
 /// Pause between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long a Job that was never confirmed must be absent to be believed so: a call that was given up a moment ago may
+/// still be carried out, but the API server drops what it has not begun to store.
+const ABSENT: Duration = Duration::from_secs(1);
+
 /// How long the garbage collector may take to mark the pods of a deleted Job. It usually does within a second.
 const PODS_GOING: Duration = Duration::from_secs(15);
 
@@ -26,6 +30,8 @@ struct Made {
     name: String,
     /// `None` while the API server has not confirmed it.
     uid: Option<String>,
+    /// When the API server first said that there is none, where it had not confirmed it.
+    absent: Option<Instant>,
 }
 
 /// What this run made in the cluster.
@@ -51,6 +57,7 @@ impl Ledger {
         self.jobs.borrow_mut().push(Made {
             name: name.to_owned(),
             uid: None,
+            absent: None,
         });
     }
 
@@ -66,7 +73,7 @@ impl Ledger {
         }
     }
 
-    /// Records that the API server says that there is no such Job.
+    /// Records that there is no such Job.
     pub fn forget(&self, name: &str) {
         self.jobs.borrow_mut().retain(|job| job.name != name);
     }
@@ -88,9 +95,22 @@ impl Ledger {
             return;
         };
         match delete_job(cluster, &self.namespace, &job.name, job.uid.as_deref()).await {
-            Ok(()) => self.forget(name),
+            Ok(Deleted::Absent) if job.uid.is_none() && !self.stayed_absent(name) => {
+                tracing::debug!(job = name, "not there, which may be too early to say");
+            }
+            Ok(Deleted::Accepted | Deleted::Absent) => self.forget(name),
             Err(error) => tracing::debug!(%error, job = name, "not removed yet"),
         }
+    }
+
+    /// Whether a Job that is absent now was so a while ago.
+    fn stayed_absent(&self, name: &str) -> bool {
+        let mut jobs = self.jobs.borrow_mut();
+        let Some(job) = jobs.iter_mut().find(|job| job.name == name) else {
+            return true;
+        };
+        let now = Instant::now();
+        *job.absent.get_or_insert(now) + ABSENT <= now
     }
 
     /// Removes all Jobs, trying again while the API server does not answer.
@@ -154,13 +174,22 @@ impl Ledger {
     }
 }
 
+/// What a deletion came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The API server deletes it.
+    Accepted,
+    /// It is not there.
+    Absent,
+}
+
 /// Deletes a Job and, by the garbage collector, its pods. One that is already gone is fine.
 pub async fn delete_job(
     cluster: &impl Cluster,
     namespace: &str,
     name: &str,
     uid: Option<&str>,
-) -> Result<(), CallError> {
+) -> Result<Deleted, CallError> {
     let mut options =
         json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
     if let Some(uid) = uid {
@@ -168,9 +197,9 @@ pub async fn delete_job(
     }
     let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs/{name}");
     match cluster.call(Call::delete(path, options)).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Deleted::Accepted),
         // Conflict: the name is taken by an object with another uid, which is not ours.
-        Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
+        Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(Deleted::Absent),
         Err(error) => Err(error),
     }
 }
@@ -244,9 +273,10 @@ fn is_going(pod: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Ledger;
+    use super::{ABSENT, Ledger};
     use crate::cluster::scripted::{Reply, Scripted};
     use serde_json::json;
+    use tokio::time::Instant;
 
     const DELETE: &str = "DELETE /apis/batch/v1/namespaces/web/jobs/a";
     const PODS: &str = "GET /api/v1/namespaces/web/pods";
@@ -289,6 +319,29 @@ mod tests {
             let cluster = Scripted::new(move |_, _| Reply::Failure(code));
             ledger().remove_all(&cluster).await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_whose_creation_was_given_up_and_still_came_through_is_removed() {
+        let cluster = Scripted::new(|_, before| match before {
+            0 => Reply::Failure(404),
+            _ => Reply::Object(json!({})),
+        });
+        let ledger = Ledger::new("web", "r1");
+        ledger.asked("a");
+        ledger.remove_all(&cluster).await.unwrap();
+        assert_eq!(cluster.asked(), [DELETE, DELETE]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_never_came_is_believed_absent_after_a_while() {
+        let began = Instant::now();
+        let cluster = Scripted::new(|_, _| Reply::Failure(404));
+        let ledger = Ledger::new("web", "r1");
+        ledger.asked("a");
+        ledger.remove_all(&cluster).await.unwrap();
+        let took = began.elapsed();
+        assert!(took >= ABSENT && took < ABSENT * 2, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -63,10 +63,12 @@ impl Scripted {
     }
 }
 
-fn failure(code: u16) -> CallError {
-    let reason = match code {
-        403 => "Forbidden",
-        404 => "NotFound",
+fn failure(call: &Call, code: u16) -> CallError {
+    let reason = match (code, call.method) {
+        (403, _) => "Forbidden",
+        (404, _) => "NotFound",
+        (409, Method::Post) => "AlreadyExists",
+        (409, _) => "Conflict",
         _ => "InternalError",
     };
     CallError::Status(Status::failure("scripted", reason).with_code(code).boxed())
@@ -78,7 +80,7 @@ impl Cluster for Scripted {
     async fn call(&self, call: Call) -> Result<Value, CallError> {
         match self.reply(&call) {
             Reply::Object(value) => Ok(value),
-            Reply::Failure(code) => Err(failure(code)),
+            Reply::Failure(code) => Err(failure(&call, code)),
             Reply::Silence => Err(CallError::TimedOut(SILENCE)),
             Reply::Lines(_) | Reply::Open(_) => panic!("{call} is not answered in lines"),
         }
@@ -91,7 +93,7 @@ impl Cluster for Scripted {
         match self.reply(&call) {
             Reply::Lines(text) => Ok(lines(text).boxed_local()),
             Reply::Open(text) => Ok(lines(text).chain(stream::pending()).boxed_local()),
-            Reply::Failure(code) => Err(failure(code)),
+            Reply::Failure(code) => Err(failure(&call, code)),
             Reply::Silence => Err(CallError::TimedOut(SILENCE)),
             Reply::Object(_) => panic!("{call} is answered in lines"),
         }
