@@ -9,10 +9,13 @@ use futures_util::{StreamExt, future::join_all};
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 use svc_reach_common::names;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long removal is tried again while the API server does not answer.
 const REMOVE_TRIES: Duration = Duration::from_secs(15);
+
+/// How long one try may take, so that there is another one where the first is not answered.
+const REMOVE_TRY: Duration = Duration::from_secs(4);
 
 /// Pause between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -94,7 +97,11 @@ impl Ledger {
         else {
             return;
         };
-        match delete_job(cluster, &self.namespace, &job.name, job.uid.as_deref()).await {
+        let delete = delete_job(cluster, &self.namespace, &job.name, job.uid.as_deref());
+        let deleted = timeout(REMOVE_TRY, delete)
+            .await
+            .unwrap_or(Err(CallError::TimedOut(REMOVE_TRY)));
+        match deleted {
             Ok(Deleted::Absent) if job.uid.is_none() && !self.stayed_absent(name) => {
                 tracing::debug!(job = name, "not there, which may be too early to say");
             }
@@ -292,8 +299,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn removal_is_tried_again_while_the_api_server_is_away() {
         let cluster = Scripted::new(|call, before| match (call, before) {
-            (DELETE, 0) => Reply::Silence,
-            (DELETE, 1 | 2) => Reply::Failure(500),
+            (DELETE, 0 | 1) => Reply::Silence,
+            (DELETE, 2) => Reply::Failure(500),
             (DELETE, _) => Reply::Object(json!({})),
             (other, _) => panic!("{other}"),
         });

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(cluster.asked().len(), PERMISSIONS.len());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_api_server_that_does_not_answer_the_question_does_not_end_the_run() {
         for reply in [
             || Reply::Failure(403),

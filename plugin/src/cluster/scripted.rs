@@ -5,6 +5,7 @@ use futures_util::{StreamExt, stream};
 use kube::core::Status;
 use serde_json::Value;
 use std::{cell::RefCell, collections::VecDeque, io, time::Duration};
+use tokio::time::sleep;
 
 /// What a scripted API server answers.
 pub enum Reply {
@@ -12,7 +13,7 @@ pub enum Reply {
     Object(Value),
     /// A failure with an HTTP status code.
     Failure(u16),
-    /// Nothing.
+    /// Nothing, until the call is given up.
     Silence,
     /// Lines, and then the end of the stream.
     Lines(Vec<String>),
@@ -74,14 +75,20 @@ fn failure(call: &Call, code: u16) -> CallError {
     CallError::Status(Status::failure("scripted", reason).with_code(code).boxed())
 }
 
+/// After which a call is given up, as [`super::live::Live`] does.
 const SILENCE: Duration = Duration::from_secs(30);
+
+async fn silence() -> CallError {
+    sleep(SILENCE).await;
+    CallError::TimedOut(SILENCE)
+}
 
 impl Cluster for Scripted {
     async fn call(&self, call: Call) -> Result<Value, CallError> {
         match self.reply(&call) {
             Reply::Object(value) => Ok(value),
             Reply::Failure(code) => Err(failure(&call, code)),
-            Reply::Silence => Err(CallError::TimedOut(SILENCE)),
+            Reply::Silence => Err(silence().await),
             Reply::Lines(_) | Reply::Open(_) => panic!("{call} is not answered in lines"),
         }
     }
@@ -94,7 +101,7 @@ impl Cluster for Scripted {
             Reply::Lines(text) => Ok(lines(text).boxed_local()),
             Reply::Open(text) => Ok(lines(text).chain(stream::pending()).boxed_local()),
             Reply::Failure(code) => Err(failure(&call, code)),
-            Reply::Silence => Err(CallError::TimedOut(SILENCE)),
+            Reply::Silence => Err(silence().await),
             Reply::Object(_) => panic!("{call} is answered in lines"),
         }
     }
