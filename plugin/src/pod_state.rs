@@ -1,6 +1,7 @@
 //! How far a probe's pod has come, in one honest word. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use svc_reach_common::names;
 
 /// How far a probe's pod has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,9 @@ const STUCK: [&str; 9] = [
 pub fn state(pod: &Pod) -> PodState {
     let status = pod.status.clone().unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
-    if let Some(state) = containers.first().and_then(of_container) {
+    // A mesh or a webhook may have put containers of its own beside the probe, and they are sorted by name.
+    let probe = containers.iter().find(|it| it.name == names::CONTAINER);
+    if let Some(state) = probe.and_then(of_container) {
         return state;
     }
     let detail = [status.reason, status.message]
@@ -166,6 +169,15 @@ mod tests {
                     json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}),
                 ),
                 PodState::Stuck("ImagePullBackOff: Back-off pulling image".into()),
+            ),
+            (
+                "no image, beside a container that was injected",
+                json!({"phase": "Pending", "containerStatuses": [
+                    {"name": "agent", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
+                    {"name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                     "state": {"waiting": {"reason": "ErrImageNeverPull"}}},
+                ]}),
+                PodState::Stuck("ErrImageNeverPull".into()),
             ),
             (
                 "running",
