@@ -62,7 +62,7 @@ impl<C: Cluster> Deployment<'_, C> {
     ///
     /// # Errors
     ///
-    /// When the API server takes no Job at all, or does not let pods be watched.
+    /// When the API server takes no Job at all, or the user may not watch pods.
     pub async fn run(&self, probes: Vec<Probe>) -> Result<BTreeMap<String, Heard>, Error> {
         if probes.is_empty() {
             return Ok(BTreeMap::new());
@@ -73,7 +73,25 @@ impl<C: Cluster> Deployment<'_, C> {
             self.watch(),
             self.pulls()
         );
-        let events = events?;
+        let events = match events {
+            Ok(events) => events,
+            // Asking again would not change that. Anything else may pass, as when a watch is opened again.
+            Err(source) if source.is_forbidden() || source.is_unauthorized() => {
+                return Err(Error::Call {
+                    attempted: format!("watch the probe pods in namespace {}", self.namespace),
+                    source,
+                    needs: Some(Permission {
+                        verb: "watch",
+                        group: "",
+                        resource: "pods",
+                    }),
+                });
+            }
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "the watch did not open");
+                stream::empty().boxed_local()
+            }
+        };
         let start_by = Instant::now() + self.start_timeout;
         let mut failures = Vec::new();
         let mut followed = Vec::new();
@@ -137,22 +155,11 @@ impl<C: Cluster> Deployment<'_, C> {
         }
     }
 
-    async fn watch(&self) -> Result<Lines, Error> {
+    async fn watch(&self) -> Result<Lines, CallError> {
         let call = Call::get(format!("/api/v1/namespaces/{}/pods", self.namespace))
             .with("watch", "true")
             .with("labelSelector", ledger::selector(self.run));
-        self.cluster
-            .lines(call)
-            .await
-            .map_err(|source| Error::Call {
-                attempted: format!("watch the probe pods in namespace {}", self.namespace),
-                source,
-                needs: Some(Permission {
-                    verb: "watch",
-                    group: "",
-                    resource: "pods",
-                }),
-            })
+        self.cluster.lines(call).await
     }
 
     /// Names of pods that images are pulled for, where somebody looks on. Nobody needs to be allowed this: without it, an
@@ -314,7 +321,7 @@ impl<'a, C: Cluster> Listener<'a, C> {
         async move {
             sleep(WATCH_PAUSE).await;
             deployment.watch().await.unwrap_or_else(|error| {
-                tracing::debug!(error = error.chain(), "the watch did not open again");
+                tracing::debug!(error = chain(&error), "the watch did not open again");
                 stream::empty().boxed_local()
             })
         }
@@ -450,15 +457,29 @@ mod tests {
     async fn a_watch_that_ends_is_opened_again() {
         let cluster = Scripted::new(|call, before| match (call, before) {
             (JOBS, _) => made(),
-            (PODS, 0) => Reply::Lines(vec![]),
-            (PODS, 1) => Reply::Failure(500),
-            (PODS, 2) => Reply::Lines(vec![r#"{"type":"ERROR","object":{"code":410}}"#.into()]),
+            (PODS, 0) => Reply::Failure(500),
+            (PODS, 1) => Reply::Lines(vec![]),
+            (PODS, 2) => Reply::Failure(500),
+            (PODS, 3) => Reply::Lines(vec![r#"{"type":"ERROR","object":{"code":410}}"#.into()]),
             (PODS, _) => Reply::Open(vec![running()]),
             (LOG, _) => Reply::Open(vec![END.into()]),
             (JOB, _) => Reply::Object(json!({})),
             (other, _) => panic!("{other}"),
         });
         assert_eq!(end(deploy(&cluster).await.0), End::Complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_who_may_not_watch_pods_is_told_at_once() {
+        let cluster = Scripted::new(|call, _| match call {
+            JOBS => made(),
+            PODS => Reply::Failure(403),
+            other => panic!("{other}"),
+        });
+        let (heard, left) = deploy(&cluster).await;
+        let hint = heard.unwrap_err().hint().unwrap();
+        assert!(hint.contains("lacks: watch pods;"), "{hint}");
+        assert!(left, "its Job is still to be removed");
     }
 
     #[tokio::test(start_paused = true)]
