@@ -326,7 +326,7 @@ async fn rehearse(
             source,
         });
     }
-    Ok(Some(shown))
+    Ok(shown)
 }
 
 async fn rehearse_pod(

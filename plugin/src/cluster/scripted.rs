@@ -13,6 +13,8 @@ pub enum Reply {
     Object(Value),
     /// A failure with an HTTP status code.
     Failure(u16),
+    /// The same, with a message.
+    Refusal(u16, &'static str),
     /// Nothing, until the call is given up.
     Silence,
     /// Lines, and then the end of the stream.
@@ -64,7 +66,7 @@ impl Scripted {
     }
 }
 
-fn failure(call: &Call, code: u16) -> CallError {
+fn failure(call: &Call, code: u16, message: &str) -> CallError {
     let reason = match (code, call.method) {
         (403, _) => "Forbidden",
         (404, _) => "NotFound",
@@ -72,7 +74,7 @@ fn failure(call: &Call, code: u16) -> CallError {
         (409, _) => "Conflict",
         _ => "InternalError",
     };
-    CallError::Status(Status::failure("scripted", reason).with_code(code).boxed())
+    CallError::Status(Status::failure(message, reason).with_code(code).boxed())
 }
 
 /// After which a call is given up, as [`super::live::Live`] does.
@@ -87,7 +89,8 @@ impl Cluster for Scripted {
     async fn call(&self, call: Call) -> Result<Value, CallError> {
         match self.reply(&call) {
             Reply::Object(value) => Ok(value),
-            Reply::Failure(code) => Err(failure(&call, code)),
+            Reply::Failure(code) => Err(failure(&call, code, "scripted")),
+            Reply::Refusal(code, message) => Err(failure(&call, code, message)),
             Reply::Silence => Err(silence().await),
             Reply::Lines(_) | Reply::Open(_) => panic!("{call} is not answered in lines"),
         }
@@ -100,7 +103,8 @@ impl Cluster for Scripted {
         match self.reply(&call) {
             Reply::Lines(text) => Ok(lines(text).boxed_local()),
             Reply::Open(text) => Ok(lines(text).chain(stream::pending()).boxed_local()),
-            Reply::Failure(code) => Err(failure(&call, code)),
+            Reply::Failure(code) => Err(failure(&call, code, "scripted")),
+            Reply::Refusal(code, message) => Err(failure(&call, code, message)),
             Reply::Silence => Err(silence().await),
             Reply::Object(_) => panic!("{call} is answered in lines"),
         }
