@@ -69,6 +69,15 @@ pub fn state(pod: &Pod) -> PodState {
         .find(|c| c.type_ == "PodScheduled");
     match scheduled {
         Some(condition) if condition.status == "True" => PodState::Waiting("scheduled"),
+        // The scheduler ends others for its sake, and they may take their time over it (kubernetes.io, "Pod Priority and
+        // Preemption").
+        Some(_)
+            if status
+                .nominated_node_name
+                .is_some_and(|node| !node.is_empty()) =>
+        {
+            PodState::Waiting("waiting for room")
+        }
         Some(condition) if condition.reason.as_deref() == Some("Unschedulable") => {
             PodState::Unschedulable(
                 condition
@@ -142,6 +151,15 @@ mod tests {
                 "unschedulable",
                 condition("False", "Unschedulable"),
                 PodState::Unschedulable("0/3 nodes are available".into()),
+            ),
+            (
+                "others are ended for its sake",
+                {
+                    let mut status = condition("False", "Unschedulable");
+                    status["nominatedNodeName"] = "n1".into();
+                    status
+                },
+                PodState::Waiting("waiting for room"),
             ),
             (
                 "scheduling is gated",
