@@ -22,6 +22,12 @@ impl Signals {
         (Self { raise }, Interrupt(raised))
     }
 
+    /// Raises the interrupt without a signal.
+    #[cfg(test)]
+    pub fn raise(&self, exit: Exit) {
+        self.raise.send_replace(Some(exit));
+    }
+
     /// Raises the interrupt at the first signal and returns at the second.
     pub async fn watch(self) -> Exit {
         let Some(mut asked) = Asked::listen() else {

@@ -112,7 +112,11 @@ impl<C: Cluster> Job<'_, C> {
                 if let Err(left) = removed {
                     report_error(&left);
                 }
-                return Err(error);
+                // What failed meanwhile does not make it less of an interrupted run.
+                return match self.interrupt.get() {
+                    Some(interrupted) => Ok(report_error(&error).and(interrupted)),
+                    None => Err(error),
+                };
             }
         };
 
@@ -349,4 +353,99 @@ fn run_id() -> String {
             char::from_digit(u32::try_from(digit).unwrap_or_default(), 36).unwrap_or('0')
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Job;
+    use crate::{
+        cli::Cli,
+        cluster::scripted::{Reply, Scripted},
+        config::{Action, Config, Run},
+        error::Error,
+        interrupt::{Interrupt, Signals},
+        matrices::Documents,
+    };
+    use serde_json::{Value, json};
+    use svc_reach_common::exit::Exit;
+
+    const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
+
+    fn run(args: &[&str]) -> Run {
+        let args = ["kubectl-svc_reach", "nginx", "--external", "never"]
+            .iter()
+            .chain(args);
+        let config = Config::new(Cli::read(args).unwrap()).unwrap();
+        match config.action {
+            Action::Run(run) => *run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn node(name: &str) -> Value {
+        json!({
+            "metadata": {"name": name},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}],
+                "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"},
+            },
+        })
+    }
+
+    /// What a cluster with the Service `web/nginx` answers until probes are made.
+    fn prepared(call: &str) -> Reply {
+        Reply::Object(match call {
+            "GET /api/v1/namespaces/web/services/nginx" => json!({
+                "metadata": {"name": "nginx", "namespace": "web"},
+                "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
+            }),
+            "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices" => json!({"items": [{
+                "metadata": {"name": "nginx-1", "namespace": "web"},
+                "addressType": "IPv4",
+                "endpoints": [{"addresses": ["172.16.0.1"], "nodeName": "n1"}],
+                "ports": [{"port": 80}],
+            }]}),
+            "GET /api/v1/nodes" => json!({"items": [node("n1"), node("n2")]}),
+            "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
+                json!({"status": {"allowed": true}})
+            }
+            call if call.starts_with("GET") => return Reply::Failure(404),
+            call if call.starts_with("DRY-RUN") => json!({"spec": {"ttlSecondsAfterFinished": 60}}),
+            other => panic!("{other}"),
+        })
+    }
+
+    async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
+        let run = run(&["--only", "pod-same,cluster-ip"]);
+        let job = Job {
+            cluster,
+            namespace: "web",
+            run: &run,
+            documents: &Documents::of(&run.expectations)?,
+            interrupt,
+            again: false,
+        };
+        job.once(|_| Exit::AsExpected).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_fails_as_it_is_interrupted_ends_as_interrupted() {
+        for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
+            let (signals, interrupt) = Signals::new();
+            let cluster = Scripted::new(move |call, _| match call {
+                JOBS => {
+                    if let Some(exit) = interrupted {
+                        signals.raise(exit);
+                    }
+                    Reply::Failure(403)
+                }
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                call => prepared(call),
+            });
+            let ended = once(&cluster, &interrupt).await;
+            let exit = ended.unwrap_or_else(|error| error.exit());
+            assert_eq!(exit.code(), code, "{:?}", cluster.asked());
+        }
+    }
 }
