@@ -99,10 +99,8 @@ pub fn write(reports: &Reports, outlets: &[Outlet]) -> Exit {
 
 /// Prints an error, its causes and the next step; tells how a run with it ends.
 pub fn report_error(error: &Error) -> Exit {
-    // A reader that has seen enough, such as head, knows that it left.
-    if let Error::Write(cause) = error
-        && cause.kind() == std::io::ErrorKind::BrokenPipe
-    {
+    // The reader knows that it left.
+    if error.is_of_a_reader_who_left() {
         return error.exit();
     }
     progress::plain(&format!("error: {}", error.chain()));

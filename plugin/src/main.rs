@@ -33,6 +33,7 @@ mod pod_state;
 mod preflight;
 mod probe_job;
 mod progress;
+mod reader;
 mod reporting;
 mod run;
 mod smoke_test;

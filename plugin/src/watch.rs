@@ -1,11 +1,12 @@
 //! `--watch`: again and again, with a line for each change.
 
 use crate::{
-    app::{report_error, write},
+    app::report_error,
     cluster::Cluster,
     error::Error,
     judge::{change::Comparison, table},
     output::{Outlet, printable::printable},
+    reader,
     run::Job,
 };
 use jiff::{Timestamp, Unit};
@@ -20,13 +21,13 @@ use svc_reach_common::{
 };
 use tokio::time::sleep;
 
-/// Runs until it is interrupted, with a pause between one run and the next. The first one is told in full; of those that
+/// Runs until it is interrupted, or nobody reads standard output any more, with a pause between one run and the next. The first one is told in full; of those that
 /// follow, what changed.
 ///
 /// # Errors
 ///
 /// What kept the first run from being done. Later ones may fail and are tried again: an API server that is away for a
-/// while is no reason to stop looking.
+/// while is no reason to stop looking. That the reader has left is one.
 pub async fn watch(
     job: &Job<'_, impl Cluster>,
     pause: Duration,
@@ -37,6 +38,7 @@ pub async fn watch(
     let mut later = job.run.clone();
     later.wait = None;
     loop {
+        let mut told = Ok(());
         let this = Job {
             run: if before.is_some() { &later } else { job.run },
             again: before.is_some(),
@@ -46,14 +48,22 @@ pub async fn watch(
             .once(|reports| match &before {
                 _ if job.interrupt.get().is_some() => Exit::AsExpected,
                 None => {
-                    let exit = write(reports, outlets);
+                    told = tell(outlets, |outlet| outlet.write(reports));
                     before = Some(reports.clone());
-                    exit
+                    reports.exit()
                 }
                 Some(old) => {
-                    let exit = tell(&changes(old, reports), reports, outlets);
+                    let changes = changes(old, reports);
+                    told = tell(outlets, |outlet| {
+                        // For people, what changed; reports where those are kept.
+                        if outlet.is_repeated() {
+                            outlet.write(reports)
+                        } else {
+                            lines(&changes).map_err(Error::Write)
+                        }
+                    });
                     before = Some(reports.clone());
-                    exit
+                    reports.exit()
                 }
             })
             .await;
@@ -64,27 +74,31 @@ pub async fn watch(
                 report_error(&error);
             }
         }
+        told?;
         tokio::select! {
             exit = job.interrupt.raised() => return Ok(exit),
             () = sleep(pause) => {}
         }
+        // Where nothing changes nothing is written, and writing would never tell.
+        if outlets.iter().any(Outlet::is_stdout) && reader::has_left(&io::stdout()) {
+            return Err(Error::Write(io::ErrorKind::BrokenPipe.into()));
+        }
     }
 }
 
-/// Writes what changed for people, and reports where those are kept.
-fn tell(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Exit {
-    let mut exit = Exit::AsExpected;
+/// Writes to each outlet. One that cannot be written to now may be later on; that a reader has left is returned.
+fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Result<(), Error> {
+    let mut told = Ok(());
     for outlet in outlets {
-        let written = if outlet.is_repeated() {
-            outlet.write(reports)
-        } else {
-            lines(changes).map_err(Error::Write)
-        };
-        if let Err(error) = written {
-            exit = exit.and(report_error(&error));
+        match write(outlet) {
+            Ok(()) => {}
+            Err(error) if error.is_of_a_reader_who_left() => told = Err(error),
+            Err(error) => {
+                report_error(&error);
+            }
         }
     }
-    exit
+    told
 }
 
 fn lines(changes: &[String]) -> io::Result<()> {
@@ -131,14 +145,36 @@ fn changes(old: &Reports, new: &Reports) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::changes;
-    use crate::test_data::report;
+    use super::{changes, tell};
+    use crate::{
+        config::{Color, Format, Output},
+        error::Error,
+        output::Outlet,
+        test_data::report,
+    };
+    use std::io::ErrorKind;
     use svc_reach_common::report::{ObservedValue, Report, Reports};
 
     fn named(name: &str) -> Report {
         let mut report = report();
         name.clone_into(&mut report.service.name);
         report
+    }
+
+    #[test]
+    fn a_watch_ends_where_its_reader_has_left_and_for_no_other_failure_to_write() {
+        let output = Output {
+            format: Format::Table,
+            file: None,
+        };
+        let outlets = Outlet::all(&[output], Color::Never).unwrap();
+        for (kind, ends) in [
+            (ErrorKind::BrokenPipe, true),
+            (ErrorKind::StorageFull, false),
+        ] {
+            let told = tell(&outlets, |_| Err(Error::Write(kind.into())));
+            assert_eq!(told.is_err(), ends, "{kind}");
+        }
     }
 
     #[test]
