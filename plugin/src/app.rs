@@ -55,6 +55,7 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             let (cluster, namespace) = Live::connect(connection).await?;
             let job = Job {
                 cluster: &cluster,
+                connection,
                 namespace: &namespace,
                 run: &run,
                 documents: &documents,
@@ -79,7 +80,8 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
         }
         Action::Cleanup { run } => {
             let (cluster, namespace) = Live::connect(connection).await?;
-            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &mut output)
+            let flags = connection.flags();
+            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &flags, &mut output)
                 .await
                 .map(|()| Exit::AsExpected)
         }

@@ -412,7 +412,7 @@ mod tests {
             settings: &settings,
         });
         let (_signals, interrupt) = Signals::new();
-        let ledger = Ledger::new("web", "r1");
+        let ledger = Ledger::new("web", "r1", String::new());
         let progress = Progress::on(None);
         let deployment = Deployment {
             cluster,

@@ -42,15 +42,18 @@ struct Made {
 pub struct Ledger {
     namespace: String,
     run: String,
+    /// Flags by which another command asks the same cluster.
+    flags: String,
     jobs: RefCell<Vec<Made>>,
 }
 
 impl Ledger {
-    /// Nothing made yet.
-    pub fn new(namespace: &str, run: &str) -> Self {
+    /// Nothing made yet. `flags`: those by which another command asks the same cluster.
+    pub fn new(namespace: &str, run: &str, flags: String) -> Self {
         Self {
             namespace: namespace.to_owned(),
             run: run.to_owned(),
+            flags,
             jobs: RefCell::default(),
         }
     }
@@ -176,7 +179,7 @@ impl Ledger {
     fn leftovers(&self, objects: impl Iterator<Item = String>) -> Error {
         Error::Leftovers {
             objects: objects.collect(),
-            command: probe_job::cleanup_command(&self.namespace, &self.run),
+            command: probe_job::cleanup_command(&self.namespace, Some(&self.run), &self.flags),
         }
     }
 }
@@ -290,7 +293,7 @@ mod tests {
     const WATCH: &str = "WATCH /api/v1/namespaces/web/pods";
 
     fn ledger() -> Ledger {
-        let ledger = Ledger::new("web", "r1");
+        let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
         ledger.asked("a");
         ledger.made("a", Some("u1"));
         ledger
@@ -316,7 +319,7 @@ mod tests {
         assert_eq!(error.to_string(), "failed to remove job/a");
         assert_eq!(
             error.hint().as_deref(),
-            Some("remove them with: kubectl svc-reach cleanup -n web --run r1")
+            Some("remove them with: kubectl svc-reach cleanup -n web --run r1 --context prod")
         );
     }
 
@@ -334,7 +337,7 @@ mod tests {
             0 => Reply::Failure(404),
             _ => Reply::Object(json!({})),
         });
-        let ledger = Ledger::new("web", "r1");
+        let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
         ledger.asked("a");
         ledger.remove_all(&cluster).await.unwrap();
         assert_eq!(cluster.asked(), [DELETE, DELETE]);
@@ -344,7 +347,7 @@ mod tests {
     async fn a_job_that_never_came_is_believed_absent_after_a_while() {
         let began = Instant::now();
         let cluster = Scripted::new(|_, _| Reply::Failure(404));
-        let ledger = Ledger::new("web", "r1");
+        let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
         ledger.asked("a");
         ledger.remove_all(&cluster).await.unwrap();
         let took = began.elapsed();

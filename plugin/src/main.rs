@@ -36,6 +36,7 @@ mod progress;
 mod reader;
 mod reporting;
 mod run;
+mod shell;
 mod smoke_test;
 mod survey;
 mod targets;

@@ -59,9 +59,10 @@ pub fn name(run: &str, probe: &str) -> String {
     format!("svc-reach-{run}-{probe}")
 }
 
-/// Command that removes what a run made.
-pub fn cleanup_command(namespace: &str, run: &str) -> String {
-    format!("kubectl svc-reach cleanup -n {namespace} --run {run}")
+/// Command that removes what a run made, or what all runs did. `flags`: those by which it asks the same cluster.
+pub fn cleanup_command(namespace: &str, run: Option<&str>, flags: &str) -> String {
+    let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
+    format!("kubectl svc-reach cleanup -n {namespace}{run}{flags}")
 }
 
 /// The Job.

@@ -6,7 +6,7 @@ use crate::{
     cells::Stand,
     clues::{self, Found},
     cluster::Cluster,
-    config::{Run, Selection},
+    config::{Connection, Run, Selection},
     deployment::{Deployment, Probe},
     error::{Error, UsageError, chain},
     explain::settings::ProxyConfig,
@@ -41,6 +41,8 @@ use svc_reach_common::{
 pub struct Job<'a, C> {
     /// The cluster.
     pub cluster: &'a C,
+    /// How it is reached.
+    pub connection: &'a Connection,
     /// Namespace of Services that are named without one.
     pub namespace: &'a str,
     /// What the command line asks for.
@@ -83,7 +85,7 @@ impl<C: Cluster> Job<'_, C> {
         };
         let asked = self.asked(&prepared.services, &prepared.placements);
 
-        let ledger = Ledger::new(probes_in, &id);
+        let ledger = Ledger::new(probes_in, &id, self.connection.flags());
         let progress = if self.again {
             Progress::quiet()
         } else {
@@ -217,7 +219,7 @@ impl<C: Cluster> Job<'_, C> {
         {
             progress::plain(&format!(
                 "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
-                probe_job::cleanup_command(probes_in, id)
+                probe_job::cleanup_command(probes_in, Some(id), &self.connection.flags())
             ));
         }
         Ok(Prepared {
@@ -361,7 +363,7 @@ mod tests {
     use crate::{
         cli::Cli,
         cluster::scripted::{Reply, Scripted},
-        config::{Action, Config, Run},
+        config::{Action, Config, Connection, Run},
         error::Error,
         interrupt::{Interrupt, Signals},
         matrices::Documents,
@@ -371,15 +373,15 @@ mod tests {
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
 
-    fn run(args: &[&str]) -> Run {
+    fn run(args: &[&str]) -> (Connection, Run) {
         let args = ["kubectl-svc_reach", "nginx", "--external", "never"]
             .iter()
             .chain(args);
         let config = Config::new(Cli::read(args).unwrap()).unwrap();
-        match config.action {
-            Action::Run(run) => *run,
-            other => panic!("{other:?}"),
-        }
+        let Action::Run(run) = config.action else {
+            panic!("it is no run: {:?}", config.action);
+        };
+        (config.connection, *run)
     }
 
     fn node(name: &str) -> Value {
@@ -417,9 +419,10 @@ mod tests {
     }
 
     async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
-        let run = run(&["--only", "pod-same,cluster-ip"]);
+        let (connection, run) = run(&["--only", "pod-same,cluster-ip"]);
         let job = Job {
             cluster,
+            connection: &connection,
             namespace: "web",
             run: &run,
             documents: &Documents::of(&run.expectations)?,
