@@ -292,6 +292,11 @@ impl Error {
         }
     }
 
+    /// Whether it may pass by itself: the API server was away, or overloaded.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if !source.is_refusal())
+    }
+
     /// Whether it is about a reader that has seen enough, such as head.
     pub fn is_of_a_reader_who_left(&self) -> bool {
         matches!(self, Self::Write(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe)
