@@ -20,10 +20,13 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde_json::Value;
 use std::{collections::BTreeMap, io, time::Duration};
 use svc_reach_common::{names, plan::Plan, position::Network};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Pause before a watch that ended is opened again.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long it may take to hear why a Job made no pod. It keeps the end of a probe waiting, and is no more than a hint.
+const WHY: Duration = Duration::from_secs(5);
 
 /// A probe to be sent out.
 #[derive(Debug)]
@@ -92,14 +95,21 @@ impl<C: Cluster> Deployment<'_, C> {
                 stream::empty().boxed_local()
             }
         };
-        let start_by = Instant::now() + self.start_timeout;
+        let began = Instant::now();
+        let start_by = began + self.start_timeout;
         let mut failures = Vec::new();
         let mut followed = Vec::new();
         for (probe, created) in probes.into_iter().zip(created) {
             let job = probe.job.metadata.name.unwrap_or_default();
             let work = planning::duration(&probe.plan);
-            let mut following =
-                Following::new(probe.name, job, probe.plan.targets.len(), work, start_by);
+            let mut following = Following::new(
+                probe.name,
+                job,
+                probe.plan.targets.len(),
+                work,
+                began,
+                start_by,
+            );
             if let Err(error) = created {
                 following.end(End::NotStarted(format!(
                     "failed to create its Job: {}",
@@ -126,6 +136,7 @@ impl<C: Cluster> Deployment<'_, C> {
             deployment: self,
             probes: followed,
             logs: SelectAll::new(),
+            reasons: FuturesUnordered::new(),
             removals: FuturesUnordered::new(),
         }
         .listen(events, pulls)
@@ -182,6 +193,21 @@ impl<C: Cluster> Deployment<'_, C> {
         }
     }
 
+    /// Why a Job made no pod, in the words of whoever refused it. Nobody needs to be allowed this.
+    async fn why_no_pod(&self, job: &str) -> Option<String> {
+        let about = format!("involvedObject.kind=Job,involvedObject.name={job}");
+        let call = Call::get(format!("/api/v1/namespaces/{}/events", self.namespace))
+            .with("fieldSelector", format!("{about},reason=FailedCreate"));
+        match timeout(WHY, self.cluster.call(call)).await {
+            Ok(Ok(events)) => latest_message(&events),
+            Ok(Err(error)) => {
+                tracing::debug!(error = chain(&error), "events are not seen");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
     /// A pod's log from its beginning, as events. That it cannot be opened is an event, too.
     async fn log(&self, pod: String, pause: Duration) -> LocalBoxStream<'static, LogEvent> {
         sleep(pause).await;
@@ -204,6 +230,13 @@ impl<C: Cluster> Deployment<'_, C> {
     }
 }
 
+/// What the latest of some events says.
+fn latest_message(events: &Value) -> Option<String> {
+    let events = events.get("items")?.as_array()?.iter();
+    let latest = events.max_by_key(|event| event.get("lastTimestamp").and_then(Value::as_str))?;
+    latest.get("message")?.as_str().map(str::to_owned)
+}
+
 /// The pod that an event is about.
 fn pulled_for(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
@@ -223,6 +256,7 @@ struct Listener<'a, C> {
     deployment: &'a Deployment<'a, C>,
     probes: Vec<Following>,
     logs: SelectAll<LocalBoxStream<'a, (usize, LogEvent)>>,
+    reasons: FuturesUnordered<LocalBoxFuture<'a, (usize, Option<String>)>>,
     removals: FuturesUnordered<LocalBoxFuture<'a, ()>>,
 }
 
@@ -263,6 +297,9 @@ impl<'a, C: Cluster> Listener<'a, C> {
                         LogEvent::Line(line) => probe.heard(&line),
                         LogEvent::Ended(error) => probe.log_ended(error, now),
                     });
+                }
+                Some((index, why)) = self.reasons.next() => {
+                    self.act(index, |probe| probe.no_pod(why));
                 }
                 Some(()) = self.removals.next() => {}
                 () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
@@ -343,6 +380,11 @@ impl<'a, C: Cluster> Listener<'a, C> {
                     .map(move |event| (index, event))
                     .boxed_local(),
             ),
+            Action::AskWhy => {
+                let job = self.probes[index].job.clone();
+                self.reasons
+                    .push(async move { (index, deployment.why_no_pod(&job).await) }.boxed_local());
+            }
             Action::Remove => {
                 let job = self.probes[index].job.clone();
                 self.removals.push(
@@ -376,11 +418,13 @@ mod tests {
     use serde_json::json;
     use std::{collections::BTreeMap, time::Duration};
     use svc_reach_common::position::Position;
+    use tokio::time::Instant;
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
     const PODS: &str = "WATCH /api/v1/namespaces/web/pods";
     const LOG: &str = "GET /api/v1/namespaces/web/pods/p/log";
     const JOB: &str = "DELETE /apis/batch/v1/namespaces/web/jobs/svc-reach-r1-pod-same";
+    const EVENTS: &str = "GET /api/v1/namespaces/web/events";
     const END: &str = r#"{"line":"end","targets":0}"#;
 
     fn made() -> Reply {
@@ -552,6 +596,8 @@ mod tests {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => made(),
             PODS => Reply::Open(vec![]),
+            // Whoever may not see events waits as long, and does not hear why.
+            EVENTS => Reply::Failure(403),
             JOB => Reply::Object(json!({})),
             other => panic!("{other}"),
         });
@@ -561,5 +607,29 @@ mod tests {
             End::NotStarted("its Job made no pod in time".into())
         );
         assert!(!left);
+        assert_eq!(cluster.asked(), [JOBS, PODS, EVENTS, EVENTS, JOB]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_is_refused_its_pod_ends_with_the_latest_reason() {
+        let why = r#"Error creating: pods "p" is forbidden: violates PodSecurity"#;
+        let cluster = Scripted::new(move |call, _| match call {
+            JOBS => made(),
+            PODS => Reply::Open(vec![]),
+            EVENTS => Reply::Object(json!({"items": [
+                {"lastTimestamp": "2026-01-02T03:04:06Z", "message": why},
+                {"lastTimestamp": "2026-01-02T03:04:05Z", "message": "exceeded quota"},
+            ]})),
+            JOB => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let began = Instant::now();
+        let (heard, left) = deploy(&cluster).await;
+        assert_eq!(
+            end(heard),
+            End::NotStarted(format!("its Job made no pod: {why}"))
+        );
+        assert!(!left);
+        assert_eq!(began.elapsed().as_secs(), 5, "it is not waited for");
     }
 }
