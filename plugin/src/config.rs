@@ -172,6 +172,26 @@ impl Run {
         self.own.get(index).unwrap_or(&self.check)
     }
 
+    /// The same without one of the Services that are named, and with its probes where they were; `None`: no other is named.
+    /// `current`: namespace of those that are named without one.
+    pub fn without(&self, namespace: &str, name: &str, current: &str) -> Option<Self> {
+        let mut rest = self.clone();
+        rest.probe.namespace = Some(self.probes_in(current).to_owned());
+        let Selection::Named(names) = &mut rest.selection else {
+            return None;
+        };
+        let gone = names.iter().position(|named| {
+            named.name == name && named.namespace.as_deref().unwrap_or(current) == namespace
+        })?;
+        names.remove(gone);
+        let others = !names.is_empty();
+        // What is asked of each stands in the order of their names.
+        if gone < rest.own.len() {
+            rest.own.remove(gone);
+        }
+        others.then_some(rest)
+    }
+
     /// Namespace of the probes. `current`: of Services that are named without one.
     pub fn probes_in<'a>(&'a self, current: &'a str) -> &'a str {
         if let Some(namespace) = &self.probe.namespace {

@@ -361,65 +361,18 @@ fn run_id() -> String {
 mod tests {
     use super::Job;
     use crate::{
-        cli::Cli,
         cluster::scripted::{Reply, Scripted},
-        config::{Action, Config, Connection, Run},
         error::Error,
         interrupt::{Interrupt, Signals},
         matrices::Documents,
+        test_data::{prepared, typed},
     };
-    use serde_json::{Value, json};
     use svc_reach_common::exit::Exit;
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
 
-    fn run(args: &[&str]) -> (Connection, Run) {
-        let args = ["kubectl-svc_reach", "nginx", "--external", "never"]
-            .iter()
-            .chain(args);
-        let config = Config::new(Cli::read(args).unwrap()).unwrap();
-        let Action::Run(run) = config.action else {
-            panic!("it is no run: {:?}", config.action);
-        };
-        (config.connection, *run)
-    }
-
-    fn node(name: &str) -> Value {
-        json!({
-            "metadata": {"name": name},
-            "status": {
-                "conditions": [{"type": "Ready", "status": "True"}],
-                "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}],
-                "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"},
-            },
-        })
-    }
-
-    /// What a cluster with the Service `web/nginx` answers until probes are made.
-    fn prepared(call: &str) -> Reply {
-        Reply::Object(match call {
-            "GET /api/v1/namespaces/web/services/nginx" => json!({
-                "metadata": {"name": "nginx", "namespace": "web"},
-                "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
-            }),
-            "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices" => json!({"items": [{
-                "metadata": {"name": "nginx-1", "namespace": "web"},
-                "addressType": "IPv4",
-                "endpoints": [{"addresses": ["172.16.0.1"], "nodeName": "n1"}],
-                "ports": [{"port": 80}],
-            }]}),
-            "GET /api/v1/nodes" => json!({"items": [node("n1"), node("n2")]}),
-            "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
-                json!({"status": {"allowed": true}})
-            }
-            call if call.starts_with("GET") => return Reply::Failure(404),
-            call if call.starts_with("DRY-RUN") => json!({"spec": {"ttlSecondsAfterFinished": 60}}),
-            other => panic!("{other}"),
-        })
-    }
-
     async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
-        let (connection, run) = run(&["--only", "pod-same,cluster-ip"]);
+        let (connection, run) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
         let job = Job {
             cluster,
             connection: &connection,

@@ -39,34 +39,49 @@ pub async fn watch(
     later.wait = None;
     loop {
         let mut told = Ok(());
-        let this = Job {
-            run: if before.is_some() { &later } else { job.run },
-            again: before.is_some(),
-            ..*job
+        // Each time anew: a Service that is gone may come back.
+        let mut run = if before.is_some() { &later } else { job.run }.clone();
+        let ran = loop {
+            let this = Job {
+                run: &run,
+                again: before.is_some(),
+                ..*job
+            };
+            let ran = this
+                .once(|reports| match &before {
+                    _ if job.interrupt.get().is_some() => Exit::AsExpected,
+                    None => {
+                        told = tell(outlets, |outlet| outlet.write(reports));
+                        before = Some(reports.clone());
+                        reports.exit()
+                    }
+                    Some(old) => {
+                        let changes = changes(old, reports);
+                        told = tell(outlets, |outlet| {
+                            // For people, what changed; reports where those are kept.
+                            if outlet.is_repeated() {
+                                outlet.write(reports)
+                            } else {
+                                lines(&changes).map_err(Error::Write)
+                            }
+                        });
+                        before = Some(reports.clone());
+                        reports.exit()
+                    }
+                })
+                .await;
+            // Nothing was made yet; the others are looked at all the same.
+            if let Err(Error::NoService {
+                namespace, name, ..
+            }) = &ran
+                && before.is_some()
+                && let Some(rest) = run.without(namespace, name, job.namespace)
+            {
+                run = rest;
+            } else {
+                break ran;
+            }
         };
-        let ran = this
-            .once(|reports| match &before {
-                _ if job.interrupt.get().is_some() => Exit::AsExpected,
-                None => {
-                    told = tell(outlets, |outlet| outlet.write(reports));
-                    before = Some(reports.clone());
-                    reports.exit()
-                }
-                Some(old) => {
-                    let changes = changes(old, reports);
-                    told = tell(outlets, |outlet| {
-                        // For people, what changed; reports where those are kept.
-                        if outlet.is_repeated() {
-                            outlet.write(reports)
-                        } else {
-                            lines(&changes).map_err(Error::Write)
-                        }
-                    });
-                    before = Some(reports.clone());
-                    reports.exit()
-                }
-            })
-            .await;
         match ran {
             Ok(_) => {}
             Err(error) if before.is_none() => return Err(error),
@@ -145,15 +160,23 @@ fn changes(old: &Reports, new: &Reports) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{changes, tell};
+    use super::{changes, tell, watch};
     use crate::{
+        cluster::scripted::{Reply, Scripted},
         config::{Color, Format, Output},
         error::Error,
+        interrupt::Signals,
+        matrices::Documents,
         output::Outlet,
-        test_data::report,
+        run::Job,
+        test_data::{prepared, report, typed},
     };
-    use std::io::ErrorKind;
-    use svc_reach_common::report::{ObservedValue, Report, Reports};
+    use serde_json::{Value, json};
+    use std::{io::ErrorKind, time::Duration};
+    use svc_reach_common::{
+        exit::Exit,
+        report::{ObservedValue, Report, Reports},
+    };
 
     fn named(name: &str) -> Report {
         let mut report = report();
@@ -174,6 +197,70 @@ mod tests {
         ] {
             let told = tell(&outlets, |_| Err(Error::Write(kind.into())));
             assert_eq!(told.is_err(), ends, "{kind}");
+        }
+    }
+
+    /// The Services in the file that a watch of `a` and `b` keeps. `script` may answer in the cluster's place, by how often
+    /// the same was asked before.
+    async fn watched(
+        script: impl Fn(&str, usize, &Signals) -> Option<Reply> + 'static,
+    ) -> Vec<String> {
+        let (signals, interrupt) = Signals::new();
+        let cluster = Scripted::new(move |call, nth| {
+            if let Some(reply) = script(call, nth, &signals) {
+                return reply;
+            }
+            match call {
+                "POST /apis/batch/v1/namespaces/web/jobs" => Reply::Object(json!({})),
+                // That its pod never comes is no matter here.
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                "GET /api/v1/namespaces/web/pods" => Reply::Object(json!({"items": []})),
+                call if call.starts_with("DELETE") => Reply::Object(json!({})),
+                call => prepared(call),
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let output = Output {
+            format: Format::Json,
+            file: Some(file.clone()),
+        };
+        let (connection, run) = typed(&["a", "b", "--watch", "--only", "pod-same,cluster-ip"]);
+        let job = Job {
+            cluster: &cluster,
+            connection: &connection,
+            namespace: "web",
+            run: &run,
+            documents: &Documents::of(&run.expectations).unwrap(),
+            interrupt: &interrupt,
+            again: false,
+        };
+        let outlets = Outlet::all(&[output], Color::Never).unwrap();
+        let ended = watch(&job, Duration::from_secs(1), &outlets).await;
+        assert_eq!(ended.unwrap(), Exit::Interrupted);
+        let list: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let reports = list["items"].as_array().unwrap().iter();
+        reports
+            .map(|report| report["service"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_goes_on_with_the_others_where_a_service_is_gone_until_it_is_back() {
+        const A: &str = "GET /api/v1/namespaces/web/services/a";
+        const B: &str = "GET /api/v1/namespaces/web/services/b";
+        // A run that finds one gone asks for the other twice.
+        for (back, interrupted, expected) in [(9, 3, &["a"][..]), (2, 4, &["a", "b"])] {
+            let names = watched(move |call, nth, signals| match call {
+                A if nth == interrupted => {
+                    signals.raise(Exit::Interrupted);
+                    None
+                }
+                B if (1..back).contains(&nth) => Some(Reply::Failure(404)),
+                _ => None,
+            });
+            let names = tokio::time::timeout(Duration::from_secs(600), names).await;
+            assert_eq!(names.unwrap(), expected, "back at {back}");
         }
     }
 
