@@ -15,7 +15,7 @@ pub enum Exit {
     Cluster,
     /// SIGINT, and cleaned up.
     Interrupted,
-    /// SIGTERM, and cleaned up.
+    /// SIGTERM or SIGHUP, and cleaned up.
     Terminated,
 }
 

@@ -55,6 +55,7 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             let (cluster, namespace) = Live::connect(connection).await?;
             let job = Job {
                 cluster: &cluster,
+                connection,
                 namespace: &namespace,
                 run: &run,
                 documents: &documents,
@@ -79,7 +80,8 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
         }
         Action::Cleanup { run } => {
             let (cluster, namespace) = Live::connect(connection).await?;
-            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &mut output)
+            let flags = connection.flags();
+            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &flags, &mut output)
                 .await
                 .map(|()| Exit::AsExpected)
         }
@@ -99,10 +101,8 @@ pub fn write(reports: &Reports, outlets: &[Outlet]) -> Exit {
 
 /// Prints an error, its causes and the next step; tells how a run with it ends.
 pub fn report_error(error: &Error) -> Exit {
-    // A reader that has seen enough, such as head, knows that it left.
-    if let Error::Write(cause) = error
-        && cause.kind() == std::io::ErrorKind::BrokenPipe
-    {
+    // The reader knows that it left.
+    if error.is_of_a_reader_who_left() {
         return error.exit();
     }
     progress::plain(&format!("error: {}", error.chain()));

@@ -12,7 +12,8 @@ use svc_reach_common::names;
 /// Jobs read in one page. Runs leave four each, and rarely any.
 const PAGE: &str = "500";
 
-/// Removes the probes of earlier runs from a namespace, or those of one run, and names them.
+/// Removes the probes of earlier runs from a namespace, or those of one run, and names them. `flags`: those by which
+/// another command asks the same cluster.
 ///
 /// # Errors
 ///
@@ -21,6 +22,7 @@ pub async fn cleanup(
     cluster: &impl Cluster,
     namespace: &str,
     run: Option<&str>,
+    flags: &str,
     writer: &mut impl Write,
 ) -> Result<(), Error> {
     let mut selector = format!("{}={}", names::LABEL_ROLE, names::ROLE_PROBE);
@@ -58,7 +60,7 @@ pub async fn cleanup(
                 continue;
             };
             match ledger::delete_job(cluster, namespace, name, text("/metadata/uid")).await {
-                Ok(()) => {
+                Ok(_) => {
                     removed += 1;
                     writeln!(writer, "job.batch/{name} deleted").map_err(Error::Write)?;
                 }
@@ -78,13 +80,9 @@ pub async fn cleanup(
         }
     }
     if !left.is_empty() {
-        let command = run.map_or_else(
-            || format!("kubectl svc-reach cleanup -n {namespace}"),
-            |run| probe_job::cleanup_command(namespace, run),
-        );
         return Err(Error::Leftovers {
             objects: left,
-            command,
+            command: probe_job::cleanup_command(namespace, run, flags),
         });
     }
     if removed == 0 {

@@ -121,6 +121,18 @@ impl CallError {
         self.code() == Some(403)
     }
 
+    /// Whether the API server answered that nothing came of the call. What a proxy says, what is to be asked again, and
+    /// what may have failed half way (5xx) does not tell.
+    pub fn is_refusal(&self) -> bool {
+        self.code()
+            .is_some_and(|code| (400..500).contains(&code) && ![408, 409, 429].contains(&code))
+    }
+
+    /// Whether an object of this name is there already.
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Self::Status(status) if status.is_already_exists())
+    }
+
     /// Whether the API server does not know who asks.
     pub fn is_unauthorized(&self) -> bool {
         self.code() == Some(401)

@@ -10,7 +10,7 @@ use crate::{
     explain::ExplainCommand,
     judge::JudgeCommand,
     matrices::MatrixCommand,
-    plain,
+    plain, shell,
 };
 use jiff::SignedDuration;
 use serde::Deserialize;
@@ -170,6 +170,26 @@ impl Run {
     /// What is asked of a Service, by its place among those that are asked about.
     pub fn check(&self, index: usize) -> &Check {
         self.own.get(index).unwrap_or(&self.check)
+    }
+
+    /// The same without one of the Services that are named, and with its probes where they were; `None`: no other is named.
+    /// `current`: namespace of those that are named without one.
+    pub fn without(&self, namespace: &str, name: &str, current: &str) -> Option<Self> {
+        let mut rest = self.clone();
+        rest.probe.namespace = Some(self.probes_in(current).to_owned());
+        let Selection::Named(names) = &mut rest.selection else {
+            return None;
+        };
+        let gone = names.iter().position(|named| {
+            named.name == name && named.namespace.as_deref().unwrap_or(current) == namespace
+        })?;
+        names.remove(gone);
+        let others = !names.is_empty();
+        // What is asked of each stands in the order of their names.
+        if gone < rest.own.len() {
+            rest.own.remove(gone);
+        }
+        others.then_some(rest)
     }
 
     /// Namespace of the probes. `current`: of Services that are named without one.
@@ -477,6 +497,57 @@ impl Connection {
                 .transpose()?
                 .filter(|timeout| !timeout.is_zero()),
         })
+    }
+
+    /// The flags by which another command asks the same cluster as the same user, each after a space, as a shell takes
+    /// them. Secrets are not among them: the text goes to logs.
+    pub fn flags(&self) -> String {
+        let Self {
+            kubeconfig,
+            context,
+            cluster,
+            user,
+            namespace: _,
+            server,
+            tls_server_name,
+            certificate_authority,
+            insecure_skip_tls_verify,
+            client_certificate,
+            client_key,
+            token: _,
+            username: _,
+            password: _,
+            impersonate,
+            impersonate_groups,
+            impersonate_uid,
+            request_timeout: _,
+        } = self;
+        let kubeconfig = kubeconfig.as_ref().map(|file| file.display().to_string());
+        let mut flags = String::new();
+        for (flag, value) in [
+            ("--kubeconfig", &kubeconfig),
+            ("--context", context),
+            ("--cluster", cluster),
+            ("--user", user),
+            ("--server", server),
+            ("--tls-server-name", tls_server_name),
+            ("--certificate-authority", certificate_authority),
+            ("--client-certificate", client_certificate),
+            ("--client-key", client_key),
+            ("--as", impersonate),
+            ("--as-uid", impersonate_uid),
+        ] {
+            if let Some(value) = value {
+                flags.push_str(&format!(" {flag} {}", shell::word(value)));
+            }
+        }
+        for group in impersonate_groups {
+            flags.push_str(&format!(" --as-group {}", shell::word(group)));
+        }
+        if *insecure_skip_tls_verify {
+            flags.push_str(" --insecure-skip-tls-verify");
+        }
+        flags
     }
 }
 
@@ -877,6 +948,46 @@ mod tests {
                 })
                 .collect()),
             Selection::Matching { .. } => Err("no names".to_owned()),
+        }
+    }
+
+    #[test]
+    fn another_command_asks_the_same_cluster_as_the_same_user() {
+        for (args, expected) in [
+            (&[][..], ""),
+            (
+                &["-n", "web", "--token", "secret", "--request-timeout", "5s"],
+                "",
+            ),
+            (
+                &["--context", "my cluster", "--kubeconfig", "a.yaml"],
+                " --kubeconfig a.yaml --context 'my cluster'",
+            ),
+            (
+                &[
+                    "--server",
+                    "https://192.0.2.1:6443",
+                    "--insecure-skip-tls-verify",
+                ],
+                " --server https://192.0.2.1:6443 --insecure-skip-tls-verify",
+            ),
+            (
+                &[
+                    "--as",
+                    "ann",
+                    "--as-group",
+                    "a",
+                    "--as-group",
+                    "b",
+                    "--as-uid",
+                    "7",
+                ],
+                " --as ann --as-uid 7 --as-group a --as-group b",
+            ),
+        ] {
+            let args = ["kubectl-svc_reach", "nginx"].iter().chain(args);
+            let config = Config::new(Cli::try_parse_from(args).unwrap()).unwrap();
+            assert_eq!(config.connection.flags(), expected);
         }
     }
 

@@ -20,10 +20,13 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use serde_json::Value;
 use std::{collections::BTreeMap, io, time::Duration};
 use svc_reach_common::{names, plan::Plan, position::Network};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Pause before a watch that ended is opened again.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long it may take to hear why a Job made no pod. It keeps the end of a probe waiting, and is no more than a hint.
+const WHY: Duration = Duration::from_secs(5);
 
 /// A probe to be sent out.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ impl<C: Cluster> Deployment<'_, C> {
     ///
     /// # Errors
     ///
-    /// When the API server takes no Job at all, or does not let pods be watched.
+    /// When the API server takes no Job at all, or the user may not watch pods.
     pub async fn run(&self, probes: Vec<Probe>) -> Result<BTreeMap<String, Heard>, Error> {
         if probes.is_empty() {
             return Ok(BTreeMap::new());
@@ -73,15 +76,40 @@ impl<C: Cluster> Deployment<'_, C> {
             self.watch(),
             self.pulls()
         );
-        let events = events?;
-        let start_by = Instant::now() + self.start_timeout;
+        let events = match events {
+            Ok(events) => events,
+            // Asking again would not change that. Anything else may pass, as when a watch is opened again.
+            Err(source) if source.is_forbidden() || source.is_unauthorized() => {
+                return Err(Error::Call {
+                    attempted: format!("watch the probe pods in namespace {}", self.namespace),
+                    source,
+                    needs: Some(Permission {
+                        verb: "watch",
+                        group: "",
+                        resource: "pods",
+                    }),
+                });
+            }
+            Err(error) => {
+                tracing::debug!(error = chain(&error), "the watch did not open");
+                stream::empty().boxed_local()
+            }
+        };
+        let began = Instant::now();
+        let start_by = began + self.start_timeout;
         let mut failures = Vec::new();
         let mut followed = Vec::new();
         for (probe, created) in probes.into_iter().zip(created) {
             let job = probe.job.metadata.name.unwrap_or_default();
             let work = planning::duration(&probe.plan);
-            let mut following =
-                Following::new(probe.name, job, probe.plan.targets.len(), work, start_by);
+            let mut following = Following::new(
+                probe.name,
+                job,
+                probe.plan.targets.len(),
+                work,
+                began,
+                start_by,
+            );
             if let Err(error) = created {
                 following.end(End::NotStarted(format!(
                     "failed to create its Job: {}",
@@ -108,6 +136,7 @@ impl<C: Cluster> Deployment<'_, C> {
             deployment: self,
             probes: followed,
             logs: SelectAll::new(),
+            reasons: FuturesUnordered::new(),
             removals: FuturesUnordered::new(),
         }
         .listen(events, pulls)
@@ -125,8 +154,11 @@ impl<C: Cluster> Deployment<'_, C> {
                     .made(name, job.pointer("/metadata/uid").and_then(Value::as_str));
                 Ok(())
             }
+            // The name holds the run's random id: this is the Job that a try before made, whose answer was lost. kube asks
+            // again after 429, 503 and 504 (kube-client 5.0.0 `src/client/retry.rs`).
+            Err(error) if error.is_already_exists() => Ok(()),
             Err(error) => {
-                if let CallError::Status(_) = error {
+                if error.is_refusal() {
                     self.ledger.forget(name);
                 }
                 Err(error)
@@ -134,22 +166,11 @@ impl<C: Cluster> Deployment<'_, C> {
         }
     }
 
-    async fn watch(&self) -> Result<Lines, Error> {
+    async fn watch(&self) -> Result<Lines, CallError> {
         let call = Call::get(format!("/api/v1/namespaces/{}/pods", self.namespace))
             .with("watch", "true")
             .with("labelSelector", ledger::selector(self.run));
-        self.cluster
-            .lines(call)
-            .await
-            .map_err(|source| Error::Call {
-                attempted: format!("watch the probe pods in namespace {}", self.namespace),
-                source,
-                needs: Some(Permission {
-                    verb: "watch",
-                    group: "",
-                    resource: "pods",
-                }),
-            })
+        self.cluster.lines(call).await
     }
 
     /// Names of pods that images are pulled for, where somebody looks on. Nobody needs to be allowed this: without it, an
@@ -169,6 +190,21 @@ impl<C: Cluster> Deployment<'_, C> {
                 tracing::debug!(error = chain(&error), "events are not seen");
                 stream::empty().boxed_local()
             }
+        }
+    }
+
+    /// Why a Job made no pod, in the words of whoever refused it. Nobody needs to be allowed this.
+    async fn why_no_pod(&self, job: &str) -> Option<String> {
+        let about = format!("involvedObject.kind=Job,involvedObject.name={job}");
+        let call = Call::get(format!("/api/v1/namespaces/{}/events", self.namespace))
+            .with("fieldSelector", format!("{about},reason=FailedCreate"));
+        match timeout(WHY, self.cluster.call(call)).await {
+            Ok(Ok(events)) => latest_message(&events),
+            Ok(Err(error)) => {
+                tracing::debug!(error = chain(&error), "events are not seen");
+                None
+            }
+            Err(_) => None,
         }
     }
 
@@ -194,6 +230,13 @@ impl<C: Cluster> Deployment<'_, C> {
     }
 }
 
+/// What the latest of some events says.
+fn latest_message(events: &Value) -> Option<String> {
+    let events = events.get("items")?.as_array()?.iter();
+    let latest = events.max_by_key(|event| event.get("lastTimestamp").and_then(Value::as_str))?;
+    latest.get("message")?.as_str().map(str::to_owned)
+}
+
 /// The pod that an event is about.
 fn pulled_for(line: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
@@ -213,6 +256,7 @@ struct Listener<'a, C> {
     deployment: &'a Deployment<'a, C>,
     probes: Vec<Following>,
     logs: SelectAll<LocalBoxStream<'a, (usize, LogEvent)>>,
+    reasons: FuturesUnordered<LocalBoxFuture<'a, (usize, Option<String>)>>,
     removals: FuturesUnordered<LocalBoxFuture<'a, ()>>,
 }
 
@@ -253,6 +297,9 @@ impl<'a, C: Cluster> Listener<'a, C> {
                         LogEvent::Line(line) => probe.heard(&line),
                         LogEvent::Ended(error) => probe.log_ended(error, now),
                     });
+                }
+                Some((index, why)) = self.reasons.next() => {
+                    self.act(index, |probe| probe.no_pod(why));
                 }
                 Some(()) = self.removals.next() => {}
                 () = async { match deadline { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
@@ -311,7 +358,7 @@ impl<'a, C: Cluster> Listener<'a, C> {
         async move {
             sleep(WATCH_PAUSE).await;
             deployment.watch().await.unwrap_or_else(|error| {
-                tracing::debug!(error = error.chain(), "the watch did not open again");
+                tracing::debug!(error = chain(&error), "the watch did not open again");
                 stream::empty().boxed_local()
             })
         }
@@ -333,6 +380,11 @@ impl<'a, C: Cluster> Listener<'a, C> {
                     .map(move |event| (index, event))
                     .boxed_local(),
             ),
+            Action::AskWhy => {
+                let job = self.probes[index].job.clone();
+                self.reasons
+                    .push(async move { (index, deployment.why_no_pod(&job).await) }.boxed_local());
+            }
             Action::Remove => {
                 let job = self.probes[index].job.clone();
                 self.removals.push(
@@ -366,11 +418,13 @@ mod tests {
     use serde_json::json;
     use std::{collections::BTreeMap, time::Duration};
     use svc_reach_common::position::Position;
+    use tokio::time::Instant;
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
     const PODS: &str = "WATCH /api/v1/namespaces/web/pods";
     const LOG: &str = "GET /api/v1/namespaces/web/pods/p/log";
     const JOB: &str = "DELETE /apis/batch/v1/namespaces/web/jobs/svc-reach-r1-pod-same";
+    const EVENTS: &str = "GET /api/v1/namespaces/web/events";
     const END: &str = r#"{"line":"end","targets":0}"#;
 
     fn made() -> Reply {
@@ -402,7 +456,7 @@ mod tests {
             settings: &settings,
         });
         let (_signals, interrupt) = Signals::new();
-        let ledger = Ledger::new("web", "r1");
+        let ledger = Ledger::new("web", "r1", String::new());
         let progress = Progress::on(None);
         let deployment = Deployment {
             cluster,
@@ -447,15 +501,29 @@ mod tests {
     async fn a_watch_that_ends_is_opened_again() {
         let cluster = Scripted::new(|call, before| match (call, before) {
             (JOBS, _) => made(),
-            (PODS, 0) => Reply::Lines(vec![]),
-            (PODS, 1) => Reply::Failure(500),
-            (PODS, 2) => Reply::Lines(vec![r#"{"type":"ERROR","object":{"code":410}}"#.into()]),
+            (PODS, 0) => Reply::Failure(500),
+            (PODS, 1) => Reply::Lines(vec![]),
+            (PODS, 2) => Reply::Failure(500),
+            (PODS, 3) => Reply::Lines(vec![r#"{"type":"ERROR","object":{"code":410}}"#.into()]),
             (PODS, _) => Reply::Open(vec![running()]),
             (LOG, _) => Reply::Open(vec![END.into()]),
             (JOB, _) => Reply::Object(json!({})),
             (other, _) => panic!("{other}"),
         });
         assert_eq!(end(deploy(&cluster).await.0), End::Complete);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_who_may_not_watch_pods_is_told_at_once() {
+        let cluster = Scripted::new(|call, _| match call {
+            JOBS => made(),
+            PODS => Reply::Failure(403),
+            other => panic!("{other}"),
+        });
+        let (heard, left) = deploy(&cluster).await;
+        let hint = heard.unwrap_err().hint().unwrap();
+        assert!(hint.contains("lacks: watch pods;"), "{hint}");
+        assert!(left, "its Job is still to be removed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -491,14 +559,36 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_job_whose_creation_was_never_confirmed_is_still_to_be_removed() {
+        for reply in [
+            || Reply::Silence,
+            || Reply::Failure(408),
+            || Reply::Failure(429),
+            || Reply::Failure(500),
+            || Reply::Failure(504),
+        ] {
+            let cluster = Scripted::new(move |call, _| match call {
+                JOBS => reply(),
+                PODS => Reply::Open(vec![]),
+                other => panic!("{other}"),
+            });
+            let (heard, left) = deploy(&cluster).await;
+            let error = heard.unwrap_err();
+            assert!(left, "the API server may have made it: {}", error.chain());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_a_lost_try_made_is_followed_and_removed() {
         let cluster = Scripted::new(|call, _| match call {
-            JOBS => Reply::Silence,
-            PODS => Reply::Open(vec![]),
+            JOBS => Reply::Failure(409),
+            PODS => Reply::Open(vec![running()]),
+            LOG => Reply::Open(vec![END.into()]),
+            JOB => Reply::Object(json!({})),
             other => panic!("{other}"),
         });
         let (heard, left) = deploy(&cluster).await;
-        assert!(heard.is_err());
-        assert!(left, "the API server may have made it");
+        assert_eq!(end(heard), End::Complete);
+        assert!(!left, "its Job is removed");
     }
 
     #[tokio::test(start_paused = true)]
@@ -506,6 +596,8 @@ mod tests {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => made(),
             PODS => Reply::Open(vec![]),
+            // Whoever may not see events waits as long, and does not hear why.
+            EVENTS => Reply::Failure(403),
             JOB => Reply::Object(json!({})),
             other => panic!("{other}"),
         });
@@ -515,5 +607,29 @@ mod tests {
             End::NotStarted("its Job made no pod in time".into())
         );
         assert!(!left);
+        assert_eq!(cluster.asked(), [JOBS, PODS, EVENTS, EVENTS, JOB]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_is_refused_its_pod_ends_with_the_latest_reason() {
+        let why = r#"Error creating: pods "p" is forbidden: violates PodSecurity"#;
+        let cluster = Scripted::new(move |call, _| match call {
+            JOBS => made(),
+            PODS => Reply::Open(vec![]),
+            EVENTS => Reply::Object(json!({"items": [
+                {"lastTimestamp": "2026-01-02T03:04:06Z", "message": why},
+                {"lastTimestamp": "2026-01-02T03:04:05Z", "message": "exceeded quota"},
+            ]})),
+            JOB => Reply::Object(json!({})),
+            other => panic!("{other}"),
+        });
+        let began = Instant::now();
+        let (heard, left) = deploy(&cluster).await;
+        assert_eq!(
+            end(heard),
+            End::NotStarted(format!("its Job made no pod: {why}"))
+        );
+        assert!(!left);
+        assert_eq!(began.elapsed().as_secs(), 5, "it is not waited for");
     }
 }

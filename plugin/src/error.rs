@@ -292,6 +292,16 @@ impl Error {
         }
     }
 
+    /// Whether it may pass by itself: the API server was away, or overloaded.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if !source.is_refusal())
+    }
+
+    /// Whether it is about a reader that has seen enough, such as head.
+    pub fn is_of_a_reader_who_left(&self) -> bool {
+        matches!(self, Self::Write(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe)
+    }
+
     /// The error and all its causes, one after the other.
     pub fn chain(&self) -> String {
         chain(self)

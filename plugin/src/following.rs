@@ -13,6 +13,10 @@ use tokio::time::Instant;
 /// ends, and a probe fits only its one node, so no autoscaler will help.
 const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 
+/// How long a Job may be without a pod before the cluster is asked why. The Job controller makes it within a second,
+/// unless it is refused.
+const PODLESS: Duration = Duration::from_secs(5);
+
 /// What a probe may take beyond its plan before it is given up: a slow node, a slow log.
 const WORK_MARGIN: Duration = Duration::from_secs(15);
 
@@ -72,6 +76,8 @@ pub enum Action {
         /// The pause.
         pause: Duration,
     },
+    /// Find out why its Job made no pod, and tell by [`Following::no_pod`].
+    AskWhy,
     /// The probe has ended: remove it.
     Remove,
 }
@@ -87,11 +93,15 @@ pub struct Following {
     targets: usize,
     /// How long its work may take.
     allowed: Duration,
+    /// When its Job was made.
+    began: Instant,
     /// When it must have started.
     start_by: Instant,
     stage: Stage,
     pod: Option<String>,
     last: PodState,
+    /// Why its Job made no pod, as far as the cluster tells.
+    refused: Option<String>,
     /// Whether its image is being pulled, or was.
     pulling: bool,
     /// How its container ended, once it has.
@@ -103,7 +113,10 @@ pub struct Following {
 #[derive(Debug)]
 enum Stage {
     /// Its pod is on the way, perhaps held up by the scheduler since then.
-    Starting { unschedulable: Option<Instant> },
+    Starting {
+        unschedulable: Option<Instant>,
+        asked: Asked,
+    },
     /// Its log is being read.
     Reading {
         /// When its work must be done.
@@ -117,6 +130,25 @@ enum Stage {
     Ended(End),
 }
 
+/// Whether the cluster was asked why there is no pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Never,
+    /// To end early, where waiting will not help.
+    Early,
+    /// For the last word: its answer ends the probe.
+    Last,
+}
+
+/// Whether a Job that was refused its pod will be refused it again, by Pod Security, a security context constraint or a
+/// webhook. The Job controller tries again, and a quota may be freed by then, or the ServiceAccount of a new namespace made;
+/// what is not known to last is waited for.
+fn will_not_pass(why: &str) -> bool {
+    let refused = why.contains(" is forbidden: ") || why.contains(" denied the request");
+    let passes = ["quota", "error looking up service account"];
+    refused && !passes.iter().any(|word| why.contains(word))
+}
+
 impl Following {
     /// A probe whose Job was just made. `work`: how long its plan takes.
     pub fn new(
@@ -124,6 +156,7 @@ impl Following {
         job: String,
         targets: usize,
         work: Duration,
+        began: Instant,
         start_by: Instant,
     ) -> Self {
         Self {
@@ -131,12 +164,15 @@ impl Following {
             job,
             targets,
             allowed: work + WORK_MARGIN,
+            began,
             start_by,
             stage: Stage::Starting {
                 unschedulable: None,
+                asked: Asked::Never,
             },
             pod: None,
             last: PodState::Waiting("creating"),
+            refused: None,
             pulling: false,
             exited: None,
             results: BTreeMap::new(),
@@ -153,6 +189,9 @@ impl Following {
     pub fn phase(&self) -> Phase {
         match &self.stage {
             Stage::Starting { .. } => match &self.last {
+                PodState::Waiting(_) if let (None, Some(why)) = (&self.pod, &self.refused) => {
+                    Phase::Held(format!("its Job makes no pod so far: {why}"))
+                }
                 PodState::Waiting(_) if self.pulling => Phase::Starting("pulling its image"),
                 PodState::Waiting(what) => Phase::Starting(what),
                 PodState::Unschedulable(why) => Phase::Held(format!("unschedulable: {why}")),
@@ -193,11 +232,11 @@ impl Following {
             (Stage::Starting { .. }, PodState::Stuck(why) | PodState::Lost(why)) => {
                 self.end(End::NotStarted(why))
             }
-            (Stage::Starting { unschedulable }, PodState::Unschedulable(_)) => {
+            (Stage::Starting { unschedulable, .. }, PodState::Unschedulable(_)) => {
                 unschedulable.get_or_insert(now);
                 Action::Wait
             }
-            (Stage::Starting { unschedulable }, PodState::Waiting(_)) => {
+            (Stage::Starting { unschedulable, .. }, PodState::Waiting(_)) => {
                 *unschedulable = None;
                 Action::Wait
             }
@@ -214,6 +253,27 @@ impl Following {
                 | PodState::Unschedulable(_),
             )
             | (Stage::Ended(_), _) => Action::Wait,
+        }
+    }
+
+    /// The cluster was asked why there is no pod; `None`: it does not tell.
+    pub fn no_pod(&mut self, why: Option<String>) -> Action {
+        let Stage::Starting { asked, .. } = self.stage else {
+            return Action::Wait;
+        };
+        if self.pod.is_some() {
+            return Action::Wait;
+        }
+        self.refused = why.or(self.refused.take());
+        match &self.refused {
+            Some(why) if asked == Asked::Last || will_not_pass(why) => {
+                let why = format!("its Job made no pod: {why}");
+                self.end(End::NotStarted(why))
+            }
+            None if asked == Asked::Last => {
+                self.end(End::NotStarted("its Job made no pod in time".to_owned()))
+            }
+            Some(_) | None => Action::Wait,
         }
     }
 
@@ -294,11 +354,18 @@ impl Following {
     /// The time at which [`Self::at`] is to be called, unless something happens before.
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
+            Stage::Starting { asked, .. } if self.pod.is_none() => match asked {
+                Asked::Never => Some(self.start_by.min(self.began + PODLESS)),
+                Asked::Early => Some(self.start_by),
+                Asked::Last => None,
+            },
             Stage::Starting {
                 unschedulable: Some(since),
+                ..
             } => Some(self.start_by.min(since + UNSCHEDULABLE)),
             Stage::Starting {
                 unschedulable: None,
+                ..
             } => Some(self.start_by),
             Stage::Reading { done_by, .. } => Some(done_by),
             Stage::Ended(_) => None,
@@ -310,12 +377,23 @@ impl Following {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return Action::Wait;
         }
-        match &self.stage {
+        match &mut self.stage {
+            Stage::Starting { asked, .. } if self.pod.is_none() => {
+                *asked = if now < self.start_by {
+                    Asked::Early
+                } else {
+                    Asked::Last
+                };
+                Action::AskWhy
+            }
             Stage::Starting { .. } => {
-                let why = match (&self.last, &self.pod) {
-                    (PodState::Unschedulable(why), _) => format!("unschedulable: {why}"),
-                    (_, None) => "its Job made no pod in time".to_owned(),
-                    (_, Some(_)) => format!(
+                let why = match &self.last {
+                    PodState::Unschedulable(why) => format!("unschedulable: {why}"),
+                    PodState::Waiting(_)
+                    | PodState::Stuck(_)
+                    | PodState::Running
+                    | PodState::Exited(_)
+                    | PodState::Lost(_) => format!(
                         "it did not start in time, and was last seen {}",
                         self.phase()
                     ),
@@ -390,6 +468,7 @@ mod tests {
             "job".into(),
             1,
             work,
+            now,
             now + Duration::from_secs(60),
         )
     }
@@ -506,42 +585,36 @@ mod tests {
         let second = Duration::from_secs(1);
         let now = Instant::now();
         let unschedulable = || PodState::Unschedulable("0/3 nodes".into());
-        let rows: [(&str, Option<PodState>, u32, &str); 6] = [
-            ("no pod", None, 60, "its Job made no pod in time"),
+        let rows: [(&str, PodState, u32, &str); 5] = [
             (
                 "slow",
-                Some(PodState::Waiting("being created")),
+                PodState::Waiting("being created"),
                 60,
                 "it did not start in time, and was last seen being created",
             ),
             (
                 "unschedulable",
-                Some(unschedulable()),
+                unschedulable(),
                 5,
                 "unschedulable: 0/3 nodes",
             ),
             (
                 "stuck",
-                Some(PodState::Stuck("ImagePullBackOff: no".into())),
+                PodState::Stuck("ImagePullBackOff: no".into()),
                 0,
                 "ImagePullBackOff: no",
             ),
-            (
-                "evicted",
-                Some(PodState::Lost("Evicted".into())),
-                0,
-                "Evicted",
-            ),
+            ("evicted", PodState::Lost("Evicted".into()), 0, "Evicted"),
             (
                 "exec format",
-                Some(PodState::Exited("ended with exit code 128".into())),
+                PodState::Exited("ended with exit code 128".into()),
                 18,
                 "",
             ),
         ];
         for (name, state, seconds, why) in rows {
             let mut probe = probe(now);
-            let mut action = state.map_or(Action::Wait, |state| probe.pod_seen("p", state, now));
+            let mut action = probe.pod_seen("p", state, now);
             if seconds > 0 {
                 assert_eq!(probe.deadline(), Some(now + second * seconds), "{name}");
                 assert_eq!(
@@ -560,6 +633,63 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_job_without_a_pod_is_given_up_with_the_reason_and_early_where_that_will_not_pass() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let policy = r#"Error creating: pods "p" is forbidden: violates PodSecurity "baseline""#;
+        let constraint = r#"Error creating: pods "p" is forbidden: unable to validate against any security context constraint: [provider "nonroot": Forbidden: not usable by user or serviceaccount]"#;
+        let quota = r#"Error creating: pods "p" is forbidden: exceeded quota: compute"#;
+        let account = r#"Error creating: pods "p" is forbidden: error looking up service account web/default: serviceaccount "default" not found"#;
+        let webhook = "Error creating: Internal error occurred: failed calling webhook";
+        for (why, early) in [
+            (Some(policy), true),
+            (Some(constraint), true),
+            (
+                Some(r#"Error creating: admission webhook "x" denied the request: no"#),
+                true,
+            ),
+            (Some(quota), false),
+            (Some(account), false),
+            (Some(webhook), false),
+            (None, false),
+        ] {
+            let mut probe = probe(now);
+            assert_eq!(probe.deadline(), Some(now + second * 5), "{why:?}");
+            assert_eq!(probe.at(now + second * 5), Action::AskWhy, "{why:?}");
+            let told = probe.no_pod(why.map(str::to_owned));
+            if early {
+                assert_eq!(told, Action::Remove, "{why:?}");
+            } else {
+                assert_eq!(told, Action::Wait, "{why:?}: it may pass");
+                assert_eq!(probe.deadline(), Some(now + second * 60), "{why:?}");
+                assert_eq!(probe.at(now + second * 60), Action::AskWhy, "{why:?}");
+                assert_eq!(probe.deadline(), None, "{why:?}: the answer is awaited");
+                // Events may be gone by then; what was told before still holds.
+                assert_eq!(probe.no_pod(None), Action::Remove, "{why:?}");
+            }
+            let end = why.map_or("its Job made no pod in time".to_owned(), |why| {
+                format!("its Job made no pod: {why}")
+            });
+            assert_eq!(probe.into_heard().end, End::NotStarted(end));
+        }
+    }
+
+    #[test]
+    fn a_pod_that_comes_late_is_followed() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        let later = now + Duration::from_secs(6);
+        assert_eq!(probe.at(later), Action::AskWhy);
+        probe.no_pod(Some("exceeded quota".into()));
+        let held = "its Job makes no pod so far: exceeded quota";
+        assert_eq!(probe.phase(), Phase::Held(held.into()));
+        probe.pod_seen("p", PodState::Waiting("scheduled"), later);
+        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        assert_eq!(probe.no_pod(None), Action::Wait);
+        assert_eq!(probe.pod_seen("p", PodState::Running, later), read(0));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks for an orderly end, the second for an end at once.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second for an end at once.
 
 use crate::progress;
 use std::future::pending;
@@ -22,6 +22,12 @@ impl Signals {
         (Self { raise }, Interrupt(raised))
     }
 
+    /// Raises the interrupt without a signal.
+    #[cfg(test)]
+    pub fn raise(&self, exit: Exit) {
+        self.raise.send_replace(Some(exit));
+    }
+
     /// Raises the interrupt at the first signal and returns at the second.
     pub async fn watch(self) -> Exit {
         let Some(mut asked) = Asked::listen() else {
@@ -35,7 +41,7 @@ impl Signals {
             "interrupted: removing the probes (a second signal ends at once and leaves them to their deadline)",
         );
         self.raise.send_replace(Some(first));
-        asked.next().await
+        asked.again().await
     }
 }
 
@@ -56,11 +62,13 @@ impl Interrupt {
     }
 }
 
-/// What asks for an end: both signals, listened to from the first to the last, so that none is lost between two.
+/// What asks for an end: every signal, listened to from the first to the last, so that none is lost between two.
 #[cfg(unix)]
 struct Asked {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    /// A terminal that was closed, a connection that was lost.
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -70,6 +78,11 @@ impl Asked {
         Some(Self {
             interrupt: signal(SignalKind::interrupt()).ok()?,
             terminate: signal(SignalKind::terminate()).ok()?,
+            hang_up: if hang_up_is_ignored() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup()).ok()?)
+            },
         })
     }
 
@@ -77,8 +90,41 @@ impl Asked {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
             _ = self.terminate.recv() => Exit::Terminated,
+            () = hung_up(&mut self.hang_up) => Exit::Terminated,
         }
     }
+
+    /// The next one that somebody sends on purpose: of a closed terminal, both the kernel and the shell tell.
+    async fn again(&mut self) -> Exit {
+        tokio::select! {
+            _ = self.interrupt.recv() => Exit::Interrupted,
+            _ = self.terminate.recv() => Exit::Terminated,
+        }
+    }
+}
+
+#[cfg(unix)]
+async fn hung_up(signal: &mut Option<tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => pending().await,
+    }
+}
+
+/// Whether nohup has seen to it that this outlives its terminal, as far as Linux tells (proc(5), `SigIgn`).
+#[cfg(unix)]
+fn hang_up_is_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hang_up(&status))
+}
+
+#[cfg(unix)]
+fn ignores_hang_up(status: &str) -> bool {
+    // A mask in which bit n stands for signal n + 1, and SIGHUP is 1.
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(not(unix))]
@@ -96,12 +142,16 @@ impl Asked {
             Err(_) => pending().await,
         }
     }
+
+    async fn again(&mut self) -> Exit {
+        self.next().await
+    }
 }
 
 #[cfg(all(test, unix))]
 mod tests {
-    use super::Signals;
-    use std::process::Command;
+    use super::{Signals, hang_up_is_ignored, ignores_hang_up};
+    use std::{pin::pin, process::Command};
     use svc_reach_common::exit::Exit;
 
     fn send(signal: &str) {
@@ -112,22 +162,56 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_signal_asks_for_an_end_and_the_second_ends_at_once() {
-        let (signals, interrupt) = Signals::new();
-        let mut watch = std::pin::pin!(signals.watch());
-        // Polled once, it listens: from then on a signal does not end this process.
-        tokio::select! {
-            biased;
-            exit = &mut watch => panic!("nothing was sent, and it ended with {exit:?}"),
-            () = std::future::ready(()) => {}
+        // Where these tests shall outlive their terminal, so does what they test.
+        let hang_up = if hang_up_is_ignored() {
+            "-TERM"
+        } else {
+            "-HUP"
+        };
+        for (first, asks, more, last, ends) in [
+            ("-INT", Exit::Interrupted, None, "-TERM", Exit::Terminated),
+            // The kernel's, and then the shell's.
+            (
+                hang_up,
+                Exit::Terminated,
+                Some("-HUP"),
+                "-INT",
+                Exit::Interrupted,
+            ),
+        ] {
+            let (signals, interrupt) = Signals::new();
+            let mut watch = pin!(signals.watch());
+            // Polled once, it listens: from then on a signal does not end this process.
+            tokio::select! {
+                biased;
+                exit = &mut watch => panic!("nothing was sent, and it ended with {exit:?}"),
+                () = std::future::ready(()) => {}
+            }
+            assert_eq!(interrupt.get(), None);
+            send(first);
+            tokio::select! {
+                exit = &mut watch => panic!("one signal was sent, and it ended with {exit:?}"),
+                raised = interrupt.raised() => assert_eq!(raised, asks),
+            }
+            if let Some(more) = more {
+                send(more);
+            }
+            send(last);
+            assert_eq!(watch.await, ends);
+            assert_eq!(interrupt.get(), Some(asks));
         }
-        assert_eq!(interrupt.get(), None);
-        send("-INT");
-        tokio::select! {
-            exit = &mut watch => panic!("one signal was sent, and it ended with {exit:?}"),
-            raised = interrupt.raised() => assert_eq!(raised, Exit::Interrupted),
+    }
+
+    #[test]
+    fn under_nohup_a_closed_terminal_is_no_reason_to_end() {
+        for (ignored, expected) in [
+            ("0000000000000001", true),
+            ("0000000000001001", true),
+            ("0000000000001000", false),
+            ("", false),
+        ] {
+            let status = format!("Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t{ignored}\n");
+            assert_eq!(ignores_hang_up(&status), expected, "{ignored}");
         }
-        send("-TERM");
-        assert_eq!(watch.await, Exit::Terminated);
-        assert_eq!(interrupt.get(), Some(Exit::Interrupted));
     }
 }

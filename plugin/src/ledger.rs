@@ -9,13 +9,20 @@ use futures_util::{StreamExt, future::join_all};
 use serde_json::{Value, json};
 use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 use svc_reach_common::names;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long removal is tried again while the API server does not answer.
 const REMOVE_TRIES: Duration = Duration::from_secs(15);
 
+/// How long one try may take, so that there is another one where the first is not answered.
+const REMOVE_TRY: Duration = Duration::from_secs(4);
+
 /// Pause between two tries, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a Job that was never confirmed must be absent to be believed so: a call that was given up a moment ago may
+/// still be carried out, but the API server drops what it has not begun to store.
+const ABSENT: Duration = Duration::from_secs(1);
 
 /// How long the garbage collector may take to mark the pods of a deleted Job. It usually does within a second.
 const PODS_GOING: Duration = Duration::from_secs(15);
@@ -26,6 +33,8 @@ struct Made {
     name: String,
     /// `None` while the API server has not confirmed it.
     uid: Option<String>,
+    /// When the API server first said that there is none, where it had not confirmed it.
+    absent: Option<Instant>,
 }
 
 /// What this run made in the cluster.
@@ -33,15 +42,18 @@ struct Made {
 pub struct Ledger {
     namespace: String,
     run: String,
+    /// Flags by which another command asks the same cluster.
+    flags: String,
     jobs: RefCell<Vec<Made>>,
 }
 
 impl Ledger {
-    /// Nothing made yet.
-    pub fn new(namespace: &str, run: &str) -> Self {
+    /// Nothing made yet. `flags`: those by which another command asks the same cluster.
+    pub fn new(namespace: &str, run: &str, flags: String) -> Self {
         Self {
             namespace: namespace.to_owned(),
             run: run.to_owned(),
+            flags,
             jobs: RefCell::default(),
         }
     }
@@ -51,6 +63,7 @@ impl Ledger {
         self.jobs.borrow_mut().push(Made {
             name: name.to_owned(),
             uid: None,
+            absent: None,
         });
     }
 
@@ -66,7 +79,7 @@ impl Ledger {
         }
     }
 
-    /// Records that the API server says that there is no such Job.
+    /// Records that there is no such Job.
     pub fn forget(&self, name: &str) {
         self.jobs.borrow_mut().retain(|job| job.name != name);
     }
@@ -87,10 +100,27 @@ impl Ledger {
         else {
             return;
         };
-        match delete_job(cluster, &self.namespace, &job.name, job.uid.as_deref()).await {
-            Ok(()) => self.forget(name),
+        let delete = delete_job(cluster, &self.namespace, &job.name, job.uid.as_deref());
+        let deleted = timeout(REMOVE_TRY, delete)
+            .await
+            .unwrap_or(Err(CallError::TimedOut(REMOVE_TRY)));
+        match deleted {
+            Ok(Deleted::Absent) if job.uid.is_none() && !self.stayed_absent(name) => {
+                tracing::debug!(job = name, "not there, which may be too early to say");
+            }
+            Ok(Deleted::Accepted | Deleted::Absent) => self.forget(name),
             Err(error) => tracing::debug!(%error, job = name, "not removed yet"),
         }
+    }
+
+    /// Whether a Job that is absent now was so a while ago.
+    fn stayed_absent(&self, name: &str) -> bool {
+        let mut jobs = self.jobs.borrow_mut();
+        let Some(job) = jobs.iter_mut().find(|job| job.name == name) else {
+            return true;
+        };
+        let now = Instant::now();
+        *job.absent.get_or_insert(now) + ABSENT <= now
     }
 
     /// Removes all Jobs, trying again while the API server does not answer.
@@ -149,9 +179,18 @@ impl Ledger {
     fn leftovers(&self, objects: impl Iterator<Item = String>) -> Error {
         Error::Leftovers {
             objects: objects.collect(),
-            command: probe_job::cleanup_command(&self.namespace, &self.run),
+            command: probe_job::cleanup_command(&self.namespace, Some(&self.run), &self.flags),
         }
     }
+}
+
+/// What a deletion came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The API server deletes it.
+    Accepted,
+    /// It is not there.
+    Absent,
 }
 
 /// Deletes a Job and, by the garbage collector, its pods. One that is already gone is fine.
@@ -160,7 +199,7 @@ pub async fn delete_job(
     namespace: &str,
     name: &str,
     uid: Option<&str>,
-) -> Result<(), CallError> {
+) -> Result<Deleted, CallError> {
     let mut options =
         json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
     if let Some(uid) = uid {
@@ -168,9 +207,9 @@ pub async fn delete_job(
     }
     let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs/{name}");
     match cluster.call(Call::delete(path, options)).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Deleted::Accepted),
         // Conflict: the name is taken by an object with another uid, which is not ours.
-        Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(()),
+        Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(Deleted::Absent),
         Err(error) => Err(error),
     }
 }
@@ -244,16 +283,17 @@ fn is_going(pod: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Ledger;
+    use super::{ABSENT, Ledger};
     use crate::cluster::scripted::{Reply, Scripted};
     use serde_json::json;
+    use tokio::time::Instant;
 
     const DELETE: &str = "DELETE /apis/batch/v1/namespaces/web/jobs/a";
     const PODS: &str = "GET /api/v1/namespaces/web/pods";
     const WATCH: &str = "WATCH /api/v1/namespaces/web/pods";
 
     fn ledger() -> Ledger {
-        let ledger = Ledger::new("web", "r1");
+        let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
         ledger.asked("a");
         ledger.made("a", Some("u1"));
         ledger
@@ -262,8 +302,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn removal_is_tried_again_while_the_api_server_is_away() {
         let cluster = Scripted::new(|call, before| match (call, before) {
-            (DELETE, 0) => Reply::Silence,
-            (DELETE, 1 | 2) => Reply::Failure(500),
+            (DELETE, 0 | 1) => Reply::Silence,
+            (DELETE, 2) => Reply::Failure(500),
             (DELETE, _) => Reply::Object(json!({})),
             (other, _) => panic!("{other}"),
         });
@@ -279,7 +319,7 @@ mod tests {
         assert_eq!(error.to_string(), "failed to remove job/a");
         assert_eq!(
             error.hint().as_deref(),
-            Some("remove them with: kubectl svc-reach cleanup -n web --run r1")
+            Some("remove them with: kubectl svc-reach cleanup -n web --run r1 --context prod")
         );
     }
 
@@ -289,6 +329,29 @@ mod tests {
             let cluster = Scripted::new(move |_, _| Reply::Failure(code));
             ledger().remove_all(&cluster).await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_whose_creation_was_given_up_and_still_came_through_is_removed() {
+        let cluster = Scripted::new(|_, before| match before {
+            0 => Reply::Failure(404),
+            _ => Reply::Object(json!({})),
+        });
+        let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
+        ledger.asked("a");
+        ledger.remove_all(&cluster).await.unwrap();
+        assert_eq!(cluster.asked(), [DELETE, DELETE]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_never_came_is_believed_absent_after_a_while() {
+        let began = Instant::now();
+        let cluster = Scripted::new(|_, _| Reply::Failure(404));
+        let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
+        ledger.asked("a");
+        ledger.remove_all(&cluster).await.unwrap();
+        let took = began.elapsed();
+        assert!(took >= ABSENT && took < ABSENT * 2, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,5 +33,7 @@ pub fn start(verbose: &[Verbosity]) {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
+        // What says so ends this process where standard error is a terminal that was closed, with probes left to remove.
+        .log_internal_errors(false)
         .init();
 }

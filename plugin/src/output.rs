@@ -76,6 +76,11 @@ impl Outlet {
         Ok(outlets)
     }
 
+    /// Whether it is standard output.
+    pub const fn is_stdout(&self) -> bool {
+        self.file.is_none()
+    }
+
     /// Whether it is written anew for every run of a watch: a file holds the latest, and programs read one object after
     /// the other. People read what changed.
     pub fn is_repeated(&self) -> bool {

@@ -1,6 +1,7 @@
 //! How far a probe's pod has come, in one honest word. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use svc_reach_common::names;
 
 /// How far a probe's pod has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,9 @@ const STUCK: [&str; 9] = [
 pub fn state(pod: &Pod) -> PodState {
     let status = pod.status.clone().unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
-    if let Some(state) = containers.first().and_then(of_container) {
+    // A mesh or a webhook may have put containers of its own beside the probe, and they are sorted by name.
+    let probe = containers.iter().find(|it| it.name == names::CONTAINER);
+    if let Some(state) = probe.and_then(of_container) {
         return state;
     }
     let detail = [status.reason, status.message]
@@ -66,6 +69,15 @@ pub fn state(pod: &Pod) -> PodState {
         .find(|c| c.type_ == "PodScheduled");
     match scheduled {
         Some(condition) if condition.status == "True" => PodState::Waiting("scheduled"),
+        // The scheduler ends others for its sake, and they may take their time over it (kubernetes.io, "Pod Priority and
+        // Preemption").
+        Some(_)
+            if status
+                .nominated_node_name
+                .is_some_and(|node| !node.is_empty()) =>
+        {
+            PodState::Waiting("waiting for room")
+        }
         Some(condition) if condition.reason.as_deref() == Some("Unschedulable") => {
             PodState::Unschedulable(
                 condition
@@ -141,6 +153,15 @@ mod tests {
                 PodState::Unschedulable("0/3 nodes are available".into()),
             ),
             (
+                "others are ended for its sake",
+                {
+                    let mut status = condition("False", "Unschedulable");
+                    status["nominatedNodeName"] = "n1".into();
+                    status
+                },
+                PodState::Waiting("waiting for room"),
+            ),
+            (
                 "scheduling is gated",
                 condition("False", "SchedulingGated"),
                 PodState::Waiting("being scheduled"),
@@ -166,6 +187,15 @@ mod tests {
                     json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}),
                 ),
                 PodState::Stuck("ImagePullBackOff: Back-off pulling image".into()),
+            ),
+            (
+                "no image, beside a container that was injected",
+                json!({"phase": "Pending", "containerStatuses": [
+                    {"name": "agent", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
+                    {"name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                     "state": {"waiting": {"reason": "ErrImageNeverPull"}}},
+                ]}),
+                PodState::Stuck("ErrImageNeverPull".into()),
             ),
             (
                 "running",

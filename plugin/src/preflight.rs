@@ -2,7 +2,7 @@
 
 use crate::{
     cluster::{Call, CallError, Cluster},
-    error::{Error, Permission},
+    error::{Error, Permission, chain},
     probe_job,
 };
 use futures_util::future::join_all;
@@ -114,27 +114,50 @@ pub struct Shown {
     pub at: Option<String>,
 }
 
+/// Whether a dry run that failed tells what the cluster makes of the object. A webhook with side effects is not asked, and
+/// the API server fails every dry run that it would have a say in (kubernetes/kubernetes v1.30.0
+/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`, `NewDryRunUnsupportedErr`); nothing
+/// but the message sets that apart from a webhook that refuses by 400.
+fn is_verdict(error: &CallError) -> bool {
+    let unsupported = matches!(error, CallError::Status(status)
+        if status.code == 400 && status.message.ends_with("does not support dry run"));
+    error.is_refusal() && !unsupported
+}
+
+/// What a dry run tells; `None` where it failed by itself. Then the run goes on, and creation will tell.
+fn told(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if is_verdict(&error) => Err(error),
+        Err(error) => {
+            tracing::debug!(error = chain(&error), "the dry run failed by itself");
+            Ok(None)
+        }
+    }
+}
+
 /// Shows the API server a Job without creating it. A server that does not have `ttlSecondsAfterFinished` drops it
 /// from what it returns (kubernetes/kubernetes v1.20.2 `pkg/registry/batch/job/strategy.go`, `dropDisabledFields`).
 pub async fn dry_run_job(
     cluster: &impl Cluster,
     namespace: &str,
     job: &Job,
-) -> Result<Shown, CallError> {
+) -> Result<Option<Shown>, CallError> {
     let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
-    let answer = cluster
-        .call(Call::post(path, to_json(job)?).with("dryRun", "All"))
-        .await?;
+    let call = Call::post(path, to_json(job)?).with("dryRun", "All");
+    let Some(answer) = told(cluster.call(call).await)? else {
+        return Ok(None);
+    };
     let ttl = answer.pointer("/spec/ttlSecondsAfterFinished");
     let at = answer.pointer("/metadata/creationTimestamp");
-    Ok(Shown {
+    Ok(Some(Shown {
         ttl: if ttl.is_some_and(Value::is_number) {
             Ttl::Kept
         } else {
             Ttl::Dropped
         },
         at: at.and_then(Value::as_str).map(str::to_owned),
-    })
+    }))
 }
 
 /// Shows admission the pod that a Job will make, without creating it.
@@ -144,10 +167,8 @@ pub async fn dry_run_pod(
     job: &Job,
 ) -> Result<(), CallError> {
     let path = format!("/api/v1/namespaces/{namespace}/pods");
-    cluster
-        .call(Call::post(path, to_json(&probe_job::pod(job))?).with("dryRun", "All"))
-        .await
-        .map(drop)
+    let call = Call::post(path, to_json(&probe_job::pod(job))?).with("dryRun", "All");
+    told(cluster.call(call).await).map(drop)
 }
 
 /// An object as the body of a request.
@@ -157,7 +178,7 @@ pub fn to_json(object: &impl serde::Serialize) -> Result<Value, CallError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{PERMISSIONS, Ttl, check_permissions, dry_run_job};
+    use super::{PERMISSIONS, Ttl, check_permissions, dry_run_job, dry_run_pod};
     use crate::cluster::scripted::{Reply, Scripted};
     use serde_json::json;
 
@@ -173,11 +194,39 @@ mod tests {
                 Reply::Object(json!({"metadata": metadata, "spec": spec}))
             });
             let job = k8s_openapi::api::batch::v1::Job::default();
-            let shown = dry_run_job(&cluster, "web", &job).await.unwrap();
+            let shown = dry_run_job(&cluster, "web", &job).await.unwrap().unwrap();
             assert_eq!(
                 (shown.ttl, shown.at.as_deref()),
                 (ttl, Some("2026-01-02T03:04:05Z"))
             );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dry_run_that_fails_by_itself_is_no_refusal() {
+        let rows: [(fn() -> Reply, bool); 7] = [
+            (
+                || Reply::Refusal(400, "admission webhook \"audit\" does not support dry run"),
+                false,
+            ),
+            (|| Reply::Failure(429), false),
+            (|| Reply::Failure(500), false),
+            (|| Reply::Silence, false),
+            (
+                || Reply::Refusal(400, "admission webhook \"policy\" denied the request"),
+                true,
+            ),
+            (|| Reply::Failure(403), true),
+            (|| Reply::Failure(422), true),
+        ];
+        let job = k8s_openapi::api::batch::v1::Job::default();
+        for (index, (reply, refused)) in rows.into_iter().enumerate() {
+            let cluster = Scripted::new(move |_, _| reply());
+            let shown = dry_run_job(&cluster, "web", &job).await;
+            assert_eq!(shown.is_err(), refused, "Job, row {index}");
+            assert!(shown.is_err() || shown.is_ok_and(|shown| shown.is_none()));
+            let pod = dry_run_pod(&cluster, "web", &job).await;
+            assert_eq!(pod.is_err(), refused, "pod, row {index}");
         }
     }
 
@@ -194,7 +243,7 @@ mod tests {
         assert_eq!(cluster.asked().len(), PERMISSIONS.len());
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_api_server_that_does_not_answer_the_question_does_not_end_the_run() {
         for reply in [
             || Reply::Failure(403),

@@ -59,9 +59,10 @@ pub fn name(run: &str, probe: &str) -> String {
     format!("svc-reach-{run}-{probe}")
 }
 
-/// Command that removes what a run made.
-pub fn cleanup_command(namespace: &str, run: &str) -> String {
-    format!("kubectl svc-reach cleanup -n {namespace} --run {run}")
+/// Command that removes what a run made, or what all runs did. `flags`: those by which it asks the same cluster.
+pub fn cleanup_command(namespace: &str, run: Option<&str>, flags: &str) -> String {
+    let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
+    format!("kubectl svc-reach cleanup -n {namespace}{run}{flags}")
 }
 
 /// The Job.
@@ -127,10 +128,13 @@ fn labels(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
 }
 
 /// Meshes that are told by label not to inject: Istio from 1.10 (istio.io, "Installing the Sidecar", controlling the
-/// injection policy), Kuma (kuma.io, "Kubernetes annotations and labels", `kuma.io/sidecar-injection`).
+/// injection policy), Kuma (kuma.io, "Kubernetes annotations and labels", `kuma.io/sidecar-injection`). Istio's ambient
+/// mode injects nothing and has to be told so on its own (istio.io, "Add workloads to the mesh"): its ztunnel accepts every
+/// connection in the pod's own namespace before it makes one itself, so that a bare TCP probe would reach anything.
 fn mesh_labels() -> impl Iterator<Item = (String, String)> {
     [
         ("sidecar.istio.io/inject", "false"),
+        ("istio.io/dataplane-mode", "none"),
         ("kuma.io/sidecar-injection", "disabled"),
     ]
     .into_iter()
@@ -354,6 +358,7 @@ mod tests {
         let labels = json!({"svc-reach/run": "r1", "svc-reach/role": "probe", "svc-reach/probe": "pod-other"});
         let mut pod_labels = labels.clone();
         pod_labels["sidecar.istio.io/inject"] = "false".into();
+        pod_labels["istio.io/dataplane-mode"] = "none".into();
         pod_labels["kuma.io/sidecar-injection"] = "disabled".into();
         assert_eq!(
             job,

@@ -6,7 +6,7 @@ use crate::{
     cells::Stand,
     clues::{self, Found},
     cluster::Cluster,
-    config::{Run, Selection},
+    config::{Connection, Run, Selection},
     deployment::{Deployment, Probe},
     error::{Error, UsageError, chain},
     explain::settings::ProxyConfig,
@@ -41,6 +41,8 @@ use svc_reach_common::{
 pub struct Job<'a, C> {
     /// The cluster.
     pub cluster: &'a C,
+    /// How it is reached.
+    pub connection: &'a Connection,
     /// Namespace of Services that are named without one.
     pub namespace: &'a str,
     /// What the command line asks for.
@@ -83,7 +85,7 @@ impl<C: Cluster> Job<'_, C> {
         };
         let asked = self.asked(&prepared.services, &prepared.placements);
 
-        let ledger = Ledger::new(probes_in, &id);
+        let ledger = Ledger::new(probes_in, &id, self.connection.flags());
         let progress = if self.again {
             Progress::quiet()
         } else {
@@ -112,7 +114,11 @@ impl<C: Cluster> Job<'_, C> {
                 if let Err(left) = removed {
                     report_error(&left);
                 }
-                return Err(error);
+                // What failed meanwhile does not make it less of an interrupted run.
+                return match self.interrupt.get() {
+                    Some(interrupted) => Ok(report_error(&error).and(interrupted)),
+                    None => Err(error),
+                };
             }
         };
 
@@ -213,7 +219,7 @@ impl<C: Cluster> Job<'_, C> {
         {
             progress::plain(&format!(
                 "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
-                probe_job::cleanup_command(probes_in, id)
+                probe_job::cleanup_command(probes_in, Some(id), &self.connection.flags())
             ));
         }
         Ok(Prepared {
@@ -326,7 +332,7 @@ async fn rehearse(
             source,
         });
     }
-    Ok(Some(shown))
+    Ok(shown)
 }
 
 async fn rehearse_pod(
@@ -349,4 +355,53 @@ fn run_id() -> String {
             char::from_digit(u32::try_from(digit).unwrap_or_default(), 36).unwrap_or('0')
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Job;
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        error::Error,
+        interrupt::{Interrupt, Signals},
+        matrices::Documents,
+        test_data::{prepared, typed},
+    };
+    use svc_reach_common::exit::Exit;
+
+    const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
+
+    async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
+        let (connection, run) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
+        let job = Job {
+            cluster,
+            connection: &connection,
+            namespace: "web",
+            run: &run,
+            documents: &Documents::of(&run.expectations)?,
+            interrupt,
+            again: false,
+        };
+        job.once(|_| Exit::AsExpected).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_fails_as_it_is_interrupted_ends_as_interrupted() {
+        for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
+            let (signals, interrupt) = Signals::new();
+            let cluster = Scripted::new(move |call, _| match call {
+                JOBS => {
+                    if let Some(exit) = interrupted {
+                        signals.raise(exit);
+                    }
+                    Reply::Failure(403)
+                }
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                call => prepared(call),
+            });
+            let ended = once(&cluster, &interrupt).await;
+            let exit = ended.unwrap_or_else(|error| error.exit());
+            assert_eq!(exit.code(), code, "{:?}", cluster.asked());
+        }
+    }
 }

@@ -57,7 +57,10 @@ pub async fn survey(
             None
         }
     };
-    let asked = asked?;
+    let asked = match asked {
+        Ok(asked) => asked,
+        Err(error) => return Err(services::suggest(cluster, error).await),
+    };
     let nodes = Arc::new(nodes::nodes(cluster, &asked, fits, first_nodes?).await?);
     let services = asked
         .into_iter()
@@ -214,6 +217,17 @@ mod tests {
                 "{denied}: {hint}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_mistyped_service_is_answered_with_the_nearest_name() {
+        let cluster = Scripted::new(|call, _| match call {
+            ALL => Reply::Object(json!({"items": [{"metadata": {"name": "nginx-1"}}]})),
+            NODES => Reply::Object(json!({"items": [node("n7")]})),
+            _ => Reply::Failure(404),
+        });
+        let hint = read(&cluster).await.unwrap_err().hint().unwrap();
+        assert!(hint.starts_with("did you mean nginx-1?"), "{hint}");
     }
 
     #[tokio::test]

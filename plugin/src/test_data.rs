@@ -3,8 +3,13 @@
 use crate::{
     assignment::Errand,
     cells::Stand,
+    cli::Cli,
     clues::Clues,
-    config::{Ask, Check, Choice, ExpectationSettings, External, ProbeSettings, RequestSettings},
+    cluster::scripted::Reply,
+    config::{
+        Action, Ask, Check, Choice, Config, Connection, ExpectationSettings, External,
+        ProbeSettings, RequestSettings, Run,
+    },
     detection::Told,
     following::{End, Heard},
     matrices::Documents,
@@ -13,6 +18,7 @@ use crate::{
     reporting::{self, Expectations},
     targets::targets,
 };
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
@@ -407,4 +413,52 @@ pub fn crowded() -> Report {
     }
     report.summary = Summary::of(&report.cells, &Terms::default());
     report
+}
+
+/// What somebody typed, who does not ask from this machine.
+pub fn typed(args: &[&str]) -> (Connection, Run) {
+    let args = ["kubectl-svc_reach", "--external", "never"]
+        .iter()
+        .chain(args);
+    let config = Config::new(Cli::read(args).unwrap()).unwrap();
+    let Action::Run(run) = config.action else {
+        panic!("it is no run: {:?}", config.action);
+    };
+    (config.connection, *run)
+}
+
+fn node_object(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}],
+            "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"},
+        },
+    })
+}
+
+/// What a cluster that has every Service of namespace `web` answers until probes are made.
+pub fn prepared(call: &str) -> Reply {
+    if let Some(name) = call.strip_prefix("GET /api/v1/namespaces/web/services/") {
+        return Reply::Object(json!({
+            "metadata": {"name": name, "namespace": "web"},
+            "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
+        }));
+    }
+    Reply::Object(match call {
+        "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices" => json!({"items": [{
+            "metadata": {"name": "nginx-1", "namespace": "web"},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["172.16.0.1"], "nodeName": "n1"}],
+            "ports": [{"port": 80}],
+        }]}),
+        "GET /api/v1/nodes" => json!({"items": [node_object("n1"), node_object("n2")]}),
+        "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
+            json!({"status": {"allowed": true}})
+        }
+        call if call.starts_with("GET") => return Reply::Failure(404),
+        call if call.starts_with("DRY-RUN") => json!({"spec": {"ttlSecondsAfterFinished": 60}}),
+        other => panic!("{other}"),
+    })
 }

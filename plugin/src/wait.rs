@@ -3,16 +3,19 @@
 use crate::{cluster::Cluster, config::Selection, error::Error, progress, survey};
 use std::time::Duration;
 use svc_reach_common::facts::{Endpoint, Service, ServiceType};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Between the first two looks. It grows, since what is not there soon may take minutes, and a look takes several calls.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Between two looks at the most: what a wait may last beyond what it waits for.
+const LAST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Waits until every Service has a ready backend and its load balancer an address, for so long at the most.
 ///
 /// # Errors
 ///
-/// What is missing by then, or why it could not be looked.
+/// What is missing by then, or why it could not be looked: at once where that will not pass.
 pub async fn until_served(
     cluster: &impl Cluster,
     namespace: &str,
@@ -20,42 +23,81 @@ pub async fn until_served(
     patience: Duration,
 ) -> Result<(), Error> {
     let end = Instant::now() + patience;
+    let mut pause = FIRST_PAUSE;
     let mut told = None;
     loop {
-        let missing = match survey::asked(cluster, namespace, selection).await {
-            Ok(asked) if asked.is_empty() => {
-                Some(("a Service that matches".to_owned(), "its creation"))
+        let state = look(cluster, namespace, selection).await?;
+        let last = Instant::now() >= end;
+        let text = match state {
+            State::Served => return Ok(()),
+            State::Missing { service, missing } if last => {
+                return Err(Error::NotServed {
+                    service,
+                    missing,
+                    patience,
+                });
             }
-            Ok(asked) => asked.iter().find_map(|asked| {
+            State::Unseen(error) if last => return Err(error),
+            State::Missing { service, missing } => format!("{service} waits for {missing}"),
+            State::Unseen(error) => format!("{}; trying again", error.chain()),
+        };
+        if told.as_ref() != Some(&text) {
+            progress::plain(&text);
+            told = Some(text);
+        }
+        sleep_until(end.min(Instant::now() + pause)).await;
+        pause = LAST_PAUSE.min(pause * 3 / 2);
+    }
+}
+
+/// What one look shows.
+enum State {
+    /// Nothing is missing.
+    Served,
+    /// Something of a Service is missing.
+    Missing {
+        service: String,
+        missing: &'static str,
+    },
+    /// The API server did not say, and may do so later.
+    Unseen(Error),
+}
+
+async fn look(
+    cluster: &impl Cluster,
+    namespace: &str,
+    selection: &Selection,
+) -> Result<State, Error> {
+    let missing = |service, missing| State::Missing { service, missing };
+    match survey::asked(cluster, namespace, selection).await {
+        Ok(asked) if asked.is_empty() => {
+            Ok(missing("a Service that matches".to_owned(), "its creation"))
+        }
+        Ok(asked) => {
+            let found = asked.iter().find_map(|asked| {
                 let service = &asked.service;
                 let name = format!("Service {}/{}", service.namespace, service.name);
-                Some((name, missing(service, &asked.backends.endpoints)?))
-            }),
-            // It may be made yet.
-            Err(Error::NoService {
-                namespace, name, ..
-            }) => Some((format!("Service {namespace}/{name}"), "its creation")),
-            Err(error) => return Err(error),
-        };
-        let Some((service, missing)) = missing else {
-            return Ok(());
-        };
-        if told.as_ref() != Some(&(service.clone(), missing)) {
-            progress::plain(&format!("{service} waits for {missing}"));
-            told = Some((service.clone(), missing));
-        }
-        if timeout_at(end, sleep(PAUSE)).await.is_err() {
-            return Err(Error::NotServed {
-                service,
-                missing,
-                patience,
+                Some(missing(
+                    name,
+                    what_is_missing(service, &asked.backends.endpoints)?,
+                ))
             });
+            Ok(found.unwrap_or(State::Served))
         }
+        // It may be made yet.
+        Err(Error::NoService {
+            namespace, name, ..
+        }) => Ok(missing(
+            format!("Service {namespace}/{name}"),
+            "its creation",
+        )),
+        Err(error) if error.may_pass() => Ok(State::Unseen(error)),
+        Err(error) => Err(error),
     }
 }
 
 /// What is missing for the Service to be reachable, if anything.
-fn missing(service: &Service, endpoints: &[Endpoint]) -> Option<&'static str> {
+fn what_is_missing(service: &Service, endpoints: &[Endpoint]) -> Option<&'static str> {
     if service.kind == ServiceType::ExternalName {
         return None;
     }
@@ -122,7 +164,30 @@ mod tests {
             (SERVICE, nth) => service("LoadBalancer", nth > 4),
             (_, nth) => slices(nth > 2),
         });
-        assert_eq!(wait(&cluster).await, (Ok(()), 5));
+        // After 0, 1, 2.5, 4.75, 8.1 and 10 s, the end.
+        assert_eq!(wait(&cluster).await, (Ok(()), 10));
+        let asked = cluster.asked();
+        assert!(
+            asked
+                .iter()
+                .all(|call| call == SERVICE || call.contains("/endpoints")),
+            "no names are looked for while it may be made yet: {asked:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_is_away_for_a_while_does_not_end_it() {
+        let cluster = Scripted::new(|call, nth| match (call, nth) {
+            (SERVICE, 0) => Reply::Failure(503),
+            (SERVICE, 1) => Reply::Failure(429),
+            (SERVICE, _) => service("ClusterIP", false),
+            _ => slices(true),
+        });
+        assert_eq!(wait(&cluster).await, (Ok(()), 2));
+        let away = Scripted::new(|_, _| Reply::Failure(500));
+        let (result, seconds) = wait(&away).await;
+        assert_eq!(result, Err("failed to get Service web/nginx".to_owned()));
+        assert_eq!(seconds, 10, "it may have come back");
     }
 
     #[tokio::test(start_paused = true)]

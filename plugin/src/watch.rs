@@ -1,11 +1,12 @@
 //! `--watch`: again and again, with a line for each change.
 
 use crate::{
-    app::{report_error, write},
+    app::report_error,
     cluster::Cluster,
     error::Error,
     judge::{change::Comparison, table},
     output::{Outlet, printable::printable},
+    reader,
     run::Job,
 };
 use jiff::{Timestamp, Unit};
@@ -20,13 +21,13 @@ use svc_reach_common::{
 };
 use tokio::time::sleep;
 
-/// Runs until it is interrupted, with a pause between one run and the next. The first one is told in full; of those that
+/// Runs until it is interrupted, or nobody reads standard output any more, with a pause between one run and the next. The first one is told in full; of those that
 /// follow, what changed.
 ///
 /// # Errors
 ///
 /// What kept the first run from being done. Later ones may fail and are tried again: an API server that is away for a
-/// while is no reason to stop looking.
+/// while is no reason to stop looking. That the reader has left is one.
 pub async fn watch(
     job: &Job<'_, impl Cluster>,
     pause: Duration,
@@ -37,26 +38,50 @@ pub async fn watch(
     let mut later = job.run.clone();
     later.wait = None;
     loop {
-        let this = Job {
-            run: if before.is_some() { &later } else { job.run },
-            again: before.is_some(),
-            ..*job
+        let mut told = Ok(());
+        // Each time anew: a Service that is gone may come back.
+        let mut run = if before.is_some() { &later } else { job.run }.clone();
+        let ran = loop {
+            let this = Job {
+                run: &run,
+                again: before.is_some(),
+                ..*job
+            };
+            let ran = this
+                .once(|reports| match &before {
+                    _ if job.interrupt.get().is_some() => Exit::AsExpected,
+                    None => {
+                        told = tell(outlets, |outlet| outlet.write(reports));
+                        before = Some(reports.clone());
+                        reports.exit()
+                    }
+                    Some(old) => {
+                        let changes = changes(old, reports);
+                        told = tell(outlets, |outlet| {
+                            // For people, what changed; reports where those are kept.
+                            if outlet.is_repeated() {
+                                outlet.write(reports)
+                            } else {
+                                lines(&changes).map_err(Error::Write)
+                            }
+                        });
+                        before = Some(reports.clone());
+                        reports.exit()
+                    }
+                })
+                .await;
+            // Nothing was made yet; the others are looked at all the same.
+            if let Err(Error::NoService {
+                namespace, name, ..
+            }) = &ran
+                && before.is_some()
+                && let Some(rest) = run.without(namespace, name, job.namespace)
+            {
+                run = rest;
+            } else {
+                break ran;
+            }
         };
-        let ran = this
-            .once(|reports| match &before {
-                _ if job.interrupt.get().is_some() => Exit::AsExpected,
-                None => {
-                    let exit = write(reports, outlets);
-                    before = Some(reports.clone());
-                    exit
-                }
-                Some(old) => {
-                    let exit = tell(&changes(old, reports), reports, outlets);
-                    before = Some(reports.clone());
-                    exit
-                }
-            })
-            .await;
         match ran {
             Ok(_) => {}
             Err(error) if before.is_none() => return Err(error),
@@ -64,27 +89,31 @@ pub async fn watch(
                 report_error(&error);
             }
         }
+        told?;
         tokio::select! {
             exit = job.interrupt.raised() => return Ok(exit),
             () = sleep(pause) => {}
         }
+        // Where nothing changes nothing is written, and writing would never tell.
+        if outlets.iter().any(Outlet::is_stdout) && reader::has_left(&io::stdout()) {
+            return Err(Error::Write(io::ErrorKind::BrokenPipe.into()));
+        }
     }
 }
 
-/// Writes what changed for people, and reports where those are kept.
-fn tell(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Exit {
-    let mut exit = Exit::AsExpected;
+/// Writes to each outlet. One that cannot be written to now may be later on; that a reader has left is returned.
+fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Result<(), Error> {
+    let mut told = Ok(());
     for outlet in outlets {
-        let written = if outlet.is_repeated() {
-            outlet.write(reports)
-        } else {
-            lines(changes).map_err(Error::Write)
-        };
-        if let Err(error) = written {
-            exit = exit.and(report_error(&error));
+        match write(outlet) {
+            Ok(()) => {}
+            Err(error) if error.is_of_a_reader_who_left() => told = Err(error),
+            Err(error) => {
+                report_error(&error);
+            }
         }
     }
-    exit
+    told
 }
 
 fn lines(changes: &[String]) -> io::Result<()> {
@@ -131,14 +160,108 @@ fn changes(old: &Reports, new: &Reports) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::changes;
-    use crate::test_data::report;
-    use svc_reach_common::report::{ObservedValue, Report, Reports};
+    use super::{changes, tell, watch};
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        config::{Color, Format, Output},
+        error::Error,
+        interrupt::Signals,
+        matrices::Documents,
+        output::Outlet,
+        run::Job,
+        test_data::{prepared, report, typed},
+    };
+    use serde_json::{Value, json};
+    use std::{io::ErrorKind, time::Duration};
+    use svc_reach_common::{
+        exit::Exit,
+        report::{ObservedValue, Report, Reports},
+    };
 
     fn named(name: &str) -> Report {
         let mut report = report();
         name.clone_into(&mut report.service.name);
         report
+    }
+
+    #[test]
+    fn a_watch_ends_where_its_reader_has_left_and_for_no_other_failure_to_write() {
+        let output = Output {
+            format: Format::Table,
+            file: None,
+        };
+        let outlets = Outlet::all(&[output], Color::Never).unwrap();
+        for (kind, ends) in [
+            (ErrorKind::BrokenPipe, true),
+            (ErrorKind::StorageFull, false),
+        ] {
+            let told = tell(&outlets, |_| Err(Error::Write(kind.into())));
+            assert_eq!(told.is_err(), ends, "{kind}");
+        }
+    }
+
+    /// The Services in the file that a watch of `a` and `b` keeps. `script` may answer in the cluster's place, by how often
+    /// the same was asked before.
+    async fn watched(
+        script: impl Fn(&str, usize, &Signals) -> Option<Reply> + 'static,
+    ) -> Vec<String> {
+        let (signals, interrupt) = Signals::new();
+        let cluster = Scripted::new(move |call, nth| {
+            if let Some(reply) = script(call, nth, &signals) {
+                return reply;
+            }
+            match call {
+                "POST /apis/batch/v1/namespaces/web/jobs" => Reply::Object(json!({})),
+                // That its pod never comes is no matter here.
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                "GET /api/v1/namespaces/web/pods" => Reply::Object(json!({"items": []})),
+                call if call.starts_with("DELETE") => Reply::Object(json!({})),
+                call => prepared(call),
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let output = Output {
+            format: Format::Json,
+            file: Some(file.clone()),
+        };
+        let (connection, run) = typed(&["a", "b", "--watch", "--only", "pod-same,cluster-ip"]);
+        let job = Job {
+            cluster: &cluster,
+            connection: &connection,
+            namespace: "web",
+            run: &run,
+            documents: &Documents::of(&run.expectations).unwrap(),
+            interrupt: &interrupt,
+            again: false,
+        };
+        let outlets = Outlet::all(&[output], Color::Never).unwrap();
+        let ended = watch(&job, Duration::from_secs(1), &outlets).await;
+        assert_eq!(ended.unwrap(), Exit::Interrupted);
+        let list: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let reports = list["items"].as_array().unwrap().iter();
+        reports
+            .map(|report| report["service"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_goes_on_with_the_others_where_a_service_is_gone_until_it_is_back() {
+        const A: &str = "GET /api/v1/namespaces/web/services/a";
+        const B: &str = "GET /api/v1/namespaces/web/services/b";
+        // A run that finds one gone asks for the other twice.
+        for (back, interrupted, expected) in [(9, 3, &["a"][..]), (2, 4, &["a", "b"])] {
+            let names = watched(move |call, nth, signals| match call {
+                A if nth == interrupted => {
+                    signals.raise(Exit::Interrupted);
+                    None
+                }
+                B if (1..back).contains(&nth) => Some(Reply::Failure(404)),
+                _ => None,
+            });
+            let names = tokio::time::timeout(Duration::from_secs(600), names).await;
+            assert_eq!(names.unwrap(), expected, "back at {back}");
+        }
     }
 
     #[test]

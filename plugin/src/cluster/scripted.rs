@@ -5,6 +5,7 @@ use futures_util::{StreamExt, stream};
 use kube::core::Status;
 use serde_json::Value;
 use std::{cell::RefCell, collections::VecDeque, io, time::Duration};
+use tokio::time::sleep;
 
 /// What a scripted API server answers.
 pub enum Reply {
@@ -12,7 +13,9 @@ pub enum Reply {
     Object(Value),
     /// A failure with an HTTP status code.
     Failure(u16),
-    /// Nothing.
+    /// The same, with a message.
+    Refusal(u16, &'static str),
+    /// Nothing, until the call is given up.
     Silence,
     /// Lines, and then the end of the stream.
     Lines(Vec<String>),
@@ -63,23 +66,32 @@ impl Scripted {
     }
 }
 
-fn failure(code: u16) -> CallError {
-    let reason = match code {
-        403 => "Forbidden",
-        404 => "NotFound",
+fn failure(call: &Call, code: u16, message: &str) -> CallError {
+    let reason = match (code, call.method) {
+        (403, _) => "Forbidden",
+        (404, _) => "NotFound",
+        (409, Method::Post) => "AlreadyExists",
+        (409, _) => "Conflict",
         _ => "InternalError",
     };
-    CallError::Status(Status::failure("scripted", reason).with_code(code).boxed())
+    CallError::Status(Status::failure(message, reason).with_code(code).boxed())
 }
 
+/// After which a call is given up, as [`super::live::Live`] does.
 const SILENCE: Duration = Duration::from_secs(30);
+
+async fn silence() -> CallError {
+    sleep(SILENCE).await;
+    CallError::TimedOut(SILENCE)
+}
 
 impl Cluster for Scripted {
     async fn call(&self, call: Call) -> Result<Value, CallError> {
         match self.reply(&call) {
             Reply::Object(value) => Ok(value),
-            Reply::Failure(code) => Err(failure(code)),
-            Reply::Silence => Err(CallError::TimedOut(SILENCE)),
+            Reply::Failure(code) => Err(failure(&call, code, "scripted")),
+            Reply::Refusal(code, message) => Err(failure(&call, code, message)),
+            Reply::Silence => Err(silence().await),
             Reply::Lines(_) | Reply::Open(_) => panic!("{call} is not answered in lines"),
         }
     }
@@ -91,8 +103,9 @@ impl Cluster for Scripted {
         match self.reply(&call) {
             Reply::Lines(text) => Ok(lines(text).boxed_local()),
             Reply::Open(text) => Ok(lines(text).chain(stream::pending()).boxed_local()),
-            Reply::Failure(code) => Err(failure(code)),
-            Reply::Silence => Err(CallError::TimedOut(SILENCE)),
+            Reply::Failure(code) => Err(failure(&call, code, "scripted")),
+            Reply::Refusal(code, message) => Err(failure(&call, code, message)),
+            Reply::Silence => Err(silence().await),
             Reply::Object(_) => panic!("{call} is answered in lines"),
         }
     }

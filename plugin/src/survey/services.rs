@@ -83,6 +83,25 @@ pub async fn asked(
     }
 }
 
+/// Looks for the Service that was probably meant, where one is not there for good.
+pub async fn suggest(cluster: &impl Cluster, error: Error) -> Error {
+    let Error::NoService {
+        namespace,
+        name,
+        source,
+        meant: None,
+    } = error
+    else {
+        return error;
+    };
+    Error::NoService {
+        meant: names::meant(cluster, &namespace, &name).await,
+        namespace,
+        name,
+        source,
+    }
+}
+
 /// Every Service of a namespace, or of the cluster, that a selector matches.
 async fn matching(
     cluster: &impl Cluster,
@@ -153,7 +172,7 @@ pub async fn service(
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),
                 source,
-                meant: names::meant(cluster, namespace, name).await,
+                meant: None,
             });
         }
         Err(source) => {
