@@ -18,7 +18,9 @@ use std::{
     io::{self, IsTerminal},
     net::IpAddr,
     path::PathBuf,
+    thread,
 };
+use tokio::{runtime::Handle, sync::oneshot};
 
 /// Set in every pod.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
@@ -151,12 +153,25 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
     Ok(config)
 }
 
-/// A client, with its credentials fetched.
+/// A client, with its credentials fetched. On a thread of its own: kube waits for a credential plugin without yielding,
+/// and nobody would heed a signal meanwhile. One that hangs is not waited for at the end, as the runtime's own threads are.
 ///
 /// # Errors
 ///
 /// When credentials cannot be had, or are none.
-pub fn client(config: Config) -> Result<Client, KubeconfigError> {
+pub async fn client(config: Config) -> Result<Client, KubeconfigError> {
+    let (sender, receiver) = oneshot::channel();
+    let runtime = Handle::current();
+    let make = move || {
+        let _entered = runtime.enter();
+        // Nobody listens after an interrupt.
+        let _ = sender.send(make(config));
+    };
+    thread::Builder::new().spawn(make).map_err(unusable)?;
+    receiver.await.map_err(unusable)?
+}
+
+fn make(config: Config) -> Result<Client, KubeconfigError> {
     let exec = config.auth_info.exec.clone().filter(|_| {
         // Other credentials come first: kube-client 5.0.0 `src/client/auth/mod.rs`.
         let auth = &config.auth_info;

@@ -41,7 +41,7 @@ impl Live {
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let client = kubeconfig::client(config).map_err(unusable)?;
+        let client = kubeconfig::client(config).await.map_err(unusable)?;
         let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
         Ok((
             Self {
