@@ -112,7 +112,9 @@ pub fn read(connection: &Connection) -> Result<Option<Kubeconfig>, KubeconfigErr
             tracing::debug!(file = %file.display(), "no such kubeconfig");
             continue;
         }
-        let next = Kubeconfig::read_from(&file).map_err(unusable)?;
+        let mut next = Kubeconfig::read_from(&file).map_err(unusable)?;
+        // The first file that names one wins, and an empty name is none.
+        next.current_context = next.current_context.filter(|name| !name.is_empty());
         merged = Some(match merged {
             Some(before) => before.merge(next).map_err(unusable)?,
             None => next,

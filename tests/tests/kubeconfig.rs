@@ -480,9 +480,12 @@ fn several_files_are_one_kubeconfig() {
         .to_string(),
     );
     folder.file("b/secret/token", "of-one");
+    // As editors and `kubectl config unset` leave it.
+    let unset = folder.file("c/unset", &json!({"current-context": ""}).to_string());
     let absent = folder.path().join("absent");
     let all = format!(
-        "{}::{}:{}",
+        "{}::{}:{}:{}",
+        unset.display(),
         contexts.display(),
         absent.display(),
         users.display()
