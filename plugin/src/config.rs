@@ -725,13 +725,7 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     let timeout_ms = u32::try_from(timeout.as_millis())
         .ok()
         .and_then(NonZeroU32::new)
-        .ok_or_else(|| {
-            UsageError::invalid(
-                "--timeout",
-                &args.timeout,
-                "must be at least 1ms and at most 49 days",
-            )
-        })?;
+        .ok_or_else(|| UsageError::invalid("--timeout", &args.timeout, "must be at least 1ms"))?;
     let attempts = args
         .attempts
         .map(|n| {
@@ -800,15 +794,26 @@ pub fn is_label(text: &str) -> bool {
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+/// Bound on every duration: longer than anybody waits for a run, and far below what overflows where durations are added
+/// to a point in time.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
 fn duration(flag: &'static str, text: &str) -> Result<Duration, UsageError> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok())
+            .ok_or_else(|| {
+                UsageError::invalid(flag, text, "not a duration such as 500ms, 10s or 1m")
+            })?,
+    };
+    if duration > LONGEST {
+        return Err(UsageError::invalid(flag, text, "must be at most 24h"));
     }
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| UsageError::invalid(flag, text, "not a duration such as 500ms, 10s or 1m"))
+    Ok(duration)
 }
 
 fn label(text: &str) -> Result<(String, String), UsageError> {
@@ -1071,6 +1076,21 @@ mod tests {
             let error = read(&["nginx", &format!("--probe-timeout={text}")]).unwrap_err();
             assert!(error.contains("--probe-timeout"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_a_day() {
+        for flag in ["wait", "probe-timeout", "timeout", "request-timeout"] {
+            let with = |text: &str| read(&["nginx", &format!("--{flag}={text}")]);
+            assert!(with("24h").is_ok(), "{flag}");
+            for text in ["24h1s", "18446744073709551615"] {
+                let error = with(text).unwrap_err();
+                let expected = format!("--{flag} {text:?}: must be at most 24h");
+                assert_eq!(error, expected);
+            }
+        }
+        let error = read(&["nginx", "--watch", "--interval=25h"]).unwrap_err();
+        assert!(error.contains("must be at most 24h"), "{error}");
     }
 
     #[test]
