@@ -423,6 +423,7 @@ impl Config {
     /// Makes sense of a command line, or says what is wrong with it.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         let mut cli = cli;
+        cli.connection.namespace = given(cli.connection.namespace);
         if let Some(Command::Explain(args)) = &mut cli.command
             && let Some(service) = &mut args.service
         {
@@ -453,31 +454,45 @@ impl Connection {
     ///
     /// Says what is wrong with them.
     pub fn new(args: ConnectionArgs) -> Result<Self, UsageError> {
+        let namespace = given(args.namespace);
+        if let Some(name) = namespace.as_deref().filter(|name| !is_label(name)) {
+            return Err(UsageError::invalid(
+                "--namespace",
+                name,
+                "not a name that a namespace can have",
+            ));
+        }
+        let mut impersonate_groups = args.impersonate_groups;
+        impersonate_groups.retain(|group| !group.is_empty());
         Ok(Self {
-            kubeconfig: args.kubeconfig,
-            context: args.context,
-            cluster: args.cluster,
-            user: args.user,
-            namespace: args.namespace,
-            server: args.server,
-            tls_server_name: args.tls_server_name,
-            certificate_authority: args.certificate_authority,
+            kubeconfig: args.kubeconfig.filter(|file| !file.as_os_str().is_empty()),
+            context: given(args.context),
+            cluster: given(args.cluster),
+            user: given(args.user),
+            namespace,
+            server: given(args.server),
+            tls_server_name: given(args.tls_server_name),
+            certificate_authority: given(args.certificate_authority),
             insecure_skip_tls_verify: args.insecure_skip_tls_verify,
-            client_certificate: args.client_certificate,
-            client_key: args.client_key,
-            token: args.token,
-            username: args.username,
-            password: args.password,
-            impersonate: args.impersonate,
-            impersonate_groups: args.impersonate_groups,
-            impersonate_uid: args.impersonate_uid,
-            request_timeout: args
-                .request_timeout
+            client_certificate: given(args.client_certificate),
+            client_key: given(args.client_key),
+            token: given(args.token),
+            username: given(args.username),
+            password: given(args.password),
+            impersonate: given(args.impersonate),
+            impersonate_groups,
+            impersonate_uid: given(args.impersonate_uid),
+            request_timeout: given(args.request_timeout)
                 .map(|text| duration("--request-timeout", &text))
                 .transpose()?
                 .filter(|timeout| !timeout.is_zero()),
         })
     }
+}
+
+/// The value of one of kubectl's flags, where it has one: kubectl takes an empty one, as of an unset variable, for none.
+fn given(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.is_empty())
 }
 
 fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
@@ -792,6 +807,8 @@ pub fn is_label(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Bound on every duration: longer than anybody waits for a run, and far below what overflows where durations are added
@@ -1053,6 +1070,47 @@ mod tests {
         ] {
             let error = namespace(args).unwrap_err();
             assert!(error.contains(why), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_flag_of_kubectls_is_not_given() {
+        let connection = |args: &[&str]| {
+            let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
+            Config::new(cli.unwrap())
+                .map(|config| config.connection)
+                .map_err(|e| e.to_string())
+        };
+        let bare = connection(&["nginx"]).unwrap();
+        for flag in [
+            "kubeconfig",
+            "context",
+            "cluster",
+            "user",
+            "namespace",
+            "server",
+            "tls-server-name",
+            "certificate-authority",
+            "client-certificate",
+            "client-key",
+            "token",
+            "as",
+            "as-group",
+            "as-uid",
+            "request-timeout",
+        ] {
+            let empty = connection(&["nginx", &format!("--{flag}=")]);
+            assert_eq!(empty.as_ref(), Ok(&bare), "{flag}");
+        }
+        let with_password = ["nginx", "--username=", "--password="];
+        assert_eq!(connection(&with_password), Ok(bare));
+        assert_eq!(names(&["nginx.web", "-n", ""]).unwrap(), ["nginx.web"]);
+        for namespace in ["a/b", "Web", "a b", "-a", "."] {
+            let error = connection(&["nginx", &format!("--namespace={namespace}")]).unwrap_err();
+            assert!(
+                error.contains("not a name that a namespace can have"),
+                "{error}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@
 //! `tools/clientcmd/client_config.go`, `tools/clientcmd/loader.go` and `plugin/pkg/client/auth/exec/exec.go`: of several
 //! files some may be missing, flags take the place of single entries, and `NO_PROXY` is about the API server.
 
-use crate::config::Connection;
+use crate::config::{Connection, is_label};
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Client, Config,
@@ -40,6 +40,9 @@ pub enum KubeconfigError {
     /// A user that is not there.
     #[error("it has no user {0:?}")]
     NoUser(String),
+    /// The namespace of a context is none.
+    #[error("its context's namespace {0:?} is not a name that a namespace can have")]
+    NoNamespace(String),
     /// Something of a user is to be taken on without a user.
     #[error("groups, a UID or extras to impersonate, and no user to impersonate")]
     ImpersonatesNobody,
@@ -261,6 +264,10 @@ impl Chosen {
             }
             None => return Err(KubeconfigError::NoContext),
         };
+        context.namespace = context.namespace.filter(|name| !name.is_empty());
+        if let Some(name) = context.namespace.as_deref().filter(|name| !is_label(name)) {
+            return Err(KubeconfigError::NoNamespace(name.to_owned()));
+        }
         if let Some(name) = &connection.cluster {
             context.cluster.clone_from(name);
         }

@@ -462,7 +462,7 @@ fn several_files_are_one_kubeconfig() {
         "a/contexts",
         &json!({"contexts": [
             {"name": "one", "context": {"cluster": "c", "user": "one", "namespace": "shop"}},
-            {"name": "two", "context": {"cluster": "c", "user": "two"}},
+            {"name": "two", "context": {"cluster": "c", "user": "two", "namespace": ""}},
         ], "current-context": "one"})
         .to_string(),
     );
@@ -492,6 +492,7 @@ fn several_files_are_one_kubeconfig() {
     );
     for (args, token, namespace) in [
         (&[][..], "Bearer of-one", "shop"),
+        (&["--context", "", "-n", ""], "Bearer of-one", "shop"),
         (&["--context", "two"], "Bearer of-two", "default"),
         (&["--user", "two"], "Bearer of-two", "shop"),
     ] {
