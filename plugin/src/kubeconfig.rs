@@ -387,19 +387,6 @@ fn credentials(mut user: AuthInfo, connection: &Connection) -> Result<AuthInfo, 
         user.client_key = Some(file.clone());
         user.client_key_data = None;
     }
-    // kube sends a token file as it is, with the newline that most of them end with, which no header may hold.
-    if let Some(file) = &user.token_file
-        && user.token.is_none()
-    {
-        let text = std::fs::read_to_string(file).map_err(|source| KubeconfigError::TokenFile {
-            file: file.clone(),
-            source,
-        })?;
-        if text.trim() != text {
-            user.token = Some(text.trim().into());
-            user.token_file = None;
-        }
-    }
     impersonate(&mut user, connection)?;
     Ok(user)
 }
