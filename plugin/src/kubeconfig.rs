@@ -34,6 +34,9 @@ pub enum KubeconfigError {
     /// There is none, and this is no pod.
     #[error("there is none: looked for {}", .0.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
     Absent(Vec<PathBuf>),
+    /// There is none, and an entry of it is named.
+    #[error("there is none, as in most pods, so that {0} names nothing")]
+    InPod(&'static str),
     /// No context is chosen.
     #[error("it has no current-context, and --context names none")]
     NoContext,
@@ -136,9 +139,8 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
         Some(kubeconfig) => kubeconfig,
         None if connection.server.is_some() => Kubeconfig::default(),
         None if std::env::var_os(IN_CLUSTER).is_some() => {
-            let mut config = Config::incluster().map_err(unusable)?;
-            impersonate(&mut config.auth_info, connection)?;
-            return Ok(config);
+            let config = Config::incluster().map_err(unusable)?;
+            return in_cluster(config, connection);
         }
         None => return Err(KubeconfigError::Absent(files())),
     };
@@ -155,6 +157,30 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
             .map(proxy_url)
             .transpose()?,
     };
+    Ok(config)
+}
+
+/// What a pod has, with flags laid over it.
+fn in_cluster(mut config: Config, connection: &Connection) -> Result<Config, KubeconfigError> {
+    let named = [
+        ("--context", &connection.context),
+        ("--cluster", &connection.cluster),
+        ("--user", &connection.user),
+    ];
+    if let Some((flag, _)) = named.iter().find(|(_, name)| name.is_some()) {
+        return Err(KubeconfigError::InPod(flag));
+    }
+    config.auth_info = credentials(config.auth_info, connection)?;
+    if connection.insecure_skip_tls_verify {
+        config.accept_invalid_certs = true;
+    }
+    if let Some(file) = &connection.certificate_authority {
+        // Read anew by kube from time to time, as the pod's own is.
+        config.root_cert_file = Some(file.into());
+    }
+    config
+        .tls_server_name
+        .clone_from(&connection.tls_server_name);
     Ok(config)
 }
 
@@ -443,4 +469,56 @@ fn proxy_url(url: String) -> Result<http::Uri, KubeconfigError> {
     whole
         .parse()
         .map_err(|source| KubeconfigError::Proxy { url, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_cluster;
+    use crate::config::{Action, Config as Settings, Connection};
+    use clap::Parser;
+    use kube::{Config, config::AuthInfo};
+    use std::path::PathBuf;
+
+    fn connection(args: &[&str]) -> Connection {
+        let args = ["kubectl-svc_reach", "nginx"].iter().chain(args);
+        let settings = Settings::new(crate::cli::Cli::try_parse_from(args).unwrap()).unwrap();
+        assert!(matches!(settings.action, Action::Run(_)));
+        settings.connection
+    }
+
+    /// What a pod of these flags talks by.
+    fn in_pod(args: &[&str]) -> Result<Config, String> {
+        let mut config = Config::new(http::Uri::from_static("https://10.247.0.1"));
+        config.root_cert_file = Some("own-ca".into());
+        config.auth_info = AuthInfo {
+            token_file: Some("own-token".into()),
+            ..AuthInfo::default()
+        };
+        in_cluster(config, &connection(args)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_count_in_a_pod_too() {
+        let own = in_pod(&[]).unwrap();
+        assert_eq!(own.auth_info.token_file.as_deref(), Some("own-token"));
+        let typed = in_pod(&["--token", "typed", "--as", "jane"]).unwrap();
+        assert!(typed.auth_info.token.is_some());
+        assert_eq!(typed.auth_info.token_file, None, "not the pod's own");
+        assert_eq!(typed.auth_info.impersonate.as_deref(), Some("jane"));
+        let basic = in_pod(&["--username", "jane", "--password", "secret"]).unwrap();
+        assert_eq!(basic.auth_info.username.as_deref(), Some("jane"));
+        assert_eq!(basic.auth_info.token_file, None, "not the pod's own");
+        let trusting = in_pod(&["--certificate-authority=ca", "--tls-server-name=api"]).unwrap();
+        assert_eq!(trusting.root_cert_file, Some(PathBuf::from("ca")));
+        assert_eq!(trusting.tls_server_name.as_deref(), Some("api"));
+        assert!(
+            in_pod(&["--insecure-skip-tls-verify"])
+                .unwrap()
+                .accept_invalid_certs
+        );
+        for flag in ["--context", "--cluster", "--user"] {
+            let error = in_pod(&[flag, "there"]).unwrap_err();
+            assert!(error.contains(&format!("{flag} names nothing")), "{error}");
+        }
+    }
 }
