@@ -143,7 +143,8 @@ fn dispute(all: &[(&Edition, Reachability)], observed: ObservedValue) -> String 
             .filter(|(_, said)| *said == value)
             .map(|(edition, _)| edition.readable())
             .collect();
-        format!("{} say {value}", names.join(", "))
+        let say = if names.len() == 1 { "says" } else { "say" };
+        format!("{} {say} {value}", names.join(", "))
     };
     let agrees = match observed {
         ObservedValue::Reachable => Some(Reachability::Reachable),
@@ -189,4 +190,30 @@ fn disagreement(
             predicted.outcome
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dispute;
+    use crate::{matrix::Catalog, report::ObservedValue, verdict::Reachability};
+
+    #[test]
+    fn one_edition_says_and_several_say() {
+        let catalog = Catalog::builtin().unwrap();
+        let editions: Vec<_> = catalog.editions().iter().take(3).collect();
+        let names: Vec<&str> = editions.iter().map(|edition| edition.readable()).collect();
+        let values = [
+            Reachability::Reachable,
+            Reachability::Unreachable,
+            Reachability::Unreachable,
+        ];
+        let all: Vec<_> = editions.iter().copied().zip(values).collect();
+        let hint = dispute(&all, ObservedValue::Reachable);
+        for part in [
+            format!("{} says reachable", names[0]),
+            format!("{}, {} say unreachable", names[1], names[2]),
+        ] {
+            assert!(hint.contains(&part), "{part:?} in {hint}");
+        }
+    }
 }

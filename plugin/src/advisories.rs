@@ -3,7 +3,7 @@
 
 use crate::{
     clues::{Clues, Sharing},
-    detection::{ELB_CLASS, ELB_PASS_THROUGH},
+    detection::{self, ELB_CLASS, ELB_PASS_THROUGH},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -71,6 +71,7 @@ pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
     advisories.extend(just_changed(known));
+    advisories.extend(told_otherwise(known.environment));
     advisories.extend(not_asked(known.terms, known.cells));
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         let rules = [
@@ -137,6 +138,27 @@ fn just_changed(known: Known<'_>) -> Option<Advisory> {
 /// Whether a cell is as it may be while nodes do not forward yet.
 const fn is_wrong(cell: &Cell) -> bool {
     matches!(cell.verdict, Verdict::Worse | Verdict::Unstable)
+}
+
+/// What the user told of the cluster, where what was seen of it says otherwise. The user's word counts all the same: they
+/// may know of a change that is under way.
+fn told_otherwise(environment: &Environment) -> Vec<Advisory> {
+    detection::contradictions(&environment.evidence)
+        .into_iter()
+        .map(|(told, seen)| {
+            let seen: Vec<String> = seen
+                .iter()
+                .map(|evidence| format!("{} by {}", evidence.value, evidence.source))
+                .collect();
+            let text = format!(
+                "told {} {}, but it is {}; verdicts are by what was told, and may be of a column that is not this cluster's",
+                told.source,
+                told.value,
+                seen.join(", ")
+            );
+            own("told-otherwise", Severity::Warning, text)
+        })
+        .collect()
 }
 
 /// One that comes from this run.
@@ -500,7 +522,7 @@ fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, advisories};
+    use super::{Known, advisories, told_otherwise};
     use crate::{
         clues::{Clues, Sharing},
         detection::{Detection, Told, detect},
@@ -513,7 +535,7 @@ mod tests {
         position::Position,
         protocol::Protocol,
         proxy_mode::ProxyMode,
-        report::{Cell, ObservedValue},
+        report::{Cell, Evidence, ObservedValue, Severity},
         target::TargetKind,
         terms::Terms,
         verdict::Verdict,
@@ -564,6 +586,7 @@ mod tests {
                 "external-",
                 "load-balancer-sharing-partly",
                 "just-changed",
+                "told-otherwise",
             ];
             assert!(
                 advisory.source.is_some() || ours.iter().any(|id| advisory.id.starts_with(id)),
@@ -598,6 +621,54 @@ mod tests {
             let found = ids.iter().any(|id| id == "just-changed");
             assert_eq!(found, told, "{changed:?} {}", cell.verdict);
         }
+    }
+
+    #[test]
+    fn what_is_told_against_what_was_seen_is_warned_of() {
+        let evidence = |fact: &str, value: &str, source: &str| Evidence {
+            fact: fact.to_owned(),
+            value: value.to_owned(),
+            source: source.to_owned(),
+        };
+        let on_node = "127.0.0.1:10249/proxyMode on node a";
+        let rows = [
+            ("ipvs", on_node, "--proxy-mode", false),
+            ("unknown", on_node, "--proxy-mode", false),
+            ("iptables", on_node, "--proxy-mode", true),
+            (
+                "iptables",
+                on_node,
+                "127.0.0.1:10249/proxyMode on node b",
+                false,
+            ),
+        ];
+        for (value, source, other, warned) in rows {
+            let mut environment = detect(&cce(), &[], None, &Clues::default(), IPVS).environment;
+            environment.evidence = vec![
+                evidence("proxyMode", value, source),
+                evidence("proxyMode", "ipvs", other),
+            ];
+            let found = told_otherwise(&environment);
+            assert_eq!(!found.is_empty(), warned, "{value} against {other}");
+            for advisory in found {
+                assert_eq!(advisory.severity, Severity::Warning);
+                assert!(
+                    advisory.text.starts_with(
+                        "told --proxy-mode ipvs, but it is iptables by 127.0.0.1:10249/proxyMode on node a;"
+                    ),
+                    "{}",
+                    advisory.text
+                );
+            }
+        }
+        // A Turbo cluster has its definition, whatever the user says.
+        let turbo = Clues {
+            default_network: Some(Seen::Seen(true)),
+            ..Clues::default()
+        };
+        let about = |told| ids(&cce(), &turbo, told, &[]).contains(&"told-otherwise".to_owned());
+        assert!(about(IPVS));
+        assert!(!about(TURBO));
     }
 
     const IPVS: Told = Told {

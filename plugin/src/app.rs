@@ -4,7 +4,7 @@ use crate::{
     cleanup,
     cluster::live::Live,
     completion,
-    config::{Action, Config},
+    config::{Action, Config, Connection},
     error::Error,
     images::Images,
     interrupt::Interrupt,
@@ -16,6 +16,7 @@ use crate::{
     version::Version,
     watch,
 };
+use std::ops::ControlFlow;
 use svc_reach_common::{exit::Exit, report::Reports};
 
 /// Does what the command line says and tells how that ended.
@@ -52,7 +53,10 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             };
             let documents = Documents::of(&run.expectations)?;
             let outlets = Outlet::all(&run.outputs, run.color)?;
-            let (cluster, namespace) = Live::connect(connection).await?;
+            let (cluster, namespace) = match connect(connection, &interrupt).await? {
+                ControlFlow::Continue(connected) => connected,
+                ControlFlow::Break(exit) => return Ok(exit),
+            };
             let job = Job {
                 cluster: &cluster,
                 connection,
@@ -70,7 +74,10 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             exit
         }
         Action::Explain(command) => {
-            let (cluster, namespace) = Live::connect(connection).await?;
+            let (cluster, namespace) = match connect(connection, &interrupt).await? {
+                ControlFlow::Continue(connected) => connected,
+                ControlFlow::Break(exit) => return Ok(exit),
+            };
             tokio::select! {
                 exit = interrupt.raised() => Ok(exit),
                 explained = command.answer_from_cluster(&cluster, &namespace, &mut output) => {
@@ -79,12 +86,27 @@ pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             }
         }
         Action::Cleanup { run } => {
-            let (cluster, namespace) = Live::connect(connection).await?;
+            let (cluster, namespace) = match connect(connection, &interrupt).await? {
+                ControlFlow::Continue(connected) => connected,
+                ControlFlow::Break(exit) => return Ok(exit),
+            };
             let flags = connection.flags();
             cleanup::cleanup(&cluster, &namespace, run.as_deref(), &flags, &mut output)
                 .await
                 .map(|()| Exit::AsExpected)
         }
+    }
+}
+
+/// A client and the current namespace, or how the run ends where the user has not the patience: a credential plugin may
+/// wait for somebody.
+async fn connect(
+    connection: &Connection,
+    interrupt: &Interrupt,
+) -> Result<ControlFlow<Exit, (Live, String)>, Error> {
+    tokio::select! {
+        exit = interrupt.raised() => Ok(ControlFlow::Break(exit)),
+        connected = Live::connect(connection) => connected.map(ControlFlow::Continue),
     }
 }
 

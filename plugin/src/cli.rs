@@ -5,7 +5,10 @@ use crate::{
     plain::PlainArgs,
 };
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser},
+    error::ErrorKind,
+    parser::ValueSource,
 };
 use std::{ffi::OsString, num::ParseIntError, path::PathBuf, str::FromStr};
 
@@ -137,7 +140,8 @@ pub struct ConnectionArgs {
     #[arg(short, long, global = true, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
     /// Path to the kubeconfig file
-    #[arg(long, global = true, value_name = "FILE")]
+    // Empty, it is not given, which clap's own parser of paths does not have.
+    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME")]

@@ -5,6 +5,7 @@
 pub mod live;
 #[cfg(test)]
 pub mod scripted;
+mod token_file;
 
 use futures_util::Stream;
 use serde_json::Value;

@@ -443,6 +443,7 @@ impl Config {
     /// Makes sense of a command line, or says what is wrong with it.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         let mut cli = cli;
+        cli.connection.namespace = given(cli.connection.namespace);
         if let Some(Command::Explain(args)) = &mut cli.command
             && let Some(service) = &mut args.service
         {
@@ -473,26 +474,35 @@ impl Connection {
     ///
     /// Says what is wrong with them.
     pub fn new(args: ConnectionArgs) -> Result<Self, UsageError> {
+        let namespace = given(args.namespace);
+        if let Some(name) = namespace.as_deref().filter(|name| !is_label(name)) {
+            return Err(UsageError::invalid(
+                "--namespace",
+                name,
+                "not a name that a namespace can have",
+            ));
+        }
+        let mut impersonate_groups = args.impersonate_groups;
+        impersonate_groups.retain(|group| !group.is_empty());
         Ok(Self {
-            kubeconfig: args.kubeconfig,
-            context: args.context,
-            cluster: args.cluster,
-            user: args.user,
-            namespace: args.namespace,
-            server: args.server,
-            tls_server_name: args.tls_server_name,
-            certificate_authority: args.certificate_authority,
+            kubeconfig: args.kubeconfig.filter(|file| !file.as_os_str().is_empty()),
+            context: given(args.context),
+            cluster: given(args.cluster),
+            user: given(args.user),
+            namespace,
+            server: given(args.server),
+            tls_server_name: given(args.tls_server_name),
+            certificate_authority: given(args.certificate_authority),
             insecure_skip_tls_verify: args.insecure_skip_tls_verify,
-            client_certificate: args.client_certificate,
-            client_key: args.client_key,
-            token: args.token,
-            username: args.username,
-            password: args.password,
-            impersonate: args.impersonate,
-            impersonate_groups: args.impersonate_groups,
-            impersonate_uid: args.impersonate_uid,
-            request_timeout: args
-                .request_timeout
+            client_certificate: given(args.client_certificate),
+            client_key: given(args.client_key),
+            token: given(args.token),
+            username: given(args.username),
+            password: given(args.password),
+            impersonate: given(args.impersonate),
+            impersonate_groups,
+            impersonate_uid: given(args.impersonate_uid),
+            request_timeout: given(args.request_timeout)
                 .map(|text| duration("--request-timeout", &text))
                 .transpose()?
                 .filter(|timeout| !timeout.is_zero()),
@@ -549,6 +559,11 @@ impl Connection {
         }
         flags
     }
+}
+
+/// The value of one of kubectl's flags, where it has one: kubectl takes an empty one, as of an unset variable, for none.
+fn given(value: Option<String>) -> Option<String> {
+    value.filter(|value| !value.is_empty())
 }
 
 fn run(args: RunArgs, namespace: Option<&str>) -> Result<Run, UsageError> {
@@ -791,13 +806,7 @@ fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
     let timeout_ms = u32::try_from(timeout.as_millis())
         .ok()
         .and_then(NonZeroU32::new)
-        .ok_or_else(|| {
-            UsageError::invalid(
-                "--timeout",
-                &args.timeout,
-                "must be at least 1ms and at most 49 days",
-            )
-        })?;
+        .ok_or_else(|| UsageError::invalid("--timeout", &args.timeout, "must be at least 1ms"))?;
     let attempts = args
         .attempts
         .map(|n| {
@@ -864,17 +873,30 @@ pub fn is_label(text: &str) -> bool {
         && text
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
+
+/// Bound on every duration: longer than anybody waits for a run, and far below what overflows where durations are added
+/// to a point in time.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
 fn duration(flag: &'static str, text: &str) -> Result<Duration, UsageError> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+    let duration = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => text
+            .parse::<SignedDuration>()
+            .ok()
+            .and_then(|duration| Duration::try_from(duration).ok())
+            .ok_or_else(|| {
+                UsageError::invalid(flag, text, "not a duration such as 500ms, 10s or 1m")
+            })?,
+    };
+    if duration > LONGEST {
+        return Err(UsageError::invalid(flag, text, "must be at most 24h"));
     }
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| UsageError::invalid(flag, text, "not a duration such as 500ms, 10s or 1m"))
+    Ok(duration)
 }
 
 fn label(text: &str) -> Result<(String, String), UsageError> {
@@ -1158,6 +1180,47 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_flag_of_kubectls_is_not_given() {
+        let connection = |args: &[&str]| {
+            let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
+            Config::new(cli.unwrap())
+                .map(|config| config.connection)
+                .map_err(|e| e.to_string())
+        };
+        let bare = connection(&["nginx"]).unwrap();
+        for flag in [
+            "kubeconfig",
+            "context",
+            "cluster",
+            "user",
+            "namespace",
+            "server",
+            "tls-server-name",
+            "certificate-authority",
+            "client-certificate",
+            "client-key",
+            "token",
+            "as",
+            "as-group",
+            "as-uid",
+            "request-timeout",
+        ] {
+            let empty = connection(&["nginx", &format!("--{flag}=")]);
+            assert_eq!(empty.as_ref(), Ok(&bare), "{flag}");
+        }
+        let with_password = ["nginx", "--username=", "--password="];
+        assert_eq!(connection(&with_password), Ok(bare));
+        assert_eq!(names(&["nginx.web", "-n", ""]).unwrap(), ["nginx.web"]);
+        for namespace in ["a/b", "Web", "a b", "-a", "."] {
+            let error = connection(&["nginx", &format!("--namespace={namespace}")]).unwrap_err();
+            assert!(
+                error.contains("not a name that a namespace can have"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn durations_are_those_of_kubectl() {
         for (text, millis) in [
             ("3s", 3000),
@@ -1177,6 +1240,21 @@ mod tests {
             let error = read(&["nginx", &format!("--probe-timeout={text}")]).unwrap_err();
             assert!(error.contains("--probe-timeout"), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_a_day() {
+        for flag in ["wait", "probe-timeout", "timeout", "request-timeout"] {
+            let with = |text: &str| read(&["nginx", &format!("--{flag}={text}")]);
+            assert!(with("24h").is_ok(), "{flag}");
+            for text in ["24h1s", "18446744073709551615"] {
+                let error = with(text).unwrap_err();
+                let expected = format!("--{flag} {text:?}: must be at most 24h");
+                assert_eq!(error, expected);
+            }
+        }
+        let error = read(&["nginx", "--watch", "--interval=25h"]).unwrap_err();
+        assert!(error.contains("must be at most 24h"), "{error}");
     }
 
     #[test]

@@ -23,6 +23,11 @@ pub const ELB_PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
 /// Turns pass-through off on Tencent Kubernetes Engine; its source is at [`pass_through`].
 const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
 
+/// Sources of evidence that the user is, `--column` included.
+const PROXY_MODE: &str = "--proxy-mode";
+const NETWORK_MODEL: &str = "--network-model";
+const TOLD: [&str; 2] = [PROXY_MODE, NETWORK_MODEL];
+
 /// What the user told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
@@ -105,6 +110,24 @@ pub fn detect(
     }
 }
 
+/// What was told of the cluster, and what was seen of it that says otherwise.
+pub fn contradictions(evidence: &[Evidence]) -> Vec<(&Evidence, Vec<&Evidence>)> {
+    let told = evidence
+        .iter()
+        .filter(|told| TOLD.contains(&told.source.as_str()));
+    told.map(|told| {
+        let against = |seen: &&Evidence| {
+            // What is not known, or not certain, is no such word.
+            let certain = seen.value.parse::<ProxyMode>().is_ok()
+                || seen.value.parse::<NetworkModel>().is_ok();
+            seen.fact == told.fact && seen.value != told.value && certain
+        };
+        (told, evidence.iter().filter(against).collect())
+    })
+    .filter(|(_, against): &(_, Vec<_>)| !against.is_empty())
+    .collect()
+}
+
 /// Which columns remain, for documents that have some.
 pub fn remaining(circumstances: &Circumstances) -> Evidence {
     let columns = &circumstances.columns;
@@ -146,7 +169,7 @@ fn proxy_modes(
         }
     }
     if let Some(mode) = told.proxy_mode {
-        notes.add("proxyMode", mode, "--proxy-mode");
+        notes.add("proxyMode", mode, PROXY_MODE);
         return vec![mode];
     }
     if !seen.is_empty() {
@@ -181,10 +204,22 @@ fn network_models(
     told: Told,
     notes: &mut Notes,
 ) -> Vec<NetworkModel> {
-    if let Some(model) = told.network_model {
-        notes.add("networkModel", model, "--network-model");
-        return vec![model];
+    let found = found_models(views, provider, clues, notes);
+    match told.network_model {
+        Some(model) => {
+            notes.add("networkModel", model, NETWORK_MODEL);
+            vec![model]
+        }
+        None => found,
     }
+}
+
+fn found_models(
+    views: &[(&str, &HostView)],
+    provider: Option<Provider>,
+    clues: &Clues,
+    notes: &mut Notes,
+) -> Vec<NetworkModel> {
     let definition = "NetworkAttachmentDefinition kube-system/default-network";
     let mut models = NetworkModel::ALL.to_vec();
     match &clues.default_network {

@@ -40,6 +40,9 @@ pub enum UsageError {
         /// What the API server says of it.
         why: String,
     },
+    /// A Service that is asked about twice, by names that are spelled differently.
+    #[error("Service {0} is named twice")]
+    Twice(String),
     /// More pods than the user allows.
     #[error(
         "--max-probes {most}: this run takes {needed} probe pods; ask about fewer Services (-l, -n), or allow more"

@@ -4,7 +4,7 @@
 //! `tools/clientcmd/client_config.go`, `tools/clientcmd/loader.go` and `plugin/pkg/client/auth/exec/exec.go`: of several
 //! files some may be missing, flags take the place of single entries, and `NO_PROXY` is about the API server.
 
-use crate::config::Connection;
+use crate::config::{Connection, is_label};
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::{
     Client, Config,
@@ -18,7 +18,9 @@ use std::{
     io::{self, IsTerminal},
     net::IpAddr,
     path::PathBuf,
+    thread,
 };
+use tokio::{runtime::Handle, sync::oneshot};
 
 /// Set in every pod.
 const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
@@ -32,12 +34,18 @@ pub enum KubeconfigError {
     /// There is none, and this is no pod.
     #[error("there is none: looked for {}", .0.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
     Absent(Vec<PathBuf>),
+    /// There is none, and an entry of it is named.
+    #[error("there is none, as in most pods, so that {0} names nothing")]
+    InPod(&'static str),
     /// No context is chosen.
     #[error("it has no current-context, and --context names none")]
     NoContext,
     /// A user that is not there.
     #[error("it has no user {0:?}")]
     NoUser(String),
+    /// The namespace of a context is none.
+    #[error("its context's namespace {0:?} is not a name that a namespace can have")]
+    NoNamespace(String),
     /// Something of a user is to be taken on without a user.
     #[error("groups, a UID or extras to impersonate, and no user to impersonate")]
     ImpersonatesNobody,
@@ -110,7 +118,9 @@ pub fn read(connection: &Connection) -> Result<Option<Kubeconfig>, KubeconfigErr
             tracing::debug!(file = %file.display(), "no such kubeconfig");
             continue;
         }
-        let next = Kubeconfig::read_from(&file).map_err(unusable)?;
+        let mut next = Kubeconfig::read_from(&file).map_err(unusable)?;
+        // The first file that names one wins, and an empty name is none.
+        next.current_context = next.current_context.filter(|name| !name.is_empty());
         merged = Some(match merged {
             Some(before) => before.merge(next).map_err(unusable)?,
             None => next,
@@ -129,9 +139,8 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
         Some(kubeconfig) => kubeconfig,
         None if connection.server.is_some() => Kubeconfig::default(),
         None if std::env::var_os(IN_CLUSTER).is_some() => {
-            let mut config = Config::incluster().map_err(unusable)?;
-            impersonate(&mut config.auth_info, connection)?;
-            return Ok(config);
+            let config = Config::incluster().map_err(unusable)?;
+            return in_cluster(config, connection);
         }
         None => return Err(KubeconfigError::Absent(files())),
     };
@@ -151,12 +160,49 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
     Ok(config)
 }
 
-/// A client, with its credentials fetched.
+/// What a pod has, with flags laid over it.
+fn in_cluster(mut config: Config, connection: &Connection) -> Result<Config, KubeconfigError> {
+    let named = [
+        ("--context", &connection.context),
+        ("--cluster", &connection.cluster),
+        ("--user", &connection.user),
+    ];
+    if let Some((flag, _)) = named.iter().find(|(_, name)| name.is_some()) {
+        return Err(KubeconfigError::InPod(flag));
+    }
+    config.auth_info = credentials(config.auth_info, connection)?;
+    if connection.insecure_skip_tls_verify {
+        config.accept_invalid_certs = true;
+    }
+    if let Some(file) = &connection.certificate_authority {
+        // Read anew by kube from time to time, as the pod's own is.
+        config.root_cert_file = Some(file.into());
+    }
+    config
+        .tls_server_name
+        .clone_from(&connection.tls_server_name);
+    Ok(config)
+}
+
+/// A client, with its credentials fetched. On a thread of its own: kube waits for a credential plugin without yielding,
+/// and nobody would heed a signal meanwhile. One that hangs is not waited for at the end, as the runtime's own threads are.
 ///
 /// # Errors
 ///
 /// When credentials cannot be had, or are none.
-pub fn client(config: Config) -> Result<Client, KubeconfigError> {
+pub async fn client(config: Config) -> Result<Client, KubeconfigError> {
+    let (sender, receiver) = oneshot::channel();
+    let runtime = Handle::current();
+    let make = move || {
+        let _entered = runtime.enter();
+        // Nobody listens after an interrupt.
+        let _ = sender.send(make(config));
+    };
+    thread::Builder::new().spawn(make).map_err(unusable)?;
+    receiver.await.map_err(unusable)?
+}
+
+fn make(config: Config) -> Result<Client, KubeconfigError> {
     let exec = config.auth_info.exec.clone().filter(|_| {
         // Other credentials come first: kube-client 5.0.0 `src/client/auth/mod.rs`.
         let auth = &config.auth_info;
@@ -244,6 +290,10 @@ impl Chosen {
             }
             None => return Err(KubeconfigError::NoContext),
         };
+        context.namespace = context.namespace.filter(|name| !name.is_empty());
+        if let Some(name) = context.namespace.as_deref().filter(|name| !is_label(name)) {
+            return Err(KubeconfigError::NoNamespace(name.to_owned()));
+        }
         if let Some(name) = &connection.cluster {
             context.cluster.clone_from(name);
         }
@@ -363,19 +413,6 @@ fn credentials(mut user: AuthInfo, connection: &Connection) -> Result<AuthInfo, 
         user.client_key = Some(file.clone());
         user.client_key_data = None;
     }
-    // kube sends a token file as it is, with the newline that most of them end with, which no header may hold.
-    if let Some(file) = &user.token_file
-        && user.token.is_none()
-    {
-        let text = std::fs::read_to_string(file).map_err(|source| KubeconfigError::TokenFile {
-            file: file.clone(),
-            source,
-        })?;
-        if text.trim() != text {
-            user.token = Some(text.trim().into());
-            user.token_file = None;
-        }
-    }
     impersonate(&mut user, connection)?;
     Ok(user)
 }
@@ -432,4 +469,56 @@ fn proxy_url(url: String) -> Result<http::Uri, KubeconfigError> {
     whole
         .parse()
         .map_err(|source| KubeconfigError::Proxy { url, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_cluster;
+    use crate::config::{Action, Config as Settings, Connection};
+    use clap::Parser;
+    use kube::{Config, config::AuthInfo};
+    use std::path::PathBuf;
+
+    fn connection(args: &[&str]) -> Connection {
+        let args = ["kubectl-svc_reach", "nginx"].iter().chain(args);
+        let settings = Settings::new(crate::cli::Cli::try_parse_from(args).unwrap()).unwrap();
+        assert!(matches!(settings.action, Action::Run(_)));
+        settings.connection
+    }
+
+    /// What a pod of these flags talks by.
+    fn in_pod(args: &[&str]) -> Result<Config, String> {
+        let mut config = Config::new(http::Uri::from_static("https://10.247.0.1"));
+        config.root_cert_file = Some("own-ca".into());
+        config.auth_info = AuthInfo {
+            token_file: Some("own-token".into()),
+            ..AuthInfo::default()
+        };
+        in_cluster(config, &connection(args)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn flags_count_in_a_pod_too() {
+        let own = in_pod(&[]).unwrap();
+        assert_eq!(own.auth_info.token_file.as_deref(), Some("own-token"));
+        let typed = in_pod(&["--token", "typed", "--as", "jane"]).unwrap();
+        assert!(typed.auth_info.token.is_some());
+        assert_eq!(typed.auth_info.token_file, None, "not the pod's own");
+        assert_eq!(typed.auth_info.impersonate.as_deref(), Some("jane"));
+        let basic = in_pod(&["--username", "jane", "--password", "secret"]).unwrap();
+        assert_eq!(basic.auth_info.username.as_deref(), Some("jane"));
+        assert_eq!(basic.auth_info.token_file, None, "not the pod's own");
+        let trusting = in_pod(&["--certificate-authority=ca", "--tls-server-name=api"]).unwrap();
+        assert_eq!(trusting.root_cert_file, Some(PathBuf::from("ca")));
+        assert_eq!(trusting.tls_server_name.as_deref(), Some("api"));
+        assert!(
+            in_pod(&["--insecure-skip-tls-verify"])
+                .unwrap()
+                .accept_invalid_certs
+        );
+        for flag in ["--context", "--cluster", "--user"] {
+            let error = in_pod(&[flag, "there"]).unwrap_err();
+            assert!(error.contains(&format!("{flag} names nothing")), "{error}");
+        }
+    }
 }

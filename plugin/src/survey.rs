@@ -393,4 +393,19 @@ mod tests {
             "{error}"
         );
     }
+
+    #[tokio::test]
+    async fn a_service_that_is_named_twice_is_the_command_lines_fault() {
+        let cluster = Scripted::new(|_, _| Reply::Failure(500));
+        let named = |namespace: Option<&str>| ServiceName {
+            namespace: namespace.map(str::to_owned),
+            name: "nginx".into(),
+        };
+        let selection =
+            Selection::Named(vec![named(None), named(Some("shop")), named(Some("web"))]);
+        let error = super::asked(&cluster, "web", &selection).await.unwrap_err();
+        assert_eq!(error.exit().code(), 2);
+        assert_eq!(error.to_string(), "Service web/nginx is named twice");
+        assert!(cluster.asked().is_empty());
+    }
 }

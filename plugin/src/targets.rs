@@ -3,7 +3,7 @@
 //! This is the one place that knows every kind of target.
 
 use crate::{detection, placement::Placement};
-use std::num::NonZeroU16;
+use std::{net::IpAddr, num::NonZeroU16};
 use svc_reach_common::{
     facts::{Endpoint, Facts, Node, ServicePort, ServiceType},
     position::Position,
@@ -228,7 +228,15 @@ fn of_node<'a>(
     let relation = relation(Some(&node.name), own);
     let private = node.internal_ips.iter().map(|ip| (ip, Scope::Private));
     let public = node.external_ips.iter().map(|ip| (ip, Scope::Public));
-    private.chain(public).map(move |(ip, scope)| Target {
+    // kube-proxy serves a Service in the families of its cluster IPs only (kubernetes/kubernetes
+    // `pkg/proxy/servicechangetracker.go`, `serviceToServiceMap`).
+    let cluster_ips = &facts.service.cluster_ips;
+    let families = [false, true].map(|v6| {
+        cluster_ips.is_empty() || cluster_ips.iter().any(|ip: &IpAddr| ip.is_ipv6() == v6)
+    });
+    let served = move |ip: &IpAddr| families[usize::from(ip.is_ipv6())];
+    let addresses = private.chain(public).filter(move |(ip, _)| served(ip));
+    addresses.map(move |(ip, scope)| Target {
         node: Some(node.name.clone()),
         node_role: Some(role),
         relation,
@@ -256,6 +264,7 @@ mod tests {
         facts::{EndpointPort, Facts, Ingress, ServicePort, ServiceType},
         position::Position,
         protocol::Protocol,
+        target::TargetKind,
     };
 
     /// Targets in short: kind, address, port, and what is said of the node.
@@ -343,6 +352,33 @@ mod tests {
                 "health-check-node-port 203.0.113.5:31000 backend own public",
             ]
         );
+    }
+
+    #[test]
+    fn nodes_are_asked_in_the_address_families_of_the_service() {
+        let v6 = "fd00::7".parse().unwrap();
+        let mut facts = three_nodes();
+        nodes_mut(&mut facts).truncate(1);
+        nodes_mut(&mut facts)[0]
+            .internal_ips
+            .push("fd00::1".parse().unwrap());
+        facts.service.health_check_node_port = Some(port(31000));
+        let v4 = facts.service.cluster_ips[0];
+        for (cluster_ips, expected) in [
+            (vec![v4], &["192.168.0.10"][..]),
+            (vec![v6], &["fd00::1"]),
+            (vec![v4, v6], &["192.168.0.10", "fd00::1"]),
+            (vec![], &["192.168.0.10", "fd00::1"]),
+        ] {
+            facts.service.cluster_ips.clone_from(&cluster_ips);
+            let placement = place(&[&facts], &probe_settings()).remove(0);
+            let targets = targets(&facts, &placement, Position::PodSame);
+            for kind in [TargetKind::NodePort, TargetKind::HealthCheckNodePort] {
+                let of_kind = targets.iter().filter(|target| target.kind == kind);
+                let addresses: Vec<&str> = of_kind.map(|target| target.address.as_str()).collect();
+                assert_eq!(addresses, expected, "{kind} of {cluster_ips:?}");
+            }
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use svc_reach_tests::{
     folder::Folder,
     kubectl::{self, Kubectl, plugin_folder},
     namespace::Namespace,
+    process::send,
     wait::until,
 };
 
@@ -405,6 +406,54 @@ fn credentials_that_cannot_be_had_are_said_with_whose_fault_it_is() {
     }
 }
 
+/// A process that somebody else started, and that goes when the test does.
+struct Stray(u32);
+
+impl Drop for Stray {
+    fn drop(&mut self) {
+        send("KILL", self.0);
+    }
+}
+
+#[test]
+fn a_credential_plugin_that_hangs_does_not_keep_the_program_from_ending() {
+    let folder = Folder::new("hanging-plugin");
+    // Written under another name first, so that it is never seen half.
+    folder.program(
+        "hang",
+        "echo $$ >pid.new && mv pid.new \"$1\" && exec sleep 600",
+    );
+    let pid_file = folder.path().join("pid");
+    let user = json!({"exec": {"apiVersion": V1, "command": "./hang", "args": [pid_file],
+        "interactiveMode": "Never"}});
+    let config = in_folder(&folder, &json!({"server": "http://127.0.0.1:1"}), &user);
+    for command in [&["web"][..], &["explain", "web"], &["cleanup"]] {
+        let mut child = Command::new(plugin_folder().join("kubectl-svc_reach"))
+            .args(command)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("KUBECONFIG", &config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pid: String = until("the plugin hangs", Duration::from_secs(30), || {
+            fs::read_to_string(&pid_file).map_err(|error| error.to_string())
+        });
+        let stray = Stray(pid.trim().parse().unwrap());
+        send("TERM", child.id());
+        let status = until("the program ended", Duration::from_secs(30), || {
+            let ended = child.try_wait().unwrap();
+            ended.ok_or_else(|| "it runs".to_owned())
+        });
+        assert_eq!(status.code(), Some(143), "{command:?}");
+        drop(stray);
+        fs::remove_file(&pid_file).unwrap();
+    }
+}
+
 #[test]
 fn several_files_are_one_kubeconfig() {
     let folder = Folder::new("several");
@@ -413,7 +462,7 @@ fn several_files_are_one_kubeconfig() {
         "a/contexts",
         &json!({"contexts": [
             {"name": "one", "context": {"cluster": "c", "user": "one", "namespace": "shop"}},
-            {"name": "two", "context": {"cluster": "c", "user": "two"}},
+            {"name": "two", "context": {"cluster": "c", "user": "two", "namespace": ""}},
         ], "current-context": "one"})
         .to_string(),
     );
@@ -431,15 +480,19 @@ fn several_files_are_one_kubeconfig() {
         .to_string(),
     );
     folder.file("b/secret/token", "of-one");
+    // As editors and `kubectl config unset` leave it.
+    let unset = folder.file("c/unset", &json!({"current-context": ""}).to_string());
     let absent = folder.path().join("absent");
     let all = format!(
-        "{}::{}:{}",
+        "{}::{}:{}:{}",
+        unset.display(),
         contexts.display(),
         absent.display(),
         users.display()
     );
     for (args, token, namespace) in [
         (&[][..], "Bearer of-one", "shop"),
+        (&["--context", "", "-n", ""], "Bearer of-one", "shop"),
         (&["--context", "two"], "Bearer of-two", "default"),
         (&["--user", "two"], "Bearer of-two", "shop"),
     ] {

@@ -1,6 +1,6 @@
 //! A real API server, by the user's kubeconfig.
 
-use super::{Call, CallError, Cluster, Lines, Method};
+use super::{Call, CallError, Cluster, Lines, Method, token_file::TokenFile};
 use crate::{
     config::Connection,
     error::Error,
@@ -24,6 +24,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A client of a real API server.
 pub struct Live {
     client: Client,
+    token: Option<TokenFile>,
     timeout: Duration,
     calls: Cell<u32>,
 }
@@ -41,11 +42,13 @@ impl Live {
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let client = kubeconfig::client(config).map_err(unusable)?;
+        let token = TokenFile::of(&mut config.auth_info).map_err(unusable)?;
+        let client = kubeconfig::client(config).await.map_err(unusable)?;
         let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
         Ok((
             Self {
                 client,
+                token,
                 timeout,
                 calls: Cell::new(0),
             },
@@ -79,10 +82,17 @@ impl Live {
             .map(Value::to_string)
             .unwrap_or_default()
             .into_bytes();
-        http::Request::builder()
+        let mut request = http::Request::builder()
             .method(method)
             .uri(uri)
-            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            let header = token
+                .header()
+                .map_err(|source| CallError::Transport(Box::new(source)))?;
+            request = request.header(http::header::AUTHORIZATION, header);
+        }
+        request
             .body(body)
             .map_err(|source| CallError::Transport(Box::new(source)))
     }

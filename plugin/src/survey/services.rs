@@ -8,11 +8,12 @@ use super::{
 };
 use crate::{
     cluster::{Call, CallError, Cluster},
-    config::Selection,
+    config::{Selection, ServiceName},
     error::{Error, Permission, UsageError},
     names,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use std::collections::BTreeSet;
 use svc_reach_common::facts::Service;
 
 /// Services whose endpoints are read one by one. Those of more are read together with all others of their namespace.
@@ -36,6 +37,9 @@ pub async fn asked(
 ) -> Result<Vec<Asked>, Error> {
     match selection {
         Selection::Named(names) => {
+            if let Some(service) = twice(namespace, names) {
+                return Err(Error::Usage(UsageError::Twice(service)));
+            }
             stream::iter(names)
                 .map(async |name| {
                     let namespace = name.namespace.as_deref().unwrap_or(namespace);
@@ -100,6 +104,17 @@ pub async fn suggest(cluster: &impl Cluster, error: Error) -> Error {
         name,
         source,
     }
+}
+
+/// A Service that two of the names mean: `nginx` and `nginx.web` are one where web is the current namespace, which is
+/// known here only.
+fn twice(current: &str, names: &[ServiceName]) -> Option<String> {
+    let mut known = BTreeSet::new();
+    names.iter().find_map(|service| {
+        let namespace = service.namespace.as_deref().unwrap_or(current);
+        let new = known.insert((namespace, &service.name));
+        (!new).then(|| format!("{namespace}/{}", service.name))
+    })
 }
 
 /// Every Service of a namespace, or of the cluster, that a selector matches.

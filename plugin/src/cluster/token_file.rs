@@ -1,0 +1,90 @@
+//! A file with a token in it, which somebody replaces while we run: a ServiceAccount's token ends after an hour.
+
+use crate::kubeconfig::KubeconfigError;
+use http::{HeaderValue, header::InvalidHeaderValue};
+use kube::config::AuthInfo;
+use std::{cell::RefCell, fs};
+
+/// The file, and the token that was last read from it.
+#[derive(Debug)]
+pub struct TokenFile {
+    file: String,
+    token: RefCell<String>,
+}
+
+impl TokenFile {
+    /// Takes the file of a user who has no other credentials that come first (kube-client 5.0.0 `src/client/auth/mod.rs`).
+    /// kube itself would send what is in it as it is, with the newline that most of them end with, which no header may
+    /// hold.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub fn of(user: &mut AuthInfo) -> Result<Option<Self>, KubeconfigError> {
+        let basic = user.username.is_some() && user.password.is_some();
+        if user.auth_provider.is_some() || basic || user.token.is_some() {
+            return Ok(None);
+        }
+        let Some(file) = user.token_file.take() else {
+            return Ok(None);
+        };
+        user.exec = None;
+        match fs::read_to_string(&file) {
+            Ok(token) => Ok(Some(Self {
+                file,
+                token: RefCell::new(token),
+            })),
+            Err(source) => Err(KubeconfigError::TokenFile { file, source }),
+        }
+    }
+
+    /// The header of a request. Where the file is gone the last token counts, since some take it away once it was read
+    /// (kubernetes/kubernetes#68164).
+    ///
+    /// # Errors
+    ///
+    /// When no header can hold it.
+    pub fn header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        if let Ok(token) = fs::read_to_string(&self.file) {
+            self.token.replace(token);
+        }
+        let mut header = HeaderValue::try_from(format!("Bearer {}", self.token.borrow().trim()))?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TokenFile;
+    use kube::config::AuthInfo;
+    use std::fs;
+
+    #[test]
+    fn a_token_is_sent_as_it_is_in_the_file_by_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        fs::write(&file, "first\n").unwrap();
+        let mut user = AuthInfo {
+            token_file: Some(file.display().to_string()),
+            ..AuthInfo::default()
+        };
+        let token = TokenFile::of(&mut user).unwrap().unwrap();
+        assert_eq!(user.token_file, None, "kube would send it, too");
+        assert_eq!(token.header().unwrap(), "Bearer first");
+        fs::write(&file, "second\n").unwrap();
+        assert_eq!(token.header().unwrap(), "Bearer second");
+        fs::remove_file(&file).unwrap();
+        assert_eq!(token.header().unwrap(), "Bearer second");
+    }
+
+    #[test]
+    fn other_credentials_come_before_a_token_file() {
+        let mut user = AuthInfo {
+            token: Some("inline".to_owned().into()),
+            token_file: Some("absent".into()),
+            ..AuthInfo::default()
+        };
+        assert!(TokenFile::of(&mut user).unwrap().is_none());
+    }
+}
