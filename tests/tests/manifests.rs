@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -620,6 +621,45 @@ fn whatever_runs_it_in_the_cluster_ends_as_the_run_does() {
         }
         assert_eq!(namespace.leftovers(), [""; 0]);
     }
+}
+
+/// The commands that the Job's file tells, with a kubectl that answers as an API server does to a Job that has ended.
+#[test]
+fn the_commands_that_await_the_job_end_whichever_way_it_does() {
+    let text = manifest("job.yaml");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .collect();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let of_readme: Vec<String> = lines
+        .iter()
+        .map(|line| format!("    {}\n", line.replace("default", "web")))
+        .collect();
+    assert!(readme.contains(&of_readme.concat()), "{of_readme:#?}");
+    let folder = folder("await");
+    let kubectl = folder.join("kubectl");
+    let script = "#!/bin/sh\ncase \"$*\" in\n*exitCode*) printf %s \"$CODE\" ;;\n*conditions*) printf %s \"$CONDITIONS\" ;;\nesac\n";
+    fs::write(&kubectl, script).unwrap();
+    fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
+    for (conditions, code, expected) in [
+        ("Complete", "0", 0),
+        ("SuccessCriteriaMet Complete", "0", 0),
+        ("Failed", "3", 3),
+        ("FailureTarget Failed", "1", 1),
+        // At the Job's deadline its pod is removed.
+        ("FailureTarget Failed", "", 2),
+    ] {
+        let status = Command::new("bash")
+            .args(["-c", &lines.join("\n")])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+            .env("CONDITIONS", conditions)
+            .env("CODE", code)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(expected), "{conditions}, {code:?}");
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
