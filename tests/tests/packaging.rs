@@ -151,8 +151,36 @@ fn kubectl_is_told_what_a_word_can_become() {
             &["nginx", "--strict", "--proxy-mode", "ip"],
             &["iptables", "ipvs", ":4"],
         ),
+        (&["explain", "-o", ""], &["table", "json", ":4"]),
+        (&["nginx", "--color", "a"], &["auto", "always", ":4"]),
+        (&["nginx", "--only", "node-s"], &["node-same", ":4"]),
+        (
+            &["nginx", "--only=pod-other,d"],
+            &["pod-other,dns", "pod-other,dnat", ":4"],
+        ),
+        (
+            &["nginx", "--fail-on", ""],
+            &[
+                "worse",
+                "better",
+                "disputed",
+                "unstable",
+                "undocumented",
+                ":4",
+            ],
+        ),
+        (&["nginx", "--fail-on", "worse,b"], &["worse,better", ":4"]),
+        (
+            &["nginx", "--column", "vpc/ip"],
+            &["vpc/iptables", "vpc/ipvs", ":4"],
+        ),
+        (
+            &["nginx", "--require-unreachable", "external:node"],
+            &["external:node-port", ":4"],
+        ),
         // Files are the shell's business.
         (&["--kubeconfig", ""], &[":0"]),
+        (&["nginx", "-o", "junit=re"], &[":0"]),
         // What cannot be looked up is no candidate, and no message.
         (&["--kubeconfig", "/absent", "svc/"], &[":4"]),
         (&["-n", "absent", "svc/"], &[":4"]),
