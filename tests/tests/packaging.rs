@@ -351,6 +351,67 @@ fn an_archive_depends_on_what_is_in_it_and_nothing_else() {
     assert_eq!(sums.len(), 1, "{sums:?}");
 }
 
+/// The sources that `packaging/release` packs from, in a folder of their own: what is in dist/ is nobody's but the user's.
+fn release(folder: &Path, args: &[&str]) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (path, with) in [
+        ("Cargo.toml", None),
+        ("LICENSE", None),
+        ("krew.yaml", None),
+        ("packaging", Some("-r")),
+        ("manifests", Some("-r")),
+    ] {
+        succeed(
+            Command::new("cp")
+                .args(with)
+                .arg(root.join(path))
+                .arg(folder),
+        );
+    }
+    let program = folder.join("dist/bin/linux-amd64");
+    fs::create_dir_all(&program).unwrap();
+    // A release has no symbols either, and packing those of a debug build takes a minute.
+    succeed(
+        Command::new("strip")
+            .arg(plugin())
+            .arg("-o")
+            .arg(program.join("kubectl-svc_reach")),
+    );
+    // No cargo, and so no cargo-cyclonedx.
+    Command::new(folder.join("packaging/release"))
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_release_of_the_same_program_is_the_same_to_the_byte() {
+    let sums = ["release-one", "release-two"].map(|name| {
+        let folder = folder(name);
+        let output = release(&folder, &["--no-build", "--no-sbom"]);
+        assert!(output.status.success(), "{output:?}");
+        let sums = fs::read_to_string(folder.join("dist/SHA256SUMS")).unwrap();
+        let archive = folder.join("dist/kubectl-svc_reach-linux-amd64.tar.gz");
+        assert!(sums.contains(&sha256(&archive)), "{sums}");
+        fs::remove_dir_all(folder).unwrap();
+        sums
+    });
+    assert_eq!(sums[0], sums[1]);
+}
+
+#[test]
+fn a_release_without_a_bill_of_materials_is_asked_for() {
+    let folder = folder("release-bill");
+    let output = release(&folder, &["--no-build"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--no-sbom"), "{error}");
+    assert!(!folder.join("dist/SHA256SUMS").exists(), "{error}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
     let folder = folder("contents");
