@@ -351,23 +351,30 @@ fn an_archive_depends_on_what_is_in_it_and_nothing_else() {
     assert_eq!(sums.len(), 1, "{sums:?}");
 }
 
-/// The sources that `packaging/release` packs from, in a folder of their own: what is in dist/ is nobody's but the user's.
-fn release(folder: &Path, args: &[&str]) -> Output {
+/// What the scripts of a release work on, in a folder of its own: what is in dist/ is nobody's but the user's.
+fn sources(folder: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for (path, with) in [
-        ("Cargo.toml", None),
-        ("LICENSE", None),
-        ("krew.yaml", None),
-        ("packaging", Some("-r")),
-        ("manifests", Some("-r")),
+    for path in [
+        "Cargo.toml",
+        "LICENSE",
+        "common/src/names.rs",
+        "krew.yaml",
+        "manifests",
+        "packaging",
+        "probe-agent/image",
     ] {
         succeed(
             Command::new("cp")
-                .args(with)
-                .arg(root.join(path))
-                .arg(folder),
+                .args(["-r", "--parents", path])
+                .arg(folder)
+                .current_dir(&root),
         );
     }
+}
+
+/// Makes a release of the plugin under test.
+fn release(folder: &Path, args: &[&str]) -> Output {
+    sources(folder);
     let program = folder.join("dist/bin/linux-amd64");
     fs::create_dir_all(&program).unwrap();
     // A release has no symbols either, and packing those of a debug build takes a minute.
@@ -384,6 +391,61 @@ fn release(folder: &Path, args: &[&str]) -> Output {
         .env("PATH", "/usr/bin:/bin")
         .output()
         .unwrap()
+}
+
+/// In the place of cargo: what it makes says what the plugin would that was compiled so.
+const CARGO: &str = r#"#!/bin/sh
+out=target/x86_64-unknown-linux-gnu
+case "$*" in
+*svc-reach-probe) out=$out/probe/svc-reach-probe ;;
+*"--profile image"*) out=$out/image/kubectl-svc_reach ;;
+*) out=$out/release/kubectl-svc_reach ;;
+esac
+mkdir -p "${out%/*}"
+printf '#!/bin/sh\necho "%s"\necho example/plugin:1\n' "${SVC_REACH_PROBE_IMAGE-by its tag}" >"$out"
+chmod +x "$out"
+"#;
+
+#[test]
+fn a_release_deploys_the_probe_by_the_digest_of_its_image() {
+    let folder = folder("release-digest");
+    sources(&folder);
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("cargo"), CARGO).unwrap();
+    succeed(Command::new("chmod").arg("+x").arg(bin.join("cargo")));
+    let run = |script: &str, args: &[&str]| {
+        succeed(
+            Command::new(folder.join("packaging").join(script))
+                .args(args)
+                .env_clear()
+                .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+                .env("HOME", &folder),
+        )
+    };
+    let images = run("images", &[]);
+    let images: Vec<&str> = images.lines().collect();
+    let tag = concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION"));
+    assert!(
+        images[0].starts_with(&format!("{tag}@sha256:")),
+        "{images:?}"
+    );
+    assert!(
+        images[1].starts_with("example/plugin:1@sha256:"),
+        "{images:?}"
+    );
+    let program = folder.join("dist/bin/linux-amd64/kubectl-svc_reach");
+    let list = folder.join("dist/IMAGES");
+    // What an earlier release left counts for nothing.
+    let own = format!("{}\n{}\n", images[0], images[0]);
+    let earlier = own.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    for (written, deployed) in [(own, images[0]), (earlier, "by its tag")] {
+        fs::write(&list, written).unwrap();
+        run("release", &["--build-only"]);
+        let told = succeed(&mut Command::new(&program));
+        assert_eq!(told.lines().next(), Some(deployed));
+    }
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
