@@ -33,8 +33,12 @@ pub const HEADER_NODE: &str = "svc-reach-node";
 /// Response header of `svc-reach-probe serve`: the client's address as the server saw it, without a port.
 pub const HEADER_CLIENT: &str = "svc-reach-client";
 
-/// Image of the probe, where the user does not name another.
-pub const IMAGE: &str = concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION"));
+/// Image of the probe, where the user does not name another. A release is compiled with `SVC_REACH_PROBE_IMAGE`, which names
+/// the image that was made for it by its digest (`packaging/images`); a tag can be given to another image later.
+pub const IMAGE: &str = match option_env!("SVC_REACH_PROBE_IMAGE") {
+    Some(image) => image,
+    None => concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION")),
+};
 
 /// Image of the plugin, for Jobs in a cluster (`manifests/job.yaml`).
 pub const PLUGIN_IMAGE: &str = concat!("svc-reach/plugin:", env!("CARGO_PKG_VERSION"));

@@ -83,12 +83,31 @@ Exit codes:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// What to expect of a Service, or of single packets, and why; deploys nothing
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach explain nginx                   what to expect of each address
+  kubectl svc-reach explain nginx --from dump.json  the same from a dump, without a cluster
+  kubectl svc-reach explain --client pod --node node-1 --to 10.247.0.7:80")]
     Explain(Box<ExplainArgs>),
     /// A report of an earlier run, judged again; or what changed between two
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach nginx -o json > before.json
+  kubectl svc-reach judge before.json --matrix huawei-cce@2024-01-en --column vpc/ipvs
+  kubectl svc-reach judge before.json after.json  what changed from one to a later one")]
     Judge(Box<JudgeArgs>),
     /// The documented matrices: what is expected, by whose word; needs no cluster
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach matrix list
+  kubectl svc-reach matrix show huawei-cce@2024-01-en
+  kubectl svc-reach matrix diff huawei-cce@2024-01-en huawei-cce@2026-01-otc")]
     Matrix(Box<MatrixArgs>),
     /// Remove the probes that earlier runs left in the namespace
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach cleanup                of the current namespace
+  kubectl svc-reach cleanup -n web")]
     Cleanup(CleanupArgs),
     /// A script by which a shell completes kubectl-svc_reach
     ///
@@ -100,8 +119,16 @@ pub enum Command {
     #[command(verbatim_doc_comment)]
     Completion(CompletionArgs),
     /// The images that a run pulls, for a registry that mirrors them; needs no cluster
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach images             one per line
+  kubectl svc-reach images -o json     for programs")]
     Images(PlainArgs),
     /// Versions of this program, its probe and its matrices; needs no cluster
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach version
+  kubectl svc-reach version -o json    for programs")]
     Version(PlainArgs),
 }
 

@@ -18,7 +18,7 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use command::ExplainCommand;
+pub use command::{ExplainCommand, Format};
 use dump::Dump;
 use settings::{Settings, Told};
 use svc_reach_common::{

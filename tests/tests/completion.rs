@@ -16,7 +16,7 @@ use svc_reach_tests::{
 };
 
 /// What is typed behind the command before Tab is pressed, and the words that it becomes.
-const LINES: [(&str, &[&str]); 13] = [
+const LINES: [(&str, &[&str]); 16] = [
     ("-n web nginx-", &["-n", "web", "nginx-admin"]),
     ("-n web svc/nginx-", &["-n", "web", "svc/nginx-admin"]),
     ("ca", &["cart"]),
@@ -36,6 +36,18 @@ const LINES: [(&str, &[&str]); 13] = [
     ("exp", &["explain"]),
     ("matrix show -o ma", &["matrix", "show", "-o", "markdown"]),
     ("judge ./rep", &["judge", "./report.json"]),
+    (
+        "nginx -o json=./rep",
+        &["nginx", "-o", "json=./report.json"],
+    ),
+    (
+        "nginx --skip external,node-o",
+        &["nginx", "--skip", "external,node-other"],
+    ),
+    (
+        "nginx --require-reachable external:lo",
+        &["nginx", "--require-reachable", "external:load-balancer"],
+    ),
 ];
 
 /// A folder of the test's own, with a kubeconfig of an API server that has names, and a report.
@@ -198,7 +210,7 @@ fn kubectl_completes() {
             .trim_end()
             .rsplit_once('\n')
             .unwrap_or(("", text.trim_end()));
-        if begun.starts_with("./") {
+        if begun.contains("./") {
             assert_eq!(
                 (candidates, directive),
                 ("", ":0"),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -36,6 +37,9 @@ const NATIVE: [&str; 6] = [
 
 /// Versions of Kubernetes whose schemas are asked; older ones by the API server of the tests (1.20).
 const VERSIONS: std::ops::RangeInclusive<u32> = 25..=37;
+
+/// What only later versions have schemas of: since which.
+const SINCE: [(&str, u32); 1] = [("admission.yaml", 30)];
 
 /// How long a run in the cluster may take, its image pulled.
 const RUN: Duration = Duration::from_secs(90);
@@ -471,10 +475,9 @@ fn helm_test(args: Option<&[&str]>) -> Value {
 
 /// The pod that Tekton would make of the Task's step, less what Tekton itself adds.
 fn tekton_pod(service: &str, namespace: &str, args: Option<&[&str]>) -> Value {
-    let objects = documents(&manifest("tekton.yaml"));
-    let [task, run] = &objects[..] else {
-        panic!("a Task and a TaskRun")
-    };
+    let task = documents(&manifest("tekton.yaml")).remove(0);
+    let run = documents(&manifest("tekton-run.yaml")).remove(0);
+    assert_eq!(run["spec"]["taskRef"]["name"], task["metadata"]["name"]);
     let default = &task["spec"]["params"][2]["default"];
     let args = args.map_or_else(|| default.clone(), |args| json!(args));
     let mut step = task["spec"]["steps"][0].clone();
@@ -623,6 +626,45 @@ fn whatever_runs_it_in_the_cluster_ends_as_the_run_does() {
     }
 }
 
+/// The commands that the Job's file tells, with a kubectl that answers as an API server does to a Job that has ended.
+#[test]
+fn the_commands_that_await_the_job_end_whichever_way_it_does() {
+    let text = manifest("job.yaml");
+    let lines: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .collect();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let of_readme: Vec<String> = lines
+        .iter()
+        .map(|line| format!("    {}\n", line.replace("default", "web")))
+        .collect();
+    assert!(readme.contains(&of_readme.concat()), "{of_readme:#?}");
+    let folder = folder("await");
+    let kubectl = folder.join("kubectl");
+    let script = "#!/bin/sh\ncase \"$*\" in\n*exitCode*) printf %s \"$CODE\" ;;\n*conditions*) printf %s \"$CONDITIONS\" ;;\nesac\n";
+    fs::write(&kubectl, script).unwrap();
+    fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
+    for (conditions, code, expected) in [
+        ("Complete", "0", 0),
+        ("SuccessCriteriaMet Complete", "0", 0),
+        ("Failed", "3", 3),
+        ("FailureTarget Failed", "1", 1),
+        // At the Job's deadline its pod is removed.
+        ("FailureTarget Failed", "", 2),
+    ] {
+        let status = Command::new("bash")
+            .args(["-c", &lines.join("\n")])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+            .env("CONDITIONS", conditions)
+            .env("CODE", code)
+            .status()
+            .unwrap();
+        assert_eq!(status.code(), Some(expected), "{conditions}, {code:?}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
 fn what_runs_it_in_the_cluster_fits_pod_security_restricted() {
@@ -660,10 +702,11 @@ fn what_runs_it_in_the_cluster_fits_pod_security_restricted() {
             container["securityContext"]["readOnlyRootFilesystem"], true,
             "{form}"
         );
-        assert!(
-            container["resources"]["limits"]["memory"].is_string(),
-            "{form}"
-        );
+        // Without, a namespace whose quota is on limits refuses the pod.
+        for resource in ["cpu", "memory"] {
+            let limit = &container["resources"]["limits"][resource];
+            assert!(limit.is_string(), "{form}: {resource}");
+        }
     }
     fs::remove_dir_all(folder).unwrap();
 }
@@ -749,13 +792,12 @@ fn schemas(args: &[&str]) -> (bool, String) {
 #[ignore = "needs the schemas that PyPI has: tests/run fetches them"]
 fn every_manifest_fits_the_schemas_of_every_version() {
     let folder = folder("schemas");
-    let mut files: Vec<(PathBuf, usize)> = NATIVE
-        .iter()
-        .map(|name| {
-            (
-                root().join("manifests").join(name),
-                documents(&manifest(name)).len(),
-            )
+    let native = NATIVE.iter().map(|name| (*name, *VERSIONS.start()));
+    let mut files: Vec<(PathBuf, usize, u32)> = native
+        .chain(SINCE)
+        .map(|(name, since)| {
+            let objects = documents(&manifest(name)).len();
+            (root().join("manifests").join(name), objects, since)
         })
         .collect();
     for (name, pod) in [
@@ -763,7 +805,7 @@ fn every_manifest_fits_the_schemas_of_every_version() {
         ("tekton.json", tekton_pod("nginx", "default", None)),
     ] {
         fs::write(folder.join(name), pod.to_string()).unwrap();
-        files.push((folder.join(name), 1));
+        files.push((folder.join(name), 1, *VERSIONS.start()));
     }
     let mut pod = helm_test(None);
     pod["spec"]["activeDeadlineSecond"] = 1.into();
@@ -773,8 +815,9 @@ fn every_manifest_fits_the_schemas_of_every_version() {
     let mut failures = Vec::new();
     for minor in VERSIONS {
         let version = format!("1.{minor}");
-        let path = |(file, _): &(PathBuf, usize)| file.to_str().unwrap().to_owned();
-        let paths: Vec<String> = files.iter().map(path).collect();
+        let path = |(file, ..): &(PathBuf, usize, u32)| file.to_str().unwrap().to_owned();
+        let of_version = || files.iter().filter(|(.., since)| *since <= minor);
+        let paths: Vec<String> = of_version().map(path).collect();
         let mut args = vec!["kubernetes-validate", "--strict", "-k", &version];
         args.extend(paths.iter().map(String::as_str));
         args.push(misspelt.to_str().unwrap());
@@ -785,7 +828,7 @@ fn every_manifest_fits_the_schemas_of_every_version() {
             of_file.filter(|line| line.contains(end)).count()
         };
         let against = format!("against version {version}");
-        for (file, objects) in &files {
+        for (file, objects, _) in of_version() {
             let name = file.file_name().unwrap().display();
             // A kind without a schema is a warning there, and no success here.
             if lines(file, "INFO", &against) == *objects {

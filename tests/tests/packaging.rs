@@ -151,8 +151,36 @@ fn kubectl_is_told_what_a_word_can_become() {
             &["nginx", "--strict", "--proxy-mode", "ip"],
             &["iptables", "ipvs", ":4"],
         ),
+        (&["explain", "-o", ""], &["table", "json", ":4"]),
+        (&["nginx", "--color", "a"], &["auto", "always", ":4"]),
+        (&["nginx", "--only", "node-s"], &["node-same", ":4"]),
+        (
+            &["nginx", "--only=pod-other,d"],
+            &["pod-other,dns", "pod-other,dnat", ":4"],
+        ),
+        (
+            &["nginx", "--fail-on", ""],
+            &[
+                "worse",
+                "better",
+                "disputed",
+                "unstable",
+                "undocumented",
+                ":4",
+            ],
+        ),
+        (&["nginx", "--fail-on", "worse,b"], &["worse,better", ":4"]),
+        (
+            &["nginx", "--column", "vpc/ip"],
+            &["vpc/iptables", "vpc/ipvs", ":4"],
+        ),
+        (
+            &["nginx", "--require-unreachable", "external:node"],
+            &["external:node-port", ":4"],
+        ),
         // Files are the shell's business.
         (&["--kubeconfig", ""], &[":0"]),
+        (&["nginx", "-o", "junit=re"], &[":0"]),
         // What cannot be looked up is no candidate, and no message.
         (&["--kubeconfig", "/absent", "svc/"], &[":4"]),
         (&["-n", "absent", "svc/"], &[":4"]),
@@ -323,6 +351,129 @@ fn an_archive_depends_on_what_is_in_it_and_nothing_else() {
     assert_eq!(sums.len(), 1, "{sums:?}");
 }
 
+/// What the scripts of a release work on, in a folder of its own: what is in dist/ is nobody's but the user's.
+fn sources(folder: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for path in [
+        "Cargo.toml",
+        "LICENSE",
+        "common/src/names.rs",
+        "krew.yaml",
+        "manifests",
+        "packaging",
+        "probe-agent/image",
+    ] {
+        succeed(
+            Command::new("cp")
+                .args(["-r", "--parents", path])
+                .arg(folder)
+                .current_dir(&root),
+        );
+    }
+}
+
+/// Makes a release of the plugin under test.
+fn release(folder: &Path, args: &[&str]) -> Output {
+    sources(folder);
+    let program = folder.join("dist/bin/linux-amd64");
+    fs::create_dir_all(&program).unwrap();
+    // A release has no symbols either, and packing those of a debug build takes a minute.
+    succeed(
+        Command::new("strip")
+            .arg(plugin())
+            .arg("-o")
+            .arg(program.join("kubectl-svc_reach")),
+    );
+    // No cargo, and so no cargo-cyclonedx.
+    Command::new(folder.join("packaging/release"))
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .unwrap()
+}
+
+/// In the place of cargo: what it makes says what the plugin would that was compiled so.
+const CARGO: &str = r#"#!/bin/sh
+out=target/x86_64-unknown-linux-gnu
+case "$*" in
+*svc-reach-probe) out=$out/probe/svc-reach-probe ;;
+*"--profile image"*) out=$out/image/kubectl-svc_reach ;;
+*) out=$out/release/kubectl-svc_reach ;;
+esac
+mkdir -p "${out%/*}"
+printf '#!/bin/sh\necho "%s"\necho example/plugin:1\n' "${SVC_REACH_PROBE_IMAGE-by its tag}" >"$out"
+chmod +x "$out"
+"#;
+
+#[test]
+fn a_release_deploys_the_probe_by_the_digest_of_its_image() {
+    let folder = folder("release-digest");
+    sources(&folder);
+    let bin = folder.join("bin");
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("cargo"), CARGO).unwrap();
+    succeed(Command::new("chmod").arg("+x").arg(bin.join("cargo")));
+    let run = |script: &str, args: &[&str]| {
+        succeed(
+            Command::new(folder.join("packaging").join(script))
+                .args(args)
+                .env_clear()
+                .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+                .env("HOME", &folder),
+        )
+    };
+    let images = run("images", &[]);
+    let images: Vec<&str> = images.lines().collect();
+    let tag = concat!("svc-reach/probe:", env!("CARGO_PKG_VERSION"));
+    assert!(
+        images[0].starts_with(&format!("{tag}@sha256:")),
+        "{images:?}"
+    );
+    assert!(
+        images[1].starts_with("example/plugin:1@sha256:"),
+        "{images:?}"
+    );
+    let program = folder.join("dist/bin/linux-amd64/kubectl-svc_reach");
+    let list = folder.join("dist/IMAGES");
+    // What an earlier release left counts for nothing.
+    let own = format!("{}\n{}\n", images[0], images[0]);
+    let earlier = own.replace(env!("CARGO_PKG_VERSION"), "0.0.1");
+    for (written, deployed) in [(own, images[0]), (earlier, "by its tag")] {
+        fs::write(&list, written).unwrap();
+        run("release", &["--build-only"]);
+        let told = succeed(&mut Command::new(&program));
+        assert_eq!(told.lines().next(), Some(deployed));
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_release_of_the_same_program_is_the_same_to_the_byte() {
+    let sums = ["release-one", "release-two"].map(|name| {
+        let folder = folder(name);
+        let output = release(&folder, &["--no-build", "--no-sbom"]);
+        assert!(output.status.success(), "{output:?}");
+        let sums = fs::read_to_string(folder.join("dist/SHA256SUMS")).unwrap();
+        let archive = folder.join("dist/kubectl-svc_reach-linux-amd64.tar.gz");
+        assert!(sums.contains(&sha256(&archive)), "{sums}");
+        fs::remove_dir_all(folder).unwrap();
+        sums
+    });
+    assert_eq!(sums[0], sums[1]);
+}
+
+#[test]
+fn a_release_without_a_bill_of_materials_is_asked_for() {
+    let folder = folder("release-bill");
+    let output = release(&folder, &["--no-build"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("--no-sbom"), "{error}");
+    assert!(!folder.join("dist/SHA256SUMS").exists(), "{error}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
     let folder = folder("contents");
@@ -352,6 +503,11 @@ fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
         for name in present
             .iter()
             .chain(&["LICENSE", "man/man1/kubectl-svc-reach.1"])
+            // Errors of the program name them.
+            .chain(&[
+                "manifests/rbac-cluster.yaml",
+                "manifests/rbac-namespaced.yaml",
+            ])
         {
             assert!(names.contains(name), "{platform} lacks {name}: {listed}");
         }

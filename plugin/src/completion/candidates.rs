@@ -4,12 +4,19 @@ use super::cursor::{Cursor, Wanted};
 use crate::{
     cli::Cli,
     cluster::live::Live,
-    config::{self, Connection},
-    kubeconfig, matrices, names, plain,
+    config::{self, Connection, FailOn},
+    explain, kubeconfig, matrices, names, plain,
 };
 use clap::{Arg, Command, ValueHint};
 use std::{sync::mpsc, thread, time::Duration};
-use svc_reach_common::{matrix::Catalog, network_model::NetworkModel, proxy_mode::ProxyMode};
+use svc_reach_common::{
+    matrix::{Catalog, Column},
+    network_model::NetworkModel,
+    position::Position,
+    proxy_mode::ProxyMode,
+    target::TargetKind,
+    verdict::Verdict,
+};
 
 /// How long a user who waits for a completion waits for the cluster, credentials and all.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -88,11 +95,24 @@ impl Candidates {
                 lines: editions(),
                 files: true,
             },
-            "output" => Self::plain(match cursor.command.get_name() {
-                "list" | "show" | "diff" => words(matrices::Format::ALL),
-                "images" | "version" => words(plain::Format::ALL),
-                _ => words(config::Format::ALL),
-            }),
+            "output" => match cursor.command.get_name() {
+                "list" | "show" | "diff" => Self::plain(words(matrices::Format::ALL)),
+                "images" | "version" => Self::plain(words(plain::Format::ALL)),
+                "explain" => Self::plain(words(explain::Format::ALL)),
+                _ if cursor.begun.contains('=') => Self {
+                    lines: Vec::new(),
+                    files: true,
+                },
+                _ => Self::plain(words(config::Format::ALL)),
+            },
+            "color" => Self::plain(words(config::Color::ALL)),
+            "only" | "skip" => Self::plain(one_more(
+                cursor.begun,
+                &[words(Position::ALL), words(TargetKind::ALL)].concat(),
+            )),
+            "fail_on" => Self::plain(one_more(cursor.begun, &failures())),
+            "require_reachable" | "require_unreachable" => Self::plain(places()),
+            "column" => Self::plain(Column::all().map(|column| column.to_string()).collect()),
             "network_model" => Self::plain(words(NetworkModel::ALL)),
             "proxy_mode" => Self::plain(words(ProxyMode::ALL)),
             "image_pull_policy" => Self::plain(words(config::PullPolicy::ALL)),
@@ -111,6 +131,29 @@ impl Candidates {
 
 fn words(all: &[impl ToString]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
+}
+
+/// The words that can stand behind the last comma, with what stands before it.
+fn one_more(begun: &str, words: &[String]) -> Vec<String> {
+    let before = begun.rfind(',').map_or("", |comma| &begun[..=comma]);
+    words.iter().map(|word| format!("{before}{word}")).collect()
+}
+
+/// Verdicts that can fail a run.
+fn failures() -> Vec<String> {
+    let mut verdicts = words(Verdict::ALL);
+    verdicts.retain(|word| FailOn::try_from(word.clone()).is_ok());
+    verdicts
+}
+
+/// Every `POSITION:TARGET`.
+fn places() -> Vec<String> {
+    let targets = |position| {
+        TargetKind::ALL
+            .iter()
+            .map(move |target| format!("{position}:{target}"))
+    };
+    Position::ALL.iter().flat_map(targets).collect()
 }
 
 /// `explain` has a `--to` and a `--from` of its own.
