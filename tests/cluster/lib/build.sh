@@ -22,10 +22,11 @@ build() {
 }
 
 apt() { apt-get -q -o DPkg::Lock::Timeout=600 "$@" >>"$BUILD/apt.log" 2>&1 || die "apt-get $1 failed, see $BUILD/apt.log"; }
+apt_lists() { "$HERE/../apt-update" "$@" >>"$BUILD/apt.log" 2>&1 || die "apt-get update failed, see $BUILD/apt.log"; }
 
 apt_updated=0
 apt_update() {
-  ((apt_updated)) || apt update
+  ((apt_updated)) || apt_lists
   apt_updated=1
 }
 
@@ -81,7 +82,7 @@ source_package() { # NAME: unpacked below $BUILD/source
   for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
     [[ ! -f $f ]] || sed -n 's/^deb \(.*debian\.org.*\)/deb-src \1/p; s/^deb \(.*\/debian.*\)/deb-src \1/p' "$f" | sort -u >"$parts/$(basename "$f" .list).list"
   done
-  apt "${options[@]}" update
+  apt_lists "${options[@]}"
   (cd "$BUILD/source" && rm -rf "${1:?}"-*/ && apt "${options[@]}" source "$1")
 }
 
