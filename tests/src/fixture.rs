@@ -8,7 +8,7 @@ use std::{process::Command, time::Duration};
 pub const IMAGE: &str = svc_reach_common::names::IMAGE;
 
 /// How long a web server may take to become ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
 
 /// Names of the nodes that pods can be put on, in order.
 #[must_use]

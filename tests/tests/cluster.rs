@@ -615,7 +615,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
     let namespace = Namespace::new(&kubectl, &json!({}));
     let node = nodes(&kubectl)[0].clone();
     apply(&kubectl, &namespace, vec![server("web-0", &node)]);
-    let ip = until("an address of the pod", Duration::from_secs(60), || {
+    let ip = until("an address of the pod", Duration::from_secs(180), || {
         let pod = kubectl.object(&namespace.args(&["get", "pod", "web-0"]));
         let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
         pod["status"]["podIP"]
@@ -633,7 +633,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
         &namespace,
         vec![service(&json!({"selector": null})), endpoints],
     );
-    until("a slice of the endpoints", Duration::from_secs(30), || {
+    until("a slice of the endpoints", Duration::from_secs(90), || {
         let slices = kubectl.object(&namespace.args(&["get", "endpointslices"]));
         if slices["items"]
             .as_array()
@@ -658,7 +658,7 @@ fn an_image_that_cannot_be_pulled_is_not_an_unreachable_service() {
     let run = from_inside(
         &kubectl,
         &namespace,
-        &["--image", "svc-reach/absent:1", "--probe-timeout", "40s"],
+        &["--image", "svc-reach/absent:1", "--probe-timeout", "120s"],
     );
     for position in IN_CLUSTER {
         run.expect_unobserved(position, "ImagePullBackOff");
@@ -677,7 +677,7 @@ fn a_probe_that_does_not_start_in_time_is_given_up() {
         "--image-pull-policy",
         "Never",
         "--probe-timeout",
-        "30s",
+        "120s",
     ];
     let run = from_inside(&kubectl, &namespace, &more);
     for position in IN_CLUSTER {
@@ -822,7 +822,7 @@ fn cleanup_removes_what_a_killed_run_left_and_nothing_else() {
     assert_eq!(removed.matches("deleted").count(), 4, "{removed}");
     until(
         "the pods of the killed run to go",
-        Duration::from_secs(20),
+        Duration::from_secs(90),
         || {
             let left = namespace.leftovers();
             if left.is_empty() {

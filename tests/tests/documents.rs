@@ -202,7 +202,7 @@ fn every_example_does_what_it_says() {
     let mut admin = service(&json!({}));
     admin["metadata"]["name"] = "admin".into();
     apply(&kubectl, &back, vec![admin]);
-    until("an address of nginx", Duration::from_secs(60), || {
+    until("an address of nginx", Duration::from_secs(180), || {
         let service = kubectl.object(&namespace.args(&["get", "service", "nginx"]));
         let ingress = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
         ingress

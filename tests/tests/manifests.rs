@@ -38,7 +38,7 @@ const NATIVE: [&str; 6] = [
 const VERSIONS: std::ops::RangeInclusive<u32> = 25..=37;
 
 /// How long a run in the cluster may take, its image pulled.
-const RUN: Duration = Duration::from_secs(90);
+const RUN: Duration = Duration::from_secs(240);
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -350,7 +350,7 @@ fn assert_least(
     };
     until(
         "the last of the roles to count",
-        Duration::from_secs(20),
+        Duration::from_secs(60),
         || {
             let output = run(&whole, &["explain", "web"]);
             if output.code == Some(0) {

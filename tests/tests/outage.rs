@@ -90,7 +90,7 @@ fn probes_reach_tainted_and_cordoned_nodes() {
             "--toleration",
             "gpu",
             "--probe-timeout",
-            "20s",
+            "60s",
         ],
     );
     run.expect(NodeSame, of(ClusterIp), Reachable);
@@ -154,7 +154,7 @@ fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
     let ready = |wanted: &str| {
         until(
             &format!("node {} Ready={wanted}", names[2]),
-            Duration::from_secs(90),
+            Duration::from_secs(180),
             || {
                 let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
                 let status = kubectl.succeed(&["get", "node", &names[2], "-o", path]);
@@ -172,7 +172,7 @@ fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
     ready("True");
     until(
         "the node to take pods again",
-        Duration::from_secs(30),
+        Duration::from_secs(90),
         || {
             let again = nodes(&kubectl);
             if again == names {

@@ -46,7 +46,7 @@ fn behind(class: &str, pass_through: bool, policy: &str) -> (Kubectl, Namespace)
     let address = load_balancer(&kubectl, &namespace);
     until(
         "an answer of the load balancer",
-        Duration::from_secs(60),
+        Duration::from_secs(180),
         || {
             let url = format!("http://{address}/");
             let args = [
@@ -259,7 +259,7 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         "8s",
     ]);
     let mut child = kubectl.spawn(&args);
-    until("the Jobs of the run", Duration::from_secs(20), || {
+    until("the Jobs of the run", Duration::from_secs(60), || {
         let made = namespace.leftovers().len();
         if made >= 8 {
             Ok(())
@@ -274,10 +274,11 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         [""; 0],
         "a run that was killed cannot clean up"
     );
-    // At the most: 10 s to start, 9 s of work, 30 s of margin, and 60 s until a finished Job is deleted.
+    // At the most: 10 s to start, 9 s of work, 30 s of margin, and 60 s until a finished Job is deleted. The cluster's own
+    // parts take as long again on a slow machine.
     until(
         "the cluster to remove them",
-        Duration::from_secs(125),
+        Duration::from_secs(240),
         || {
             let left = namespace.leftovers();
             if left.is_empty() {
