@@ -644,6 +644,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
             Err(slices.to_string())
         }
     });
+    await_proxies(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
     run.expect_unobserved(NodeSame, "no ready endpoint says which node it is on");

@@ -8,14 +8,15 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
 };
 use svc_reach_common::names;
 use svc_reach_tests::{
-    fixture::{apply, deploy, nodes, service},
+    fixture::{
+        apply, await_answer, await_endpoints_of, await_proxies_of, deploy, load_balancer_of, nodes,
+        service,
+    },
     kubectl::{self, Kubectl, plugin_folder},
     namespace::Namespace,
-    wait::until,
 };
 
 /// What an example begins with, as it is typed.
@@ -202,14 +203,10 @@ fn every_example_does_what_it_says() {
     let mut admin = service(&json!({}));
     admin["metadata"]["name"] = "admin".into();
     apply(&kubectl, &back, vec![admin]);
-    until("an address of nginx", Duration::from_secs(180), || {
-        let service = kubectl.object(&namespace.args(&["get", "service", "nginx"]));
-        let ingress = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
-        ingress
-            .as_str()
-            .map(|_| ())
-            .ok_or_else(|| service["status"].to_string())
-    });
+    await_endpoints_of(&kubectl, &namespace, "nginx", 1);
+    await_proxies_of(&kubectl, &namespace, "nginx", 1);
+    let address = load_balancer_of(&kubectl, &namespace, "nginx");
+    await_answer(&kubectl, &address);
 
     // A folder as a reader has it: a kubeconfig, kubectl and the plugin on the PATH, and the dump that the README tells of.
     let folder = std::env::temp_dir().join(format!("svc-reach-{}-documents", std::process::id()));

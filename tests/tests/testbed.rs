@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use serde_json::json;
-use std::{net::IpAddr, process::Command, time::Duration};
+use std::{net::IpAddr, time::Duration};
 use svc_reach_common::{
     position::Position::{self, External, NodeOther, NodeSame, PodOther, PodSame},
     report::{
@@ -19,7 +19,7 @@ use svc_reach_common::{
     verdict::{Reachability, Verdict},
 };
 use svc_reach_tests::{
-    fixture::{deploy, deploy_named, load_balancer, nodes, service},
+    fixture::{await_answer, deploy, deploy_named, load_balancer, nodes, service},
     kubectl::Kubectl,
     namespace::Namespace,
     run::{Run, ask, ask_several, node_port, of},
@@ -32,7 +32,7 @@ const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
 const CLIENT: &str = "192.168.60.100";
 
 /// A Service behind a load balancer of a class (`union` is shared, `performance` dedicated), with one backend, that the
-/// client has reached once: a load balancer takes a moment to notice its backends.
+/// client has reached once.
 fn behind(class: &str, pass_through: bool, policy: &str) -> (Kubectl, Namespace) {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
@@ -44,30 +44,7 @@ fn behind(class: &str, pass_through: bool, policy: &str) -> (Kubectl, Namespace)
     let node = nodes(&kubectl)[0].clone();
     deploy(&kubectl, &namespace, &[&node], &service);
     let address = load_balancer(&kubectl, &namespace);
-    until(
-        "an answer of the load balancer",
-        Duration::from_secs(180),
-        || {
-            let url = format!("http://{address}/");
-            let args = [
-                "enter",
-                "client",
-                "curl",
-                "-sS",
-                "-m",
-                "1",
-                "-o",
-                "/dev/null",
-                &url,
-            ];
-            let output = Command::new(kubectl.testbed()).args(args).output().unwrap();
-            if output.status.success() {
-                Ok(())
-            } else {
-                Err(String::from_utf8_lossy(&output.stderr).into_owned())
-            }
-        },
-    );
+    await_answer(&kubectl, &address);
     (kubectl, namespace)
 }
 
