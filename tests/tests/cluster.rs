@@ -299,7 +299,8 @@ fn a_run_waits_until_there_is_something_to_reach() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     apply(&kubectl, &namespace, vec![service(&json!({}))]);
-    let args = ["svc-reach", "web", "--external", "never"];
+    // Of the pod alone: a node may forward a little later than there is something to forward to.
+    let args = ["svc-reach", "web", "--only", "pod-other,pod-ip"];
     let output = kubectl.run(&namespace.args(&[&args[..], &["--wait", "1s"]].concat()));
     assert_eq!(output.code, Some(4), "{output}");
     assert!(
@@ -308,7 +309,7 @@ fn a_run_waits_until_there_is_something_to_reach() {
             .contains("still waits for a ready backend after 1 s"),
         "{output}"
     );
-    let mut child = kubectl.spawn(&namespace.args(&[&args[..], &["--wait", "60s"]].concat()));
+    let mut child = kubectl.spawn(&namespace.args(&[&args[..], &["--wait", "180s"]].concat()));
     let node = nodes(&kubectl)[0].clone();
     apply(&kubectl, &namespace, vec![server("web-0", &node)]);
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -809,7 +810,9 @@ fn an_interrupted_run_leaves_nothing() {
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn cleanup_removes_what_a_killed_run_left_and_nothing_else() {
-    let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
+    // Every position waits for a node port that drops, so that none of the Jobs has been removed by the run itself.
+    let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
+    let (kubectl, namespace) = with(&spec, 1);
     let args = namespace.args(&["svc-reach", "web", "--external", "never"]);
     let (child, _) = started(&kubectl, &args, "being created");
     send("KILL", child.id());
@@ -925,9 +928,21 @@ fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn what_is_wrong_right_after_a_deploy_comes_with_a_warning() {
-    // Ready by its own port, and silent on the one that the Service leads to.
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let node = nodes(&kubectl)[0].clone();
+    apply(&kubectl, &namespace, vec![server("web-0", &node)]);
+    let ready = ["wait", "--for=condition=Ready", "pod/web-0"];
+    namespace.kubectl(&[&ready[..], &["--timeout=180s"]].concat());
+    // The Service last, so that it is new however long the pod took. Its pod is ready by its own port, and silent on the
+    // one that the Service leads to.
     let ports = json!([{"name": "http", "port": 80, "targetPort": 9}]);
-    let (kubectl, namespace) = with(&json!({"ports": ports}), 1);
+    apply(
+        &kubectl,
+        &namespace,
+        vec![service(&json!({"ports": ports}))],
+    );
+    await_endpoints(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &["--only", "pod-other,cluster-ip"]);
     run.expect(PodOther, of(ClusterIp), Unreachable);
     let advisories = &run.report.advisories;
