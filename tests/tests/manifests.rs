@@ -231,16 +231,19 @@ const PERMISSIONS: [(&str, Lack); 15] = [
     ("list pods", Lack::Names(ASK, ": list pods\n")),
     ("watch pods", Lack::Names(ASK, ": watch pods\n")),
     ("get pods/log", Lack::Names(ASK, ": get pods/log\n")),
-    ("get configmaps", Lack::Unknown("kube-proxy's cluster CIDR")),
     (
-        "get daemonsets.apps",
+        "get configmaps/kube-proxy",
+        Lack::Unknown("kube-proxy's cluster CIDR"),
+    ),
+    (
+        "get daemonsets.apps/cilium,yangtse-cilium",
         Lack::ShownBy(
             "plugin/src/clues.rs",
-            "elsewhere_one_question_at_most_is_asked",
+            "what_may_not_be_read_is_unknown_and_not_absent",
         ),
     ),
     (
-        "get network-attachment-definitions.k8s.cni.cncf.io",
+        "get network-attachment-definitions.k8s.cni.cncf.io/default-network",
         Lack::ShownBy(
             "plugin/src/clues.rs",
             "what_may_not_be_read_is_unknown_and_not_absent",
@@ -253,7 +256,7 @@ const MORE: [(&str, Lack); 1] = [(
     "list ingresses.networking.k8s.io",
     Lack::ShownBy(
         "plugin/src/clues.rs",
-        "on_cce_the_network_and_those_on_the_same_load_balancer_are_asked_for",
+        "what_may_not_be_read_is_unknown_and_not_absent",
     ),
 )];
 
@@ -272,7 +275,19 @@ fn grants(roles: &[Value]) -> Vec<(usize, usize, usize, String)> {
                 };
                 let (group, resource) = (one("apiGroups"), one("resources"));
                 let dot = if group.is_empty() { "" } else { "." };
-                let name = format!("{} {resource}{dot}{group}", word.as_str().unwrap());
+                // Without the names that it is limited to, it would be another permission.
+                let only = content["resourceNames"].as_array();
+                let only: Vec<&str> = only
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                let slash = if only.is_empty() { "" } else { "/" };
+                let name = format!(
+                    "{} {resource}{dot}{group}{slash}{}",
+                    word.as_str().unwrap(),
+                    only.join(",")
+                );
                 grants.push((role, rule, verb, name));
             }
         }
