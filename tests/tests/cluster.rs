@@ -19,6 +19,8 @@ use svc_reach_common::{
 };
 use svc_reach_tests::{
     fixture::{apply, await_endpoints, await_proxies, deploy, nodes, server, service},
+    folder::Folder,
+    junit,
     kubectl::{Kubectl, finish},
     namespace::Namespace,
     process::{send, started},
@@ -91,31 +93,70 @@ fn a_cluster_ip_is_reached_from_everywhere() {
 }
 
 #[test]
-#[ignore = "needs a cluster: tests/run brings one up"]
+#[ignore = "needs a cluster and PyPI's JUnit parser: tests/run brings one up and fetches the other"]
 fn one_run_goes_to_several_files_beside_standard_output() {
-    let (kubectl, namespace) = with(&json!({}), 1);
-    let file = |name: &str| {
-        let name = format!("svc-reach-{}-report.{name}", std::process::id());
-        std::env::temp_dir().join(name)
-    };
-    let (junit, tap) = (file("xml"), file("tap"));
+    // Something of each: what is disputed on a node without a backend, a port that nobody serves, and silence.
+    let ports = json!([
+        {"name": "http", "port": 80, "targetPort": 8080},
+        {"name": "closed", "port": 81, "targetPort": 1},
+        {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"},
+    ]);
+    let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local", "ports": ports});
+    let (kubectl, namespace) = with(&spec, 1);
+    let folder = Folder::new("files");
+    let (xml, tap) = (
+        folder.path().join("report.xml"),
+        folder.path().join("report.tap"),
+    );
     let (to_junit, to_tap) = (
-        format!("junit={}", junit.display()),
+        format!("junit={}", xml.display()),
         format!("tap={}", tap.display()),
     );
-    let run = from_inside(&kubectl, &namespace, &["-o", &to_junit, "-o", &to_tap]);
-    let text = |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        text
-    };
-    let (cells, junit, tap) = (run.report.cells.len(), text(&junit), text(&tap));
-    assert_eq!(junit.matches("<testcase ").count(), cells, "{junit}");
-    assert!(junit.contains(&format!(" tests=\"{cells}\" ")), "{junit}");
+    let cce = ["--matrix", "huawei-cce", "--column", "vpc/iptables"];
+    let more = ["--udp-payload", "", "-o", &to_junit, "-o", &to_tap];
+    let run = from_inside(&kubectl, &namespace, &[&cce[..], &more].concat());
+    let cells = &run.report.cells;
+    let tap = std::fs::read_to_string(tap).unwrap();
     assert!(
-        tap.starts_with(&format!("TAP version 14\n1..{cells}\n")),
+        tap.starts_with(&format!("TAP version 14\n1..{}\n", cells.len())),
         "{tap}"
     );
+
+    let junit = junit::read(&xml);
+    assert_eq!((junit.cases, junit.tests), (cells.len(), cells.len()));
+    for (ending, stated, verdicts, says) in [
+        (
+            "Failure",
+            junit.failures,
+            &[Verdict::Worse, Verdict::Better, Verdict::Unstable][..],
+            "refused",
+        ),
+        (
+            "Error",
+            junit.errors,
+            &[Verdict::NotObserved],
+            "--udp-payload",
+        ),
+        (
+            "Skipped",
+            junit.skipped,
+            &[Verdict::Disputed, Verdict::Undocumented],
+            "disputed",
+        ),
+    ] {
+        let results = junit.results.iter();
+        let told: Vec<&str> = results
+            .filter(|(one, _)| one == ending)
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let seen = cells.iter().filter(|cell| verdicts.contains(&cell.verdict));
+        let seen = seen.count();
+        assert_eq!((told.len(), stated), (seen, seen), "{ending}: {junit:?}");
+        assert!(
+            told.iter().any(|text| text.contains(says)),
+            "{ending} with {says:?}: {told:?}"
+        );
+    }
 }
 
 #[test]
