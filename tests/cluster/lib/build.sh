@@ -63,10 +63,11 @@ unpack_program() { # PACKAGE FILE…
   for f in "$@"; do install -m 755 "$BUILD/unpacked/$package$f" "$BIN/"; done
 }
 
-# Cargo decides itself whether there is anything to do.
+# Cargo decides itself whether there is anything to do. With the features that the whole workspace takes of dependencies, so
+# that tests need not compile most of them again.
 build_testbed() {
   local target
-  cargo build --quiet --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
+  cargo build --quiet --workspace --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
   target=$(cargo metadata --manifest-path "$HERE/../Cargo.toml" --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
   cmp -s "$target/debug/testbed" "$BIN/testbed" || install -m 755 "$target/debug/testbed" "$BIN/testbed"
 }
