@@ -281,7 +281,7 @@ fn the_load_balancers_of_several_services_are_told_apart() {
         "a",
         "b",
         "--wait",
-        "60s",
+        "180s",
         "--only",
         "external,pod-other,load-balancer",
     ];
