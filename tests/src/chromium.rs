@@ -21,6 +21,9 @@ const FLAGS: [&str; 12] = [
     "--dump-dom",
 ];
 
+/// How long a page may take: Chromium ends by itself, but for its faults.
+const SECONDS: &str = "120";
+
 /// What is seen of a page at some width.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,7 +110,8 @@ pub fn looks(page: &Path, widths: &[u32], dark: bool) -> Vec<Look> {
         .replace("WIDTHS", &widths.join(", "));
     fs::write(&around, text).unwrap();
     let profile = folder.join("profile");
-    let output = Command::new("chromium")
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", SECONDS, "chromium"])
         .args(FLAGS)
         .arg(format!("--user-data-dir={}", profile.display()))
         .arg(format!(
@@ -116,9 +120,7 @@ pub fn looks(page: &Path, widths: &[u32], dark: bool) -> Vec<Look> {
         ))
         .arg(format!("file://{}", around.display()))
         .output()
-        .unwrap_or_else(|error| {
-            panic!("Chromium shows the page (tests/packages installs it): {error}")
-        });
+        .unwrap();
     let dom = String::from_utf8_lossy(&output.stdout);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -136,6 +138,7 @@ pub fn looks(page: &Path, widths: &[u32], dark: bool) -> Vec<Look> {
         .replace("&gt;", ">")
         .replace("&nbsp;", "\u{a0}")
         .replace("&amp;", "&");
-    serde_json::from_str(&text)
-        .unwrap_or_else(|fault| panic!("the page was not shown: {fault}\n{dom}\n{error}"))
+    serde_json::from_str(&text).unwrap_or_else(|fault| {
+        panic!("the page was not shown (tests/packages installs Chromium): {fault}\n{dom}\n{error}")
+    })
 }

@@ -8,7 +8,7 @@ use std::{process::Command, time::Duration};
 pub const IMAGE: &str = svc_reach_common::names::IMAGE;
 
 /// How long a web server may take to become ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
 
 /// Names of the nodes that pods can be put on, in order.
 #[must_use]
@@ -125,28 +125,36 @@ pub fn await_proxies(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
     await_proxies_of(kubectl, namespace, "web", count);
 }
 
-/// Waits until every node's kube-proxy has rules for so many endpoints of a Service, where that can be seen. A probe
-/// takes longer to start than kube-proxy takes to follow, except on a machine that is busy.
-fn await_proxies_of(kubectl: &Kubectl, namespace: &Namespace, service: &str, count: usize) {
+/// Waits until every node's kube-proxy has rules for so many endpoints of a Service, or the one that refuses where there
+/// are to be none, as far as that can be seen. A probe takes longer to start than kube-proxy takes to follow, except on a
+/// machine that is busy.
+///
+/// # Panics
+///
+/// When they do not come in time.
+pub fn await_proxies_of(kubectl: &Kubectl, namespace: &Namespace, service: &str, count: usize) {
     let Some(testbed) = kubectl.testbed_if_any() else {
         return;
     };
     let comment = format!("\"{}/{service}", namespace.name);
+    let (table, chain, jump) = if count == 0 {
+        ("filter", "-A KUBE-", "-j REJECT")
+    } else {
+        ("nat", "-A KUBE-SEP-", "-j DNAT")
+    };
     until("rules for the endpoints on every node", READY, || {
         for node in nodes(kubectl) {
             let output = Command::new(testbed)
-                .args(["enter", &node, "iptables-save", "-t", "nat"])
+                .args(["enter", &node, "iptables-save", "-t", table])
                 .output();
             let rules = output.map_err(|error| error.to_string())?.stdout;
             let rules = String::from_utf8_lossy(&rules).into_owned();
-            let sent = rules.lines().filter(|rule| {
-                rule.starts_with("-A KUBE-SEP-")
-                    && rule.contains(&comment)
-                    && rule.contains("-j DNAT")
+            let found = rules.lines().filter(|rule| {
+                rule.starts_with(chain) && rule.contains(&comment) && rule.contains(jump)
             });
-            let sent = sent.count();
-            if sent < count {
-                return Err(format!("{sent} of {count} on {node}"));
+            let (found, wanted) = (found.count(), count.max(1));
+            if found < wanted {
+                return Err(format!("{found} of {wanted} with {jump} on {node}"));
             }
         }
         Ok(())
@@ -184,11 +192,17 @@ pub fn await_endpoints_of(kubectl: &Kubectl, namespace: &Namespace, service: &st
     });
 }
 
-/// Waits until the load balancer of the Service `web` has an address or a name, and returns it.
+/// [`load_balancer_of`] the Service `web`.
 #[must_use]
 pub fn load_balancer(kubectl: &Kubectl, namespace: &Namespace) -> String {
+    load_balancer_of(kubectl, namespace, "web")
+}
+
+/// Waits until the load balancer of a Service has an address or a name, and returns it.
+#[must_use]
+pub fn load_balancer_of(kubectl: &Kubectl, namespace: &Namespace, service: &str) -> String {
     until("an address of the load balancer", READY, || {
-        let service = kubectl.object(&namespace.args(&["get", "service", "web"]));
+        let service = kubectl.object(&namespace.args(&["get", "service", service]));
         let ingress = &service["status"]["loadBalancer"]["ingress"][0];
         let address = ingress["ip"]
             .as_str()
@@ -197,4 +211,21 @@ pub fn load_balancer(kubectl: &Kubectl, namespace: &Namespace) -> String {
             .map(str::to_owned)
             .ok_or_else(|| service["status"].to_string())
     })
+}
+
+/// Waits until a load balancer of the test cluster answers the client there: it takes a moment to notice its backends.
+pub fn await_answer(kubectl: &Kubectl, address: &str) {
+    let url = format!("http://{address}/");
+    until("an answer of the load balancer", READY, || {
+        let output = Command::new(kubectl.testbed())
+            .args(["enter", "client", "curl", "-sS", "-m", "1"])
+            .args(["-o", "/dev/null", &url])
+            .output()
+            .map_err(|error| error.to_string())?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    });
 }

@@ -17,6 +17,9 @@ const KUBECTL: &str = "SVC_REACH_KUBECTL";
 /// Folder of the plugin under test.
 const PLUGIN: &str = "SVC_REACH_PLUGIN_DIR";
 
+/// How long `kubectl` may run: longer than every limit of the plugin's that a test sets.
+const SECONDS: &str = "600";
+
 /// How a program ended and what it said.
 #[derive(Debug, Clone)]
 pub struct Output {
@@ -133,10 +136,30 @@ impl Kubectl {
         command
     }
 
-    /// Runs `kubectl` to its end.
+    /// Runs `kubectl` to its end, or to the end of our patience: then its exit code is that of timeout(1), 124.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such program.
     #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "a test without its program fails, and says so"
+    )]
     pub fn run(&self, args: &[&str]) -> Output {
-        finish(args, self.spawn(args))
+        let inner = self.command(args);
+        let variables = inner.get_envs();
+        let child = Command::new("timeout")
+            .args(["--kill-after=10", SECONDS])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear()
+            .envs(variables.filter_map(|(name, value)| Some((name, value?))))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        finish(args, child.expect("kubectl starts"))
     }
 
     /// Starts `kubectl`.

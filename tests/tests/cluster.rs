@@ -19,6 +19,8 @@ use svc_reach_common::{
 };
 use svc_reach_tests::{
     fixture::{apply, await_endpoints, await_proxies, deploy, nodes, server, service},
+    folder::Folder,
+    junit,
     kubectl::{Kubectl, finish},
     namespace::Namespace,
     process::{send, started},
@@ -91,31 +93,70 @@ fn a_cluster_ip_is_reached_from_everywhere() {
 }
 
 #[test]
-#[ignore = "needs a cluster: tests/run brings one up"]
+#[ignore = "needs a cluster and PyPI's JUnit parser: tests/run brings one up and fetches the other"]
 fn one_run_goes_to_several_files_beside_standard_output() {
-    let (kubectl, namespace) = with(&json!({}), 1);
-    let file = |name: &str| {
-        let name = format!("svc-reach-{}-report.{name}", std::process::id());
-        std::env::temp_dir().join(name)
-    };
-    let (junit, tap) = (file("xml"), file("tap"));
+    // Something of each: what is disputed on a node without a backend, a port that nobody serves, and silence.
+    let ports = json!([
+        {"name": "http", "port": 80, "targetPort": 8080},
+        {"name": "closed", "port": 81, "targetPort": 1},
+        {"name": "dns", "port": 53, "targetPort": 5353, "protocol": "UDP"},
+    ]);
+    let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local", "ports": ports});
+    let (kubectl, namespace) = with(&spec, 1);
+    let folder = Folder::new("files");
+    let (xml, tap) = (
+        folder.path().join("report.xml"),
+        folder.path().join("report.tap"),
+    );
     let (to_junit, to_tap) = (
-        format!("junit={}", junit.display()),
+        format!("junit={}", xml.display()),
         format!("tap={}", tap.display()),
     );
-    let run = from_inside(&kubectl, &namespace, &["-o", &to_junit, "-o", &to_tap]);
-    let text = |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        std::fs::remove_file(path).unwrap();
-        text
-    };
-    let (cells, junit, tap) = (run.report.cells.len(), text(&junit), text(&tap));
-    assert_eq!(junit.matches("<testcase ").count(), cells, "{junit}");
-    assert!(junit.contains(&format!(" tests=\"{cells}\" ")), "{junit}");
+    let cce = ["--matrix", "huawei-cce", "--column", "vpc/iptables"];
+    let more = ["--udp-payload", "", "-o", &to_junit, "-o", &to_tap];
+    let run = from_inside(&kubectl, &namespace, &[&cce[..], &more].concat());
+    let cells = &run.report.cells;
+    let tap = std::fs::read_to_string(tap).unwrap();
     assert!(
-        tap.starts_with(&format!("TAP version 14\n1..{cells}\n")),
+        tap.starts_with(&format!("TAP version 14\n1..{}\n", cells.len())),
         "{tap}"
     );
+
+    let junit = junit::read(&xml);
+    assert_eq!((junit.cases, junit.tests), (cells.len(), cells.len()));
+    for (ending, stated, verdicts, says) in [
+        (
+            "Failure",
+            junit.failures,
+            &[Verdict::Worse, Verdict::Better, Verdict::Unstable][..],
+            "refused",
+        ),
+        (
+            "Error",
+            junit.errors,
+            &[Verdict::NotObserved],
+            "--udp-payload",
+        ),
+        (
+            "Skipped",
+            junit.skipped,
+            &[Verdict::Disputed, Verdict::Undocumented],
+            "disputed",
+        ),
+    ] {
+        let results = junit.results.iter();
+        let told: Vec<&str> = results
+            .filter(|(one, _)| one == ending)
+            .map(|(_, text)| text.as_str())
+            .collect();
+        let seen = cells.iter().filter(|cell| verdicts.contains(&cell.verdict));
+        let seen = seen.count();
+        assert_eq!((told.len(), stated), (seen, seen), "{ending}: {junit:?}");
+        assert!(
+            told.iter().any(|text| text.contains(says)),
+            "{ending} with {says:?}: {told:?}"
+        );
+    }
 }
 
 #[test]
@@ -300,7 +341,8 @@ fn a_run_waits_until_there_is_something_to_reach() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     apply(&kubectl, &namespace, vec![service(&json!({}))]);
-    let args = ["svc-reach", "web", "--external", "never"];
+    // Of the pod alone: a node may forward a little later than there is something to forward to.
+    let args = ["svc-reach", "web", "--only", "pod-other,pod-ip"];
     let output = kubectl.run(&namespace.args(&[&args[..], &["--wait", "1s"]].concat()));
     assert_eq!(output.code, Some(4), "{output}");
     assert!(
@@ -309,7 +351,7 @@ fn a_run_waits_until_there_is_something_to_reach() {
             .contains("still waits for a ready backend after 1 s"),
         "{output}"
     );
-    let mut child = kubectl.spawn(&namespace.args(&[&args[..], &["--wait", "60s"]].concat()));
+    let mut child = kubectl.spawn(&namespace.args(&[&args[..], &["--wait", "180s"]].concat()));
     let node = nodes(&kubectl)[0].clone();
     apply(&kubectl, &namespace, vec![server("web-0", &node)]);
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -616,7 +658,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
     let namespace = Namespace::new(&kubectl, &json!({}));
     let node = nodes(&kubectl)[0].clone();
     apply(&kubectl, &namespace, vec![server("web-0", &node)]);
-    let ip = until("an address of the pod", Duration::from_secs(60), || {
+    let ip = until("an address of the pod", Duration::from_secs(180), || {
         let pod = kubectl.object(&namespace.args(&["get", "pod", "web-0"]));
         let ready = pod["status"]["containerStatuses"][0]["ready"] == true;
         pod["status"]["podIP"]
@@ -634,7 +676,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
         &namespace,
         vec![service(&json!({"selector": null})), endpoints],
     );
-    until("a slice of the endpoints", Duration::from_secs(30), || {
+    until("a slice of the endpoints", Duration::from_secs(90), || {
         let slices = kubectl.object(&namespace.args(&["get", "endpointslices"]));
         if slices["items"]
             .as_array()
@@ -645,6 +687,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
             Err(slices.to_string())
         }
     });
+    await_proxies(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
     run.expect_unobserved(NodeSame, "no ready endpoint says which node it is on");
@@ -659,7 +702,7 @@ fn an_image_that_cannot_be_pulled_is_not_an_unreachable_service() {
     let run = from_inside(
         &kubectl,
         &namespace,
-        &["--image", "svc-reach/absent:1", "--probe-timeout", "40s"],
+        &["--image", "svc-reach/absent:1", "--probe-timeout", "120s"],
     );
     for position in IN_CLUSTER {
         run.expect_unobserved(position, "ImagePullBackOff");
@@ -678,7 +721,7 @@ fn a_probe_that_does_not_start_in_time_is_given_up() {
         "--image-pull-policy",
         "Never",
         "--probe-timeout",
-        "30s",
+        "120s",
     ];
     let run = from_inside(&kubectl, &namespace, &more);
     for position in IN_CLUSTER {
@@ -809,7 +852,9 @@ fn an_interrupted_run_leaves_nothing() {
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn cleanup_removes_what_a_killed_run_left_and_nothing_else() {
-    let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
+    // Every position waits for a node port that drops, so that none of the Jobs has been removed by the run itself.
+    let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
+    let (kubectl, namespace) = with(&spec, 1);
     let args = namespace.args(&["svc-reach", "web", "--external", "never"]);
     let (child, _) = started(&kubectl, &args, "being created");
     send("KILL", child.id());
@@ -823,7 +868,7 @@ fn cleanup_removes_what_a_killed_run_left_and_nothing_else() {
     assert_eq!(removed.matches("deleted").count(), 4, "{removed}");
     until(
         "the pods of the killed run to go",
-        Duration::from_secs(20),
+        Duration::from_secs(90),
         || {
             let left = namespace.leftovers();
             if left.is_empty() {
@@ -925,9 +970,21 @@ fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn what_is_wrong_right_after_a_deploy_comes_with_a_warning() {
-    // Ready by its own port, and silent on the one that the Service leads to.
+    let kubectl = Kubectl::from_environment();
+    let namespace = Namespace::new(&kubectl, &json!({}));
+    let node = nodes(&kubectl)[0].clone();
+    apply(&kubectl, &namespace, vec![server("web-0", &node)]);
+    let ready = ["wait", "--for=condition=Ready", "pod/web-0"];
+    namespace.kubectl(&[&ready[..], &["--timeout=180s"]].concat());
+    // The Service last, so that it is new however long the pod took. Its pod is ready by its own port, and silent on the
+    // one that the Service leads to.
     let ports = json!([{"name": "http", "port": 80, "targetPort": 9}]);
-    let (kubectl, namespace) = with(&json!({"ports": ports}), 1);
+    apply(
+        &kubectl,
+        &namespace,
+        vec![service(&json!({"ports": ports}))],
+    );
+    await_endpoints(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &["--only", "pod-other,cluster-ip"]);
     run.expect(PodOther, of(ClusterIp), Unreachable);
     let advisories = &run.report.advisories;

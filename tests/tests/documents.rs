@@ -4,6 +4,7 @@
 
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -12,10 +13,13 @@ use std::{
 };
 use svc_reach_common::names;
 use svc_reach_tests::{
-    fixture::{apply, deploy, nodes, service},
-    kubectl::{self, Kubectl, plugin_folder},
+    fixture::{
+        apply, await_answer, await_endpoints_of, await_proxies_of, deploy, load_balancer_of, nodes,
+        service,
+    },
+    kubectl::{self, Kubectl, Output, finish, plugin_folder},
     namespace::Namespace,
-    wait::until,
+    process::{Lines, send},
 };
 
 /// What an example begins with, as it is typed.
@@ -33,6 +37,12 @@ const STAND_INS: [(&str, &str); 3] = [
     ("-A -l 'component!=apiserver'", "-A -l part-of=NAMESPACE"),
     ("registry.example/svc-reach/probe:0.1.0", names::IMAGE),
 ];
+
+/// Files that examples write.
+const FILES: [&str; 4] = ["before.json", "after.json", "report.xml", "report.md"];
+
+/// Ends a watch that nobody gets to end, and passes on the signal of who does.
+const WATCHED: &str = "timeout --foreground 300";
 
 /// A command line, and where it is written down.
 #[derive(Debug)]
@@ -136,6 +146,19 @@ fn of_help(words: &[&str], examples: &mut Vec<Example>) {
     }
 }
 
+/// Ends a watch once it has told its first run, with nothing worse in it than expected.
+fn watched(command: &mut Command) -> (Option<i32>, String, String) {
+    let mut child = command.spawn().unwrap();
+    let mut lines = Lines::of(child.stdout.take().unwrap());
+    let told = lines.next_with(&["Service", " cells as "], Duration::from_secs(180));
+    send("INT", child.id());
+    let Output { code, stderr, .. } = finish(&["svc-reach", "--watch"], child);
+    for verdict in ["worse", "unstable", "not observed"] {
+        assert!(!told.contains(verdict), "{told}\n{stderr}");
+    }
+    (code, told, stderr)
+}
+
 /// Every example there is, in the order of a reader.
 fn examples() -> Vec<Example> {
     let mut paths = Vec::new();
@@ -202,14 +225,10 @@ fn every_example_does_what_it_says() {
     let mut admin = service(&json!({}));
     admin["metadata"]["name"] = "admin".into();
     apply(&kubectl, &back, vec![admin]);
-    until("an address of nginx", Duration::from_secs(60), || {
-        let service = kubectl.object(&namespace.args(&["get", "service", "nginx"]));
-        let ingress = &service["status"]["loadBalancer"]["ingress"][0]["ip"];
-        ingress
-            .as_str()
-            .map(|_| ())
-            .ok_or_else(|| service["status"].to_string())
-    });
+    await_endpoints_of(&kubectl, &namespace, "nginx", 1);
+    await_proxies_of(&kubectl, &namespace, "nginx", 1);
+    let address = load_balancer_of(&kubectl, &namespace, "nginx");
+    await_answer(&kubectl, &address);
 
     // A folder as a reader has it: a kubeconfig, kubectl and the plugin on the PATH, and the dump that the README tells of.
     let folder = std::env::temp_dir().join(format!("svc-reach-{}-documents", std::process::id()));
@@ -227,16 +246,21 @@ fn every_example_does_what_it_says() {
         .unwrap();
     let config = folder.join("kubeconfig");
     fs::copy(String::from_utf8(output.stdout).unwrap().trim(), &config).unwrap();
-    let run = |line: &str| {
+    let command = |line: &str| {
         let path = format!("PATH={}:/usr/bin:/bin", bin.display());
-        let output = Command::new(kubectl.testbed())
+        let mut command = Command::new(kubectl.testbed());
+        command
             .args(["enter", "client", "env", &path])
             .arg(format!("KUBECONFIG={}", config.display()))
             .args(["bash", "-c", line])
             .current_dir(&folder)
             .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    };
+    let run = |line: &str| {
+        let output = command(line).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (
             output.status.code(),
@@ -278,18 +302,27 @@ fn every_example_does_what_it_says() {
     fs::write(folder.join("smoke-test.yaml"), own).unwrap();
 
     let mut faults = Vec::new();
+    let mut written = BTreeSet::new();
     for Example { place, line } in examples() {
         let mut here = line.clone();
         for (written, instead) in STAND_INS {
             here = here.replace(written, &instead.replace("NAMESPACE", &namespace.name));
         }
-        // A watch goes on until somebody ends it.
-        let watch = line.contains("--watch");
-        if watch {
-            here = format!("timeout --preserve-status --signal INT 8 {here}");
+        // What an earlier example wrote would hide that this one writes nothing.
+        let writes =
+            |file: &&str| line.contains(&format!("={file}")) || line.contains(&format!("> {file}"));
+        let files: Vec<&str> = FILES.into_iter().filter(writes).collect();
+        for file in &files {
+            let _ = fs::remove_file(folder.join(file));
+            written.insert(*file);
         }
+        let watch = line.contains("--watch");
         let began = std::time::Instant::now();
-        let (code, _, error) = run(&here);
+        let (code, _, error) = if watch {
+            watched(&mut command(&format!("exec {WATCHED} {here}")))
+        } else {
+            run(&here)
+        };
         println!("{code:?} after {:?}: {place}: {here}", began.elapsed());
         // Held against an edition of somebody's choice, a cell may be worse; what depends on nothing is as expected.
         let chosen = ["--matrix", "--column", "--network-model"];
@@ -298,13 +331,13 @@ fn every_example_does_what_it_says() {
         if !(code == ended || chosen && code == Some(1)) {
             faults.push(format!("{place}: {here}\nexit code {code:?}\n{error}"));
         }
+        for file in files {
+            if fs::metadata(folder.join(file)).map_or(0, |file| file.len()) == 0 {
+                faults.push(format!("{place}: {here}\nno {file} was written"));
+            }
+        }
     }
-    let left: Vec<String> = ["before.json", "after.json", "report.xml", "report.md"]
-        .into_iter()
-        .filter(|file| fs::metadata(folder.join(file)).map_or(0, |file| file.len()) == 0)
-        .map(|file| format!("no {file} was written"))
-        .collect();
-    faults.extend(left);
+    assert_eq!(written, FILES.into(), "files of the examples");
     fs::remove_dir_all(folder).unwrap();
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }

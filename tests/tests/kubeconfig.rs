@@ -958,7 +958,7 @@ fn a_real_api_server_knows_who_asks() {
         "metadata": {"name": "reader", "namespace": namespace.name,
             "annotations": {"kubernetes.io/service-account.name": "reader"}},
     }));
-    let token = until("a token", Duration::from_secs(30), || {
+    let token = until("a token", Duration::from_secs(90), || {
         let secret = kubectl.object(&namespace.args(&["get", "secret", "reader"]));
         secret["data"]["token"]
             .as_str()

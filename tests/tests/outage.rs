@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use std::{
-    process::Command,
+    io,
+    process::{Command, Output},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,6 +37,37 @@ impl Drop for Repair<'_> {
     fn drop(&mut self) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let _ = self.kubectl.run(&args);
+    }
+}
+
+/// A node without power, until the test ends, however it ends: later ones need all nodes.
+struct Off<'a> {
+    kubectl: &'a Kubectl,
+    node: &'a str,
+}
+
+impl<'a> Off<'a> {
+    fn new(kubectl: &'a Kubectl, node: &'a str) -> Self {
+        let off = Self { kubectl, node };
+        let said = off.power("stop");
+        let stopped = matches!(&said, Ok(output) if output.status.success());
+        assert!(stopped, "cluster node stop {node}: {said:?}");
+        off
+    }
+
+    fn power(&self, word: &str) -> io::Result<Output> {
+        Command::new(self.kubectl.testbed())
+            .args(["node", word, self.node])
+            .output()
+    }
+}
+
+impl Drop for Off<'_> {
+    fn drop(&mut self) {
+        let _ = self.power("start");
+        let node = format!("node/{}", self.node);
+        let ready = ["wait", "--for=condition=Ready", "--timeout=180s", &node];
+        let _ = self.kubectl.run(&ready);
     }
 }
 
@@ -90,7 +122,7 @@ fn probes_reach_tainted_and_cordoned_nodes() {
             "--toleration",
             "gpu",
             "--probe-timeout",
-            "20s",
+            "60s",
         ],
     );
     run.expect(NodeSame, of(ClusterIp), Reachable);
@@ -143,18 +175,11 @@ fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
     let kubectl = Kubectl::from_environment();
     let names = nodes(&kubectl);
     let namespace = deployed(&kubectl, &[&names[0], &names[2]]);
-    let power = |word: &str| {
-        let status = Command::new(kubectl.testbed())
-            .args(["node", word, &names[2]])
-            .status()
-            .unwrap();
-        assert!(status.success(), "cluster node {word} {}", names[2]);
-    };
-    power("stop");
+    let off = Off::new(&kubectl, &names[2]);
     let ready = |wanted: &str| {
         until(
             &format!("node {} Ready={wanted}", names[2]),
-            Duration::from_secs(90),
+            Duration::from_secs(180),
             || {
                 let path = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
                 let status = kubectl.succeed(&["get", "node", &names[2], "-o", path]);
@@ -168,11 +193,11 @@ fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
     };
     ready("False");
     let run = ask(&kubectl, &namespace, &["--external", "never"]);
-    power("start");
+    drop(off);
     ready("True");
     until(
         "the node to take pods again",
-        Duration::from_secs(30),
+        Duration::from_secs(90),
         || {
             let again = nodes(&kubectl);
             if again == names {

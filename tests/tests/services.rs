@@ -27,7 +27,7 @@ use svc_reach_tests::{
 const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
 
 /// How long something may take that takes a few seconds.
-const LONG: Duration = Duration::from_secs(90);
+const LONG: Duration = Duration::from_secs(180);
 
 /// A namespace with Services of these names, each with a backend on the node of that place.
 fn with(services: &[(&str, usize, Value)]) -> (Kubectl, Namespace) {

@@ -11,7 +11,7 @@ use svc_reach_tests::{
 const POSITIONS: [&str; 4] = ["node-same", "node-other", "pod-same", "pod-other"];
 
 #[test]
-#[ignore = "needs a cluster: tests/run brings one up"]
+#[ignore = "needs the test cluster, from whose registry nodes pull the image: tests/run brings it up"]
 fn who_looks_on_sees_how_far_each_probe_has_come() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));

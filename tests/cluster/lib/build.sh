@@ -22,10 +22,11 @@ build() {
 }
 
 apt() { apt-get -q -o DPkg::Lock::Timeout=600 "$@" >>"$BUILD/apt.log" 2>&1 || die "apt-get $1 failed, see $BUILD/apt.log"; }
+apt_lists() { "$HERE/../apt-update" "$@" >>"$BUILD/apt.log" 2>&1 || die "apt-get update failed, see $BUILD/apt.log"; }
 
 apt_updated=0
 apt_update() {
-  ((apt_updated)) || apt update
+  ((apt_updated)) || apt_lists
   apt_updated=1
 }
 
@@ -62,10 +63,11 @@ unpack_program() { # PACKAGE FILE…
   for f in "$@"; do install -m 755 "$BUILD/unpacked/$package$f" "$BIN/"; done
 }
 
-# Cargo decides itself whether there is anything to do.
+# Cargo decides itself whether there is anything to do. With the features that the whole workspace takes of dependencies, so
+# that tests need not compile most of them again.
 build_testbed() {
   local target
-  cargo build --quiet --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
+  cargo build --quiet --workspace --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
   target=$(cargo metadata --manifest-path "$HERE/../Cargo.toml" --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
   cmp -s "$target/debug/testbed" "$BIN/testbed" || install -m 755 "$target/debug/testbed" "$BIN/testbed"
 }
@@ -81,7 +83,7 @@ source_package() { # NAME: unpacked below $BUILD/source
   for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
     [[ ! -f $f ]] || sed -n 's/^deb \(.*debian\.org.*\)/deb-src \1/p; s/^deb \(.*\/debian.*\)/deb-src \1/p' "$f" | sort -u >"$parts/$(basename "$f" .list).list"
   done
-  apt "${options[@]}" update
+  apt_lists "${options[@]}"
   (cd "$BUILD/source" && rm -rf "${1:?}"-*/ && apt "${options[@]}" source "$1")
 }
 

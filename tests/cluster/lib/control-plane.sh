@@ -8,7 +8,7 @@ control_plane_up() {
     env TTL_AFTER_FINISHED="$TTL_AFTER_FINISHED" bash "$HERE/inside/control-plane"
   # A unix socket is not bound to a network namespace: the one way from this machine's loopback into the cluster.
   launch api-relay socat "TCP-LISTEN:$API_PORT,bind=127.0.0.1,reuseaddr,fork" "UNIX-CONNECT:$RUN/api.sock"
-  until_true 90 api_ready || die "the API server is not ready, see $LOG/kube-apiserver.log"
+  until_true 240 api_ready || die "the API server is not ready, see $LOG/kube-apiserver.log"
   say "control plane is up"
 }
 

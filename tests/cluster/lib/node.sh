@@ -47,12 +47,12 @@ node_launch() { # N
     nsenter --net="/run/netns/$PREFIX-$name" \
     unshare --mount --uts --ipc --pid --cgroup --fork --kill-child --propagation private \
     env NETWORK="$NETWORK" bash "$HERE/inside/node" "$1"
-  until_true 10 inner_pid "$name" || die "$name did not start, see $LOG/$name.log"
+  until_true 60 inner_pid "$name" || die "$name did not start, see $LOG/$name.log"
   cgroup_vacate "$(pid_of "$name")"
 }
 
 nodes_wait() {
-  until_true 120 nodes_ready || die "not every node is Ready, see $LOG/node-*"
+  until_true 300 nodes_ready || die "not every node is Ready, see $LOG/node-*"
 }
 
 nodes_ready() {

@@ -43,7 +43,7 @@ metadata: {name: pod-security}
 webhooks:
 $(pod_security_webhook baseline; pod_security_webhook restricted)
 Y
-  until_true 60 kctl get serviceaccount default || die "the default ServiceAccount does not appear"
+  until_true 180 kctl get serviceaccount default || die "the default ServiceAccount does not appear"
 }
 
 # The review does not carry the namespace's labels, so each level is a webhook with its own selector and path.

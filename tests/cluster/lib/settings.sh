@@ -2,7 +2,7 @@
 # Names, addresses and folders; everything the cluster makes on the machine starts with $PREFIX.
 
 PREFIX=svcr
-CACHE=${SVC_REACH_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/svc-reach}
+CACHE=${SVC_REACH_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/svc-reach}
 mkdir -p "$CACHE"
 CACHE=$(cd "$CACHE" && pwd)
 
