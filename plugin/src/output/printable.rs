@@ -1,6 +1,7 @@
 //! Text from elsewhere, made safe to look at.
 
 use std::fmt;
+pub use svc_reach_common::hidden::hidden;
 
 /// Text from elsewhere, in one line, with what a terminal would obey and what a reader could not see made visible.
 pub struct Printable<'a>(pub &'a str);
@@ -20,15 +21,6 @@ impl fmt::Display for Printable<'_> {
 /// [`Printable`] as text of its own.
 pub fn printable(text: &str) -> String {
     Printable(text).to_string()
-}
-
-/// Control characters, those that turn the direction of text or take no room, and those that no text has. What XML 1.0
-/// does not allow is among them.
-pub fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
