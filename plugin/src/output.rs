@@ -5,7 +5,7 @@ mod file;
 mod findings;
 mod grid;
 mod html;
-mod json;
+pub mod json;
 mod junit;
 mod markdown;
 mod overview;

@@ -9,10 +9,10 @@ use crate::{
     config::{self, Color, ExpectationSettings, Format, Output},
     error::{Error, UsageError},
     matrices::Documents,
-    output::{Outlet, printable::printable},
+    output::{Outlet, json, printable::printable},
     progress,
 };
-use std::io::{self, Write};
+use std::io::Write;
 use svc_reach_common::{
     exit::Exit,
     judging,
@@ -144,12 +144,10 @@ impl JudgeCommand {
             source: format!("it holds no Service that {} holds, too", self.file).into(),
         })?;
         let written = if json {
-            let text = match items.as_slice() {
-                [only] if !old.is_list() && !new.is_list() => serde_json::to_string_pretty(only),
-                _ => serde_json::to_string_pretty(&ComparisonList::of(items)),
-            };
-            text.map_err(io::Error::from)
-                .and_then(|text| writeln!(writer, "{text}"))
+            match items.as_slice() {
+                [only] if !old.is_list() && !new.is_list() => json::pretty(only, writer),
+                _ => json::pretty(&ComparisonList::of(items), writer),
+            }
         } else {
             items
                 .iter()
