@@ -14,7 +14,7 @@ mod screen;
 mod table;
 mod tap;
 mod wording;
-mod yaml;
+pub mod yaml;
 
 use crate::{
     config::{Color, Format, Output},

@@ -96,9 +96,7 @@ impl MatrixCommand {
             Format::Table => text(Look::Terminal, writer),
             Format::Markdown => text(Look::Markdown, writer),
             Format::Json => output::json::pretty(data, writer),
-            Format::Yaml => serde_saphyr::to_string(data)
-                .map_err(io::Error::other)
-                .and_then(|text| write!(writer, "{text}")),
+            Format::Yaml => output::yaml::pretty(data, writer),
         };
         written.map_err(Error::Write)
     }
