@@ -4,6 +4,7 @@
 mod file;
 mod findings;
 mod grid;
+mod groups;
 mod html;
 pub mod json;
 mod junit;
