@@ -35,6 +35,13 @@ mod tests {
             ("two\r\nlines\t", "two\\r\\nlines\\t"),
             ("abc\u{202e}fdp", "abc\\u{202e}fdp"),
             ("no\u{200b}where", "no\\u{200b}where"),
+            (
+                "ng\u{34f}in\u{3164}x\u{ffa0}",
+                "ng\\u{34f}in\\u{3164}x\\u{ffa0}",
+            ),
+            ("\u{115f}\u{1160}\u{17b5}", "\\u{115f}\\u{1160}\\u{17b5}"),
+            ("a\u{fe0f}b\u{e0100}", "a\\u{fe0f}b\\u{e0100}"),
+            ("\u{1d173}\u{e0fff}", "\\u{1d173}\\u{e0fff}"),
             ("größer 漢字 ✓ 'a' \"b\"", "größer 漢字 ✓ 'a' \"b\""),
         ] {
             assert_eq!(printable(text), shown);
