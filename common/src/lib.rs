@@ -22,6 +22,7 @@ mod words;
 
 pub mod exit;
 pub mod facts;
+pub mod hidden;
 pub mod judging;
 pub mod line;
 pub mod matrix;

@@ -4,8 +4,9 @@
 mod file;
 mod findings;
 mod grid;
+mod groups;
 mod html;
-mod json;
+pub mod json;
 mod junit;
 mod markdown;
 mod overview;
@@ -14,7 +15,7 @@ pub mod screen;
 pub mod table;
 mod tap;
 pub mod wording;
-mod yaml;
+pub mod yaml;
 
 use crate::{
     config::{Color, Format, Output},

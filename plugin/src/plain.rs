@@ -1,6 +1,9 @@
 //! Answers that are lines or JSON: those about the program itself.
 
-use crate::error::{Error, UsageError};
+use crate::{
+    error::{Error, UsageError},
+    output,
+};
 use clap::Args;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -49,10 +52,23 @@ impl Format {
     ) -> Result<(), Error> {
         let written = match self {
             Self::Text => text(writer),
-            Self::Json => serde_json::to_writer_pretty(&mut *writer, data)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(writer)),
+            Self::Json => output::json::pretty(data, writer),
         };
         written.map_err(Error::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+    use crate::{output::printable::hidden, test_data::NASTY};
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let mut text = Vec::new();
+        Format::Json.write(&[NASTY], &mut text, |_| Ok(())).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [NASTY]);
+        assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
     }
 }

@@ -1,12 +1,12 @@
 //! What a waiting user sees, on standard error: a live line for each probe on a terminal, plain lines elsewhere.
 
-use crate::output::printable::{Printable, hidden};
+use crate::output::printable::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
     fmt,
-    io::{IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     time::Duration,
 };
 
@@ -61,7 +61,7 @@ struct Line {
 impl Progress {
     /// Live where standard error is a terminal.
     pub fn new() -> Self {
-        Self::on(std::io::stderr().is_terminal().then(MultiProgress::new))
+        Self::on(io::stderr().is_terminal().then(MultiProgress::new))
     }
 
     /// The same, and nothing elsewhere: for what happens again and again.
@@ -137,22 +137,19 @@ impl Progress {
     }
 }
 
-/// Lines on standard error, without anything that a terminal would obey. That they cannot be written is no reason to stop.
+/// A line on standard error. That it cannot be written is no reason to stop.
 pub fn plain(text: &str) {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        if hidden(c) && c != '\n' {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    let _ = writeln!(std::io::stderr(), "{shown}");
+    let _ = line(text, &mut io::stderr());
+}
+
+/// One line, whatever the text holds: what reads the lines of a pipeline obeys some of them.
+fn line(text: &str, writer: &mut impl Write) -> io::Result<()> {
+    writeln!(writer, "{}", Printable(text))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Phase, Progress};
+    use super::{Phase, Progress, line};
     use indicatif::{InMemoryTerm, MultiProgress, ProgressDrawTarget, TermLike};
     use std::time::{Duration, Instant};
 
@@ -176,6 +173,16 @@ mod tests {
             );
             std::thread::yield_now();
         }
+    }
+
+    #[test]
+    fn a_plain_line_is_one_line() {
+        let mut written = Vec::new();
+        line("error: no\n::error::such\r\u{1b}[2Jthing", &mut written).unwrap();
+        assert_eq!(
+            String::from_utf8(written).unwrap(),
+            "error: no\\n::error::such\\r\\u{1b}[2Jthing\n"
+        );
     }
 
     #[test]

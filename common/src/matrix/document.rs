@@ -416,7 +416,12 @@ editions:
             (
                 "what a terminal obeys",
                 ("pointer: row 1", "pointer: \"\\e[31mrow 1\""),
-                "\\u{1b}[31mrow 1\" holds a control character",
+                "\\u{1b}[31mrow 1\" holds a control character, or one that nobody sees",
+            ),
+            (
+                "what nobody sees",
+                ("pointer: row 1", "pointer: \"row\\u202E 1\""),
+                "\"row\\u{202e} 1\" holds a control character, or one that nobody sees",
             ),
             (
                 "an empty list",

@@ -1,13 +1,14 @@
 //! Text of a matrix file, which is printed as it is.
 
+use crate::hidden::hidden;
 use serde::{Deserialize, Deserializer, de};
 
-/// Text without anything that a terminal would take for a command.
+/// Text without anything that a terminal would take for a command, or that a reader would not see.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text.chars().any(char::is_control) {
+    if text.chars().any(hidden) {
         return Err(de::Error::custom(format!(
-            "{text:?} holds a control character"
+            "{text:?} holds a control character, or one that nobody sees"
         )));
     }
     Ok(text)

@@ -13,10 +13,11 @@ use crate::{
     cluster::{Call, Cluster},
     config::{self, Selection, ServiceName},
     error::{Error, Permission},
+    output::json::pretty,
     progress, survey,
 };
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io::Write;
 use svc_reach_common::{facts::Node, words};
 
 /// Objects in one page of a list.
@@ -156,21 +157,16 @@ impl ExplainCommand {
     fn write(&self, reply: &Reply, writer: &mut impl Write) -> Result<(), Error> {
         let written = match (reply, self.output) {
             (Reply::Explanation(explanation), Format::Table) => table::write(explanation, writer),
-            (Reply::Explanation(explanation), Format::Json) => json(explanation, writer),
+            (Reply::Explanation(explanation), Format::Json) => pretty(explanation, writer),
             // One packet reads as a sentence; a list is made for programs.
             (Reply::Flows(answers), Format::Table) if self.args.packet.flows.is_none() => answers
                 .iter()
                 .map(FlowAnswer::text)
                 .try_for_each(|text| writeln!(writer, "{text}")),
-            (Reply::Flows(answers), Format::Table | Format::Json) => json(answers, writer),
+            (Reply::Flows(answers), Format::Table | Format::Json) => pretty(answers, writer),
         };
         written.map_err(Error::Write)
     }
-}
-
-fn json(value: &impl serde::Serialize, writer: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *writer, value)?;
-    writeln!(writer)
 }
 
 /// Reads all that a dump would hold.

@@ -219,7 +219,9 @@ pub(super) fn from_yaml(
             max_total_scalar_bytes: 4 << 30,
         },
     };
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)?;
+    // Without the lines around the place, since an error is told in one line.
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| error.without_snippet().to_string())?;
     Ok(documents
         .into_iter()
         .filter(|document| !document.is_null())

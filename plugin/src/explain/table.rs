@@ -1,6 +1,7 @@
 //! An explanation for people: the cells, the reasons as numbered notes below them, the remedy where there is one.
 
 use super::cells::{ExplainedCell, Explanation};
+use crate::output::printable::printable;
 use std::io::{self, Write};
 use svc_reach_common::{position::Position, report::Why, target::Target, verdict::Reachability};
 use tabled::{
@@ -45,7 +46,7 @@ pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<(
             "✓ reached   ✗ not reached   ~ sometimes   ? not known   [n] see note n"
         )?;
         for (index, note) in notes.iter().enumerate() {
-            writeln!(writer, "\n[{}] {}", index + 1, sentence(note))?;
+            writeln!(writer, "\n[{}] {}", index + 1, printable(&sentence(note)))?;
             for why in note.why {
                 writeln!(
                     writer,
@@ -63,7 +64,8 @@ pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<(
         writeln!(
             writer,
             "\n{} is left out: {}",
-            left_out.position, left_out.reason
+            left_out.position,
+            printable(&left_out.reason)
         )?;
     }
     let evidence = &explanation.environment.evidence;
@@ -74,7 +76,7 @@ pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<(
         writeln!(
             writer,
             "  {} {}: {}",
-            evidence.fact,
+            printable(&evidence.fact),
             printable(&evidence.value),
             printable(&evidence.source)
         )?;
@@ -247,15 +249,40 @@ fn sentence(note: &Note<'_>) -> String {
     }
 }
 
-/// Text from elsewhere, with what a terminal would take for a command made visible.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() {
-                c.escape_default().to_string()
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::write;
+    use crate::{
+        explain::{
+            cells::LeftOut,
+            explain,
+            settings::{Settings, Told},
+        },
+        output::printable::hidden,
+        test_data::{NASTY, facts},
+    };
+    use svc_reach_common::{position::Position, report::Evidence};
+
+    #[test]
+    fn nothing_from_a_cluster_is_obeyed_or_unseen() {
+        let settings = Settings::gather(&Told::default(), None, &[]);
+        let mut explanation = explain(&facts(), &settings, None);
+        explanation.left_out.push(LeftOut {
+            position: Position::PodOther,
+            reason: NASTY.to_owned(),
+        });
+        explanation.environment.evidence.push(Evidence {
+            fact: NASTY.to_owned(),
+            value: NASTY.to_owned(),
+            source: NASTY.to_owned(),
+        });
+        let mut text = Vec::new();
+        write(&explanation, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("ok 99")),
+            "{text}"
+        );
+    }
 }

@@ -10,10 +10,10 @@ use crate::{
     config::{self, Color, ExpectationSettings, Format, Output},
     error::{Error, UsageError},
     matrices::Documents,
-    output::{Outlet, printable::printable, screen::Screen},
+    output::{Outlet, json, printable::printable, screen::Screen},
     progress,
 };
-use std::io::{self, Write};
+use std::io::Write;
 use svc_reach_common::{
     exit::Exit,
     judging,
@@ -157,12 +157,10 @@ impl JudgeCommand {
                 .iter()
                 .try_for_each(|comparison| table::write(comparison, screen, writer))
         } else {
-            let text = match items.as_slice() {
-                [only] if !old.is_list() && !new.is_list() => serde_json::to_string_pretty(only),
-                _ => serde_json::to_string_pretty(&ComparisonList::of(items)),
-            };
-            text.map_err(io::Error::from)
-                .and_then(|text| writeln!(writer, "{text}"))
+            match items.as_slice() {
+                [only] if !old.is_list() && !new.is_list() => json::pretty(only, writer),
+                _ => json::pretty(&ComparisonList::of(items), writer),
+            }
         };
         written.map_err(Error::Write)?;
         Ok(exit)

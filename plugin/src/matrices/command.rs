@@ -6,7 +6,10 @@ use super::{
     list::{self, Entry},
     show, source,
 };
-use crate::error::{Error, UsageError};
+use crate::{
+    error::{Error, UsageError},
+    output,
+};
 use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::{matrix::Catalog, words};
@@ -92,12 +95,8 @@ impl MatrixCommand {
         let written = match self.output {
             Format::Table => text(Look::Terminal, writer),
             Format::Markdown => text(Look::Markdown, writer),
-            Format::Json => serde_json::to_writer_pretty(&mut *writer, data)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(writer)),
-            Format::Yaml => serde_saphyr::to_string(data)
-                .map_err(io::Error::other)
-                .and_then(|text| write!(writer, "{text}")),
+            Format::Json => output::json::pretty(data, writer),
+            Format::Yaml => output::yaml::pretty(data, writer),
         };
         written.map_err(Error::Write)
     }

@@ -1,10 +1,12 @@
 //! What a reader has to look at, the gravest first.
 
-use super::wording::{self, of};
+use super::{
+    groups::groups,
+    wording::{self, of},
+};
 use svc_reach_common::{
     position::Position,
     report::{Basis, Cell, Report},
-    target::Target,
     verdict::{Reachability, Verdict},
 };
 
@@ -113,26 +115,16 @@ fn differing_all(report: &Report, verdict: Verdict) -> Vec<Finding> {
 
 /// Cells that differ, those together that differ only in where the probe stood.
 fn differing<'r>(report: &Report, cells: impl Iterator<Item = &'r Cell>) -> Vec<Finding> {
-    let mut groups: Vec<(&Target, Finding)> = Vec::new();
-    for cell in cells {
-        let what = wording::difference(cell);
-        let same = groups.iter_mut().find(|(target, known)| {
-            **target == cell.target && known.what == what && known.hint == cell.hint
-        });
-        match same {
-            Some((_, known)) => known.from += &format!(", {}", cell.position),
-            None => groups.push((
-                &cell.target,
-                Finding {
-                    from: cell.position.to_string(),
-                    to: Some(wording::target(report, &cell.target)),
-                    what,
-                    hint: cell.hint.clone(),
-                },
-            )),
-        }
-    }
-    groups.into_iter().map(|(_, finding)| finding).collect()
+    let alike = |cell: &'r Cell| (&cell.target, wording::difference(cell), &cell.hint);
+    groups(cells.map(|cell| (alike(cell), cell.position.as_str())))
+        .into_iter()
+        .map(|((target, what, hint), positions)| Finding {
+            from: positions.join(", "),
+            to: Some(wording::target(report, target)),
+            what,
+            hint: hint.clone(),
+        })
+        .collect()
 }
 
 /// Each reason once, with where it holds.
@@ -140,22 +132,16 @@ fn grouped<'r>(
     cells: impl Iterator<Item = &'r Cell>,
     reason: impl Fn(&'r Cell) -> Option<&'r String>,
 ) -> Vec<Finding> {
-    let mut groups: Vec<(&str, Vec<Position>, usize)> = Vec::new();
-    for (cell, reason) in cells.filter_map(|cell| Some((cell, reason(cell)?))) {
-        match groups.iter_mut().find(|(known, ..)| known == reason) {
-            Some((_, positions, count)) => {
-                if !positions.contains(&cell.position) {
-                    positions.push(cell.position);
-                }
-                *count += 1;
-            }
-            None => groups.push((reason, vec![cell.position], 1)),
-        }
-    }
-    groups
+    groups(cells.filter_map(|cell| Some((reason(cell)?, cell.position))))
         .into_iter()
-        .map(|(reason, positions, count)| {
-            let positions: Vec<&str> = positions.into_iter().map(Position::as_str).collect();
+        .map(|(reason, all)| {
+            let count = all.len();
+            let mut positions: Vec<&str> = Vec::new();
+            for position in all.into_iter().map(Position::as_str) {
+                if !positions.contains(&position) {
+                    positions.push(position);
+                }
+            }
             let cells = if count == 1 { "cell" } else { "cells" };
             Finding {
                 from: format!("{} ({count} {cells})", positions.join(", ")),
@@ -169,8 +155,7 @@ fn grouped<'r>(
 
 /// What editions say, each such answer once, with the cells that it is about.
 pub fn editions(report: &Report) -> Vec<String> {
-    let mut answers: Vec<(String, Vec<&Cell>)> = Vec::new();
-    for cell in &report.cells {
+    let answer = |cell: &Cell| {
         let saying = |value: Reachability| {
             let names: Vec<&str> = cell
                 .editions
@@ -184,15 +169,11 @@ pub fn editions(report: &Report) -> Vec<String> {
             .iter()
             .filter_map(|value| saying(*value))
             .collect();
-        let answer = said.join("; ");
-        match answers.iter_mut().find(|(known, _)| *known == answer) {
-            Some((_, cells)) => cells.push(cell),
-            None if answer.is_empty() => {}
-            None => answers.push((answer, vec![cell])),
-        }
-    }
-    answers
+        said.join("; ")
+    };
+    groups(report.cells.iter().map(|cell| (answer(cell), cell)))
         .into_iter()
+        .filter(|(answer, _)| !answer.is_empty())
         .map(|(answer, cells)| {
             let places = wording::places(report, &cells).into_iter();
             let places: Vec<String> = places.map(|(text, _)| text).collect();

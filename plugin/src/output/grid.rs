@@ -1,6 +1,6 @@
 //! Cells as rows and columns: targets down, positions across.
 
-use super::wording;
+use super::{groups::groups, wording};
 use svc_reach_common::{
     position::Position,
     report::{Cell, Report},
@@ -29,28 +29,22 @@ impl<'r> Grid<'r> {
     /// Arranges the cells of a report.
     pub fn of(report: &'r Report) -> Self {
         let mut columns: Vec<(Position, Option<&str>)> = Vec::new();
-        let mut targets: Vec<Target> = Vec::new();
         for cell in &report.cells {
             if !columns.iter().any(|(known, _)| *known == cell.position) {
                 columns.push((cell.position, cell.node.as_deref()));
             }
-            let target = from_anywhere(cell);
-            if !targets.contains(&target) {
-                targets.push(target);
-            }
         }
         columns.sort();
-        let rows = targets
-            .iter()
-            .map(|target| Row {
-                address: wording::address(report, target),
-                place: wording::place(target),
+        let rows = groups(report.cells.iter().map(|cell| (from_anywhere(cell), cell)))
+            .into_iter()
+            .map(|(target, cells)| Row {
+                address: wording::address(report, &target),
+                place: wording::place(&target),
                 cells: columns
                     .iter()
                     .map(|(position, _)| {
-                        report.cells.iter().find(|cell| {
-                            cell.position == *position && from_anywhere(cell) == *target
-                        })
+                        let mut cells = cells.iter().copied();
+                        cells.find(|cell| cell.position == *position)
                     })
                     .collect(),
             })

@@ -1,11 +1,17 @@
-//! `-o json`: the report itself.
+//! `-o json`: the report itself, and whatever else is printed as JSON.
 
 use super::printable::hidden;
+use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::report::Reports;
 
 pub fn write(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(reports)?;
+    pretty(reports, writer)
+}
+
+/// Anything as JSON, without what a terminal would obey or a reader not see.
+pub fn pretty(data: &impl Serialize, writer: &mut impl Write) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(data)?;
     // JSON escapes the control characters of ASCII only. All others can stand in strings alone.
     for c in text.chars() {
         if hidden(c) && c != '\n' {

@@ -1,6 +1,7 @@
 //! Text from elsewhere, made safe to look at.
 
 use std::fmt;
+pub use svc_reach_common::hidden::hidden;
 
 /// Text from elsewhere, in one line, with what a terminal would obey and what a reader could not see made visible.
 pub struct Printable<'a>(pub &'a str);
@@ -22,15 +23,6 @@ pub fn printable(text: &str) -> String {
     Printable(text).to_string()
 }
 
-/// Control characters, those that turn the direction of text or take no room, and those that no text has. What XML 1.0
-/// does not allow is among them.
-pub fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
-        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{fffe}'..='\u{ffff}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::printable;
@@ -43,6 +35,13 @@ mod tests {
             ("two\r\nlines\t", "two\\r\\nlines\\t"),
             ("abc\u{202e}fdp", "abc\\u{202e}fdp"),
             ("no\u{200b}where", "no\\u{200b}where"),
+            (
+                "ng\u{34f}in\u{3164}x\u{ffa0}",
+                "ng\\u{34f}in\\u{3164}x\\u{ffa0}",
+            ),
+            ("\u{115f}\u{1160}\u{17b5}", "\\u{115f}\\u{1160}\\u{17b5}"),
+            ("a\u{fe0f}b\u{e0100}", "a\\u{fe0f}b\\u{e0100}"),
+            ("\u{1d173}\u{e0fff}", "\\u{1d173}\\u{e0fff}"),
             ("größer 漢字 ✓ 'a' \"b\"", "größer 漢字 ✓ 'a' \"b\""),
         ] {
             assert_eq!(printable(text), shown);

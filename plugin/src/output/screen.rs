@@ -3,7 +3,7 @@
 use crate::config::Color;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use std::io;
+use std::{ffi::OsStr, io};
 use svc_reach_common::{exit::Exit, verdict::Verdict};
 
 /// Columns where there is no terminal to ask.
@@ -47,8 +47,10 @@ impl Screen {
             color: match color {
                 Color::Always => true,
                 Color::Never => false,
-                // Of the terminal, NO_COLOR, CLICOLOR and TERM.
-                Color::Auto => AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+                Color::Auto => wanted(
+                    std::env::var_os("NO_COLOR").as_deref(),
+                    AutoStream::choice(&io::stdout()),
+                ),
             },
         }
     }
@@ -61,6 +63,12 @@ impl Screen {
             text.to_owned()
         }
     }
+}
+
+/// Whether there are colours where the user does not say: of the terminal, NO_COLOR, CLICOLOR and TERM. An empty NO_COLOR
+/// counts, too, which the choice leaves out.
+fn wanted(no_color: Option<&OsStr>, choice: ColorChoice) -> bool {
+    no_color.is_none() && choice != ColorChoice::Never
 }
 
 /// The colour of a verdict.
@@ -83,4 +91,27 @@ pub const fn ending(exit: Exit) -> Style {
             Verdict::NotObserved
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wanted;
+    use anstream::ColorChoice::{Always, Never};
+    use std::ffi::OsStr;
+
+    #[test]
+    fn an_empty_no_color_counts_too() {
+        for (no_color, choice, expected) in [
+            (None, Always, true),
+            (None, Never, false),
+            (Some(""), Always, false),
+            (Some("1"), Always, false),
+        ] {
+            assert_eq!(
+                wanted(no_color.map(OsStr::new), choice),
+                expected,
+                "{no_color:?}, {choice:?}"
+            );
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! The words that formats share. They hold text from elsewhere: whoever prints them escapes it.
 
+use super::groups::groups;
+use std::collections::HashMap;
 use svc_reach_common::{
     exit::Exit,
     position::Position,
@@ -115,30 +117,26 @@ fn first_places(report: &Report, cells: &[&Cell]) -> String {
 
 /// Which targets, each with the positions, and how many cells that is.
 pub fn places(report: &Report, cells: &[&Cell]) -> Vec<(String, usize)> {
-    let mut groups: Vec<(String, Vec<Position>)> = Vec::new();
-    for cell in cells {
-        let address = address(report, &cell.target);
-        match groups.iter_mut().find(|(known, _)| *known == address) {
-            Some((_, positions)) => positions.push(cell.position),
-            None => groups.push((address, vec![cell.position])),
-        }
+    let mut asked: HashMap<String, usize> = HashMap::new();
+    for cell in &report.cells {
+        *asked.entry(address(report, &cell.target)).or_default() += 1;
     }
-    groups
-        .into_iter()
-        .map(|(target, positions)| {
-            let asked = report
-                .cells
-                .iter()
-                .filter(|cell| address(report, &cell.target) == target)
-                .count();
-            let from = if positions.len() == asked && asked > 1 {
-                "everywhere".to_owned()
-            } else {
-                list(&positions)
-            };
-            (format!("{target} from {from}"), positions.len())
-        })
-        .collect()
+    groups(
+        cells
+            .iter()
+            .map(|cell| (address(report, &cell.target), cell.position)),
+    )
+    .into_iter()
+    .map(|(target, positions)| {
+        let asked = asked.get(&target).copied().unwrap_or_default();
+        let from = if positions.len() == asked && asked > 1 {
+            "everywhere".to_owned()
+        } else {
+            list(&positions)
+        };
+        (format!("{target} from {from}"), positions.len())
+    })
+    .collect()
 }
 
 /// The reason, where there is only one.

@@ -5,23 +5,23 @@ use maud::{Markup, html};
 use svc_reach_common::position::Network;
 
 /// Space around everything.
-pub const MARGIN: u16 = 4;
+pub const MARGIN: u32 = 4;
 /// Space between boxes.
-pub const GAP: u16 = 10;
-const TITLE: u16 = 26;
-const HEAD: u16 = 38;
-const ROW: u16 = 30;
-const FOOT: u16 = 4;
+pub const GAP: u32 = 10;
+const TITLE: u32 = 26;
+const HEAD: u32 = 38;
+const ROW: u32 = 30;
+const FOOT: u32 = 4;
 
 /// The widths of a drawing.
 pub struct Frame {
-    pub width: u16,
+    pub width: u32,
     /// Width of the boxes on the left.
-    from: u16,
+    from: u32,
     /// Width of the boxes on the right.
-    to: u16,
+    to: u32,
     /// Space between the edge and the boxes.
-    inset: u16,
+    inset: u32,
     /// Characters that the name of a place on the left or right may have.
     letters: (usize, usize),
     /// Whether there is room for more than words.
@@ -49,15 +49,15 @@ pub const NARROW: Frame = Frame {
 /// A box, with the middle of each of its rows.
 struct Boxed<'a> {
     place: &'a Place<'a>,
-    top: u16,
-    height: u16,
-    rows: Vec<(Spot, u16)>,
+    top: u32,
+    height: u32,
+    rows: Vec<(Spot, u32)>,
 }
 
 /// The inside or the outside of the cluster.
 pub struct Band<'a> {
-    top: u16,
-    height: u16,
+    top: u32,
+    height: u32,
     from: Vec<Boxed<'a>>,
     to: Vec<Boxed<'a>>,
 }
@@ -67,12 +67,12 @@ impl Band<'_> {
         self.from.is_empty() && self.to.is_empty()
     }
 
-    pub const fn bottom(&self) -> u16 {
+    pub const fn bottom(&self) -> u32 {
         self.top + self.height
     }
 
     /// The height at which a spot is.
-    pub fn level(&self, column: Column, site: Site<'_>, spot: Spot) -> Option<u16> {
+    pub fn level(&self, column: Column, site: Site<'_>, spot: Spot) -> Option<u32> {
         let boxes = match column {
             Column::From => &self.from,
             Column::To => &self.to,
@@ -88,12 +88,12 @@ impl Band<'_> {
 
 impl Frame {
     /// Where paths begin and end.
-    pub const fn span(&self) -> (u16, u16) {
+    pub const fn span(&self) -> (u32, u32) {
         (self.inset + self.from, self.width - self.inset - self.to)
     }
 
     /// Places one beneath the other, the shorter column in the middle of the longer.
-    pub fn band<'a>(&self, top: u16, from: &[&'a Place<'a>], to: &[&'a Place<'a>]) -> Band<'a> {
+    pub fn band<'a>(&self, top: u32, from: &[&'a Place<'a>], to: &[&'a Place<'a>]) -> Band<'a> {
         let (from_height, to_height) = (stacked(from), stacked(to));
         let tallest = from_height.max(to_height);
         let start = top + TITLE;
@@ -125,8 +125,8 @@ impl Frame {
         &self,
         boxed: &Boxed<'_>,
         column: Column,
-        left: u16,
-        width: u16,
+        left: u32,
+        width: u32,
         letters: usize,
     ) -> Markup {
         let (name, kind) = boxed.place.site.title(column);
@@ -143,7 +143,7 @@ impl Frame {
         }
     }
 
-    fn spot(&self, spot: Spot, left: u16, width: u16, level: u16) -> Markup {
+    fn spot(&self, spot: Spot, left: u32, width: u32, level: u32) -> Markup {
         html! {
             @match spot {
                 Spot::From(position) => {
@@ -187,19 +187,19 @@ fn clipped(text: &str, letters: usize) -> String {
     kept + "…"
 }
 
-fn height(place: &Place<'_>) -> u16 {
+fn height(place: &Place<'_>) -> u32 {
     place.spots.iter().fold(HEAD + FOOT, |sum, _| sum + ROW)
 }
 
-fn stacked(places: &[&Place<'_>]) -> u16 {
+fn stacked(places: &[&Place<'_>]) -> u32 {
     places
         .iter()
         .map(|place| height(place) + GAP)
-        .sum::<u16>()
+        .sum::<u32>()
         .saturating_sub(GAP)
 }
 
-fn boxes<'a>(places: &[&'a Place<'a>], top: u16) -> Vec<Boxed<'a>> {
+fn boxes<'a>(places: &[&'a Place<'a>], top: u32) -> Vec<Boxed<'a>> {
     let mut y = top;
     places
         .iter()
@@ -224,4 +224,28 @@ fn boxes<'a>(places: &[&'a Place<'a>], top: u16) -> Vec<Boxed<'a>> {
             boxed
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::places::Place, Column, Site, Spot, WIDE};
+    use svc_reach_common::target::TargetKind;
+
+    #[test]
+    fn thousands_of_nodes_stand_one_beneath_the_other() {
+        let place = Place {
+            site: Site::Node(false, Some("a")),
+            spots: vec![Spot::To(TargetKind::NodePort)],
+        };
+        let band = WIDE.band(0, &[], &vec![&place; 5000]);
+        let tops = band.to.iter().map(|boxed| boxed.top);
+        assert!(tops.is_sorted_by(|a, b| a < b));
+        let last = band.to.last().map(|boxed| boxed.top + boxed.height);
+        assert!(last.is_some_and(|last| last <= band.bottom()));
+        assert_eq!(
+            band.level(Column::From, place.site, place.spots[0]),
+            None,
+            "nothing stands on the left"
+        );
+    }
 }

@@ -26,8 +26,8 @@ struct Path<'a> {
 
 /// Where a path is drawn.
 struct Line {
-    start: (f32, f32),
-    end: (f32, f32),
+    start: (f64, f64),
+    end: (f64, f64),
 }
 
 /// Whether a path calls for attention.
@@ -78,7 +78,7 @@ impl Path<'_> {
             bands
                 .iter()
                 .find_map(|band| band.level(column, site, spot))
-                .map(f32::from)
+                .map(f64::from)
         };
         let (left, right) = frame.span();
         let from = level(Column::From, self.from, Spot::From(self.position))?;
@@ -92,8 +92,8 @@ impl Path<'_> {
             Position::External => 10.0,
         };
         Some(Line {
-            start: (f32::from(left) + 5.0, from),
-            end: (f32::from(right) - 4.0, to + lane),
+            start: (f64::from(left) + 5.0, from),
+            end: (f64::from(right) - 4.0, to + lane),
         })
     }
 
@@ -120,8 +120,8 @@ impl Path<'_> {
     }
 
     /// A point of the curve, further along for each position, so that badges do not lie on each other.
-    fn middle(&self, line: &Line) -> (f32, f32) {
-        let t: f32 = match self.position {
+    fn middle(&self, line: &Line) -> (f64, f64) {
+        let t: f64 = match self.position {
             Position::NodeSame => 0.34,
             Position::PodSame => 0.42,
             Position::NodeOther => 0.5,
@@ -130,7 +130,7 @@ impl Path<'_> {
         };
         let u = 1.0 - t;
         let bend = (line.start.0 + line.end.0) / 2.0;
-        let at = |a: f32, b: f32, c: f32, d: f32| {
+        let at = |a: f64, b: f64, c: f64, d: f64| {
             u.powi(3) * a + 3.0 * u * u * t * b + 3.0 * u * t * t * c + t.powi(3) * d
         };
         (
@@ -157,7 +157,7 @@ impl Path<'_> {
 }
 
 /// A coordinate, as short as it need be.
-struct Number(f32);
+struct Number(f64);
 
 impl std::fmt::Display for Number {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -173,14 +173,14 @@ impl maud::Render for Number {
     }
 }
 
-fn curve(start: (f32, f32), end: (f32, f32)) -> String {
+fn curve(start: (f64, f64), end: (f64, f64)) -> String {
     let bend = Number((start.0 + end.0) / 2.0);
     let [x0, y0, x1, y1] = [start.0, start.1, end.0, end.1].map(Number);
     format!("M{x0} {y0}C{bend} {y0} {bend} {y1} {x1} {y1}")
 }
 
 /// How a path ends: an arrow head, a cross, a question mark.
-fn tip(value: ObservedValue, x: f32, y: f32) -> Markup {
+fn tip(value: ObservedValue, x: f64, y: f64) -> Markup {
     let [x, y] = [x, y].map(Number);
     html! {
         g transform={ "translate(" (x) " " (y) ")" } {
