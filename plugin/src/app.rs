@@ -104,6 +104,7 @@ async fn connect(
     connection: &Connection,
     interrupt: &Interrupt,
 ) -> Result<ControlFlow<Exit, (Live, String)>, Error> {
+    interrupt.heed_signals().await;
     tokio::select! {
         exit = interrupt.raised() => Ok(ControlFlow::Break(exit)),
         connected = Live::connect(connection) => connected.map(ControlFlow::Continue),

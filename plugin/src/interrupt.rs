@@ -1,25 +1,37 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second for an end at once.
 
 use crate::progress;
-use std::future::pending;
+use std::{future::pending, sync::Arc};
 use svc_reach_common::exit::Exit;
-use tokio::sync::watch;
+use tokio::{
+    sync::{Notify, watch},
+    task::yield_now,
+};
 
 /// Tells whether the user wants the run to end.
 #[derive(Debug, Clone)]
-pub struct Interrupt(watch::Receiver<Option<Exit>>);
+pub struct Interrupt {
+    raised: watch::Receiver<Option<Exit>>,
+    heeded: Arc<Notify>,
+}
 
 /// Set by the first signal, answered by the second.
 #[derive(Debug)]
 pub struct Signals {
     raise: watch::Sender<Option<Exit>>,
+    heeded: Arc<Notify>,
 }
 
 impl Signals {
-    /// Nothing is raised yet; signals are noticed while [`Self::watch`] runs.
+    /// Nothing is raised yet; signals are noticed while [`Self::watch`] runs, once [`Interrupt::heed_signals`] asks for it.
     pub fn new() -> (Self, Interrupt) {
         let (raise, raised) = watch::channel(None);
-        (Self { raise }, Interrupt(raised))
+        let heeded = Arc::new(Notify::new());
+        let interrupt = Interrupt {
+            raised,
+            heeded: Arc::clone(&heeded),
+        };
+        (Self { raise, heeded }, interrupt)
     }
 
     /// Raises the interrupt without a signal.
@@ -30,6 +42,7 @@ impl Signals {
 
     /// Raises the interrupt at the first signal and returns at the second.
     pub async fn watch(self) -> Exit {
+        self.heeded.notified().await;
         let Some(mut asked) = Asked::listen() else {
             progress::plain(
                 "signals cannot be handled here: an interrupted run leaves its probes to their deadline",
@@ -46,9 +59,17 @@ impl Signals {
 }
 
 impl Interrupt {
+    /// From here on, signals ask for an end. Until then they end the program as they end any other: it may be reading a pipe
+    /// that nobody writes to, and there is nothing to clean up.
+    pub async fn heed_signals(&self) {
+        self.heeded.notify_one();
+        // Whoever watches is polled before this goes on.
+        yield_now().await;
+    }
+
     /// Waits until the run is to end, and says how.
     pub async fn raised(&self) -> Exit {
-        let mut receiver = self.0.clone();
+        let mut receiver = self.raised.clone();
         match receiver.wait_for(Option::is_some).await {
             Ok(exit) => (*exit).unwrap_or(Exit::Interrupted),
             // Nobody is left to raise it.
@@ -58,7 +79,7 @@ impl Interrupt {
 
     /// How the run is to end, if it is.
     pub fn get(&self) -> Option<Exit> {
-        *self.0.borrow()
+        *self.raised.borrow()
     }
 }
 
@@ -181,6 +202,7 @@ mod tests {
         ] {
             let (signals, interrupt) = Signals::new();
             let mut watch = pin!(signals.watch());
+            interrupt.heed_signals().await;
             // Polled once, it listens: from then on a signal does not end this process.
             tokio::select! {
                 biased;

@@ -65,7 +65,7 @@ async fn main() -> ExitCode {
     logging::start(&cli.connection.verbose);
     let (signals, interrupt) = interrupt::Signals::new();
     let run = async { app::run(config::Config::new(cli)?, interrupt).await };
-    // Signals first: they are asked for before there is anything to interrupt.
+    // Signals first: whoever asks for them to be heeded goes on once they are.
     let ended = tokio::select! {
         biased;
         at_once = signals.watch() => Ok(at_once),

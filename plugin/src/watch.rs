@@ -21,8 +21,8 @@ use svc_reach_common::{
 };
 use tokio::time::sleep;
 
-/// Runs until it is interrupted, or nobody reads standard output any more, with a pause between one run and the next. The first one is told in full; of those that
-/// follow, what changed.
+/// Runs until it is interrupted, or nobody reads standard output any more, with a pause between one run and the next. The
+/// first one is told in full; of those that follow, what changed.
 ///
 /// # Errors
 ///
@@ -56,15 +56,7 @@ pub async fn watch(
                         reports.exit()
                     }
                     Some(old) => {
-                        let changes = changes(old, reports);
-                        told = tell(outlets, |outlet| {
-                            // For people, what changed; reports where those are kept.
-                            if outlet.is_repeated() {
-                                outlet.write(reports)
-                            } else {
-                                lines(&changes).map_err(Error::Write)
-                            }
-                        });
+                        told = tell_changes(&changes(old, reports), reports, outlets);
                         before = Some(reports.clone());
                         reports.exit()
                     }
@@ -95,25 +87,46 @@ pub async fn watch(
             () = sleep(pause) => {}
         }
         // Where nothing changes nothing is written, and writing would never tell.
-        if outlets.iter().any(Outlet::is_stdout) && reader::has_left(&io::stdout()) {
+        if reader::has_left(&io::stdout()) {
             return Err(Error::Write(io::ErrorKind::BrokenPipe.into()));
         }
     }
 }
 
-/// Writes to each outlet. One that cannot be written to now may be later on; that a reader has left is returned.
+/// Writes to each outlet; returns that a reader has left.
 fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Result<(), Error> {
-    let mut told = Ok(());
-    for outlet in outlets {
-        match write(outlet) {
-            Ok(()) => {}
-            Err(error) if error.is_of_a_reader_who_left() => told = Err(error),
-            Err(error) => {
-                report_error(&error);
-            }
+    outlets
+        .iter()
+        .map(|outlet| unless_left(write(outlet)))
+        .fold(Ok(()), Result::and)
+}
+
+/// For people, what changed, on standard output in any case; reports where those are kept.
+fn tell_changes(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Result<(), Error> {
+    let lines = || lines(changes).map_err(Error::Write);
+    let told = tell(outlets, |outlet| {
+        if outlet.is_repeated() {
+            outlet.write(reports)
+        } else {
+            lines()
         }
+    });
+    if outlets.iter().any(Outlet::is_stdout) {
+        told
+    } else {
+        told.and(unless_left(lines()))
     }
-    told
+}
+
+/// What cannot be written now may be later on; a reader who has left does not come back.
+fn unless_left(written: Result<(), Error>) -> Result<(), Error> {
+    written.or_else(|error| {
+        if error.is_of_a_reader_who_left() {
+            return Err(error);
+        }
+        report_error(&error);
+        Ok(())
+    })
 }
 
 fn lines(changes: &[String]) -> io::Result<()> {
