@@ -6,6 +6,8 @@ use svc_reach_common::{
     UnknownWord,
     exit::Exit,
     matrix::{MatrixError, NoColumn},
+    position::Position,
+    target::TargetKind,
     terms::NotRequired,
 };
 
@@ -30,7 +32,11 @@ pub enum UsageError {
         source: Box<Self>,
     },
     /// A word that names no cells.
-    #[error("{0:?} is neither a position (node-same, …) nor a kind of target (cluster-ip, …)")]
+    #[error(
+        "{0:?} is neither a position ({positions}) nor a kind of target ({targets})",
+        positions = listed(Position::ALL),
+        targets = listed(TargetKind::ALL)
+    )]
     NoCell(String),
     /// A label selector that the API server does not take.
     #[error("--selector {selector:?}: {why}")]
@@ -69,6 +75,11 @@ pub enum UsageError {
         /// What is wrong with it.
         why: &'static str,
     },
+}
+
+fn listed(words: &[impl ToString]) -> String {
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    words.join(", ")
 }
 
 impl UsageError {
