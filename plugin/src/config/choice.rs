@@ -1,0 +1,76 @@
+//! Which positions and kinds of target are wanted.
+
+use crate::error::UsageError;
+use serde::Deserialize;
+use svc_reach_common::{position::Position, target::TargetKind};
+
+/// Which cells are asked: positions and kinds of target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// `--only`; of positions, or of targets, none means all.
+    pub only: CellWords,
+    /// `--skip`.
+    pub skip: CellWords,
+}
+
+/// Positions and kinds of target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CellWords {
+    positions: Vec<Position>,
+    targets: Vec<TargetKind>,
+}
+
+impl Choice {
+    /// Whether a position is taken.
+    pub fn position(&self, position: Position) -> bool {
+        let only = &self.only.positions;
+        (only.is_empty() || only.contains(&position)) && !self.skip.positions.contains(&position)
+    }
+
+    /// Whether targets of a kind are asked.
+    pub fn target(&self, target: TargetKind) -> bool {
+        let only = &self.only.targets;
+        (only.is_empty() || only.contains(&target)) && !self.skip.targets.contains(&target)
+    }
+}
+
+/// A position or a kind of target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum CellWord {
+    /// A position.
+    Position(Position),
+    /// A kind of target.
+    Target(TargetKind),
+}
+
+impl TryFrom<String> for CellWord {
+    type Error = UsageError;
+
+    fn try_from(word: String) -> Result<Self, UsageError> {
+        let position = word.parse().map(Self::Position);
+        position
+            .or_else(|_| word.parse().map(Self::Target))
+            .map_err(|_| UsageError::NoCell(word))
+    }
+}
+
+impl FromIterator<CellWord> for CellWords {
+    fn from_iter<I: IntoIterator<Item = CellWord>>(words: I) -> Self {
+        let mut cells = Self::default();
+        for word in words {
+            match word {
+                CellWord::Position(position) => cells.positions.push(position),
+                CellWord::Target(target) => cells.targets.push(target),
+            }
+        }
+        cells
+    }
+}
+
+pub fn cells(flag: &'static str, words: Vec<String>) -> Result<CellWords, UsageError> {
+    let cells = words.into_iter().map(CellWord::try_from);
+    cells
+        .collect::<Result<_, _>>()
+        .map_err(|error| error.of(flag))
+}

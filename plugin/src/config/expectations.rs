@@ -1,0 +1,104 @@
+//! What observations are held against, and what a run has to live up to.
+
+use crate::{cli::ExpectationArgs, detection, error::UsageError};
+use serde::Deserialize;
+use svc_reach_common::{
+    matrix::Column,
+    terms::{GivenTerms, Required, Terms},
+    verdict::{Reachability, Verdict},
+};
+
+/// What observations are held against.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExpectationSettings {
+    /// `NAME[@EDITION]` or `FILE[@EDITION]`; `None`: the provider's.
+    pub matrix: Option<String>,
+    /// Whether one edition alone counts.
+    pub strict: bool,
+    /// What the user tells of the cluster.
+    pub told: detection::Told,
+}
+
+/// A verdict that can fail a run.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "String")]
+pub struct FailOn(pub Verdict);
+
+impl TryFrom<String> for FailOn {
+    type Error = UsageError;
+
+    fn try_from(word: String) -> Result<Self, UsageError> {
+        match word.parse()? {
+            Verdict::AsExpected => Err(UsageError::NoFailure(
+                word,
+                "what is as expected cannot fail a run",
+            )),
+            Verdict::NotObserved => Err(UsageError::NoFailure(
+                word,
+                "a run that could not look ends with exit code 3, always",
+            )),
+            verdict @ (Verdict::Worse
+            | Verdict::Better
+            | Verdict::Disputed
+            | Verdict::Unstable
+            | Verdict::Undocumented) => Ok(Self(verdict)),
+        }
+    }
+}
+
+/// Makes sense of what observations are to be held against.
+pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageError> {
+    let told = match args.column {
+        Some(column) => {
+            let column: Column = column.parse()?;
+            detection::Told {
+                network_model: Some(column.network_model),
+                proxy_mode: Some(column.proxy_mode),
+            }
+        }
+        None => detection::Told {
+            network_model: args.network_model.map(|word| word.parse()).transpose()?,
+            proxy_mode: args.proxy_mode.map(|word| word.parse()).transpose()?,
+        },
+    };
+    Ok(ExpectationSettings {
+        matrix: args.matrix,
+        strict: args.strict,
+        told,
+    })
+}
+
+/// What the command line says that a run has to live up to beside documents.
+pub fn given_terms(args: &ExpectationArgs) -> Result<GivenTerms, UsageError> {
+    let fail_on = |words: &String| {
+        words
+            .split(',')
+            .filter(|word| !word.is_empty())
+            .map(|word| Ok(FailOn::try_from(word.to_owned())?.0))
+            .collect::<Result<_, UsageError>>()
+            .map_err(|error| error.of("--fail-on"))
+    };
+    let required = |texts: &[String], value| {
+        let all = texts.iter().map(|text| Ok(Required::parse(text, value)?));
+        let all: Vec<Required> = all.collect::<Result<_, UsageError>>()?;
+        Ok::<_, UsageError>((!all.is_empty()).then_some(all))
+    };
+    Ok(GivenTerms {
+        fail_on: args.fail_on.as_ref().map(fail_on).transpose()?,
+        reachable: required(&args.require_reachable, Reachability::Reachable)?,
+        unreachable: required(&args.require_unreachable, Reachability::Unreachable)?,
+    })
+}
+
+/// Terms that can be met: given ones, and others where those say nothing.
+pub fn terms(given: &GivenTerms, others: &Terms) -> Result<Terms, UsageError> {
+    let terms = given.over(others);
+    match terms.contradiction() {
+        None => Ok(terms),
+        Some(both) => Err(UsageError::invalid(
+            "--require-unreachable",
+            &both.place(),
+            "is required to be reachable, too",
+        )),
+    }
+}

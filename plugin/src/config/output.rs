@@ -1,0 +1,87 @@
+//! In which forms a report is printed, and where to.
+
+use crate::{cli::OutputArgs, error::UsageError};
+use std::path::PathBuf;
+use svc_reach_common::words;
+
+/// One form of the report, and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// How to print it.
+    pub format: Format,
+    /// The file; `None`: standard output.
+    pub file: Option<PathBuf>,
+}
+
+words! {
+    /// How to print a report.
+    pub enum Format("output format") {
+        /// For people.
+        Table = "table",
+        /// For people, with everything in it.
+        Wide = "wide",
+        /// For programs.
+        Json = "json",
+        /// For programs, and for people who read it.
+        Yaml = "yaml",
+        /// For what collects test results.
+        Junit = "junit",
+        /// For what follows test results.
+        Tap = "tap",
+        /// For pull requests.
+        Markdown = "markdown",
+        /// For browsers.
+        Html = "html",
+    }
+}
+
+words! {
+    /// Whether tables have colours.
+    pub enum Color("value of --color") {
+        /// Where standard output is a terminal that takes them.
+        Auto = "auto",
+        /// Everywhere.
+        Always = "always",
+        /// Nowhere.
+        Never = "never",
+    }
+}
+
+/// Every output, of which one at most may be without a file.
+pub fn outputs(args: OutputArgs) -> Result<Vec<Output>, UsageError> {
+    let invalid = |text: &str, why| Err(UsageError::invalid("--output", text, why));
+    let mut outputs = Vec::new();
+    for text in &args.output {
+        let (format, file) = match text.split_once('=') {
+            Some((_, "")) => return invalid(text, "names no file behind the ="),
+            Some((format, file)) => (format, Some(PathBuf::from(file))),
+            None => (text.as_str(), None),
+        };
+        outputs.push(Output {
+            format: format.parse()?,
+            file,
+        });
+    }
+    let without_file = |outputs: &[Output]| outputs.iter().filter(|o| o.file.is_none()).count();
+    match (args.output_file, without_file(&outputs)) {
+        (_, 2..) => {
+            let last = outputs.iter().rfind(|output| output.file.is_none());
+            invalid(
+                last.map_or("", |output| output.format.as_str()),
+                "is not the only output without a file; write FORMAT=FILE",
+            )
+        }
+        (Some(file), 0) => Err(UsageError::invalid(
+            "--output-file",
+            &file.display().to_string(),
+            "every output has a file of its own",
+        )),
+        (Some(file), _) => {
+            if let Some(output) = outputs.iter_mut().find(|output| output.file.is_none()) {
+                output.file = Some(file);
+            }
+            Ok(outputs)
+        }
+        (None, _) => Ok(outputs),
+    }
+}

@@ -1,0 +1,127 @@
+//! What the probe pods are like.
+
+use super::duration::duration;
+use crate::{cli::ProbeArgs, error::UsageError};
+use std::{collections::BTreeMap, time::Duration};
+use svc_reach_common::words;
+
+words! {
+    /// `imagePullPolicy`.
+    pub enum PullPolicy("image pull policy") {
+        /// Every time.
+        Always = "Always",
+        /// Where the node does not have it.
+        IfNotPresent = "IfNotPresent",
+        /// The node must have it.
+        Never = "Never",
+    }
+}
+
+/// The probe pods.
+#[derive(Debug, Clone)]
+pub struct ProbeSettings {
+    /// Image of the probe.
+    pub image: String,
+    /// `imagePullPolicy`; `None`: as Kubernetes defaults it from the image's name.
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of `imagePullSecrets`.
+    pub pull_secrets: Vec<String>,
+    /// Architectures that the image is made for.
+    pub architectures: Vec<String>,
+    /// Namespace of the probes; `None`: the Service's.
+    pub namespace: Option<String>,
+    /// Labels that a node must have.
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints to tolerate; empty: every taint.
+    pub tolerations: Vec<Toleration>,
+    /// `priorityClassName`.
+    pub priority_class: Option<String>,
+    /// Probes that a run may make.
+    pub most: usize,
+    /// How long a probe may take to start.
+    pub start_timeout: Duration,
+}
+
+/// A taint to tolerate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toleration {
+    /// Its key.
+    pub key: String,
+    /// Its value; `None`: any.
+    pub value: Option<String>,
+    /// Its effect; `None`: any.
+    pub effect: Option<String>,
+}
+
+pub fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
+    let start_timeout = duration("--probe-timeout", &args.probe_timeout)?;
+    if start_timeout.is_zero() {
+        return Err(UsageError::invalid(
+            "--probe-timeout",
+            &args.probe_timeout,
+            "must be longer than nothing",
+        ));
+    }
+    Ok(ProbeSettings {
+        image: args.image,
+        pull_policy: args
+            .image_pull_policy
+            .map(|text| text.parse())
+            .transpose()?,
+        pull_secrets: args.image_pull_secret,
+        architectures: args.arch,
+        namespace: args.probe_namespace,
+        node_selector: args
+            .node_selector
+            .iter()
+            .map(|text| label(text))
+            .collect::<Result<_, _>>()?,
+        tolerations: args
+            .toleration
+            .iter()
+            .map(|text| toleration(text))
+            .collect::<Result<_, _>>()?,
+        priority_class: args.priority_class,
+        most: args.max_probes,
+        start_timeout,
+    })
+}
+
+fn label(text: &str) -> Result<(String, String), UsageError> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(UsageError::invalid(
+            "--node-selector",
+            text,
+            "not of the form KEY=VALUE",
+        )),
+    }
+}
+
+fn toleration(text: &str) -> Result<Toleration, UsageError> {
+    let (taint, effect) = match text.rsplit_once(':') {
+        Some((taint, effect)) => (taint, Some(effect)),
+        None => (text, None),
+    };
+    let (key, value) = match taint.split_once('=') {
+        Some((key, value)) => (key, Some(value)),
+        None => (taint, None),
+    };
+    if key.is_empty() {
+        return Err(UsageError::invalid("--toleration", text, "has no key"));
+    }
+    if let Some(effect) = effect
+        && !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect)
+    {
+        return Err(UsageError::invalid(
+            "--toleration",
+            text,
+            "the effect is one of NoSchedule, PreferNoSchedule, NoExecute",
+        ));
+    }
+    Ok(Toleration {
+        key: key.to_owned(),
+        value: value.map(str::to_owned),
+        effect: effect.map(str::to_owned),
+    })
+}

@@ -1,0 +1,93 @@
+//! What the probes ask, and how.
+
+use super::duration::duration;
+use crate::{cli::RequestArgs, error::UsageError};
+use serde::Deserialize;
+use std::num::{NonZeroU16, NonZeroU32};
+use svc_reach_common::{plan::is_path, words};
+
+words! {
+    /// How to ask a TCP port.
+    pub enum Ask("probe") {
+        /// As the port's `appProtocol`, name or number suggests.
+        Auto = "auto",
+        /// HTTP.
+        Http = "http",
+        /// HTTP over TLS.
+        Https = "https",
+        /// A connection only.
+        Tcp = "tcp",
+    }
+}
+
+words! {
+    /// Whether this machine is a position too.
+    pub enum External("value of --external") {
+        /// Where an address is meant for it, or shows that this machine has a way there.
+        Auto = "auto",
+        /// No.
+        Never = "never",
+    }
+}
+
+/// What the probes do.
+#[derive(Debug, Clone)]
+pub struct RequestSettings {
+    /// How to ask a TCP port.
+    pub ask: Ask,
+    /// Path of HTTP requests.
+    pub path: String,
+    /// `Host` header of HTTP requests.
+    pub host: Option<String>,
+    /// What to send to a UDP port.
+    pub udp_payload: String,
+    /// Attempts on each target; `None`: by the number of backends.
+    pub attempts: Option<NonZeroU16>,
+    /// Bound on one attempt, in milliseconds.
+    pub timeout_ms: NonZeroU32,
+    /// Whether this machine is a position too.
+    pub external: External,
+}
+
+/// Path of an HTTP request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct RequestPath(pub String);
+
+impl TryFrom<String> for RequestPath {
+    type Error = UsageError;
+
+    fn try_from(path: String) -> Result<Self, UsageError> {
+        if is_path(&path) {
+            Ok(Self(path))
+        } else {
+            Err(UsageError::NoPath(path))
+        }
+    }
+}
+
+pub fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
+    let timeout = duration("--timeout", &args.timeout)?;
+    let timeout_ms = u32::try_from(timeout.as_millis())
+        .ok()
+        .and_then(NonZeroU32::new)
+        .ok_or_else(|| UsageError::invalid("--timeout", &args.timeout, "must be at least 1ms"))?;
+    let attempts = args
+        .attempts
+        .map(|n| {
+            NonZeroU16::new(n)
+                .ok_or_else(|| UsageError::invalid("--attempts", "0", "must be at least 1"))
+        })
+        .transpose()?;
+    Ok(RequestSettings {
+        ask: args.probe.parse()?,
+        path: RequestPath::try_from(args.path)
+            .map_err(|error| error.of("--path"))?
+            .0,
+        host: args.host_header,
+        udp_payload: args.udp_payload,
+        attempts,
+        timeout_ms,
+        external: args.external.parse()?,
+    })
+}

@@ -1,0 +1,62 @@
+//! How Services are named.
+
+use crate::error::UsageError;
+
+/// Name of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceName {
+    /// Its namespace; `None`: the current one.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub name: String,
+}
+
+impl ServiceName {
+    /// Reads `NAME` or `NAME.NAMESPACE`, with or without the kind before it. No Service has a dot in its name.
+    /// `namespace`: that of `--namespace`, which must not be another.
+    pub fn parse(given: &str, namespace: Option<&str>) -> Result<Self, UsageError> {
+        let Some((service, within)) = given.split_once('.') else {
+            return Ok(Self {
+                namespace: None,
+                name: service_name(given)?,
+            });
+        };
+        let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
+        if !is_label(within) {
+            return invalid("only a namespace can stand behind the dot: NAME.NAMESPACE");
+        }
+        if namespace.is_some_and(|other| other != within) {
+            return invalid("names another namespace than --namespace");
+        }
+        Ok(Self {
+            namespace: Some(within.to_owned()),
+            name: service_name(service)?,
+        })
+    }
+}
+
+/// The name in `nginx`, `svc/nginx`, `service/nginx` or `services/nginx`.
+pub fn service_name(given: &str) -> Result<String, UsageError> {
+    let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
+    let name = match given.split_once('/') {
+        None => given,
+        Some(("svc" | "service" | "services", name)) => name,
+        Some(_) => return invalid("only Services can be asked about: svc/NAME or service/NAME"),
+    };
+    if is_label(name) {
+        Ok(name.to_owned())
+    } else {
+        invalid("not a name that a Service can have")
+    }
+}
+
+/// Whether a text is made as a DNS label is (RFC 1123), which is what the API requires of the names of Services and
+/// namespaces.
+pub fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
