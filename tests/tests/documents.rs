@@ -319,7 +319,8 @@ fn every_example_does_what_it_says() {
         let watch = line.contains("--watch");
         let began = std::time::Instant::now();
         let (code, _, error) = if watch {
-            watched(&mut command(&format!("exec {WATCHED} {here}")))
+            // On a screen that takes the whole sentence in one line.
+            watched(command(&format!("exec {WATCHED} {here}")).env("COLUMNS", "1000"))
         } else {
             run(&here)
         };
