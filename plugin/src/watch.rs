@@ -93,10 +93,12 @@ pub async fn watch(
     }
 }
 
-/// Writes to each outlet; returns that a reader has left.
+/// Writes to each outlet, files first: whoever acts upon what they read finds them as they are by then. Returns that a
+/// reader has left.
 fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Result<(), Error> {
-    outlets
-        .iter()
+    let (read, kept): (Vec<_>, Vec<_>) = outlets.iter().partition(|outlet| outlet.is_stdout());
+    kept.into_iter()
+        .chain(read)
         .map(|outlet| unless_left(write(outlet)))
         .fold(Ok(()), Result::and)
 }

@@ -22,6 +22,7 @@ use svc_reach_tests::{
     namespace::Namespace,
     process::{Lines, send},
     run::{Run, ask_several, node_port, of},
+    wait::until,
 };
 
 const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
@@ -157,6 +158,19 @@ fn many_services_are_read_together() {
         service
     });
     apply(&kubectl, &namespace, more.collect());
+    // One that is not known to have its backend yet would be asked from elsewhere.
+    until("backends of every Service", LONG, || {
+        let slices = kubectl.object(&namespace.args(&["get", "endpointslices"]));
+        let slices = slices["items"].as_array().into_iter().flatten();
+        let served = slices
+            .filter(|slice| !slice["endpoints"][0].is_null())
+            .count();
+        if served == 61 {
+            Ok(())
+        } else {
+            Err(format!("{served} have one"))
+        }
+    });
     let args = ["--all", "-v", "--only", "pod-other,cluster-ip"];
     let runs = from_inside(&kubectl, &namespace, &args);
     assert_eq!(runs.len(), 61);
