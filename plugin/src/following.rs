@@ -104,6 +104,8 @@ pub struct Following {
     refused: Option<String>,
     /// Whether its image is being pulled, or was.
     pulling: bool,
+    /// Why its image could not be pulled, the last time.
+    pull_failed: Option<String>,
     /// How its container ended, once it has.
     exited: Option<String>,
     results: BTreeMap<u32, Vec<Attempt>>,
@@ -174,6 +176,7 @@ impl Following {
             last: PodState::Waiting("creating"),
             refused: None,
             pulling: false,
+            pull_failed: None,
             exited: None,
             results: BTreeMap::new(),
             host: None,
@@ -194,6 +197,7 @@ impl Following {
                 }
                 PodState::Waiting(_) if self.pulling => Phase::Starting("pulling its image"),
                 PodState::Waiting(what) => Phase::Starting(what),
+                PodState::PullFailed(_) => Phase::Starting("pulling its image again"),
                 PodState::Unschedulable(why) => Phase::Held(format!("unschedulable: {why}")),
                 PodState::Stuck(why) | PodState::Exited(why) | PodState::Lost(why) => {
                     Phase::Held(why.clone())
@@ -229,8 +233,16 @@ impl Following {
                 self.exited = Some(how);
                 self.read(now, true)
             }
-            (Stage::Starting { .. }, PodState::Stuck(why) | PodState::Lost(why)) => {
-                self.end(End::NotStarted(why))
+            (Stage::Starting { .. }, PodState::Stuck(why)) => {
+                // That the kubelet backs off is no reason; what it failed for is.
+                let cause = self.pull_failed.take();
+                let why = [Some(why), cause].into_iter().flatten();
+                self.end(End::NotStarted(why.collect::<Vec<_>>().join("; ")))
+            }
+            (Stage::Starting { .. }, PodState::Lost(why)) => self.end(End::NotStarted(why)),
+            (Stage::Starting { .. }, PodState::PullFailed(why)) => {
+                self.pull_failed = Some(why);
+                Action::Wait
             }
             (Stage::Starting { unschedulable, .. }, PodState::Unschedulable(_)) => {
                 unschedulable.get_or_insert(now);
@@ -249,6 +261,7 @@ impl Following {
                 Stage::Reading { .. },
                 PodState::Running
                 | PodState::Waiting(_)
+                | PodState::PullFailed(_)
                 | PodState::Stuck(_)
                 | PodState::Unschedulable(_),
             )
@@ -389,6 +402,7 @@ impl Following {
             Stage::Starting { .. } => {
                 let why = match &self.last {
                     PodState::Unschedulable(why) => format!("unschedulable: {why}"),
+                    PodState::PullFailed(why) => format!("it did not start in time: {why}"),
                     PodState::Waiting(_)
                     | PodState::Stuck(_)
                     | PodState::Running
@@ -675,6 +689,25 @@ mod tests {
             });
             assert_eq!(probe.into_heard().end, End::NotStarted(end));
         }
+    }
+
+    #[test]
+    fn an_image_that_is_not_pulled_is_given_up_with_what_the_registry_said() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        let failed = || PodState::PullFailed("ErrImagePull: unauthorized".into());
+        assert_eq!(probe.pod_seen("p", failed(), now), Action::Wait);
+        assert_eq!(probe.phase(), Phase::Starting("pulling its image again"));
+        let stuck = PodState::Stuck("ImagePullBackOff: back-off".into());
+        assert_eq!(probe.pod_seen("p", stuck, now), Action::Remove);
+        let why = "ImagePullBackOff: back-off; ErrImagePull: unauthorized";
+        assert_eq!(probe.into_heard().end, End::NotStarted(why.into()));
+
+        let mut late = self::probe(now);
+        late.pod_seen("p", failed(), now);
+        assert_eq!(late.at(now + Duration::from_secs(60)), Action::Remove);
+        let why = "it did not start in time: ErrImagePull: unauthorized";
+        assert_eq!(late.into_heard().end, End::NotStarted(why.into()));
     }
 
     #[test]

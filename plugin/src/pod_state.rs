@@ -8,6 +8,8 @@ use svc_reach_common::names;
 pub enum PodState {
     /// On its way; what for, in a word.
     Waiting(&'static str),
+    /// Its image could not be pulled, for this reason; the kubelet will try again.
+    PullFailed(String),
     /// The scheduler found no place for it, so far.
     Unschedulable(String),
     /// It will not start, for this reason.
@@ -114,18 +116,19 @@ fn of_container(status: &ContainerStatus) -> Option<PodState> {
     }
     let waiting = state.waiting.as_ref()?;
     let reason = waiting.reason.as_deref().unwrap_or_default();
-    if STUCK.contains(&reason) {
+    let why = || {
         let message = waiting.message.as_deref().unwrap_or_default();
-        return Some(PodState::Stuck(if message.is_empty() {
+        if message.is_empty() {
             reason.to_owned()
         } else {
             format!("{reason}: {message}")
-        }));
-    }
-    Some(PodState::Waiting(match reason {
-        "ErrImagePull" => "pulling its image again",
-        _ => "being created",
-    }))
+        }
+    };
+    Some(match reason {
+        "ErrImagePull" => PodState::PullFailed(why()),
+        _ if STUCK.contains(&reason) => PodState::Stuck(why()),
+        _ => PodState::Waiting("being created"),
+    })
 }
 
 #[cfg(test)]
@@ -179,7 +182,7 @@ mod tests {
             (
                 "first failure of a pull",
                 container(json!({"waiting": {"reason": "ErrImagePull", "message": "not found"}})),
-                PodState::Waiting("pulling its image again"),
+                PodState::PullFailed("ErrImagePull: not found".into()),
             ),
             (
                 "no image",
