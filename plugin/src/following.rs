@@ -199,9 +199,10 @@ impl Following {
                 PodState::Waiting(what) => Phase::Starting(what),
                 PodState::PullFailed(_) => Phase::Starting("pulling its image again"),
                 PodState::Unschedulable(why) => Phase::Held(format!("unschedulable: {why}")),
-                PodState::Stuck(why) | PodState::Exited(why) | PodState::Lost(why) => {
-                    Phase::Held(why.clone())
-                }
+                PodState::PullBackOff(why)
+                | PodState::Stuck(why)
+                | PodState::Exited(why)
+                | PodState::Lost(why) => Phase::Held(why.clone()),
                 PodState::Running => Phase::Starting("running"),
             },
             Stage::Reading { .. } => Phase::Running {
@@ -233,13 +234,14 @@ impl Following {
                 self.exited = Some(how);
                 self.read(now, true)
             }
-            (Stage::Starting { .. }, PodState::Stuck(why)) => {
-                // That the kubelet backs off is no reason; what it failed for is.
+            (Stage::Starting { .. }, PodState::PullBackOff(why)) => {
                 let cause = self.pull_failed.take();
                 let why = [Some(why), cause].into_iter().flatten();
                 self.end(End::NotStarted(why.collect::<Vec<_>>().join("; ")))
             }
-            (Stage::Starting { .. }, PodState::Lost(why)) => self.end(End::NotStarted(why)),
+            (Stage::Starting { .. }, PodState::Stuck(why) | PodState::Lost(why)) => {
+                self.end(End::NotStarted(why))
+            }
             (Stage::Starting { .. }, PodState::PullFailed(why)) => {
                 self.pull_failed = Some(why);
                 Action::Wait
@@ -262,6 +264,7 @@ impl Following {
                 PodState::Running
                 | PodState::Waiting(_)
                 | PodState::PullFailed(_)
+                | PodState::PullBackOff(_)
                 | PodState::Stuck(_)
                 | PodState::Unschedulable(_),
             )
@@ -404,6 +407,7 @@ impl Following {
                     PodState::Unschedulable(why) => format!("unschedulable: {why}"),
                     PodState::PullFailed(why) => format!("it did not start in time: {why}"),
                     PodState::Waiting(_)
+                    | PodState::PullBackOff(_)
                     | PodState::Stuck(_)
                     | PodState::Running
                     | PodState::Exited(_)
@@ -614,9 +618,9 @@ mod tests {
             ),
             (
                 "stuck",
-                PodState::Stuck("ImagePullBackOff: no".into()),
+                PodState::Stuck("CreateContainerError: no".into()),
                 0,
-                "ImagePullBackOff: no",
+                "CreateContainerError: no",
             ),
             ("evicted", PodState::Lost("Evicted".into()), 0, "Evicted"),
             (
@@ -698,10 +702,20 @@ mod tests {
         let failed = || PodState::PullFailed("ErrImagePull: unauthorized".into());
         assert_eq!(probe.pod_seen("p", failed(), now), Action::Wait);
         assert_eq!(probe.phase(), Phase::Starting("pulling its image again"));
-        let stuck = PodState::Stuck("ImagePullBackOff: back-off".into());
-        assert_eq!(probe.pod_seen("p", stuck, now), Action::Remove);
+        let waits = PodState::PullBackOff("ImagePullBackOff: back-off".into());
+        assert_eq!(probe.pod_seen("p", waits, now), Action::Remove);
         let why = "ImagePullBackOff: back-off; ErrImagePull: unauthorized";
         assert_eq!(probe.into_heard().end, End::NotStarted(why.into()));
+
+        let mut pulled = self::probe(now);
+        pulled.pod_seen("p", failed(), now);
+        pulled.pod_seen("p", PodState::Stuck("CreateContainerError".into()), now);
+        let why = "CreateContainerError";
+        assert_eq!(
+            pulled.into_heard().end,
+            End::NotStarted(why.into()),
+            "it was pulled later"
+        );
 
         let mut late = self::probe(now);
         late.pod_seen("p", failed(), now);

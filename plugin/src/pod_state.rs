@@ -10,6 +10,8 @@ pub enum PodState {
     Waiting(&'static str),
     /// Its image could not be pulled, for this reason; the kubelet will try again.
     PullFailed(String),
+    /// The kubelet waits before it pulls the image again. Why it has to, it said before.
+    PullBackOff(String),
     /// The scheduler found no place for it, so far.
     Unschedulable(String),
     /// It will not start, for this reason.
@@ -25,8 +27,7 @@ pub enum PodState {
 /// Reasons for which a container waits and that do not pass by waiting a little longer.
 /// Source: kubernetes/kubernetes v1.30.0 `pkg/kubelet/images/types.go`, `pkg/kubelet/container/sync_result.go`,
 /// `pkg/kubelet/kuberuntime/kuberuntime_container.go`.
-const STUCK: [&str; 9] = [
-    "ImagePullBackOff",
+const STUCK: [&str; 8] = [
     "ErrImageNeverPull",
     "InvalidImageName",
     "ImageInspectError",
@@ -126,6 +127,7 @@ fn of_container(status: &ContainerStatus) -> Option<PodState> {
     };
     Some(match reason {
         "ErrImagePull" => PodState::PullFailed(why()),
+        "ImagePullBackOff" => PodState::PullBackOff(why()),
         _ if STUCK.contains(&reason) => PodState::Stuck(why()),
         _ => PodState::Waiting("being created"),
     })
@@ -189,7 +191,7 @@ mod tests {
                 container(
                     json!({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}),
                 ),
-                PodState::Stuck("ImagePullBackOff: Back-off pulling image".into()),
+                PodState::PullBackOff("ImagePullBackOff: Back-off pulling image".into()),
             ),
             (
                 "no image, beside a container that was injected",

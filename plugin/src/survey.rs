@@ -110,6 +110,7 @@ mod tests {
         cluster::scripted::{Reply, Scripted},
         config::{Selection, ServiceName},
         error::Error,
+        test_data::node_object as node,
     };
     use serde_json::{Value, json};
     use svc_reach_common::facts::Facts;
@@ -128,17 +129,6 @@ mod tests {
             "metadata": {"name": "nginx", "namespace": "web"},
             "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
         }))
-    }
-
-    fn node(name: &str) -> Value {
-        json!({
-            "metadata": {"name": name},
-            "status": {
-                "conditions": [{"type": "Ready", "status": "True"}],
-                "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}],
-                "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"},
-            },
-        })
     }
 
     fn endpoints() -> Reply {

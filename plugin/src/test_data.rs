@@ -427,7 +427,8 @@ pub fn typed(args: &[&str]) -> (Connection, Run) {
     (config.connection, *run)
 }
 
-fn node_object(name: &str) -> Value {
+/// A node that takes probes, as the API server has it.
+pub fn node_object(name: &str) -> Value {
     json!({
         "metadata": {"name": name},
         "status": {
