@@ -3,7 +3,7 @@
 //! The first law: what could not be looked at is [`Observation::NotObserved`]; it is never
 //! [`Observation::Unreachable`].
 
-use crate::outcome::{Attempt, Meaning};
+use crate::wire::outcome::{Attempt, Meaning};
 use std::fmt;
 
 /// What all attempts of a cell amount to.
@@ -173,7 +173,7 @@ fn summarize(attempts: &[Attempt]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{NotObserved, Observation, Silence, observe};
-    use crate::outcome::{Attempt, Outcome, Phase};
+    use crate::wire::outcome::{Attempt, Outcome, Phase};
 
     fn attempts(outcomes: &[Outcome]) -> Vec<Attempt> {
         outcomes

@@ -7,12 +7,12 @@ use crate::{
     facts::{IpMode, ServicePort, ServiceType, TrafficPolicy},
     matrix::{Circumstances, Edition},
     network_model::NetworkModel,
-    outcome::Attempt,
     position::Position,
     proxy_mode::ProxyMode,
     target::{Scope, Target},
     terms::Terms,
     verdict::{Reachability, Verdict},
+    wire::outcome::Attempt,
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -484,9 +484,11 @@ mod tests {
         protocol::Protocol,
         target::{Target, TargetKind},
         terms::{Required, Terms},
-        verdict::Reachability,
-        verdict::Verdict::{
-            self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
+        verdict::{
+            Reachability,
+            Verdict::{
+                self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
+            },
         },
     };
 

@@ -9,7 +9,6 @@ use svc_reach_common::{
     facts::{IpMode, ServicePort, ServiceType, TargetPort, TrafficPolicy},
     matrix::{Circumstances, Class, ServiceKind},
     network_model::NetworkModel,
-    outcome::{Attempt, Echo, Outcome, Phase},
     position::Position,
     protocol::Protocol,
     proxy_mode::ProxyMode,
@@ -21,6 +20,7 @@ use svc_reach_common::{
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
     verdict::{Reachability, Verdict},
+    wire::outcome::{Attempt, Echo, Outcome, Phase},
 };
 
 fn schema() -> Value {

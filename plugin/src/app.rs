@@ -1,136 +1,136 @@
 //! What the command line asks for, done. The main job in reading order is [`crate::run`].
 
 use crate::{
-    cleanup,
+    cli::{Cli, completion, man},
     cluster::live::Live,
-    completion,
-    config::{Action, Config, Connection},
+    commands::{cleanup, images::Images, version::Version},
+    config::{Action, Config, Connection, Run},
     error::Error,
-    images::Images,
-    interrupt::Interrupt,
-    matrices::Documents,
-    output::Outlet,
-    progress,
-    run::Job,
-    smoke_test,
-    version::Version,
-    watch,
+    output::{self, Outlet},
+    reporting::documents::Documents,
+    run::{Job, smoke_test, watch},
+    terminal::{
+        self,
+        interrupt::{Interrupt, Signals},
+        messages::report_error,
+    },
 };
-use std::ops::ControlFlow;
-use svc_reach_common::{exit::Exit, report::Reports};
+use std::process::ExitCode;
+use svc_reach_common::exit::Exit;
 
-/// Does what the command line says and tells how that ended.
+/// Reads the command line, does what it asks for, and returns the exit code.
+#[tokio::main(flavor = "current_thread")]
+pub async fn main() -> ExitCode {
+    if let Some(words) = completion::asked(std::env::args_os()) {
+        // Whoever asks for completions has left where they cannot be written.
+        let _ = completion::answer(&words, &mut std::io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(folder) = man::asked(std::env::args_os()) {
+        return match man::write(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => ExitCode::from(report_error(&error).code()),
+        };
+    }
+    let cli = Cli::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    terminal::logging::start(&cli.connection.verbose);
+    let (signals, interrupt) = Signals::new();
+    let run = async { run(Config::new(cli)?, interrupt).await };
+    // Signals first: whoever asks for them to be heeded goes on once they are.
+    let ended = tokio::select! {
+        biased;
+        at_once = signals.watch() => Ok(at_once),
+        ended = run => ended,
+    };
+    ExitCode::from(ended.unwrap_or_else(|error| report_error(&error)).code())
+}
+
+/// Does what the command line asks for, and returns how it ended.
 ///
 /// # Errors
 ///
 /// What kept it from being done.
-pub async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
+async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     let mut output = std::io::stdout();
     let connection = &config.connection;
     match config.action {
-        Action::Matrix(command) => command.answer(&mut output).map(|()| Exit::AsExpected),
+        Action::Matrix(command) => done(command.answer(&mut output)),
         Action::Judge(command) => command.answer(&mut output),
-        Action::Completion(shell) => {
-            completion::script(shell, &mut output).map(|()| Exit::AsExpected)
-        }
-        Action::Images(format) => Images::ALL
-            .write(format, &mut output)
-            .map(|()| Exit::AsExpected),
-        Action::Version(format) => Version::of_this()?
-            .write(format, &mut output)
-            .map(|()| Exit::AsExpected),
+        Action::Completion(shell) => done(completion::script(shell, &mut output)),
+        Action::Images(format) => done(Images::ALL.write(format, &mut output)),
+        Action::Version(format) => done(Version::of_this()?.write(format, &mut output)),
         Action::Explain(command) if command.offline() => {
             let namespace = connection.namespace.as_deref().unwrap_or("default");
-            command
-                .answer_from_dump(namespace, &mut output)
-                .map(|()| Exit::AsExpected)
+            done(command.answer_from_dump(namespace, &mut output))
         }
-        Action::Run(run) => {
-            // A matrix or a file that cannot be used is found out before the cluster is asked for anything.
-            let run = match run.config.clone() {
-                None => *run,
-                Some(file) => smoke_test::read(&file, *run, connection.namespace.as_deref())?,
-            };
-            let documents = Documents::of(&run.expectations)?;
-            let outlets = Outlet::all(&run.outputs, run.color)?;
-            let (cluster, namespace) = match connect(connection, &interrupt).await? {
-                ControlFlow::Continue(connected) => connected,
-                ControlFlow::Break(exit) => return Ok(exit),
-            };
-            let job = Job {
-                cluster: &cluster,
-                connection,
-                namespace: &namespace,
-                run: &run,
-                documents: &documents,
-                interrupt: &interrupt,
-                again: false,
-            };
-            let exit = match run.watch {
-                None => job.once(|reports| write(reports, &outlets)).await,
-                Some(pause) => watch::watch(&job, pause, &outlets).await,
-            };
-            tracing::info!(calls = cluster.calls(), "calls to the API server");
-            exit
-        }
+        Action::Run(run) => check(*run, connection, &interrupt).await,
         Action::Explain(command) => {
-            let (cluster, namespace) = match connect(connection, &interrupt).await? {
-                ControlFlow::Continue(connected) => connected,
-                ControlFlow::Break(exit) => return Ok(exit),
-            };
-            tokio::select! {
-                exit = interrupt.raised() => Ok(exit),
-                explained = command.answer_from_cluster(&cluster, &namespace, &mut output) => {
-                    explained.map(|()| Exit::AsExpected)
+            connected(connection, &interrupt, async |cluster, namespace| {
+                tokio::select! {
+                    exit = interrupt.raised() => Ok(exit),
+                    explained = command.answer_from_cluster(&cluster, &namespace, &mut output) => done(explained),
                 }
-            }
+            })
+            .await
         }
         Action::Cleanup { run } => {
-            let (cluster, namespace) = match connect(connection, &interrupt).await? {
-                ControlFlow::Continue(connected) => connected,
-                ControlFlow::Break(exit) => return Ok(exit),
-            };
-            let flags = connection.flags();
-            cleanup::cleanup(&cluster, &namespace, run.as_deref(), &flags, &mut output)
-                .await
-                .map(|()| Exit::AsExpected)
+            connected(connection, &interrupt, async |cluster, namespace| {
+                let flags = connection.flags();
+                done(cleanup::cleanup(&cluster, &namespace, run.as_deref(), &flags, &mut output).await)
+            })
+            .await
         }
     }
 }
 
-/// A client and the current namespace, or how the run ends where the user has not the patience: a credential plugin may
-/// wait for somebody.
-async fn connect(
+/// The main job, once or again and again.
+async fn check(run: Run, connection: &Connection, interrupt: &Interrupt) -> Result<Exit, Error> {
+    // Files are read and opened before the cluster is asked for anything, so that a wrong one costs nothing.
+    let run = match run.config.clone() {
+        None => run,
+        Some(file) => smoke_test::read(&file, run, connection.namespace.as_deref())?,
+    };
+    let documents = Documents::of(&run.expectations)?;
+    let outlets = Outlet::all(&run.outputs, run.color)?;
+    connected(connection, interrupt, async |cluster, namespace| {
+        let job = Job {
+            cluster: &cluster,
+            connection,
+            namespace: &namespace,
+            run: &run,
+            documents: &documents,
+            interrupt,
+            again: false,
+        };
+        let exit = match run.watch {
+            None => {
+                job.once(|reports| output::write_all(reports, &outlets))
+                    .await
+            }
+            Some(pause) => watch::watch(&job, pause, &outlets).await,
+        };
+        tracing::info!(calls = cluster.calls(), "calls to the API server");
+        exit
+    })
+    .await
+}
+
+/// Connects to the cluster and goes on with a client and the current namespace. A credential plugin may wait for a person,
+/// so an interrupt ends this at once.
+async fn connected(
     connection: &Connection,
     interrupt: &Interrupt,
-) -> Result<ControlFlow<Exit, (Live, String)>, Error> {
+    go_on: impl AsyncFnOnce(Live, String) -> Result<Exit, Error>,
+) -> Result<Exit, Error> {
     interrupt.heed_signals().await;
-    tokio::select! {
-        exit = interrupt.raised() => Ok(ControlFlow::Break(exit)),
-        connected = Live::connect(connection) => connected.map(ControlFlow::Continue),
-    }
+    let (cluster, namespace) = tokio::select! {
+        exit = interrupt.raised() => return Ok(exit),
+        connected = Live::connect(connection) => connected?,
+    };
+    go_on(cluster, namespace).await
 }
 
-/// Writes the reports of a run; tells how that ended.
-pub fn write(reports: &Reports, outlets: &[Outlet]) -> Exit {
-    // One that cannot be written is no reason to keep the others back.
-    outlets
-        .iter()
-        .fold(reports.exit(), |exit, outlet| match outlet.write(reports) {
-            Ok(()) => exit,
-            Err(error) => exit.and(report_error(&error)),
-        })
-}
-
-/// Prints an error, its causes and the next step; tells how a run with it ends.
-pub fn report_error(error: &Error) -> Exit {
-    // The reader knows that it left.
-    if error.is_of_a_reader_who_left() {
-        return error.exit();
-    }
-    progress::plain(&format!("error: {}", error.chain()));
-    if let Some(hint) = error.hint() {
-        progress::plain(&format!("hint: {hint}"));
-    }
-    error.exit()
+/// A command without verdicts ends with 0 when it is through.
+fn done(result: Result<(), Error>) -> Result<Exit, Error> {
+    result.map(|()| Exit::AsExpected)
 }

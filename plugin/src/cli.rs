@@ -1,8 +1,13 @@
 //! What was typed. What it means is [`crate::config`].
 
+pub mod completion;
+pub mod man;
+
 use crate::{
-    completion::CompletionArgs, explain::args::ExplainArgs, judge::JudgeArgs, matrices::MatrixArgs,
-    plain::PlainArgs,
+    cli::completion::CompletionArgs,
+    commands::{
+        explain::args::ExplainArgs, judge::JudgeArgs, matrix::MatrixArgs, plain::PlainArgs,
+    },
 };
 use clap::{
     Args, CommandFactory, FromArgMatches, Parser, Subcommand,

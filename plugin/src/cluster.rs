@@ -2,10 +2,14 @@
 //!
 //! [`live::Live`] talks to an API server. Where a fault has to be made, [`scripted::Scripted`] stands in.
 
+pub mod kubeconfig;
 pub mod live;
+pub mod names;
+pub mod page;
 #[cfg(test)]
 pub mod scripted;
 mod token_file;
+pub mod yaml;
 
 use futures_util::Stream;
 use serde_json::Value;

@@ -8,6 +8,7 @@ mod output;
 mod probe;
 mod request;
 mod service_name;
+pub mod shell;
 
 pub use self::{
     choice::{CellWord, Choice},
@@ -22,11 +23,8 @@ pub use self::{
 use self::{choice::cells, connection::given, duration::duration, probe::probe, request::request};
 use crate::{
     cli::{CleanupArgs, Cli, Command, RunArgs},
+    commands::{explain::ExplainCommand, judge::JudgeCommand, matrix::MatrixCommand, plain},
     error::UsageError,
-    explain::ExplainCommand,
-    judge::JudgeCommand,
-    matrices::MatrixCommand,
-    plain,
 };
 use std::{path::PathBuf, time::Duration};
 use svc_reach_common::{

@@ -1,6 +1,6 @@
 //! What can go wrong, in terms of what was attempted on which object.
 
-use crate::{cluster::CallError, explain::ExplainError};
+use crate::{cluster::CallError, commands::explain::ExplainError};
 use std::{fmt, path::PathBuf};
 use svc_reach_common::{
     UnknownWord,

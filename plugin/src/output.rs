@@ -20,12 +20,13 @@ pub mod yaml;
 use crate::{
     config::{Color, Format, Output},
     error::{Error, UsageError},
+    terminal::messages::report_error,
 };
 use anstream::AutoStream;
 use file::File;
 use screen::Screen;
 use std::io::{self, Write};
-use svc_reach_common::report::Reports;
+use svc_reach_common::{exit::Exit, report::Reports};
 use table::Detail;
 
 /// A form of the report, and a place that was found fit to take it.
@@ -115,6 +116,17 @@ impl Outlet {
     }
 }
 
+/// Writes the reports everywhere they are to go, and returns how a run with them ends. If one place fails, the others still
+/// get their reports.
+pub fn write_all(reports: &Reports, outlets: &[Outlet]) -> Exit {
+    outlets
+        .iter()
+        .fold(reports.exit(), |exit, outlet| match outlet.write(reports) {
+            Ok(()) => exit,
+            Err(error) => exit.and(report_error(&error)),
+        })
+}
+
 fn all(mut writer: impl Write, text: &[u8]) -> io::Result<()> {
     writer.write_all(text)?;
     writer.flush()
@@ -148,7 +160,7 @@ mod tests {
     use super::Outlet;
     use crate::{
         config::{Color, Format, Output},
-        test_data::mixed,
+        testing::mixed,
     };
     use std::path::Path;
     use svc_reach_common::{exit::Exit, report::Report};

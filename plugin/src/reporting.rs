@@ -1,15 +1,23 @@
 //! From facts and observations to the report. Pure.
 
+pub mod advisories;
+pub mod cells;
+pub mod detection;
+pub mod documents;
+pub mod source;
+
+use crate::reporting::documents::Documents;
 use crate::{
-    advisories::{self, Known},
-    cells::{self, Seen, Stand},
-    clues::Clues,
-    detection::{self, ELB_CLASS, ELB_PASS_THROUGH},
-    explain::{
-        self,
-        settings::{ProxyConfig, Settings, Told},
+    commands::explain,
+    reporting::{
+        advisories::Known,
+        cells::{Seen, Stand},
+        detection::{ELB_CLASS, ELB_PASS_THROUGH},
     },
-    matrices::Documents,
+    survey::{
+        clues::Clues,
+        kube_proxy::{ProxyConfig, Settings, Told},
+    },
 };
 use std::time::Duration;
 use svc_reach_common::{

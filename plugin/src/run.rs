@@ -1,27 +1,37 @@
 //! A run in reading order: facts, placements, plans, pods, observations, verdicts, reports, exit code.
 
+pub mod smoke_test;
+pub mod wait;
+pub mod watch;
+
 use crate::{
-    app::report_error,
-    assignment::{self, Asked, Assignment, Planned},
-    cells::Stand,
-    clues::{self, Found},
     cluster::Cluster,
     config::{Connection, Run, Selection},
-    deployment::{Deployment, Probe},
     error::{Error, UsageError, chain},
-    explain::settings::ProxyConfig,
-    external::{self, FromHere},
-    following::Heard,
-    interrupt::Interrupt,
-    ledger::Ledger,
-    matrices::Documents,
-    placement::{self, Placement},
-    preflight::{self, Shown, Ttl},
-    probe_job::{self, Blueprint},
-    progress::{self, Progress},
-    reporting::{self, Expectations},
-    survey::{self, Survey},
-    wait,
+    plan::{
+        assignment::{self, Asked, Assignment, Planned},
+        placement::{self, Placement},
+    },
+    probes::{
+        deployment::{Deployment, Probe},
+        external::{self, FromHere},
+        job::{self, Blueprint},
+        ledger::Ledger,
+        lifecycle::Heard,
+        preflight::{self, Shown, Ttl},
+    },
+    reporting::documents::Documents,
+    reporting::{self, Expectations, cells::Stand},
+    survey::{
+        self, Survey,
+        clues::{self, Found},
+        kube_proxy::ProxyConfig,
+    },
+    terminal::{
+        interrupt::Interrupt,
+        messages::report_error,
+        progress::{self, Progress},
+    },
 };
 use std::{
     collections::BTreeMap,
@@ -192,7 +202,7 @@ impl<C: Cluster> Job<'_, C> {
         let mut probes: Vec<Probe> = errands
             .into_iter()
             .map(|errand| Probe {
-                job: probe_job::job(Blueprint {
+                job: job::job(Blueprint {
                     run: id,
                     namespace: probes_in,
                     errand: &errand,
@@ -219,7 +229,7 @@ impl<C: Cluster> Job<'_, C> {
         {
             progress::plain(&format!(
                 "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
-                probe_job::cleanup_command(probes_in, Some(id), &self.connection.flags())
+                job::cleanup_command(probes_in, Some(id), &self.connection.flags())
             ));
         }
         Ok(Prepared {
@@ -363,9 +373,9 @@ mod tests {
     use crate::{
         cluster::scripted::{Reply, Scripted},
         error::Error,
-        interrupt::{Interrupt, Signals},
-        matrices::Documents,
-        test_data::{prepared, typed},
+        reporting::documents::Documents,
+        terminal::interrupt::{Interrupt, Signals},
+        testing::{prepared, typed},
     };
     use svc_reach_common::exit::Exit;
 

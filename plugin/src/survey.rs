@@ -1,8 +1,9 @@
 //! What the API server says of the Services: read-only, in a bounded number of requests.
 
 mod backends;
+pub mod clues;
+pub mod kube_proxy;
 mod nodes;
-mod page;
 mod services;
 
 pub use services::asked;
@@ -11,7 +12,7 @@ use crate::{
     cluster::{Call, Cluster},
     config::Selection,
     error::Error,
-    explain::settings::ProxyConfig,
+    survey::kube_proxy::ProxyConfig,
 };
 use nodes::node_page;
 use serde_json::Value;
@@ -110,7 +111,7 @@ mod tests {
         cluster::scripted::{Reply, Scripted},
         config::{Selection, ServiceName},
         error::Error,
-        test_data::node_object as node,
+        testing::node_object as node,
     };
     use serde_json::{Value, json};
     use svc_reach_common::facts::Facts;

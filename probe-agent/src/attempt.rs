@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
-use svc_reach_common::{
+use svc_reach_common::wire::{
     outcome::{Attempt, Meaning, Outcome, Phase},
     plan::{Plan, Probe, Request, Tls},
 };
@@ -278,7 +278,7 @@ mod tests {
         num::{NonZeroU16, NonZeroU32},
         time::Duration,
     };
-    use svc_reach_common::{
+    use svc_reach_common::wire::{
         outcome::{Attempt, Outcome, Phase},
         plan::{self, Plan, Probe, Request, Tls, View},
     };

@@ -4,7 +4,7 @@ use std::{
     error::Error,
     io::{self, ErrorKind},
 };
-use svc_reach_common::outcome::{Outcome, Phase};
+use svc_reach_common::wire::outcome::{Outcome, Phase};
 use tokio_rustls::rustls;
 
 /// Characters of foreign text that are passed on.
@@ -148,7 +148,7 @@ pub fn short(text: &str) -> String {
 mod tests {
     use super::{connecting, handshaking, opening};
     use std::io;
-    use svc_reach_common::outcome::Outcome;
+    use svc_reach_common::wire::outcome::Outcome;
 
     #[test]
     fn a_node_without_ipv6_has_no_way_to_it() {

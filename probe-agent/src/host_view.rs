@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
-    line::{HostView, Interface, Route, Seen},
     proxy_mode::ProxyMode,
+    wire::line::{HostView, Interface, Route, Seen},
 };
 use tokio::{net::TcpStream, time::timeout};
 

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use std::pin::pin;
 use svc_reach_common::{
     names,
-    outcome::{Echo, Outcome},
+    wire::outcome::{Echo, Outcome},
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 

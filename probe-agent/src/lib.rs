@@ -20,7 +20,7 @@ mod udp;
 use attempt::Context;
 use futures_util::{StreamExt, stream};
 use std::{collections::HashMap, net::IpAddr};
-use svc_reach_common::{
+use svc_reach_common::wire::{
     line::Line,
     outcome::Attempt,
     plan::{self, Plan, View},

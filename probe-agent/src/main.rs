@@ -6,9 +6,11 @@ use std::{
     process::ExitCode,
 };
 use svc_reach_common::{
-    line::Line,
     names,
-    plan::{self, Plan, Probe},
+    wire::{
+        line::Line,
+        plan::{self, Plan, Probe},
+    },
 };
 use svc_reach_probe::serve::{self, Identity};
 use tokio::sync::oneshot;

@@ -14,7 +14,7 @@ use hickory_resolver::{
     system_conf::read_system_conf,
 };
 use std::net::IpAddr;
-use svc_reach_common::outcome::{Meaning, Outcome, Phase};
+use svc_reach_common::wire::outcome::{Meaning, Outcome, Phase};
 
 /// Resolves names, or knows why it cannot.
 pub struct Resolver(Result<System, String>);
@@ -184,7 +184,7 @@ fn outcome(error: &NetError) -> Outcome {
 mod tests {
     use super::{NetError, outcome};
     use std::io;
-    use svc_reach_common::outcome::Outcome;
+    use svc_reach_common::wire::outcome::Outcome;
 
     #[test]
     fn what_this_machine_is_short_of_says_nothing_of_the_name() {

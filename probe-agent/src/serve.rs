@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use svc_reach_common::{names, outcome::Echo};
+use svc_reach_common::{names, wire::outcome::Echo};
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     sync::Semaphore,

@@ -5,7 +5,7 @@ use crate::{
     failure,
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use svc_reach_common::outcome::{Attempt, Echo, Outcome};
+use svc_reach_common::wire::outcome::{Attempt, Echo, Outcome};
 use tokio::{
     net::UdpSocket,
     time::{Instant, timeout_at},

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use svc_reach_common::{
+use svc_reach_common::wire::{
     line::Line,
     outcome::{Attempt, Outcome, Phase},
     plan::{self, Plan, Probe, Request, Tls, View},
@@ -283,7 +283,7 @@ fn a_server_that_speaks_something_else_was_reached() {
         }
         assert_ne!(
             outcome.meaning(),
-            svc_reach_common::outcome::Meaning::Unknown,
+            svc_reach_common::wire::outcome::Meaning::Unknown,
             "{name}"
         );
         assert!(

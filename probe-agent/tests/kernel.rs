@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Mutex},
     thread,
 };
-use svc_reach_common::{
+use svc_reach_common::wire::{
     line::{HostView, Line, Seen},
     outcome::{Outcome, Phase},
 };

@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use svc_reach_common::{
-    outcome::Outcome,
     position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
     report::{
         ObservedValue::{NotObserved, Reachable, Unreachable},
@@ -16,6 +15,7 @@ use svc_reach_common::{
         TargetKind::{ClusterIp, Dns, NodePort, PodIp},
     },
     verdict::Verdict,
+    wire::outcome::Outcome,
 };
 use svc_reach_tests::{
     fixture::{apply, await_endpoints, await_proxies, deploy, nodes, server, service},

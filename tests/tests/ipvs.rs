@@ -18,19 +18,21 @@ use std::{
 };
 use svc_reach_common::{
     facts::{Facts, Node, Service},
-    line::Line,
     model::{
         Detector, Proxy, World,
         connection::{Client, Outcome as Predicted, Paths},
     },
     network_model::NetworkModel,
     objects::ServiceEndpoints,
-    outcome::{Attempt, Outcome},
-    plan::{self, Plan, Probe, Request, Tls, View},
     position::{Network, Position},
     protocol::Protocol,
     proxy_mode::ProxyMode,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
+    wire::{
+        line::Line,
+        outcome::{Attempt, Outcome},
+        plan::{self, Plan, Probe, Request, Tls, View},
+    },
 };
 
 /// Where each position stands: its node, where it has one, and its own address.

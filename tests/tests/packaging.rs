@@ -12,7 +12,7 @@ use std::{
     process::{Command, Output},
     time::{Duration, Instant},
 };
-use svc_reach_common::{names, plan};
+use svc_reach_common::{names, wire::plan};
 use svc_reach_tests::{
     kubectl::{self, plugin_folder},
     names_only::{api_server, kubeconfig},

@@ -2,9 +2,9 @@
 
 use super::{Call, CallError, Cluster, Lines, Method, token_file::TokenFile};
 use crate::{
+    cluster::kubeconfig::{self, KubeconfigError},
     config::Connection,
     error::Error,
-    kubeconfig::{self, KubeconfigError},
 };
 use futures_util::{AsyncBufReadExt, StreamExt};
 use kube::Client;

@@ -1,6 +1,6 @@
 //! A file with a token in it, which somebody replaces while we run: a ServiceAccount's token ends after an hour.
 
-use crate::kubeconfig::KubeconfigError;
+use crate::cluster::kubeconfig::KubeconfigError;
 use http::{HeaderValue, header::InvalidHeaderValue};
 use kube::config::AuthInfo;
 use std::{cell::RefCell, fs};

@@ -1,7 +1,7 @@
 //! Which cluster, as whom: kubectl's own flags.
 
 use super::{duration::duration, service_name::is_label};
-use crate::{cli::ConnectionArgs, error::UsageError, shell};
+use crate::{cli::ConnectionArgs, config::shell, error::UsageError};
 use std::{path::PathBuf, time::Duration};
 
 /// Which cluster, as whom.

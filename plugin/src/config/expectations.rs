@@ -1,6 +1,6 @@
 //! What observations are held against, and what a run has to live up to.
 
-use crate::{cli::ExpectationArgs, detection, error::UsageError};
+use crate::{cli::ExpectationArgs, error::UsageError, reporting::detection};
 use serde::Deserialize;
 use svc_reach_common::{
     matrix::Column,

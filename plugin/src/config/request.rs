@@ -4,7 +4,7 @@ use super::duration::duration;
 use crate::{cli::RequestArgs, error::UsageError};
 use serde::Deserialize;
 use std::num::{NonZeroU16, NonZeroU32};
-use svc_reach_common::{plan::is_path, words};
+use svc_reach_common::{wire::plan::is_path, words};
 
 words! {
     /// How to ask a TCP port.

@@ -127,7 +127,7 @@ mod tests {
             printable::{hidden, printable},
             wording,
         },
-        test_data::{NASTY, mixed, report, undocumented},
+        testing::{NASTY, mixed, report, undocumented},
     };
     use svc_reach_common::report::Report;
 

@@ -28,7 +28,7 @@ pub fn pretty(data: &impl Serialize, writer: &mut impl Write) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::write;
-    use crate::{output::printable::hidden, test_data::report};
+    use crate::{output::printable::hidden, testing::report};
     use svc_reach_common::report::Report;
 
     #[test]

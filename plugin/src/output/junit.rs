@@ -194,7 +194,7 @@ mod tests {
     use super::write;
     use crate::{
         output::printable::hidden,
-        test_data::{mixed, required, under_all_terms, undocumented},
+        testing::{mixed, required, under_all_terms, undocumented},
     };
     use quick_xml::{Reader, XmlVersion, events::Event};
     use std::collections::{BTreeMap, BTreeSet};

@@ -102,7 +102,7 @@ pub fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{escape, write};
-    use crate::test_data::{NASTY, mixed};
+    use crate::testing::{NASTY, mixed};
 
     #[test]
     fn text_stands_for_itself() {

@@ -108,7 +108,7 @@ mod tests {
     use super::{markdown, table};
     use crate::{
         output::{screen::Screen, table::Detail},
-        test_data::{mixed, report, undocumented},
+        testing::{mixed, report, undocumented},
     };
     use svc_reach_common::{
         report::{Report, Reports, Summary},

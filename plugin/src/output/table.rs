@@ -333,7 +333,7 @@ mod tests {
     use super::{Detail, write};
     use crate::{
         output::{printable::hidden, screen::Screen},
-        test_data::{crowded, mixed, report},
+        testing::{crowded, mixed, report},
     };
     use svc_reach_common::report::Report;
 

@@ -125,7 +125,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{escape, write};
-    use crate::test_data::{mixed, under_all_terms, undocumented};
+    use crate::testing::{mixed, under_all_terms, undocumented};
     use svc_reach_common::{report::Report, verdict::Verdict};
 
     fn text(report: &Report) -> String {

@@ -435,7 +435,7 @@ pub fn unmet(report: &Report) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::sentence;
-    use crate::test_data::{crowded, undocumented};
+    use crate::testing::{crowded, undocumented};
     use svc_reach_common::{
         position::Position,
         report::{Basis, Report},

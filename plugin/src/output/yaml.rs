@@ -88,7 +88,7 @@ mod tests {
     use super::{pretty, write};
     use crate::{
         output::printable::hidden,
-        test_data::{NASTY, mixed, report},
+        testing::{NASTY, mixed, report},
     };
     use svc_reach_common::report::Report;
 

@@ -1,9 +1,7 @@
 //! The endpoints behind Services: EndpointSlices, or Endpoints where there are none.
 
-use super::{
-    not_understood,
-    page::{FEW, MANY, page},
-};
+use super::not_understood;
+use crate::cluster::page::{FEW, MANY, page};
 use crate::{
     cluster::{Call, CallError, Cluster},
     error::{Error, Permission},

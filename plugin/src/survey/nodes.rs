@@ -1,14 +1,11 @@
 //! Nodes enough to place probes on.
 
-use super::{
-    AT_ONCE, not_understood,
-    page::{FEW, MANY, Page, page},
-    services::Asked,
-};
+use super::{AT_ONCE, not_understood, services::Asked};
+use crate::cluster::page::{FEW, MANY, Page, page};
 use crate::{
     cluster::{Call, Cluster},
     error::{Error, Permission},
-    placement::NODES_PER_ROLE,
+    plan::placement::NODES_PER_ROLE,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;

@@ -4,13 +4,12 @@ use super::{
     AT_ONCE,
     backends::{Backends, all_endpoints, endpoints},
     not_understood,
-    page::{MANY, page},
 };
+use crate::cluster::page::{MANY, page};
 use crate::{
-    cluster::{Call, CallError, Cluster},
+    cluster::{Call, CallError, Cluster, names},
     config::{Selection, ServiceName},
     error::{Error, Permission, UsageError},
-    names,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;

@@ -12,8 +12,10 @@ use super::{
     rules::{self, Rule},
 };
 use crate::{
-    model::version::Version,
-    model::world::{Family, Place, PortOf},
+    model::{
+        version::Version,
+        world::{Family, Place, PortOf},
+    },
     position::Network,
 };
 

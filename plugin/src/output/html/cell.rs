@@ -4,8 +4,8 @@ use super::{super::wording, link::linked};
 use maud::{Markup, html};
 use std::net::SocketAddr;
 use svc_reach_common::{
-    outcome::{Attempt, Outcome},
     report::{Basis, Cell, Prediction, Report},
+    wire::outcome::{Attempt, Outcome},
 };
 
 /// The mark of a cell, with its meaning for who hears it.

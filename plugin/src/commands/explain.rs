@@ -1,0 +1,148 @@
+//! `explain`: what the forwarding model expects, and why. Deploys nothing; a dump will do for a cluster.
+//!
+//! ```text
+//! dump (files) ──► cluster objects ──► settings ──► world ──► flows: what one node's proxy does with packets
+//!                                                       └──► cells: what becomes of connections ──► table, JSON
+//! ```
+//!
+//! Pure, but for [`dump::read_files`].
+
+pub mod args;
+pub mod cells;
+mod command;
+pub mod dump;
+pub mod flows;
+pub mod table;
+
+#[cfg(test)]
+mod tests;
+
+use crate::survey::kube_proxy::{Settings, Told};
+pub use command::{ExplainCommand, Format};
+use dump::Dump;
+use svc_reach_common::{
+    facts::Facts,
+    model::{NotModelled, World},
+    network_model::NetworkModel,
+};
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Question {
+    /// What should become of connections to a Service.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// How pods are connected, where that is told.
+        network: Option<NetworkModel>,
+    },
+    /// What a node's proxy does with packets.
+    Flows(Vec<flows::Query>),
+}
+
+/// What the model answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// Cells of a Service.
+    Explanation(Box<cells::Explanation>),
+    /// Answers, in the order of the questions.
+    Flows(Vec<flows::FlowAnswer>),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The dump does not hold the Service.
+    #[error("found no Service {namespace}/{name} in the dump{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    NoService {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Where one of that name is, or what kept it from being read.
+        hint: Option<String>,
+    },
+    /// A packet that the model has no answer to.
+    #[error("failed to answer flow {id}")]
+    Flow {
+        /// Its identifier, or its place in the list.
+        id: String,
+        /// Why.
+        source: NotModelled,
+    },
+}
+
+/// Answers from a dump.
+///
+/// # Errors
+///
+/// Where the dump does not hold what is asked about, or the model does not know the proxy.
+pub fn answer(dump: &Dump, told: &Told, question: &Question) -> Result<Reply, ExplainError> {
+    let settings = Settings::gather(told, dump.proxy_config.as_ref(), &dump.service_cidrs);
+    match question {
+        Question::Flows(queries) => {
+            let proxy = settings.for_flows();
+            let world = World::new(
+                dump.services
+                    .iter()
+                    .map(|(service, endpoints)| (service, endpoints.as_slice())),
+                &dump.nodes,
+                &proxy,
+            );
+            queries
+                .iter()
+                .enumerate()
+                .map(|(index, query)| {
+                    query.answer(&world).map_err(|source| ExplainError::Flow {
+                        id: query.name(index),
+                        source,
+                    })
+                })
+                .collect::<Result<_, _>>()
+                .map(Reply::Flows)
+        }
+        Question::Service {
+            namespace,
+            name,
+            network,
+        } => {
+            let facts = dump
+                .facts(namespace, name)
+                .ok_or_else(|| no_service(dump, namespace, name))?;
+            Ok(Reply::Explanation(Box::new(explain(
+                &facts, &settings, *network,
+            ))))
+        }
+    }
+}
+
+/// Explains one Service, from a dump or from a cluster.
+#[must_use]
+pub fn explain(
+    facts: &Facts,
+    settings: &Settings,
+    network: Option<NetworkModel>,
+) -> cells::Explanation {
+    cells::explanation(facts, settings, network)
+}
+
+fn no_service(dump: &Dump, namespace: &str, name: &str) -> ExplainError {
+    let elsewhere = dump
+        .services
+        .iter()
+        .find(|(service, _)| service.name == name)
+        .map(|(service, _)| format!("there is one in namespace {}", service.namespace));
+    let unreadable = || {
+        dump.problems
+            .iter()
+            .find(|problem| problem.contains(&format!("service {namespace}/{name}")))
+            .cloned()
+    };
+    ExplainError::NoService {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        hint: unreadable().or(elsewhere),
+    }
+}

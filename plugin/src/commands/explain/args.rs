@@ -1,0 +1,222 @@
+//! The command line of `explain`: what was typed, and what it means.
+
+use super::{
+    Question,
+    flows::{Query, To},
+};
+use crate::error::UsageError;
+use crate::survey::kube_proxy::Told;
+use clap::Args;
+use ipnet::IpNet;
+use serde_json::Value;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+use svc_reach_common::{model::NodePortAddresses, network_model::NetworkModel, protocol::Protocol};
+
+/// What `explain` takes.
+#[derive(Debug, Default, Args)]
+pub struct ExplainArgs {
+    /// The Service: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
+    #[arg(required_unless_present_any = ["to", "flows"])]
+    pub service: Option<String>,
+    /// What kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json (or yaml) printed: a file, a folder, or - for standard input; the cluster where not given
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Output format: table or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: String,
+    /// How pods are connected: tunnel, vpc or eni
+    #[arg(long, value_name = "MODEL")]
+    pub network_model: Option<String>,
+    #[command(flatten)]
+    pub packet: PacketArgs,
+    #[command(flatten)]
+    pub proxy: ProxyArgs,
+}
+
+/// One packet, or many.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Packets")]
+pub struct PacketArgs {
+    /// What the node's proxy does with a packet to IP:PORT[/PROTOCOL]
+    #[arg(long, value_name = "IP:PORT[/PROTOCOL]", conflicts_with_all = ["flows", "service"], requires_all = ["client", "node"])]
+    pub to: Option<String>,
+    /// Where its client is: pod, host or external
+    #[arg(long, value_name = "WHERE", requires = "to")]
+    pub client: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP", requires = "to")]
+    pub client_ip: Option<String>,
+    /// The node that handles it
+    #[arg(long, value_name = "NODE", requires = "to")]
+    pub node: Option<String>,
+    /// Many packets: a JSON array of {"id", "node", "client", "clientIp", "to": {"ip", "port", "protocol"}}
+    #[arg(long, value_name = "FILE", conflicts_with = "service")]
+    pub flows: Option<PathBuf>,
+}
+
+/// kube-proxy's settings, over what the cluster or the dump says.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "kube-proxy")]
+pub struct ProxyArgs {
+    /// iptables, ipvs, nftables, userspace or ebpf
+    #[arg(long, value_name = "MODE")]
+    pub proxy_mode: Option<String>,
+    /// Ranges of pod addresses; an empty text for none
+    #[arg(long, value_name = "CIDR,…")]
+    pub cluster_cidr: Option<String>,
+    /// Ranges of Service addresses
+    #[arg(long, value_name = "CIDR,…")]
+    pub service_cidr: Option<String>,
+    /// Masquerade all traffic to cluster IPs
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub masquerade_all: Option<bool>,
+    /// Ranges of node addresses that answer node ports, or primary
+    #[arg(long, value_name = "CIDR,…")]
+    pub node_port_addresses: Option<String>,
+    /// Whether node ports answer on 127.0.0.1
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub localhost_node_ports: Option<bool>,
+    /// How pods are told from others: cluster-cidr, node-cidr, bridge, interface or none
+    #[arg(long, value_name = "DETECTOR")]
+    pub local_detector: Option<String>,
+    /// Version of kube-proxy, such as v1.30.2; by default each node's own
+    #[arg(long, value_name = "VERSION")]
+    pub kubernetes_version: Option<String>,
+}
+
+impl ProxyArgs {
+    /// What they tell.
+    ///
+    /// # Errors
+    ///
+    /// Where one makes no sense.
+    pub fn told(&self) -> Result<Told, UsageError> {
+        let addresses = match self.node_port_addresses.as_deref() {
+            None => None,
+            Some("") => Some(NodePortAddresses::Default),
+            Some("primary") => Some(NodePortAddresses::Primary),
+            Some(text) => Some(NodePortAddresses::Within(ranges(
+                "--node-port-addresses",
+                text,
+            )?)),
+        };
+        Ok(Told {
+            mode: word(self.proxy_mode.as_deref())?,
+            cluster_cidrs: self
+                .cluster_cidr
+                .as_deref()
+                .map(|text| ranges("--cluster-cidr", text))
+                .transpose()?,
+            service_cidrs: self
+                .service_cidr
+                .as_deref()
+                .map(|text| ranges("--service-cidr", text))
+                .transpose()?,
+            masquerade_all: self.masquerade_all,
+            node_port_addresses: addresses,
+            localhost_node_ports: self.localhost_node_ports,
+            detector: word(self.local_detector.as_deref())?,
+            version: self
+                .kubernetes_version
+                .as_deref()
+                .map(|text| {
+                    text.parse().map_err(|_| {
+                        UsageError::invalid(
+                            "--kubernetes-version",
+                            text,
+                            "not a version such as v1.30.2",
+                        )
+                    })
+                })
+                .transpose()?,
+        })
+    }
+}
+
+impl ExplainArgs {
+    /// The question, but for the text of `--flows`, which has to be read from its file first.
+    ///
+    /// # Errors
+    ///
+    /// Where an argument makes no sense.
+    pub fn question(
+        &self,
+        namespace: &str,
+        service_name: impl FnOnce(&str) -> Result<String, UsageError>,
+        flows: Option<Vec<Query>>,
+    ) -> Result<Question, UsageError> {
+        if let Some(queries) = flows {
+            return Ok(Question::Flows(queries));
+        }
+        if let Some(to) = &self.packet.to {
+            return Ok(Question::Flows(vec![self.packet.query(to)?]));
+        }
+        Ok(Question::Service {
+            namespace: namespace.to_owned(),
+            name: service_name(self.service.as_deref().unwrap_or_default())?,
+            network: word::<NetworkModel>(self.network_model.as_deref())?,
+        })
+    }
+}
+
+impl PacketArgs {
+    fn query(&self, to: &str) -> Result<Query, UsageError> {
+        let client_ip = self
+            .client_ip
+            .as_deref()
+            .map(|text| {
+                text.parse::<IpAddr>()
+                    .map_err(|_| UsageError::invalid("--client-ip", text, "not an IP address"))
+            })
+            .transpose()?;
+        Ok(Query {
+            id: Value::Null,
+            node: self.node.clone().unwrap_or_default(),
+            client: self.client.as_deref().unwrap_or_default().parse()?,
+            client_ip,
+            to: destination(to)?,
+        })
+    }
+}
+
+/// `IP:PORT[/PROTOCOL]`; the protocol in any case.
+fn destination(text: &str) -> Result<To, UsageError> {
+    let (address, protocol) = match text.rsplit_once('/') {
+        Some((address, protocol)) => (address, protocol.to_ascii_uppercase().parse()?),
+        None => (text, Protocol::Tcp),
+    };
+    let address: SocketAddr = address.parse().map_err(|_| {
+        UsageError::invalid(
+            "--to",
+            text,
+            "not of the form IP:PORT[/PROTOCOL], with an IPv6 address in brackets",
+        )
+    })?;
+    Ok(To {
+        ip: address.ip(),
+        port: address.port(),
+        protocol,
+    })
+}
+
+fn word<T: std::str::FromStr<Err = svc_reach_common::UnknownWord>>(
+    text: Option<&str>,
+) -> Result<Option<T>, UsageError> {
+    Ok(text.map(str::parse).transpose()?)
+}
+
+/// Ranges, comma-separated. An empty text is no range.
+fn ranges(flag: &'static str, text: &str) -> Result<Vec<IpNet>, UsageError> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .map(|range| {
+            range.parse().map_err(|_| {
+                UsageError::invalid(flag, text, "not ranges such as 10.244.0.0/16,fd00:10::/64")
+            })
+        })
+        .collect()
+}

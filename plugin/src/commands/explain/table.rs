@@ -1,0 +1,285 @@
+//! An explanation for people: the cells, the reasons as numbered notes below them, the remedy where there is one.
+
+use super::cells::{ExplainedCell, Explanation};
+use crate::output::printable::printable;
+use std::io::{self, Write};
+use svc_reach_common::{position::Position, report::Why, target::Target, verdict::Reachability};
+use tabled::{
+    builder::Builder,
+    settings::{Alignment, Modify, Style, object::Columns},
+};
+
+/// A reason that cells share: what happens, by which rules, and what can be done.
+#[derive(PartialEq, Eq)]
+struct Note<'e> {
+    outcome: &'e str,
+    why: &'e [Why],
+    remedy: Option<&'static str>,
+    client_address_kept: Option<bool>,
+}
+
+impl<'e> Note<'e> {
+    fn of(cell: &'e ExplainedCell) -> Self {
+        Self {
+            outcome: &cell.predicted.outcome,
+            why: &cell.predicted.why,
+            remedy: cell.remedy,
+            client_address_kept: cell.client_address_kept,
+        }
+    }
+}
+
+/// Writes an explanation.
+///
+/// # Errors
+///
+/// What the writer says.
+pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<()> {
+    writeln!(writer, "{}", headline(explanation))?;
+    if explanation.cells.is_empty() {
+        writeln!(writer, "\nThere is nothing to reach.")?;
+    } else {
+        let notes = notes(explanation);
+        writeln!(writer, "\n{}\n", grid(explanation, &notes))?;
+        writeln!(
+            writer,
+            "✓ reached   ✗ not reached   ~ sometimes   ? not known   [n] see note n"
+        )?;
+        for (index, note) in notes.iter().enumerate() {
+            writeln!(writer, "\n[{}] {}", index + 1, printable(&sentence(note)))?;
+            for why in note.why {
+                writeln!(
+                    writer,
+                    "    - {} ({})",
+                    printable(&why.rule),
+                    printable(&why.source)
+                )?;
+            }
+            if let Some(remedy) = note.remedy {
+                writeln!(writer, "    What helps: {remedy}")?;
+            }
+        }
+    }
+    for left_out in &explanation.left_out {
+        writeln!(
+            writer,
+            "\n{} is left out: {}",
+            left_out.position,
+            printable(&left_out.reason)
+        )?;
+    }
+    let evidence = &explanation.environment.evidence;
+    if !evidence.is_empty() {
+        writeln!(writer, "\nKnown by:")?;
+    }
+    for evidence in evidence {
+        writeln!(
+            writer,
+            "  {} {}: {}",
+            printable(&evidence.fact),
+            printable(&evidence.value),
+            printable(&evidence.source)
+        )?;
+    }
+    Ok(())
+}
+
+fn headline(explanation: &Explanation) -> String {
+    let service = &explanation.service;
+    let mut text = format!(
+        "Service {}/{} ({}",
+        printable(&service.namespace),
+        printable(&service.name),
+        service.kind
+    );
+    if let Some(policy) = service.external_traffic_policy {
+        text += &format!(", externalTrafficPolicy {policy}");
+    }
+    if let Some(policy) = service
+        .internal_traffic_policy
+        .filter(|policy| *policy == svc_reach_common::facts::TrafficPolicy::Local)
+    {
+        text += &format!(", internalTrafficPolicy {policy}");
+    }
+    text += "): ";
+    let count = |wanted: Option<Reachability>| {
+        explanation
+            .cells
+            .iter()
+            .filter(|cell| cell.reachable == wanted)
+            .count()
+    };
+    text += &format!(
+        "{} of {} cells should be reached",
+        count(Some(Reachability::Reachable)),
+        explanation.cells.len()
+    );
+    let unknown = explanation
+        .cells
+        .iter()
+        .filter(|cell| mark(cell) == '?')
+        .count();
+    if unknown > 0 {
+        text += &format!(", {unknown} not known");
+    }
+    text
+}
+
+/// Notes in the order in which the table meets them.
+fn notes(explanation: &Explanation) -> Vec<Note<'_>> {
+    let mut notes: Vec<Note<'_>> = Vec::new();
+    for target in rows(explanation) {
+        for position in positions(explanation) {
+            if let Some(cell) = find(explanation, position, &target) {
+                let note = Note::of(cell);
+                if !notes.contains(&note) {
+                    notes.push(note);
+                }
+            }
+        }
+    }
+    notes
+}
+
+fn positions(explanation: &Explanation) -> Vec<Position> {
+    Position::ALL
+        .iter()
+        .copied()
+        .filter(|position| {
+            explanation
+                .cells
+                .iter()
+                .any(|cell| cell.position == *position)
+        })
+        .collect()
+}
+
+/// Rows of the table, in the order of their kinds.
+fn rows(explanation: &Explanation) -> Vec<String> {
+    let mut rows: Vec<(&Target, String)> = Vec::new();
+    for cell in &explanation.cells {
+        let label = label(&cell.target);
+        if !rows.iter().any(|(_, known)| *known == label) {
+            rows.push((&cell.target, label));
+        }
+    }
+    rows.sort_by_key(|(target, _)| target.kind);
+    rows.into_iter().map(|(_, label)| label).collect()
+}
+
+fn find<'e>(
+    explanation: &'e Explanation,
+    position: Position,
+    row: &str,
+) -> Option<&'e ExplainedCell> {
+    explanation
+        .cells
+        .iter()
+        .find(|cell| cell.position == position && label(&cell.target) == row)
+}
+
+fn label(target: &Target) -> String {
+    let address = printable(&target.address);
+    let mut text = if address.contains(':') {
+        format!("{} [{address}]:{}", target.kind, target.port)
+    } else {
+        format!("{} {address}:{}", target.kind, target.port)
+    };
+    if target.protocol != svc_reach_common::protocol::Protocol::Tcp {
+        text += &format!("/{}", target.protocol);
+    }
+    if let Some(node) = &target.node {
+        text += &format!("\n  on {}", printable(node));
+        if let Some(role) = target.node_role {
+            text += &format!(" ({role})");
+        }
+    }
+    text
+}
+
+fn grid(explanation: &Explanation, notes: &[Note<'_>]) -> String {
+    let positions = positions(explanation);
+    let mut builder = Builder::default();
+    let header = positions.iter().map(|position| {
+        let node = explanation
+            .cells
+            .iter()
+            .find(|cell| cell.position == *position)
+            .and_then(|cell| cell.node.as_deref());
+        format!("{position}\n{}", printable(node.unwrap_or("-")))
+    });
+    builder.push_record(std::iter::once(String::new()).chain(header));
+    for row in rows(explanation) {
+        let marks = positions.iter().map(|position| {
+            find(explanation, *position, &row).map_or_else(String::new, |cell| {
+                let number = notes
+                    .iter()
+                    .position(|note| *note == Note::of(cell))
+                    .map_or(0, |index| index + 1);
+                format!("{} [{number}]", mark(cell))
+            })
+        });
+        builder.push_record(std::iter::once(row.clone()).chain(marks));
+    }
+    builder
+        .build()
+        .with(Style::sharp())
+        .with(Modify::new(Columns::new(1..)).with(Alignment::center()))
+        .to_string()
+}
+
+fn mark(cell: &ExplainedCell) -> char {
+    match cell.reachable {
+        Some(Reachability::Reachable) => '✓',
+        Some(Reachability::Unreachable) => '✗',
+        None if cell.predicted.outcome.starts_with("sometimes") => '~',
+        None => '?',
+    }
+}
+
+fn sentence(note: &Note<'_>) -> String {
+    let mut text = note.outcome.to_owned();
+    if let Some(first) = text.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    match note.client_address_kept {
+        Some(true) => text + "; the backend sees the client's own address",
+        Some(false) => text + "; the backend sees another address than the client's",
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write;
+    use crate::{
+        commands::explain::{cells::LeftOut, explain},
+        output::printable::hidden,
+        survey::kube_proxy::{Settings, Told},
+        testing::{NASTY, facts},
+    };
+    use svc_reach_common::{position::Position, report::Evidence};
+
+    #[test]
+    fn nothing_from_a_cluster_is_obeyed_or_unseen() {
+        let settings = Settings::gather(&Told::default(), None, &[]);
+        let mut explanation = explain(&facts(), &settings, None);
+        explanation.left_out.push(LeftOut {
+            position: Position::PodOther,
+            reason: NASTY.to_owned(),
+        });
+        explanation.environment.evidence.push(Evidence {
+            fact: NASTY.to_owned(),
+            value: NASTY.to_owned(),
+            source: NASTY.to_owned(),
+        });
+        let mut text = Vec::new();
+        write(&explanation, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
+        assert!(
+            !text.lines().any(|line| line.starts_with("ok 99")),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,564 @@
+//! From what a customer mails to what a reader gets.
+
+use super::{
+    Question, Reply, answer,
+    args::ExplainArgs,
+    dump::{Dump, Source, read_files},
+    flows, table,
+};
+use crate::survey::kube_proxy::{LocalDetector, Settings, Told};
+use clap::Parser;
+use serde_json::{Value, json};
+use std::path::Path;
+use svc_reach_common::{
+    model::{Detector, NodePortAddresses},
+    proxy_mode::ProxyMode,
+};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: ExplainArgs,
+}
+
+fn args(words: &[&str]) -> ExplainArgs {
+    Cli::try_parse_from(std::iter::once(&"explain").chain(words))
+        .unwrap()
+        .args
+}
+
+fn told(words: &[&str]) -> Told {
+    let mut all = vec!["web"];
+    all.extend(words);
+    args(&all).proxy.told().unwrap()
+}
+
+fn source(text: impl Into<String>) -> Source {
+    Source {
+        name: "dump".to_owned(),
+        text: text.into(),
+    }
+}
+
+fn dump(objects: &Value) -> Dump {
+    Dump::parse(&[source(objects.to_string())]).unwrap()
+}
+
+fn node(name: &str, address: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+           "status": {"addresses": [{"type": "InternalIP", "address": address}],
+                      "conditions": [{"type": "Ready", "status": "True"}],
+                      "nodeInfo": {"kubeProxyVersion": "v1.20.2", "kubeletVersion": "v1.20.2"}}})
+}
+
+fn service(spec: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}, "spec": spec})
+}
+
+fn slice(version: &str, endpoints: &Value) -> Value {
+    json!({"apiVersion": format!("discovery.k8s.io/{version}"), "kind": "EndpointSlice", "addressType": "IPv4",
+           "metadata": {"name": "web-1", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+           "ports": [{"name": "", "port": 8080, "protocol": "TCP"}], "endpoints": endpoints})
+}
+
+/// A Service with policy Local, its backend on `n1`, and kube-proxy as kubeadm configures it.
+fn shop() -> Vec<Value> {
+    vec![
+        service(
+            &json!({"type": "NodePort", "clusterIP": "10.96.0.7", "externalTrafficPolicy": "Local",
+                        "ports": [{"port": 80, "nodePort": 30080}]}),
+        ),
+        slice(
+            "v1beta1",
+            &json!([{"addresses": ["10.244.1.5"], "conditions": {"ready": true},
+                     "topology": {"kubernetes.io/hostname": "n1"}}]),
+        ),
+        node("n1", "172.30.0.11"),
+        node("n2", "172.30.0.12"),
+        node("n3", "172.30.0.13"),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-proxy", "namespace": "kube-system"},
+               "data": {"config.conf": "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n\
+                                        clusterCIDR: 10.244.0.0/16\nmode: \"\"\niptables:\n  masqueradeAll: false\n",
+                        "kubeconfig.conf": "apiVersion: v1\nkind: Config\n"}}),
+    ]
+}
+
+fn ask(dump: &Dump, told: &Told, flow: &Value) -> Value {
+    let queries = flows::parse(&json!([flow]).to_string()).unwrap();
+    match answer(dump, told, &Question::Flows(queries)).unwrap() {
+        Reply::Flows(answers) => serde_json::to_value(&answers[0]).unwrap(),
+        Reply::Explanation(_) => panic!("flows were asked"),
+    }
+}
+
+fn flow() -> Value {
+    json!({"id": "f1", "node": "n2", "client": "pod", "clientIp": "10.244.2.9",
+           "to": {"ip": "172.30.0.12", "port": 30080, "protocol": "TCP"}})
+}
+
+#[test]
+fn flows_are_answered_in_the_documented_shape() {
+    let dump = dump(&json!({"apiVersion": "v1", "kind": "List", "items": shop()}));
+    let mut answered = ask(&dump, &Told::default(), &flow());
+    let why = answered["why"].take();
+    assert_eq!(
+        answered,
+        json!({"id": "f1", "action": "endpoints", "endpoints": ["10.244.1.5:8080"], "masquerade": false, "why": null})
+    );
+    for why in why.as_array().unwrap() {
+        assert!(why["rule"].is_string(), "{why}");
+        assert!(
+            why["source"]
+                .as_str()
+                .unwrap()
+                .starts_with("kubernetes/kubernetes v1.20.2 "),
+            "{why}"
+        );
+    }
+    // Without the cluster CIDR a pod is anybody, and this node has no endpoint.
+    let anybody = ask(&dump, &told(&["--cluster-cidr="]), &flow());
+    assert_eq!(
+        (&anybody["action"], &anybody["masquerade"]),
+        (&json!("drop"), &Value::Null)
+    );
+    let ipvs = told(&["--proxy-mode=ipvs", "--kubernetes-version=1.24"]);
+    assert_eq!(ask(&dump, &ipvs, &flow())["action"], "endpoints");
+    assert_eq!(
+        ask(&dump, &told(&["--proxy-mode=ipvs"]), &flow())["action"],
+        "reject"
+    );
+}
+
+#[test]
+fn flows_that_make_no_sense_are_errors_that_name_them() {
+    let dump = dump(&json!(shop()));
+    let mut elsewhere = flow();
+    elsewhere["node"] = json!("n9");
+    let queries = flows::parse(&json!([flow(), elsewhere]).to_string()).unwrap();
+    let error = answer(&dump, &Told::default(), &Question::Flows(queries)).unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(error.to_string(), "failed to answer flow f1");
+    assert_eq!(cause, r#"unknown node "n9", expected one of: n1, n2, n3"#);
+    let unknown =
+        flows::parse(r#"[{"node": "n1", "client": "robot", "to": {"ip": "1.2.3.4", "port": 1}}]"#);
+    assert!(
+        unknown
+            .unwrap_err()
+            .to_string()
+            .contains("expected one of: host, pod, external")
+    );
+    let ebpf = answer(
+        &dump,
+        &told(&["--proxy-mode=ebpf"]),
+        &Question::Flows(flows::parse(&json!([flow()]).to_string()).unwrap()),
+    );
+    assert!(ebpf.is_err(), "an answer for a proxy that is not modelled");
+}
+
+#[test]
+fn one_packet_reads_like_ip_route_get() {
+    let dump = dump(&json!(shop()));
+    let args = args(&[
+        "--to",
+        "172.30.0.12:30080/tcp",
+        "--client",
+        "external",
+        "--node",
+        "n2",
+    ]);
+    let question = args
+        .question("shop", |name| Ok(name.to_owned()), None)
+        .unwrap();
+    let Reply::Flows(answers) = answer(&dump, &args.proxy.told().unwrap(), &question).unwrap()
+    else {
+        panic!("a packet was asked");
+    };
+    assert_eq!(
+        answers[0].text(),
+        "drop: the client hears nothing\n  \
+         a node port is taken on the node that the packet arrives at, under externalTrafficPolicy\n    \
+         kubernetes/kubernetes v1.20.2 pkg/proxy/iptables/proxier.go\n  \
+         externalTrafficPolicy Local: there are endpoints, but none on this node: dropped\n    \
+         kubernetes/kubernetes v1.20.2 pkg/proxy/iptables/proxier.go"
+    );
+}
+
+/// The forms in which dumps come say the same.
+#[test]
+fn dumps_in_every_form() {
+    let objects = shop();
+    let items = || Value::Array(objects.clone());
+    let yaml = |object: &Value| {
+        // JSON is YAML, but a document that does not begin with a bracket has to be read as YAML.
+        format!("---\n# an object\n{}", as_yaml(object, 0))
+    };
+    let by_kind: Vec<Source> = ["Service", "EndpointSlice", "Node", "ConfigMap"]
+        .iter()
+        .map(|kind| {
+            let mut of_kind: Vec<Value> = objects
+                .iter()
+                .filter(|object| object["kind"] == *kind)
+                .cloned()
+                .collect();
+            for object in &mut of_kind {
+                object.as_object_mut().unwrap().remove("kind");
+            }
+            source(json!({"kind": format!("{kind}List"), "items": of_kind}).to_string())
+        })
+        .collect();
+    let forms: Vec<(&str, Vec<Source>)> = vec![
+        (
+            "a list",
+            vec![source(
+                json!({"kind": "List", "apiVersion": "v1", "items": items()}).to_string(),
+            )],
+        ),
+        ("an array", vec![source(items().to_string())]),
+        (
+            "objects one after the other",
+            vec![source(
+                objects
+                    .iter()
+                    .map(Value::to_string)
+                    .collect::<Vec<_>>()
+                    .join("\n"),
+            )],
+        ),
+        ("lists of one kind each", by_kind),
+        (
+            "YAML documents",
+            vec![source(
+                objects.iter().map(yaml).collect::<Vec<_>>().join("\n"),
+            )],
+        ),
+        (
+            "a YAML list",
+            vec![source(yaml(
+                &json!({"kind": "List", "apiVersion": "v1", "items": items()}),
+            ))],
+        ),
+        (
+            "one file for each object",
+            objects
+                .iter()
+                .map(|object| source(object.to_string()))
+                .collect(),
+        ),
+    ];
+    for (name, sources) in forms {
+        let dump = Dump::parse(&sources).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(dump.problems, Vec::<String>::new(), "{name}");
+        assert_eq!(dump.nodes.len(), 3, "{name}");
+        assert_eq!(dump.services[0].1.len(), 1, "{name}: endpoints");
+        assert_eq!(
+            dump.proxy_config
+                .as_ref()
+                .map(|config| config.source.as_str()),
+            Some("ConfigMap kube-system/kube-proxy, config.conf"),
+            "{name}"
+        );
+        assert_eq!(
+            ask(&dump, &Told::default(), &flow())["endpoints"],
+            json!(["10.244.1.5:8080"]),
+            "{name}"
+        );
+    }
+}
+
+/// Block style, as kubectl writes it.
+fn as_yaml(value: &Value, indent: usize) -> String {
+    let pad = " ".repeat(indent);
+    let filled = |value: &Value| {
+        value.as_object().is_some_and(|fields| !fields.is_empty())
+            || value.as_array().is_some_and(|items| !items.is_empty())
+    };
+    let after = |mark: &str, value: &Value| {
+        if filled(value) {
+            format!("{pad}{mark}\n{}", as_yaml(value, indent + 2))
+        } else {
+            format!("{pad}{mark} {value}\n")
+        }
+    };
+    if let Some(fields) = value.as_object() {
+        fields
+            .iter()
+            .map(|(key, value)| after(&format!("{key:?}:"), value))
+            .collect()
+    } else if let Some(items) = value.as_array() {
+        items.iter().map(|item| after("-", item)).collect()
+    } else {
+        format!("{pad}{value}\n")
+    }
+}
+
+#[test]
+fn endpoints_stand_in_for_slices() {
+    let mut objects = shop();
+    objects[1] = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "web", "namespace": "shop"},
+        "subsets": [{"addresses": [{"ip": "10.244.1.6", "nodeName": "n1"}], "ports": [{"port": 8080}]}]});
+    let only = dump(&json!(objects));
+    assert_eq!(
+        ask(&only, &Told::default(), &flow())["endpoints"],
+        json!(["10.244.1.6:8080"])
+    );
+    // Beside slices they say nothing new.
+    objects.push(slice(
+        "v1",
+        &json!([{"addresses": ["10.244.1.5"], "nodeName": "n1"}]),
+    ));
+    let both = dump(&json!(objects));
+    assert_eq!(
+        ask(&both, &Told::default(), &flow())["endpoints"],
+        json!(["10.244.1.5:8080"])
+    );
+}
+
+#[test]
+fn an_object_that_makes_no_sense_costs_that_object() {
+    let mut objects = shop();
+    objects.push(
+        json!({"kind": "Service", "metadata": {"name": "odd", "namespace": "shop"},
+                        "spec": {"clusterIP": "not an address"}}),
+    );
+    let dump = dump(&json!(objects));
+    assert_eq!(dump.services.len(), 1);
+    assert!(
+        dump.problems[0].contains("read service shop/odd: spec.clusterIPs[]"),
+        "{:?}",
+        dump.problems
+    );
+    let ask = |namespace: &str, name: &str| {
+        let question = Question::Service {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            network: None,
+        };
+        answer(&dump, &Told::default(), &question)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(ask("shop", "odd").contains("cannot be \"not an address\""));
+    assert_eq!(
+        ask("default", "web"),
+        "found no Service default/web in the dump (there is one in namespace shop)"
+    );
+    assert_eq!(
+        ask("shop", "cart"),
+        "found no Service shop/cart in the dump"
+    );
+}
+
+#[test]
+fn what_is_no_dump_is_said_to_be_none() {
+    for (text, expected) in [
+        ("{\"kind\": \"Service\"", "failed to read dump as JSON"),
+        ("kind: [", "failed to read dump as YAML"),
+        (
+            "",
+            "found no Service, EndpointSlice, Endpoints or Node in dump",
+        ),
+        (
+            "just text",
+            "found no Service, EndpointSlice, Endpoints or Node in dump",
+        ),
+        (
+            r#"{"kind": "List", "items": []}"#,
+            "found no Service, EndpointSlice, Endpoints or Node in dump",
+        ),
+    ] {
+        let error = Dump::parse(&[source(text)]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text:?}: {error}");
+    }
+    let missing = read_files(Path::new("no/such/file")).unwrap_err();
+    assert_eq!(missing.to_string(), "failed to read no/such/file");
+}
+
+#[test]
+fn a_folder_is_read_whole() {
+    let folder = std::env::temp_dir().join(format!("svc-reach-dump-{}", std::process::id()));
+    let below = folder.join("below");
+    std::fs::create_dir_all(&below).unwrap();
+    let objects = shop();
+    std::fs::write(folder.join("services.json"), objects[0].to_string()).unwrap();
+    std::fs::write(folder.join("notes.txt"), "not part of it").unwrap();
+    std::fs::write(
+        below.join("rest.yaml"),
+        json!({"kind": "List", "items": objects[1..]}).to_string(),
+    )
+    .unwrap();
+    let sources = read_files(&folder);
+    let empty = folder.join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let nothing = read_files(&empty).map(|sources| sources.len());
+    std::fs::remove_dir_all(&folder).unwrap();
+    let dump = Dump::parse(&sources.unwrap()).unwrap();
+    assert_eq!((dump.services.len(), dump.nodes.len()), (1, 3));
+    assert!(
+        nothing
+            .unwrap_err()
+            .to_string()
+            .starts_with("found no .json")
+    );
+}
+
+#[test]
+fn settings_come_from_flags_then_the_cluster_then_defaults() {
+    let config = |text: &str| {
+        let text = format!("kind: KubeProxyConfiguration\n{text}");
+        let objects = json!([node("n1", "172.30.0.11"),
+            {"kind": "ConfigMap", "metadata": {"name": "kube-proxy", "namespace": "kube-system"}, "data": {"config.conf": text}}]);
+        dump(&objects).proxy_config
+    };
+    let proxy = |told: &Told, config: Option<&crate::survey::kube_proxy::ProxyConfig>| {
+        Settings::gather(told, config, &[]).proxy
+    };
+    let range = |text: &str| text.parse().unwrap();
+
+    let nothing = Settings::gather(&Told::default(), None, &[]);
+    assert_eq!(
+        (nothing.proxy.mode, nothing.mode_told),
+        (ProxyMode::Iptables, false)
+    );
+    assert_eq!(nothing.proxy.detector, Detector::Unknown, "nobody told");
+    assert_eq!(
+        nothing.for_flows().detector,
+        Detector::ClusterCidr(Vec::new())
+    );
+
+    let ipvs = config(
+        "mode: ipvs\nclusterCIDR: 10.244.0.0/16,fd00:10::/64\niptables: {masqueradeAll: true}\nnodePortAddresses: [172.30.0.0/16]\n",
+    );
+    let found = proxy(&Told::default(), ipvs.as_ref());
+    assert_eq!(found.mode, ProxyMode::Ipvs);
+    assert_eq!(
+        found.detector,
+        Detector::ClusterCidr(vec![range("10.244.0.0/16"), range("fd00:10::/64")])
+    );
+    assert!(found.masquerade_all && found.localhost_node_ports);
+    assert_eq!(
+        found.node_port_addresses,
+        NodePortAddresses::Within(vec![range("172.30.0.0/16")])
+    );
+
+    let over = told(&[
+        "--proxy-mode=nftables",
+        "--cluster-cidr=10.0.0.0/8",
+        "--masquerade-all=false",
+        "--localhost-node-ports=false",
+        "--node-port-addresses=primary",
+        "--service-cidr=10.96.0.0/16",
+        "--kubernetes-version=v1.33.2",
+    ]);
+    let over = proxy(&over, ipvs.as_ref());
+    assert_eq!(over.mode, ProxyMode::Nftables);
+    assert_eq!(
+        over.detector,
+        Detector::ClusterCidr(vec![range("10.0.0.0/8")])
+    );
+    assert!(!over.masquerade_all && !over.localhost_node_ports);
+    assert_eq!(over.node_port_addresses, NodePortAddresses::Primary);
+    assert_eq!(over.service_cidrs, [range("10.96.0.0/16")]);
+    assert_eq!(over.version.unwrap().to_string(), "v1.33.2");
+
+    for (text, expected) in [
+        ("detectLocalMode: NodeCIDR\n", Detector::NodeCidr),
+        ("detectLocalMode: BridgeInterface\n", Detector::Bridge),
+        (
+            "detectLocalMode: InterfaceNamePrefix\n",
+            Detector::Interface,
+        ),
+        (
+            "detectLocalMode: ClusterCIDR\n",
+            Detector::ClusterCidr(Vec::new()),
+        ),
+        ("clusterCIDR: \"\"\n", Detector::ClusterCidr(Vec::new())),
+    ] {
+        assert_eq!(
+            proxy(&Told::default(), config(text).as_ref()).detector,
+            expected,
+            "{text}"
+        );
+    }
+    assert_eq!(config("mode: kernelspace\n"), None, "Windows");
+    for &detector in LocalDetector::ALL {
+        let told = told(&[&format!("--local-detector={detector}")]);
+        assert_ne!(proxy(&told, None).detector, Detector::Unknown, "{detector}");
+    }
+    let wrong = args(&["web", "--local-detector=eyes"])
+        .proxy
+        .told()
+        .unwrap_err()
+        .to_string();
+    assert!(
+        wrong.contains("expected one of: cluster-cidr, node-cidr, bridge, interface, none"),
+        "{wrong}"
+    );
+    assert_eq!(told(&["--masquerade-all"]).masquerade_all, Some(true));
+}
+
+#[test]
+fn the_command_line_of_a_proxy_pod_tells_too() {
+    let pod = json!({"kind": "Pod", "metadata": {"name": "kube-proxy-x"}, "spec": {"containers": [{"name": "kube-proxy",
+        "command": ["/bin/sh", "-c", "kube-proxy --cluster-cidr=10.4.0.0/14 --proxy-mode=ipvs --v=2"]}]}});
+    let objects = json!([node("n1", "172.30.0.11"), pod]);
+    let config = dump(&objects).proxy_config.unwrap();
+    assert_eq!(
+        (config.mode, config.source.as_str()),
+        (ProxyMode::Ipvs, "command line of pod kube-proxy-x")
+    );
+    assert_eq!(
+        config.detector,
+        Detector::ClusterCidr(vec!["10.4.0.0/14".parse().unwrap()])
+    );
+}
+
+#[test]
+fn packets_that_make_no_sense() {
+    for (to, expected) in [
+        ("172.30.0.12", "not of the form IP:PORT[/PROTOCOL]"),
+        ("fd00::1:80", "not of the form IP:PORT[/PROTOCOL]"),
+        ("172.30.0.12:80/icmp", "expected one of: TCP, UDP, SCTP"),
+    ] {
+        let args = args(&["--to", to, "--client", "pod", "--node", "n1"]);
+        let error = args
+            .question("shop", |name| Ok(name.to_owned()), None)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains(expected), "{to}: {error}");
+    }
+    for words in [
+        vec![],
+        vec!["--to", "1.2.3.4:80"],
+        vec!["web", "--flows", "f.json"],
+        vec!["--node", "n1"],
+    ] {
+        let cli = Cli::try_parse_from(std::iter::once(&"explain").chain(&words));
+        assert!(cli.is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn the_table_reads_like_an_explanation() {
+    let mut objects = shop();
+    objects.truncate(4);
+    objects.push(shop().pop().unwrap());
+    let dump = dump(&json!(objects));
+    let question = Question::Service {
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        network: None,
+    };
+    let Reply::Explanation(explanation) = answer(&dump, &Told::default(), &question).unwrap()
+    else {
+        panic!("a Service was asked");
+    };
+    let mut text = Vec::new();
+    table::write(&explanation, &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(text, include_str!("tests/table.txt"), "\n{text}");
+    let json = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(json["kind"], "Explanation");
+    assert_eq!(json["environment"]["proxyMode"], "iptables");
+    let cells = json["cells"].as_array().unwrap();
+    assert!(cells.iter().all(|cell| cell["predicted"]["why"].is_array()));
+}

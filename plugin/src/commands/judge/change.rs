@@ -1,0 +1,411 @@
+//! What changed between two runs over one Service. Pure.
+
+use crate::output::wording;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use svc_reach_common::{
+    exit::Exit,
+    position::Position,
+    protocol::Protocol,
+    report::{API_VERSION, Cell, ObservedValue, Report},
+    target::{NodeRole, Relation, Scope, Target, TargetKind},
+    words,
+};
+
+words! {
+    /// What became of a cell.
+    pub enum Became("change") {
+        /// Less of it is reached than before.
+        Worse = "worse",
+        /// More of it is.
+        Better = "better",
+        /// It was seen before, and could not be looked at now.
+        Unseen = "unseen",
+        /// It could not be looked at before, and was seen now.
+        Seen = "seen",
+        /// It was not asked before.
+        New = "new",
+        /// It is not asked any more.
+        Gone = "gone",
+    }
+}
+
+/// What changed between two runs, as `-o json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Comparison {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `Comparison`.
+    pub kind: &'static str,
+    /// `NAMESPACE/NAME` of the Service.
+    pub service: String,
+    /// The run before.
+    pub from: RunOf,
+    /// The run after.
+    pub to: RunOf,
+    /// Cells of which something changed.
+    pub changes: Vec<Change>,
+    /// Cells that both runs saw, and that were compared.
+    pub compared: usize,
+    /// Cells of the run after that nobody could look at.
+    pub not_observed: usize,
+    /// Whether something that was reached before is not asked any more, in no place of its kind.
+    #[serde(skip)]
+    lost: bool,
+}
+
+/// What changed in several Services, as `-o json` prints it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComparisonList {
+    /// [`API_VERSION`].
+    pub api_version: &'static str,
+    /// `ComparisonList`.
+    pub kind: &'static str,
+    /// A comparison for each Service that both runs asked about.
+    pub items: Vec<Comparison>,
+}
+
+impl ComparisonList {
+    /// A list of comparisons.
+    pub const fn of(items: Vec<Comparison>) -> Self {
+        Self {
+            api_version: API_VERSION,
+            kind: "ComparisonList",
+            items,
+        }
+    }
+}
+
+/// A run, in short.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunOf {
+    /// Its id.
+    pub run: String,
+    /// The API server's version.
+    pub kubernetes_version: Option<String>,
+    /// What forwarded.
+    pub proxy_mode: Option<String>,
+}
+
+/// A cell of which something changed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// Where the probe stood.
+    pub position: Position,
+    /// What it requested: now, or before where it is gone.
+    pub target: Target,
+    /// What was seen before.
+    pub from: Option<Seen>,
+    /// What was seen after.
+    pub to: Option<Seen>,
+    /// What that amounts to.
+    pub became: Became,
+    /// Both places in words.
+    #[serde(skip)]
+    pub way: String,
+}
+
+/// What was seen.
+#[derive(Debug, Serialize)]
+pub struct Seen {
+    /// What it amounts to.
+    pub value: ObservedValue,
+    /// Why.
+    pub reason: String,
+}
+
+/// What makes two cells the same from one run to the next. Addresses and nodes come and go; roles remain.
+type Identity<'c> = (
+    Position,
+    TargetKind,
+    Option<&'c str>,
+    Protocol,
+    Option<NodeRole>,
+    Option<Relation>,
+    Option<Scope>,
+);
+
+fn identity(cell: &Cell) -> Identity<'_> {
+    let target = &cell.target;
+    (
+        cell.position,
+        target.kind,
+        target.port_name.as_deref(),
+        target.protocol,
+        target.node_role,
+        target.relation,
+        target.scope,
+    )
+}
+
+impl Comparison {
+    /// Compares two runs over one Service.
+    pub fn between(from: &Report, to: &Report) -> Self {
+        let mut before = by_identity(from);
+        let mut changes = Vec::new();
+        let mut compared = 0;
+        for (identity, now) in by_identity(to) {
+            let mut then = before.remove(&identity).unwrap_or_default();
+            for cell in now {
+                // The same address, where it is still asked.
+                let same = then
+                    .iter()
+                    .position(|other| other.target.address == cell.target.address);
+                let other = match same {
+                    Some(at) => Some(then.remove(at)),
+                    None if then.is_empty() => None,
+                    None => Some(then.remove(0)),
+                };
+                compared += usize::from(is_seen(cell) && other.is_some_and(is_seen));
+                changes.extend(Change::of(other.map(|cell| (from, cell)), Some((to, cell))));
+            }
+            changes.extend(
+                then.into_iter()
+                    .filter_map(|cell| Change::of(Some((from, cell)), None)),
+            );
+        }
+        // Backends and nodes may become fewer; that nobody asks a kind of place any more is a gap.
+        let lost = before
+            .values()
+            .flatten()
+            .any(|cell| rank(cell).is_some_and(|rank| rank > 0));
+        let gone = before.into_values().flatten();
+        changes.extend(gone.filter_map(|cell| Change::of(Some((from, cell)), None)));
+        changes.sort_by_key(|change| change.became);
+        Self {
+            api_version: API_VERSION,
+            kind: "Comparison",
+            service: format!("{}/{}", to.service.namespace, to.service.name),
+            from: RunOf::of(from),
+            to: RunOf::of(to),
+            changes,
+            compared,
+            not_observed: to.cells.iter().filter(|cell| !is_seen(cell)).count(),
+            lost,
+        }
+    }
+
+    /// How it ends: 1 where something became worse, 3 where something could not be looked at now, is not asked any more, or
+    /// nothing was compared.
+    pub fn exit(&self) -> Exit {
+        let any = |became| self.changes.iter().any(|change| change.became == became);
+        if any(Became::Worse) {
+            Exit::Differs
+        } else if self.not_observed > 0 || self.lost || self.compared == 0 {
+            Exit::Incomplete
+        } else {
+            Exit::AsExpected
+        }
+    }
+}
+
+fn by_identity(report: &Report) -> BTreeMap<Identity<'_>, Vec<&Cell>> {
+    let mut cells: BTreeMap<_, Vec<&Cell>> = BTreeMap::new();
+    for cell in &report.cells {
+        cells.entry(identity(cell)).or_default().push(cell);
+    }
+    cells
+}
+
+impl RunOf {
+    fn of(report: &Report) -> Self {
+        Self {
+            run: report.run.clone(),
+            kubernetes_version: report.environment.kubernetes_version.clone(),
+            proxy_mode: report.environment.proxy_mode.map(|mode| mode.to_string()),
+        }
+    }
+}
+
+/// Whether somebody could look.
+fn is_seen(cell: &Cell) -> bool {
+    rank(cell).is_some()
+}
+
+/// How much of a cell was reached; `None`: nobody could look.
+const fn rank(cell: &Cell) -> Option<u8> {
+    match cell.observed.value {
+        ObservedValue::NotObserved => None,
+        ObservedValue::Unreachable => Some(0),
+        ObservedValue::Unstable => Some(1),
+        ObservedValue::Reachable => Some(2),
+    }
+}
+
+impl Change {
+    fn of(from: Option<(&Report, &Cell)>, to: Option<(&Report, &Cell)>) -> Option<Self> {
+        let became = match (from, to) {
+            (None, None) => return None,
+            (None, Some(_)) => Became::New,
+            (Some(_), None) => Became::Gone,
+            (Some((_, from)), Some((_, to))) => match (rank(from), rank(to)) {
+                (Some(before), Some(after)) if after < before => Became::Worse,
+                (Some(before), Some(after)) if after > before => Became::Better,
+                (Some(_), None) => Became::Unseen,
+                (None, Some(_)) => Became::Seen,
+                (Some(_), Some(_)) | (None, None) => return None,
+            },
+        };
+        let seen = |(_, cell): (&Report, &Cell)| Seen {
+            value: cell.observed.value,
+            reason: cell.observed.reason.clone(),
+        };
+        let (report, cell) = to.or(from)?;
+        Some(Self {
+            position: cell.position,
+            target: cell.target.clone(),
+            from: from.map(seen),
+            to: to.map(seen),
+            became,
+            way: format!(
+                "{} -> {}",
+                cell.position,
+                wording::target(report, &cell.target)
+            ),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Comparison;
+    use crate::{
+        config::ExpectationSettings,
+        reporting::documents::Documents,
+        reporting::{Expectations, cells::Stand, detection::Told, report},
+        survey::clues::Clues,
+        testing::{cell, facts},
+    };
+    use std::time::Duration;
+    use svc_reach_common::{
+        exit::Exit,
+        position::Position::{NodeSame, PodOther},
+        report::{
+            Cell,
+            ObservedValue::{self, NotObserved, Reachable, Unreachable, Unstable},
+            Report,
+        },
+        target::TargetKind::{ClusterIp, NodePort},
+        terms::Terms,
+    };
+
+    fn run(cells: Vec<Cell>) -> Report {
+        let none: [Stand; 0] = [];
+        let expectations = Expectations {
+            documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
+            proxy: None,
+            clues: &Clues::default(),
+            told: Told::default(),
+            terms: &Terms::default(),
+            at: None,
+        };
+        let mut report = report("r", Duration::ZERO, &facts(), &none, expectations, None);
+        report.cells = cells;
+        report
+    }
+
+    fn changes(from: Vec<Cell>, to: Vec<Cell>) -> (Vec<String>, Exit) {
+        let comparison = Comparison::between(&run(from), &run(to));
+        let changes = comparison.changes.iter().map(|change| {
+            format!(
+                "{} {}: {}",
+                change.position, change.target.address, change.became
+            )
+        });
+        (changes.collect(), comparison.exit())
+    }
+
+    #[test]
+    fn what_is_reached_less_than_before_is_worse() {
+        let one = |value: ObservedValue| vec![cell(PodOther, ClusterIp, "10.0.0.1", value)];
+        let rows = [
+            (Reachable, Reachable, None, Exit::AsExpected),
+            (Unreachable, Unreachable, None, Exit::AsExpected),
+            (Reachable, Unreachable, Some("worse"), Exit::Differs),
+            (Reachable, Unstable, Some("worse"), Exit::Differs),
+            (Unstable, Unreachable, Some("worse"), Exit::Differs),
+            (Unreachable, Reachable, Some("better"), Exit::AsExpected),
+            (Reachable, NotObserved, Some("unseen"), Exit::Incomplete),
+            (NotObserved, Reachable, Some("seen"), Exit::Incomplete),
+            (NotObserved, Unreachable, Some("seen"), Exit::Incomplete),
+            (NotObserved, NotObserved, None, Exit::Incomplete),
+        ];
+        for (from, to, became, exit) in rows {
+            let (changes, ended) = changes(one(from), one(to));
+            let expected: Vec<String> = became
+                .iter()
+                .map(|became| format!("pod-other 10.0.0.1: {became}"))
+                .collect();
+            assert_eq!((changes, ended), (expected, exit), "{from} then {to}");
+        }
+    }
+
+    /// After an upgrade nodes have other names and addresses; their roles are the same.
+    #[test]
+    fn cells_are_told_by_their_role_where_addresses_have_changed() {
+        let from = vec![
+            cell(NodeSame, NodePort, "192.168.0.1", Reachable),
+            cell(NodeSame, NodePort, "192.168.0.2", Unreachable),
+        ];
+        let to = vec![
+            cell(NodeSame, NodePort, "192.168.0.2", Unreachable),
+            cell(NodeSame, NodePort, "192.168.0.9", Unreachable),
+            cell(NodeSame, NodePort, "192.168.0.8", Reachable),
+        ];
+        let (changes, exit) = changes(from, to);
+        assert_eq!(
+            changes,
+            ["node-same 192.168.0.9: worse", "node-same 192.168.0.8: new"]
+        );
+        assert_eq!(exit, Exit::Differs);
+    }
+
+    #[test]
+    fn what_is_not_asked_any_more_is_told_and_is_incomplete() {
+        let port = |address, value| cell(NodeSame, NodePort, address, value);
+        let same = || cell(NodeSame, ClusterIp, "10.0.0.1", Reachable);
+        let rows = [
+            (
+                "reached",
+                vec![port("192.168.0.1", Reachable)],
+                vec![],
+                Exit::Incomplete,
+            ),
+            (
+                "not reached",
+                vec![port("192.168.0.1", Unreachable)],
+                vec![],
+                Exit::AsExpected,
+            ),
+            (
+                "one of two",
+                vec![
+                    port("192.168.0.1", Reachable),
+                    port("192.168.0.2", Reachable),
+                ],
+                vec![port("192.168.0.2", Reachable)],
+                Exit::AsExpected,
+            ),
+        ];
+        for (name, mut from, mut to, exit) in rows {
+            from.push(same());
+            to.push(same());
+            let (gone, ended) = changes(from, to);
+            assert_eq!(gone, ["node-same 192.168.0.1: gone"], "{name}");
+            assert_eq!(ended, exit, "{name}");
+        }
+        assert_eq!(changes(vec![same()], Vec::new()).1, Exit::Incomplete);
+    }
+
+    #[test]
+    fn what_could_not_be_looked_at_now_is_incomplete_whatever_else_was_seen() {
+        let unseen = || cell(NodeSame, NodePort, "192.168.0.1", NotObserved);
+        let same = || cell(NodeSame, ClusterIp, "10.0.0.1", Reachable);
+        let (changes, exit) = changes(vec![unseen(), same()], vec![unseen(), same()]);
+        assert_eq!((changes, exit), (vec![], Exit::Incomplete));
+    }
+}

@@ -1,0 +1,113 @@
+//! `matrix` carried out.
+
+use super::{
+    args::{MatrixArgs, Question},
+    diff::Difference,
+    list::{self, Entry},
+    show,
+};
+use crate::reporting::source;
+use crate::{
+    error::{Error, UsageError},
+    output,
+};
+use serde::Serialize;
+use std::io::{self, Write};
+use svc_reach_common::{matrix::Catalog, words};
+
+words! {
+    /// How to print a matrix.
+    pub enum Format("output format") {
+        /// For people.
+        Table = "table",
+        /// For programs.
+        Json = "json",
+        /// For people who write their own.
+        Yaml = "yaml",
+        /// For pages and pull requests.
+        Markdown = "markdown",
+    }
+}
+
+/// A command line of `matrix` that makes sense.
+#[derive(Debug)]
+pub struct MatrixCommand {
+    question: Question,
+    output: Format,
+}
+
+impl MatrixCommand {
+    /// Makes sense of the arguments.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with them.
+    pub fn new(args: MatrixArgs) -> Result<Self, UsageError> {
+        let output = match &args.question {
+            Question::List(args) => &args.output,
+            Question::Show(args) => &args.output,
+            Question::Diff(args) => &args.output,
+        };
+        Ok(Self {
+            output: output.output.parse()?,
+            question: args.question,
+        })
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    ///
+    /// A matrix or an edition that is not there, a file that is no matrix, or what the writer says.
+    pub fn answer(&self, writer: &mut impl Write) -> Result<(), Error> {
+        let mut catalog = Catalog::builtin()?;
+        match &self.question {
+            Question::List(_) => {
+                let entries: Vec<Entry<'_>> = catalog.editions().iter().map(Entry::of).collect();
+                self.write(writer, &entries, |style, writer| {
+                    list::write(&entries, style, writer)
+                })
+            }
+            Question::Show(args) => {
+                let edition = source::edition(&mut catalog, &args.matrix)?;
+                self.write(writer, edition, |style, writer| {
+                    show::write(edition, style, writer)
+                })
+            }
+            Question::Diff(args) => {
+                let from = source::edition(&mut catalog, &args.from)?.clone();
+                // The same file may be named twice, for two of its editions.
+                let mut catalog = Catalog::builtin()?;
+                let to = source::edition(&mut catalog, &args.to)?;
+                let difference = Difference::between(&from, to);
+                self.write(writer, &difference, |style, writer| {
+                    difference.write(style, writer)
+                })
+            }
+        }
+    }
+
+    fn write<W: Write>(
+        &self,
+        writer: &mut W,
+        data: &impl Serialize,
+        text: impl FnOnce(Look, &mut W) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let written = match self.output {
+            Format::Table => text(Look::Terminal, writer),
+            Format::Markdown => text(Look::Markdown, writer),
+            Format::Json => output::json::pretty(data, writer),
+            Format::Yaml => output::yaml::pretty(data, writer),
+        };
+        written.map_err(Error::Write)
+    }
+}
+
+/// How tables are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// With lines.
+    Terminal,
+    /// As Markdown has them.
+    Markdown,
+}

@@ -1,0 +1,74 @@
+//! Answers that are lines or JSON: those about the program itself.
+
+use crate::{
+    error::{Error, UsageError},
+    output,
+};
+use clap::Args;
+use serde::Serialize;
+use std::io::{self, Write};
+use svc_reach_common::words;
+
+words! {
+    /// How to print such an answer.
+    pub enum Format("output format") {
+        /// Lines.
+        Text = "text",
+        /// For programs.
+        Json = "json",
+    }
+}
+
+/// What such a command takes.
+#[derive(Debug, Args)]
+pub struct PlainArgs {
+    /// Output format: text or json
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: String,
+}
+
+impl PlainArgs {
+    /// How to print.
+    ///
+    /// # Errors
+    ///
+    /// When it is none of the formats.
+    pub fn format(&self) -> Result<Format, UsageError> {
+        Ok(self.output.parse()?)
+    }
+}
+
+impl Format {
+    /// Writes data in this format; `text` is how it reads in lines.
+    ///
+    /// # Errors
+    ///
+    /// What the writer says.
+    pub fn write(
+        self,
+        data: &impl Serialize,
+        writer: &mut impl Write,
+        text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let written = match self {
+            Self::Text => text(writer),
+            Self::Json => output::json::pretty(data, writer),
+        };
+        written.map_err(Error::Write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Format;
+    use crate::{output::printable::hidden, testing::NASTY};
+
+    #[test]
+    fn json_holds_nothing_that_a_terminal_obeys() {
+        let mut text = Vec::new();
+        Format::Json.write(&[NASTY], &mut text, |_| Ok(())).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [NASTY]);
+        assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
+    }
+}

@@ -1,0 +1,6 @@
+//! What a run is going to ask: which nodes take a probe, which addresses it requests, and how. Pure.
+
+pub mod assignment;
+pub mod placement;
+pub mod requests;
+pub mod targets;

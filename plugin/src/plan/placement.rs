@@ -1,0 +1,482 @@
+//! Which node each position stands on, and which nodes' ports are worth asking. Pure.
+
+use crate::config::ProbeSettings;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+use svc_reach_common::{
+    facts::{Facts, Node},
+    position::Position,
+};
+
+/// Nodes whose ports are asked, of each role. Two, so that a probe on one of them also sees one that is not its own.
+pub const NODES_PER_ROLE: usize = 2;
+
+/// Where probes stand and whose node ports they ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placement {
+    /// The node with a backend that probes stand on, or why there is none.
+    pub same: Result<String, String>,
+    /// The node without a backend that probes stand on, or why there is none.
+    pub other: Result<String, String>,
+    /// Nodes whose ports are asked, by their place among all: those above, and one more of each role where there is one.
+    pub asked: Vec<usize>,
+}
+
+impl Placement {
+    /// The node that a position stands on, or why there is none. `None`: the position is not on a node.
+    pub fn node(&self, position: Position) -> Option<Result<&str, &str>> {
+        let side = match position.beside_backend()? {
+            true => &self.same,
+            false => &self.other,
+        };
+        Some(side.as_deref().map_err(String::as_str))
+    }
+}
+
+/// Places the probes of Services of one cluster, on as few nodes as can be found with little effort: one node after the
+/// other, each time that which serves most positions that are still open.
+pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
+    let Some(first) = services.first() else {
+        return Vec::new();
+    };
+    let all = &first.nodes;
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|at| preference(&all[*at], settings));
+    let nodes: Vec<&Node> = order.iter().map(|at| &all[*at]).collect();
+    let places: Vec<Candidate> = nodes
+        .iter()
+        .map(|node| Candidate {
+            why_not: unfit(node, settings),
+            class: usize::from(node.unschedulable) * 2 + usize::from(!node.taints.is_empty()),
+        })
+        .collect();
+    let by_name: BTreeMap<&str, usize> = nodes
+        .iter()
+        .enumerate()
+        .map(|(at, node)| (node.name.as_str(), at))
+        .collect();
+    let backends: Vec<BTreeSet<usize>> = services
+        .iter()
+        .map(|facts| {
+            let names = facts.backend_nodes();
+            names
+                .filter_map(|name| by_name.get(name).copied())
+                .collect()
+        })
+        .collect();
+    let chosen = choose(&places, &backends);
+    services
+        .iter()
+        .zip(&backends)
+        .zip(chosen)
+        .map(|((facts, backends), [same, other])| {
+            let of_role =
+                |backend: bool| (0..nodes.len()).filter(move |at| backends.contains(at) == backend);
+            let stand = |chosen: Option<usize>, backend: bool, none: &str| {
+                let name = |at: usize| nodes[at].name.clone();
+                chosen
+                    .map(name)
+                    .ok_or_else(|| none_fits(of_role(backend), &nodes, &places, none))
+            };
+            let asked = |chosen: Option<usize>, backend: bool| {
+                let others = of_role(backend).filter(move |at| chosen != Some(*at));
+                let ready = |at: &usize| nodes[*at].ready;
+                let asked = chosen.into_iter().chain(others).filter(ready);
+                asked.take(NODES_PER_ROLE).map(|at| order[at])
+            };
+            Placement {
+                same: stand(same, true, no_backend(facts)),
+                other: stand(other, false, "every node runs a backend"),
+                asked: asked(same, true).chain(asked(other, false)).collect(),
+            }
+        })
+        .collect()
+}
+
+/// Why no probe can stand on any of these nodes; `none`: why there are none.
+fn none_fits(
+    of_role: impl Iterator<Item = usize>,
+    nodes: &[&Node],
+    places: &[Candidate],
+    none: &str,
+) -> String {
+    let mut left_out =
+        of_role.filter_map(|at| Some((&nodes[at].name, places[at].why_not.as_deref()?)));
+    match (left_out.next(), left_out.count()) {
+        (None, _) => none.to_owned(),
+        (Some((name, why)), 0) => format!("node {name} is left out: {why}"),
+        (Some((name, why)), more) => {
+            format!("all {} nodes are left out, such as {name}: {why}", more + 1)
+        }
+    }
+}
+
+/// Why there is no node with a backend.
+fn no_backend(facts: &Facts) -> &'static str {
+    match (
+        facts.endpoints.iter().any(|endpoint| endpoint.ready),
+        facts.backend_nodes().next(),
+    ) {
+        (false, _) => "the Service has no ready endpoint",
+        (true, None) => "no ready endpoint says which node it is on",
+        (true, Some(_)) => "no node that runs a backend is known to the API server",
+    }
+}
+
+/// A node, as far as standing on it goes.
+struct Candidate {
+    /// Why no probe can stand there.
+    why_not: Option<String>,
+    /// How little it is liked: cordoned, tainted. Below [`CLASSES`].
+    class: usize,
+}
+
+const CLASSES: usize = 4;
+
+/// A Service whose positions are not all placed yet.
+struct Open {
+    service: usize,
+    /// Nodes with a backend that fit.
+    backends: BTreeSet<usize>,
+    /// Class of the node with a backend that is still to be found.
+    same: Option<usize>,
+    /// Class of the node without one.
+    other: Option<usize>,
+}
+
+/// Chooses, for each Service, a node with a backend and one without: of those that fit, one of the class that is liked
+/// best. `places` are in the order of preference.
+fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usize>; 2]> {
+    let fits = |at: &usize| places[*at].why_not.is_none();
+    let class = |at: usize| places[at].class;
+    let mut of_class = [0_usize; CLASSES];
+    for at in (0..places.len()).filter(fits) {
+        of_class[class(at)] += 1;
+    }
+    let mut open: Vec<Open> = Vec::new();
+    for (service, backends) in backends.iter().enumerate() {
+        let backends: BTreeSet<usize> = backends.iter().copied().filter(fits).collect();
+        let mut others = of_class;
+        for at in &backends {
+            others[class(*at)] -= 1;
+        }
+        open.push(Open {
+            service,
+            same: backends.iter().map(|at| class(*at)).min(),
+            other: others.iter().position(|count| *count > 0),
+            backends,
+        });
+    }
+    let mut chosen = vec![[None; 2]; backends.len()];
+    loop {
+        // What each node would serve: Services that it runs a backend of, and all but those.
+        let mut same = vec![0_usize; places.len()];
+        let mut not_other = vec![0_usize; places.len()];
+        let mut other = [0_usize; CLASSES];
+        for open in &open {
+            for at in &open.backends {
+                same[*at] += usize::from(open.same == Some(class(*at)));
+                not_other[*at] += usize::from(open.other == Some(class(*at)));
+            }
+            if let Some(class) = open.other {
+                other[class] += 1;
+            }
+        }
+        let serves = |at: usize| same[at] + other[class(at)] - not_other[at];
+        let best = (0..places.len())
+            .filter(fits)
+            // A node with a backend is harder to find.
+            .max_by_key(|at| (serves(*at), same[*at], Reverse(*at)))
+            .filter(|at| serves(*at) > 0);
+        let Some(best) = best else {
+            return chosen;
+        };
+        for open in &mut open {
+            let runs_backend = open.backends.contains(&best);
+            let [same, other] = &mut chosen[open.service];
+            if runs_backend && open.same == Some(class(best)) {
+                *same = Some(best);
+                open.same = None;
+            }
+            if !runs_backend && open.other == Some(class(best)) {
+                *other = Some(best);
+                open.other = None;
+            }
+        }
+        open.retain(|open| open.same.is_some() || open.other.is_some());
+    }
+}
+
+/// What speaks against standing on a node, least first; names decide between equals, so that runs agree.
+fn preference<'a>(node: &'a Node, settings: &ProbeSettings) -> (bool, bool, bool, &'a str) {
+    (
+        unfit(node, settings).is_some(),
+        node.unschedulable,
+        !node.taints.is_empty(),
+        &node.name,
+    )
+}
+
+/// Why no probe can stand on a node.
+pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
+    if !node.ready {
+        return Some("it is not Ready".to_owned());
+    }
+    if let Some(os) = node.os.as_deref().filter(|os| *os != "linux") {
+        return Some(format!("it runs {os}"));
+    }
+    if let Some(arch) = &node.arch
+        && !settings.architectures.contains(arch)
+    {
+        return Some(format!(
+            "it is {arch}, the image is for {} (see --arch)",
+            settings.architectures.join(", ")
+        ));
+    }
+    if is_virtual(node) {
+        return Some("it is a virtual node".to_owned());
+    }
+    let missing = settings
+        .node_selector
+        .iter()
+        .find(|(key, value)| node.labels.get(*key) != Some(value));
+    missing.map(|(key, value)| format!("it has no label {key}={value}"))
+}
+
+/// Whether a node stands for somebody else's capacity, where no other pod's network can be seen.
+///
+/// Virtual Kubelet labels and taints its nodes (virtual-kubelet/virtual-kubelet, `node/node.go` and the providers);
+/// AWS Fargate labels its own (EKS user guide, "Fargate pod configuration").
+fn is_virtual(node: &Node) -> bool {
+    node.labels
+        .get("type")
+        .is_some_and(|kind| kind == "virtual-kubelet")
+        || node
+            .labels
+            .get("eks.amazonaws.com/compute-type")
+            .is_some_and(|kind| kind == "fargate")
+        || node
+            .taints
+            .iter()
+            .any(|taint| taint.key.starts_with("virtual-kubelet.io/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+    use crate::testing::{endpoint, facts, node, nodes_mut, probe_settings};
+    use svc_reach_common::facts::{Facts, Taint};
+
+    fn cluster(nodes: &[&str], backends: &[&str]) -> Facts {
+        let mut facts = facts();
+        facts.nodes = nodes
+            .iter()
+            .enumerate()
+            .map(|(i, name)| node(name, i))
+            .collect::<Vec<_>>()
+            .into();
+        facts.endpoints = backends
+            .iter()
+            .enumerate()
+            .map(|(i, node)| endpoint(node, i))
+            .collect();
+        facts
+    }
+
+    #[test]
+    fn probes_stand_on_fitting_nodes() {
+        type Change = fn(&mut Facts);
+        type Stands = Result<&'static str, &'static str>;
+        type Row = (&'static str, Facts, Change, Stands, Stands);
+        let rows: [Row; 12] = [
+            (
+                "one backend",
+                cluster(&["a", "b", "c"], &["b"]),
+                |_| {},
+                Ok("b"),
+                Ok("a"),
+            ),
+            (
+                "all run one",
+                cluster(&["a", "b"], &["a", "b"]),
+                |_| {},
+                Ok("a"),
+                Err("every node runs a backend"),
+            ),
+            (
+                "no backend",
+                cluster(&["a"], &[]),
+                |_| {},
+                Err("the Service has no ready endpoint"),
+                Ok("a"),
+            ),
+            (
+                "none is ready",
+                cluster(&["a"], &["a"]),
+                |f| f.endpoints[0].ready = false,
+                Err("the Service has no ready endpoint"),
+                Ok("a"),
+            ),
+            (
+                "no node name",
+                cluster(&["a"], &["a"]),
+                |f| f.endpoints[0].node = None,
+                Err("no ready endpoint says which node it is on"),
+                Ok("a"),
+            ),
+            (
+                "a strange node",
+                cluster(&["a"], &["z"]),
+                |_| {},
+                Err("no node that runs a backend is known to the API server"),
+                Ok("a"),
+            ),
+            (
+                "down",
+                cluster(&["a", "b"], &["b"]),
+                |f| nodes_mut(f)[0].ready = false,
+                Ok("b"),
+                Err("node a is left out: it is not Ready"),
+            ),
+            (
+                "windows",
+                cluster(&["a", "b"], &["b"]),
+                |f| nodes_mut(f)[0].os = Some("windows".into()),
+                Ok("b"),
+                Err("node a is left out: it runs windows"),
+            ),
+            (
+                "arm",
+                cluster(&["a", "b"], &["b"]),
+                |f| nodes_mut(f)[0].arch = Some("arm64".into()),
+                Ok("b"),
+                Err("node a is left out: it is arm64, the image is for amd64 (see --arch)"),
+            ),
+            (
+                "virtual",
+                cluster(&["a", "b"], &["b"]),
+                |f| {
+                    nodes_mut(f)[0]
+                        .labels
+                        .insert("type".into(), "virtual-kubelet".into());
+                },
+                Ok("b"),
+                Err("node a is left out: it is a virtual node"),
+            ),
+            (
+                "cordoned nodes come last",
+                cluster(&["a", "b", "c"], &["b"]),
+                |f| nodes_mut(f)[0].unschedulable = true,
+                Ok("b"),
+                Ok("c"),
+            ),
+            (
+                "tainted nodes come later",
+                cluster(&["a", "b", "c"], &["b"]),
+                |f| {
+                    nodes_mut(f)[0].taints = vec![Taint {
+                        key: "gpu".into(),
+                        value: None,
+                        effect: "NoSchedule".into(),
+                    }]
+                },
+                Ok("b"),
+                Ok("c"),
+            ),
+        ];
+        for (name, mut facts, change, same, other) in rows {
+            change(&mut facts);
+            let placement = place(&[&facts], &probe_settings()).remove(0);
+            assert_eq!(
+                placement.same.as_deref().map_err(String::as_str),
+                same,
+                "{name}"
+            );
+            assert_eq!(
+                placement.other.as_deref().map_err(String::as_str),
+                other,
+                "{name}"
+            );
+        }
+    }
+
+    /// Where each of several Services of one cluster stands, by the nodes of their backends.
+    fn several(nodes: &[&str], backends: &[&[&str]], change: fn(&mut Facts)) -> Vec<[String; 2]> {
+        let services: Vec<Facts> = backends
+            .iter()
+            .map(|backends| {
+                let mut facts = cluster(nodes, backends);
+                change(&mut facts);
+                facts
+            })
+            .collect();
+        let all: Vec<&Facts> = services.iter().collect();
+        let placements = place(&all, &probe_settings());
+        placements
+            .into_iter()
+            .map(|placement| [placement.same.unwrap(), placement.other.unwrap()])
+            .collect()
+    }
+
+    #[test]
+    fn services_stand_on_few_nodes_between_them() {
+        let nodes = ["a", "b", "c", "d"];
+        type Row = (
+            &'static str,
+            &'static [&'static [&'static str]],
+            &'static [[&'static str; 2]],
+        );
+        let rows: [Row; 3] = [
+            ("each other's", &[&["b"], &["a"]], &[["b", "a"], ["a", "b"]]),
+            (
+                "a common node rather than the first one",
+                &[&["a", "c"], &["b", "c"], &["c"]],
+                &[["c", "d"], ["c", "d"], ["c", "d"]],
+            ),
+            (
+                "no common node",
+                &[&["a"], &["b"], &["c"]],
+                &[["a", "b"], ["b", "a"], ["c", "a"]],
+            ),
+        ];
+        for (name, backends, expected) in rows {
+            assert_eq!(several(&nodes, backends, |_| {}), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cordoned_node_is_not_taken_because_it_would_serve_many() {
+        let cordoned: fn(&mut Facts) = |facts| nodes_mut(facts)[2].unschedulable = true;
+        assert_eq!(
+            several(&["a", "b", "c"], &[&["a", "c"], &["b", "c"]], cordoned),
+            [["a", "b"], ["b", "a"]]
+        );
+    }
+
+    #[test]
+    fn two_nodes_of_each_role_are_asked_and_none_that_is_down() {
+        let mut facts = cluster(&["a", "b", "c", "d", "e", "f"], &["a", "b", "c"]);
+        nodes_mut(&mut facts)[3].ready = false;
+        let asked = &place(&[&facts], &probe_settings())[0].asked;
+        let names = asked.iter().map(|at| facts.nodes[*at].name.as_str());
+        assert_eq!(names.collect::<Vec<_>>(), ["a", "b", "e", "f"]);
+    }
+
+    #[test]
+    fn a_node_selector_narrows_where_probes_stand() {
+        let mut facts = cluster(&["a", "b", "c"], &["b"]);
+        nodes_mut(&mut facts)[2]
+            .labels
+            .insert("pool".into(), "web".into());
+        let mut settings = probe_settings();
+        settings.node_selector.insert("pool".into(), "web".into());
+        let placement = place(&[&facts], &settings).remove(0);
+        assert_eq!(placement.other, Ok("c".to_owned()));
+        assert_eq!(
+            placement.same,
+            Err("node b is left out: it has no label pool=web".to_owned())
+        );
+    }
+}

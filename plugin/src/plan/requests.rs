@@ -1,0 +1,333 @@
+//! What an agent is told to do, so that targets are asked in the way that suits them. Pure.
+
+use crate::config::{Ask, RequestSettings};
+use std::{num::NonZeroU16, time::Duration};
+use svc_reach_common::{
+    facts::{Facts, ServicePort},
+    position::Network,
+    protocol::Protocol,
+    target::{Target, TargetKind},
+    wire::plan::{self, Plan, Probe, Request, Tls, View},
+};
+
+/// Attempts under way at once in one agent: enough that all attempts of an ordinary Service time out together, and few
+/// enough for its memory (12 MiB at its peak, measured with 10,000 targets).
+const CONCURRENCY: NonZeroU16 = NonZeroU16::new(256).unwrap();
+
+/// File descriptors that an agent has at least: what Linux gives a process where nobody says otherwise (linux
+/// `include/uapi/linux/fs.h`, `INR_OPEN_CUR`).
+const DESCRIPTORS: usize = 1024;
+
+/// Attempts on each target, where the user does not say: three per backend, so that one that does not answer is seen
+/// with a likelihood of 95 % (1 - 1/e³) when connections are spread evenly.
+const ATTEMPTS_PER_BACKEND: usize = 3;
+
+/// Bounds on those.
+const MIN_ATTEMPTS: usize = 3;
+const MAX_ATTEMPTS: usize = 15;
+
+/// Path of kube-proxy's health check server, which answers every path alike; load balancers ask this one
+/// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
+const HEALTH_CHECK_PATH: &str = "/healthz";
+
+/// A plan without targets. What it holds to beside them is the same for every Service of a run.
+pub fn blank(settings: &RequestSettings, network: Network) -> Plan {
+    Plan {
+        version: plan::VERSION,
+        attempts: NonZeroU16::MIN,
+        concurrency: CONCURRENCY,
+        connect_timeout_ms: settings.timeout_ms,
+        attempt_timeout_ms: settings.timeout_ms,
+        view: match network {
+            Network::Host => View::Host,
+            Network::Pod | Network::External => View::None,
+        },
+        targets: Vec::new(),
+    }
+}
+
+/// How a Service's targets are asked, without those of protocols that no probe knows. A target's place in `targets` is
+/// its id.
+pub fn requests(facts: &Facts, settings: &RequestSettings, targets: &[Target]) -> Vec<Request> {
+    let attempts = attempts(facts, settings);
+    (0..)
+        .zip(targets)
+        .filter_map(|(id, target)| {
+            Some(Request {
+                id,
+                host: target.address.clone(),
+                port: target.port,
+                probe: probe(facts, settings, target)?,
+                attempts: Some(attempts),
+            })
+        })
+        .collect()
+}
+
+/// Requests on behalf of several Services, each under an id of its own.
+#[derive(Debug, Default)]
+pub struct Requests {
+    requests: Vec<Request>,
+    ids: u32,
+}
+
+impl Requests {
+    /// Takes in the requests of a Service that has so many targets; returns the id of the first one.
+    pub fn add(&mut self, requests: Vec<Request>, targets: usize) -> u32 {
+        let first = self.ids;
+        self.requests
+            .extend(requests.into_iter().map(|request| Request {
+                id: first + request.id,
+                ..request
+            }));
+        self.ids += u32::try_from(targets).unwrap_or(u32::MAX);
+        first
+    }
+
+    /// The plan of a probe that makes them. How often most of them are made stands in it once.
+    pub fn plan(mut self, blank: Plan) -> Plan {
+        let usual = self.requests.first().and_then(|request| request.attempts);
+        for request in &mut self.requests {
+            request.attempts = request.attempts.filter(|attempts| Some(*attempts) != usual);
+        }
+        Plan {
+            attempts: usual.unwrap_or(blank.attempts),
+            targets: self.requests,
+            ..blank
+        }
+    }
+}
+
+/// How long an agent may take over its plan: as often as its attempts fit into what it does at once.
+pub fn duration(plan: &Plan) -> Duration {
+    let attempts: usize = plan
+        .targets
+        .iter()
+        .map(|target| plan.attempts_on(target))
+        .sum();
+    let rounds = attempts.div_ceil(svc_reach_probe::at_once(plan, DESCRIPTORS));
+    plan.longest_attempt() * u32::try_from(rounds).unwrap_or(u32::MAX)
+}
+
+fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
+    settings.attempts.unwrap_or_else(|| {
+        let backends = facts
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.ready)
+            .count();
+        let attempts = (backends * ATTEMPTS_PER_BACKEND).clamp(MIN_ATTEMPTS, MAX_ATTEMPTS);
+        u16::try_from(attempts)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .unwrap_or(NonZeroU16::MIN)
+    })
+}
+
+/// How a target is asked; `None` where no probe knows the protocol.
+fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<Probe> {
+    let http = |path: &str, tls| Probe::Http {
+        path: path.to_owned(),
+        host: settings.host.clone(),
+        tls,
+    };
+    match target.protocol {
+        Protocol::Sctp => None,
+        Protocol::Udp => Some(Probe::Udp {
+            payload: settings.udp_payload.clone(),
+        }),
+        Protocol::Tcp if target.kind == TargetKind::HealthCheckNodePort => Some(Probe::Http {
+            path: HEALTH_CHECK_PATH.to_owned(),
+            host: None,
+            tls: Tls::Off,
+        }),
+        Protocol::Tcp => {
+            let port = facts
+                .service
+                .ports
+                .iter()
+                .find(|port| port.name == target.port_name && port.protocol == target.protocol);
+            Some(match resolve(settings.ask, port) {
+                Layer::Http => http(&settings.path, Tls::Off),
+                Layer::Https => http(&settings.path, Tls::Unverified),
+                Layer::Tcp => Probe::Tcp,
+            })
+        }
+    }
+}
+
+/// What is spoken on a TCP port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Http,
+    Https,
+    Tcp,
+}
+
+/// Decides what is spoken on a port: what the user says; else `appProtocol` (Kubernetes documentation, "Application
+/// protocol"); else the port's name; else its number where it is one that everyone knows.
+fn resolve(ask: Ask, port: Option<&ServicePort>) -> Layer {
+    match ask {
+        Ask::Http => return Layer::Http,
+        Ask::Https => return Layer::Https,
+        Ask::Tcp => return Layer::Tcp,
+        Ask::Auto => {}
+    }
+    let Some(port) = port else { return Layer::Tcp };
+    if let Some(protocol) = &port.app_protocol {
+        return match protocol.to_ascii_lowercase().as_str() {
+            "http" | "kubernetes.io/ws" => Layer::Http,
+            "https" | "kubernetes.io/wss" => Layer::Https,
+            _ => Layer::Tcp,
+        };
+    }
+    let name = port.name.as_deref().unwrap_or_default();
+    match name.split('-').next().unwrap_or_default() {
+        "http" | "web" => return Layer::Http,
+        "https" => return Layer::Https,
+        _ => {}
+    }
+    match port.port.get() {
+        80 | 8080 => Layer::Http,
+        443 | 8443 => Layer::Https,
+        _ => Layer::Tcp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Layer, duration, resolve};
+    use crate::{
+        config::Ask,
+        plan::{placement::place, targets::targets},
+        testing::{endpoint, facts, node, plan_of, port, probe_settings},
+    };
+    use std::time::Duration;
+    use svc_reach_common::{
+        facts::ServicePort,
+        position::Position,
+        protocol::Protocol,
+        wire::plan::{Probe, View},
+    };
+
+    fn service_port(name: Option<&str>, number: u16, app_protocol: Option<&str>) -> ServicePort {
+        ServicePort {
+            name: name.map(Into::into),
+            protocol: Protocol::Tcp,
+            port: port(number),
+            node_port: None,
+            target_port: None,
+            app_protocol: app_protocol.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn a_port_is_asked_in_what_it_speaks() {
+        for (name, ask, port, layer) in [
+            (
+                "the user's word",
+                Ask::Tcp,
+                service_port(Some("http"), 80, Some("http")),
+                Layer::Tcp,
+            ),
+            (
+                "appProtocol",
+                Ask::Auto,
+                service_port(None, 9000, Some("HTTPS")),
+                Layer::Https,
+            ),
+            (
+                "appProtocol before name",
+                Ask::Auto,
+                service_port(Some("http"), 80, Some("kubernetes.io/h2c")),
+                Layer::Tcp,
+            ),
+            (
+                "name",
+                Ask::Auto,
+                service_port(Some("http-admin"), 9000, None),
+                Layer::Http,
+            ),
+            (
+                "name before number",
+                Ask::Auto,
+                service_port(Some("https"), 80, None),
+                Layer::Https,
+            ),
+            (
+                "a name that says nothing",
+                Ask::Auto,
+                service_port(Some("main"), 8443, None),
+                Layer::Https,
+            ),
+            (
+                "number",
+                Ask::Auto,
+                service_port(None, 80, None),
+                Layer::Http,
+            ),
+            (
+                "nothing known",
+                Ask::Auto,
+                service_port(None, 3306, None),
+                Layer::Tcp,
+            ),
+            (
+                "http2 is not HTTP/1.1",
+                Ask::Auto,
+                service_port(Some("http2"), 9000, None),
+                Layer::Tcp,
+            ),
+        ] {
+            assert_eq!(resolve(ask, Some(&port)), layer, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_plan_asks_every_target_it_can() {
+        let mut facts = facts();
+        facts.nodes = vec![node("a", 0), node("b", 1)].into();
+        facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1)];
+        facts.service.ports.push(ServicePort {
+            protocol: Protocol::Sctp,
+            node_port: None,
+            ..service_port(Some("sig"), 2905, None)
+        });
+        let placement = place(&[&facts], &probe_settings()).remove(0);
+        let targets = targets(&facts, &placement, Position::NodeSame);
+        let plan = plan_of(&facts, Position::NodeSame, &targets);
+        assert_eq!(plan.attempts.get(), 6, "three for each backend");
+        assert_eq!(plan.view, View::Host);
+        for request in &plan.targets {
+            let target = &targets[request.id as usize];
+            assert_eq!(target.address, request.host);
+            assert_ne!(target.protocol, Protocol::Sctp, "no probe knows it");
+            assert!(matches!(request.probe, Probe::Http { .. }), "{request:?}");
+        }
+        let probed = targets
+            .iter()
+            .filter(|target| target.protocol != Protocol::Sctp)
+            .count();
+        assert_eq!(plan.targets.len(), probed);
+        assert_eq!(
+            duration(&plan),
+            Duration::from_secs(4),
+            "all attempts run at once, and one that connects late is given a second for its answer"
+        );
+    }
+
+    #[test]
+    fn a_name_takes_more_descriptors_so_fewer_attempts_fit_at_once() {
+        let targets = targets(
+            &facts(),
+            &place(&[&facts()], &probe_settings()).remove(0),
+            Position::NodeSame,
+        );
+        let mut plan = plan_of(&facts(), Position::NodeSame, &targets);
+        plan.targets.truncate(1);
+        plan.attempts = plan.concurrency;
+        let once = duration(&plan);
+        plan.targets[0].host = "web.default.svc".into();
+        assert_eq!(duration(&plan), once * 2);
+    }
+}

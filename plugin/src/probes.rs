@@ -1,0 +1,9 @@
+//! Probes: the Jobs that carry them, their life in the cluster, their removal, and the one on this machine.
+
+pub mod deployment;
+pub mod external;
+pub mod job;
+pub mod ledger;
+pub mod lifecycle;
+pub mod pod_state;
+pub mod preflight;

@@ -1,0 +1,388 @@
+//! The position that is this machine.
+
+use crate::{
+    config::External,
+    plan::{
+        assignment::Asked,
+        requests::{self, Requests},
+        targets,
+    },
+    probes::lifecycle::{End, Heard},
+    reporting::cells::Stand,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
+};
+use svc_reach_common::{
+    position::{Network, Position},
+    target::{Scope, Target, TargetKind},
+    wire::{
+        line::Line,
+        outcome::{Attempt, Meaning},
+        plan::{Plan, Request},
+    },
+};
+
+/// Why something was left out, where that is worth telling.
+type LeftOut = Option<String>;
+
+/// What came of the external position.
+#[derive(Debug, Default)]
+pub struct FromHere {
+    /// The position, where any of it was asked and counts.
+    pub stand: Option<Stand>,
+    /// Why some or all of it was left out.
+    pub left_out: LeftOut,
+}
+
+/// The targets of a Service with the id of the first, or why nothing is asked of it.
+type Chosen = Result<(u32, Vec<Target>), LeftOut>;
+
+/// Asks from this machine whatever makes sense from here, of all Services together; what came of it, for each.
+pub async fn probe(asked: &[Asked<'_>]) -> Vec<FromHere> {
+    let mut requests = Requests::default();
+    let chosen: Vec<Chosen> = asked
+        .iter()
+        .map(|asked| {
+            let targets = targets_from_here(asked)?;
+            let settings = &asked.check.request;
+            let of_service = requests::requests(asked.facts, settings, &targets);
+            Ok((requests.add(of_service, targets.len()), targets))
+        })
+        .collect();
+    let heard = match asked.first() {
+        None => nothing_heard(),
+        Some(asked) => {
+            let blank = requests::blank(&asked.check.request, Network::External);
+            follow(requests.plan(blank), &chosen, ask).await
+        }
+    };
+    chosen
+        .into_iter()
+        .map(|chosen| match chosen {
+            Err(left_out) => FromHere {
+                stand: None,
+                left_out,
+            },
+            Ok((first, targets)) => {
+                let heard = heard.part(first, targets.len());
+                keep(targets, heard.results)
+            }
+        })
+        .collect()
+}
+
+/// Follows a plan. Where all of it does not fit at once, what may be private is tried once before: a machine without a way
+/// into the cluster's network would wait for every attempt on every node port of every Service. One Service alone fits, and
+/// takes one timeout.
+async fn follow(mut plan: Plan, chosen: &[Chosen], ask: impl AsyncFn(&Plan) -> Heard) -> Heard {
+    if requests::duration(&plan) > plan.longest_attempt() {
+        let places = chosen.iter().flatten();
+        let public: BTreeSet<u32> = places
+            .clone()
+            .flat_map(|(first, targets)| (*first..).zip(targets))
+            .filter(|(_, target)| target.scope == Some(Scope::Public))
+            .map(|(id, _)| id)
+            .collect();
+        let once = Plan {
+            attempts: NonZeroU16::MIN,
+            targets: plan
+                .targets
+                .iter()
+                .filter(|request| !public.contains(&request.id))
+                .map(|request| Request {
+                    attempts: None,
+                    ..request.clone()
+                })
+                .collect(),
+            ..plan
+        };
+        let heard = ask(&once).await;
+        let counting: BTreeSet<u32> = places
+            .flat_map(|(first, targets)| {
+                let results = heard.part(*first, targets.len()).results;
+                (*first..).zip(counts(targets, &results))
+            })
+            .filter(|(_, counts)| *counts)
+            .map(|(id, _)| id)
+            .collect();
+        plan.targets
+            .retain(|request| counting.contains(&request.id));
+    }
+    ask(&plan).await
+}
+
+async fn ask(plan: &Plan) -> Heard {
+    let mut heard = nothing_heard();
+    if !plan.targets.is_empty() {
+        svc_reach_probe::run(plan, |line| {
+            if let Line::Result { id, attempts } = line {
+                heard.results.insert(id, attempts);
+            }
+        })
+        .await;
+    }
+    heard
+}
+
+fn nothing_heard() -> Heard {
+    Heard {
+        results: BTreeMap::new(),
+        host: None,
+        end: End::Complete,
+    }
+}
+
+/// What is asked of a Service from here, or why nothing is.
+fn targets_from_here(asked: &Asked<'_>) -> Result<Vec<Target>, LeftOut> {
+    let choice = &asked.check.choice;
+    let left_out = |why: &str| Err(Some(why.to_owned()));
+    if !choice.position(Position::External) {
+        return Err(None);
+    }
+    match asked.check.request.external {
+        External::Never => return left_out("--external never"),
+        External::Auto if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            return left_out("the plugin itself runs in a cluster, which is not outside");
+        }
+        External::Auto => {}
+    }
+    let targets = targets::targets(asked.facts, asked.placement, Position::External);
+    let targets: Vec<Target> = targets
+        .into_iter()
+        .filter(|target| makes_sense(target) && choice.target(target.kind))
+        .collect();
+    if targets.is_empty() {
+        return left_out(
+            "the Service has no address that is meant for clients outside of the cluster",
+        );
+    }
+    Ok(targets)
+}
+
+/// Addresses that are of use outside of the cluster.
+fn makes_sense(target: &Target) -> bool {
+    match target.kind {
+        TargetKind::NodePort | TargetKind::LoadBalancer | TargetKind::ExternalIp => true,
+        TargetKind::PodIp
+        | TargetKind::ClusterIp
+        | TargetKind::Dns
+        | TargetKind::HealthCheckNodePort
+        | TargetKind::Dnat
+        | TargetKind::Ingress => false,
+    }
+}
+
+/// Which targets count. Private addresses do where any of them answered. Otherwise this machine may just have no way into
+/// the cluster's network, or be in another network that uses the same range: nothing that was seen there says anything of
+/// the Service. A name is as private as what it led to, and private where it led nowhere: names of private load balancers
+/// may be known in the cluster's network only.
+fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool> {
+    let attempts = |id: u32| results.get(&id).map(Vec::as_slice).unwrap_or_default();
+    let public = |attempt: &Attempt| {
+        let remote = attempt.remote.map(|remote| Scope::of(remote.ip()));
+        remote == Some(Scope::Public)
+    };
+    let private: Vec<bool> = (0..)
+        .zip(targets)
+        .map(|(id, target)| match target.scope {
+            Some(scope) => scope == Scope::Private,
+            None => !attempts(id).iter().any(public),
+        })
+        .collect();
+    let reached = |attempt: &Attempt| attempt.outcome.meaning() == Meaning::Reached;
+    let answered = (0..)
+        .zip(&private)
+        .any(|(id, private)| *private && attempts(id).iter().any(reached));
+    private.iter().map(|private| answered || !private).collect()
+}
+
+/// The position, of the targets that count.
+fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> FromHere {
+    let counts = counts(&targets, &results);
+    let (kept, dropped): (Vec<_>, Vec<_>) = (0..)
+        .zip(targets)
+        .zip(counts)
+        .partition(|(_, counts)| *counts);
+    let left_out = (!dropped.is_empty()).then(|| {
+        "no private address answered this machine, which may have no way into the cluster's network".to_owned()
+    });
+    let mut heard = BTreeMap::new();
+    let mut targets = Vec::new();
+    for (((old, target), _), new) in kept.into_iter().zip(0..) {
+        if let Some(attempts) = results.get(&old) {
+            heard.insert(new, attempts.clone());
+        }
+        targets.push(target);
+    }
+    let stand = (!targets.is_empty()).then_some(Stand {
+        position: Position::External,
+        node: None,
+        targets,
+        heard: Ok(Heard {
+            results: heard,
+            host: None,
+            end: End::Complete,
+        }),
+    });
+    FromHere { stand, left_out }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chosen, follow, keep, nothing_heard};
+    use crate::{
+        plan::requests::{self, Requests},
+        probes::lifecycle::Heard,
+        testing::{facts, port, request_settings},
+    };
+    use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr};
+    use svc_reach_common::{
+        position::Network,
+        protocol::Protocol,
+        target::{Scope, Target, TargetKind},
+        wire::{
+            outcome::{Attempt, Outcome, Phase},
+            plan::Plan,
+        },
+    };
+
+    fn target(address: &str, scope: Scope) -> Target {
+        Target {
+            kind: TargetKind::LoadBalancer,
+            address: address.into(),
+            port: port(80),
+            protocol: Protocol::Tcp,
+            port_name: None,
+            node: None,
+            node_role: None,
+            relation: None,
+            scope: Some(scope),
+        }
+    }
+
+    fn attempts(outcomes: &[Outcome]) -> BTreeMap<u32, Vec<Attempt>> {
+        (0..)
+            .zip(outcomes)
+            .map(|(id, outcome)| {
+                let attempt = Attempt {
+                    outcome: outcome.clone(),
+                    local: None,
+                    remote: None,
+                    connect_us: None,
+                    tls_us: None,
+                    first_byte_us: None,
+                };
+                (id, vec![attempt])
+            })
+            .collect()
+    }
+
+    #[test]
+    fn private_addresses_count_once_one_of_them_answered() {
+        let silent = || Outcome::TimedOut {
+            phase: Phase::Connect,
+        };
+        let refused = || Outcome::Refused { errno: 111 };
+        let targets = || {
+            vec![
+                target("192.168.0.1", Scope::Private),
+                target("203.0.113.1", Scope::Public),
+                target("192.168.0.2", Scope::Private),
+            ]
+        };
+        let rows = [
+            (
+                "nothing private answers",
+                [silent(), silent(), refused()],
+                vec!["203.0.113.1"],
+                true,
+            ),
+            (
+                "one does",
+                [silent(), silent(), Outcome::Connected],
+                vec!["192.168.0.1", "203.0.113.1", "192.168.0.2"],
+                false,
+            ),
+        ];
+        for (name, outcomes, kept, left_out) in rows {
+            let from_here = keep(targets(), attempts(&outcomes));
+            let stand = from_here.stand.unwrap();
+            assert_eq!(
+                stand
+                    .targets
+                    .iter()
+                    .map(|t| t.address.as_str())
+                    .collect::<Vec<_>>(),
+                kept,
+                "{name}"
+            );
+            assert_eq!(from_here.left_out.is_some(), left_out, "{name}");
+            assert_eq!(stand.heard.unwrap().results.len(), kept.len(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_as_private_as_what_it_leads_to() {
+        let named = Target {
+            scope: None,
+            ..target("lb.example", Scope::Public)
+        };
+        let silent = || Outcome::TimedOut {
+            phase: Phase::Connect,
+        };
+        for (outcome, remote, kept) in [
+            (silent(), Some("203.0.113.1:80"), true),
+            (silent(), Some("10.0.0.1:80"), false),
+            (Outcome::Connected, Some("10.0.0.1:80"), true),
+            (Outcome::NameNotFound, None, false),
+        ] {
+            let mut results = attempts(&[outcome]);
+            results.get_mut(&0).unwrap()[0].remote =
+                remote.map(|remote: &str| remote.parse::<SocketAddr>().unwrap());
+            let from_here = keep(vec![named.clone()], results);
+            assert_eq!(from_here.stand.is_some(), kept, "{remote:?}");
+            assert_eq!(from_here.left_out.is_none(), kept, "{remote:?}");
+        }
+    }
+
+    /// Follows the plan of so many Services, each with a public address and two private ones, of which those of the first
+    /// Service answer; the plans that were carried out, as targets and attempts on each.
+    async fn followed(services: usize) -> Vec<(usize, u16)> {
+        let mut requests = Requests::default();
+        let chosen: Vec<Chosen> = (0..services)
+            .map(|service| {
+                let ours = if service == 0 { "10.0.0.1" } else { "10.0.0.2" };
+                let targets = vec![
+                    target(ours, Scope::Private),
+                    target("203.0.113.1", Scope::Public),
+                    target("10.0.0.3", Scope::Private),
+                ];
+                let of_service = requests::requests(&facts(), &request_settings(), &targets);
+                Ok((requests.add(of_service, targets.len()), targets))
+            })
+            .collect();
+        let plans = RefCell::new(Vec::new());
+        let ask = async |plan: &Plan| {
+            let mut plans = plans.borrow_mut();
+            plans.push((plan.targets.len(), plan.attempts.get()));
+            let answers = plan.targets.iter().filter(|t| t.host == "10.0.0.1");
+            let connected = || attempts(&[Outcome::Connected]).remove(&0).unwrap();
+            Heard {
+                results: answers.map(|target| (target.id, connected())).collect(),
+                ..nothing_heard()
+            }
+        };
+        let plan = requests.plan(requests::blank(&request_settings(), Network::External));
+        follow(plan, &chosen, ask).await;
+        plans.into_inner()
+    }
+
+    #[tokio::test]
+    async fn private_addresses_of_many_services_are_tried_once_before_they_are_asked() {
+        assert_eq!(followed(1).await, [(3, 3)], "one takes one timeout");
+        // All public ones, and the private ones of the Service that answered.
+        assert_eq!(followed(100).await, [(200, 1), (102, 3)]);
+    }
+}

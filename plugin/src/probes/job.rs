@@ -1,0 +1,526 @@
+//! The object that brings a probe to its node: a Job of one pod. Pure.
+//!
+//! A Job rather than a bare pod, so that the cluster itself removes a probe that we cannot: `activeDeadlineSeconds` ends
+//! it, and `ttlSecondsAfterFinished` deletes it (on by default from Kubernetes 1.21, `pkg/features/kube_features.go`).
+
+use crate::{
+    config::{ProbeSettings, Toleration},
+    plan::{assignment::Errand, requests},
+};
+use k8s_openapi::{
+    api::{
+        batch::v1::{Job, JobSpec},
+        core::v1::{
+            Affinity, Capabilities, Container, LocalObjectReference, NodeAffinity, NodeSelector,
+            NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSecurityContext, PodSpec,
+            PodTemplateSpec, ResourceRequirements, SeccompProfile, SecurityContext,
+            Toleration as PodToleration,
+        },
+    },
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+};
+use std::collections::BTreeMap;
+use svc_reach_common::{names, position::Network, wire::plan::Plan};
+
+/// Seconds after its end at which the cluster deletes a probe that we did not. Long enough to read what it said.
+pub const TTL_SECONDS: i32 = 60;
+
+/// Seconds that a probe's deadline leaves beyond what its start and its plan may take.
+const DEADLINE_MARGIN_SECONDS: u64 = 30;
+
+/// Seconds that a probe gets to end when it is deleted. It holds nothing that would need more.
+const GRACE_SECONDS: i64 = 1;
+
+/// User and group of the probe: `nonroot` of the usual minimal images, and nobody on any node.
+const USER: i64 = 65532;
+
+/// Bytes of plan in one argument: Linux takes at most 128 KiB (`MAX_ARG_STRLEN`, linux `include/uapi/linux/binfmts.h`).
+const ARGUMENT_BYTES: usize = 96 * 1024;
+
+/// Services that a probe's annotation names. An object can have 256 KiB of annotations.
+const SERVICES_NAMED: usize = 100;
+
+/// What a probe is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Blueprint<'a> {
+    /// Identifies the run.
+    pub run: &'a str,
+    /// Namespace of the probe.
+    pub namespace: &'a str,
+    /// What it is sent out for.
+    pub errand: &'a Errand,
+    /// The user's wishes.
+    pub settings: &'a ProbeSettings,
+}
+
+/// Name of a probe's Job.
+pub fn name(run: &str, probe: &str) -> String {
+    format!("svc-reach-{run}-{probe}")
+}
+
+/// Command that removes what a run made, or what all runs did. `flags`: those by which it asks the same cluster.
+pub fn cleanup_command(namespace: &str, run: Option<&str>, flags: &str) -> String {
+    let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
+    format!("kubectl svc-reach cleanup -n {namespace}{run}{flags}")
+}
+
+/// The Job.
+pub fn job(blueprint: Blueprint<'_>) -> Job {
+    let labels = labels(blueprint);
+    let deadline = deadline_seconds(blueprint);
+    Job {
+        metadata: ObjectMeta {
+            name: Some(name(blueprint.run, &blueprint.errand.name)),
+            namespace: Some(blueprint.namespace.to_owned()),
+            labels: Some(labels.clone()),
+            annotations: Some(BTreeMap::from([(
+                names::ANNOTATION_SERVICE.to_owned(),
+                services(blueprint),
+            )])),
+            ..ObjectMeta::default()
+        },
+        spec: Some(JobSpec {
+            active_deadline_seconds: Some(deadline),
+            backoff_limit: Some(0),
+            completions: Some(1),
+            parallelism: Some(1),
+            ttl_seconds_after_finished: Some(TTL_SECONDS),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta {
+                    labels: Some(labels.into_iter().chain(mesh_labels()).collect()),
+                    annotations: Some(annotations(blueprint)),
+                    ..ObjectMeta::default()
+                }),
+                spec: Some(pod_spec(blueprint, deadline)),
+            },
+            ..JobSpec::default()
+        }),
+        status: None,
+    }
+}
+
+/// The pod that the Job will make, to be shown to admission beforehand.
+pub fn pod(job: &Job) -> Pod {
+    let template = job
+        .spec
+        .as_ref()
+        .map(|spec| spec.template.clone())
+        .unwrap_or_default();
+    Pod {
+        metadata: ObjectMeta {
+            name: job.metadata.name.clone(),
+            namespace: job.metadata.namespace.clone(),
+            ..template.metadata.unwrap_or_default()
+        },
+        spec: template.spec,
+        status: None,
+    }
+}
+
+/// Our own labels only, all under our own prefix, so that no selector but ours can match.
+fn labels(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (names::LABEL_RUN.to_owned(), blueprint.run.to_owned()),
+        (names::LABEL_ROLE.to_owned(), names::ROLE_PROBE.to_owned()),
+        (names::LABEL_PROBE.to_owned(), blueprint.errand.name.clone()),
+    ])
+}
+
+/// Meshes that are told by label not to inject: Istio from 1.10 (istio.io, "Installing the Sidecar", controlling the
+/// injection policy), Kuma (kuma.io, "Kubernetes annotations and labels", `kuma.io/sidecar-injection`). Istio's ambient
+/// mode injects nothing and has to be told so on its own (istio.io, "Add workloads to the mesh"): its ztunnel accepts every
+/// connection in the pod's own namespace before it makes one itself, so that a bare TCP probe would reach anything.
+fn mesh_labels() -> impl Iterator<Item = (String, String)> {
+    [
+        ("sidecar.istio.io/inject", "false"),
+        ("istio.io/dataplane-mode", "none"),
+        ("kuma.io/sidecar-injection", "disabled"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+}
+
+/// Meshes that are told by annotation not to inject: Istio before 1.10, Linkerd (linkerd.io, "Automatic Proxy
+/// Injection"), Consul (developer.hashicorp.com, "Annotations and labels", `connect-inject`), Open Service Mesh.
+fn annotations(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
+    let services = services(blueprint);
+    [
+        (names::ANNOTATION_SERVICE, services.as_str()),
+        ("sidecar.istio.io/inject", "false"),
+        ("linkerd.io/inject", "disabled"),
+        ("consul.hashicorp.com/connect-inject", "false"),
+        ("openservicemesh.io/sidecar-injection", "disabled"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// The Services that are asked about, as far as somebody who finds the object can make use of them.
+fn services(blueprint: Blueprint<'_>) -> String {
+    let services = &blueprint.errand.services;
+    let mut text = services[..services.len().min(SERVICES_NAMED)].join(",");
+    if services.len() > SERVICES_NAMED {
+        text.push_str(&format!(" and {} more", services.len() - SERVICES_NAMED));
+    }
+    text
+}
+
+fn deadline_seconds(blueprint: Blueprint<'_>) -> i64 {
+    let work = blueprint.settings.start_timeout + requests::duration(&blueprint.errand.plan);
+    i64::try_from(work.as_secs() + DEADLINE_MARGIN_SECONDS).unwrap_or(i64::MAX)
+}
+
+fn pod_spec(blueprint: Blueprint<'_>, deadline: i64) -> PodSpec {
+    let settings = blueprint.settings;
+    let host = match blueprint.errand.network {
+        Network::Host => Some(true),
+        Network::Pod | Network::External => None,
+    };
+    PodSpec {
+        active_deadline_seconds: Some(deadline),
+        affinity: Some(on_node(&blueprint.errand.node)),
+        automount_service_account_token: Some(false),
+        containers: vec![container(blueprint)],
+        // Names of Services resolve on the host network too.
+        dns_policy: Some(
+            if host.is_some() {
+                "ClusterFirstWithHostNet"
+            } else {
+                "ClusterFirst"
+            }
+            .to_owned(),
+        ),
+        enable_service_links: Some(false),
+        host_network: host,
+        image_pull_secrets: (!settings.pull_secrets.is_empty()).then(|| {
+            settings
+                .pull_secrets
+                .iter()
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect()
+        }),
+        priority_class_name: settings.priority_class.clone(),
+        restart_policy: Some("Never".to_owned()),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        termination_grace_period_seconds: Some(GRACE_SECONDS),
+        tolerations: Some(tolerations(&settings.tolerations)),
+        ..PodSpec::default()
+    }
+}
+
+fn container(blueprint: Blueprint<'_>) -> Container {
+    let amounts = |pairs: [(&str, &str); 2]| {
+        Some(
+            pairs
+                .map(|(key, value)| (key.to_owned(), Quantity(value.to_owned())))
+                .into_iter()
+                .collect(),
+        )
+    };
+    Container {
+        name: names::CONTAINER.to_owned(),
+        image: Some(blueprint.settings.image.clone()),
+        image_pull_policy: blueprint
+            .settings
+            .pull_policy
+            .map(|policy| policy.to_string()),
+        args: Some(
+            std::iter::once("run".to_owned())
+                .chain(plan_arguments(&blueprint.errand.plan))
+                .collect(),
+        ),
+        resources: Some(ResourceRequirements {
+            requests: amounts([("cpu", "10m"), ("memory", "16Mi")]),
+            limits: amounts([("cpu", "500m"), ("memory", "64Mi")]),
+            ..ResourceRequirements::default()
+        }),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities {
+                add: None,
+                drop: Some(vec!["ALL".to_owned()]),
+            }),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            ..SecurityContext::default()
+        }),
+        // What the agent says last stands in the pod's status even where its log cannot be read.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
+        ..Container::default()
+    }
+}
+
+/// The plan as arguments. The kubelet expands `$(NAME)` in arguments, and a plan holds what users type, so `$` is
+/// written as JSON may write it (RFC 8259, section 7).
+fn plan_arguments(plan: &Plan) -> Vec<String> {
+    let json = serde_json::to_string(plan)
+        .unwrap_or_default()
+        .replace('$', "\\u0024");
+    let mut arguments = Vec::new();
+    let mut rest = json.as_str();
+    while !rest.is_empty() {
+        let (head, tail) = rest.split_at(rest.floor_char_boundary(ARGUMENT_BYTES));
+        arguments.push(head.to_owned());
+        rest = tail;
+    }
+    arguments
+}
+
+/// By affinity and not by `nodeName`, so that the scheduler still has its say: resources, ports, taints.
+fn on_node(name: &str) -> Affinity {
+    Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: Some(NodeSelector {
+                node_selector_terms: vec![NodeSelectorTerm {
+                    match_fields: Some(vec![NodeSelectorRequirement {
+                        key: "metadata.name".to_owned(),
+                        operator: "In".to_owned(),
+                        values: Some(vec![name.to_owned()]),
+                    }]),
+                    match_expressions: None,
+                }],
+            }),
+            preferred_during_scheduling_ignored_during_execution: None,
+        }),
+        ..Affinity::default()
+    }
+}
+
+fn tolerations(wished: &[Toleration]) -> Vec<PodToleration> {
+    if wished.is_empty() {
+        return vec![PodToleration {
+            operator: Some("Exists".to_owned()),
+            ..PodToleration::default()
+        }];
+    }
+    wished
+        .iter()
+        .map(|toleration| PodToleration {
+            key: Some(toleration.key.clone()),
+            operator: Some(
+                if toleration.value.is_some() {
+                    "Equal"
+                } else {
+                    "Exists"
+                }
+                .to_owned(),
+            ),
+            value: toleration.value.clone(),
+            effect: toleration.effect.clone(),
+            ..PodToleration::default()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Blueprint, job, plan_arguments, pod};
+    use crate::{
+        config::{ProbeSettings, PullPolicy, Toleration},
+        testing::{errand, facts, plan_of, probe_settings},
+    };
+    use serde_json::{Value, json};
+    use svc_reach_common::{
+        position::Position,
+        wire::plan::{Plan, Probe, Request, Tls},
+    };
+
+    fn manifest(position: Position, settings: &ProbeSettings) -> Value {
+        let errand = errand(position);
+        let blueprint = Blueprint {
+            run: "r1",
+            namespace: "web",
+            errand: &errand,
+            settings,
+        };
+        serde_json::to_value(job(blueprint)).unwrap()
+    }
+
+    #[test]
+    fn a_probe_on_the_pod_network_is_this_job() {
+        let mut job = manifest(Position::PodOther, &probe_settings());
+        let args = job
+            .pointer_mut("/spec/template/spec/containers/0/args")
+            .map(Value::take)
+            .unwrap();
+        assert_eq!(args[0], "run");
+        let labels = json!({"svc-reach/run": "r1", "svc-reach/role": "probe", "svc-reach/probe": "pod-other"});
+        let mut pod_labels = labels.clone();
+        pod_labels["sidecar.istio.io/inject"] = "false".into();
+        pod_labels["istio.io/dataplane-mode"] = "none".into();
+        pod_labels["kuma.io/sidecar-injection"] = "disabled".into();
+        assert_eq!(
+            job,
+            json!({
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "metadata": {
+                    "name": "svc-reach-r1-pod-other",
+                    "namespace": "web",
+                    "labels": labels,
+                    "annotations": {"svc-reach/service": "web/nginx"},
+                },
+                "spec": {
+                    "activeDeadlineSeconds": 90,
+                    "backoffLimit": 0,
+                    "completions": 1,
+                    "parallelism": 1,
+                    "ttlSecondsAfterFinished": 60,
+                    "template": {
+                        "metadata": {
+                            "labels": pod_labels,
+                            "annotations": {
+                                "svc-reach/service": "web/nginx",
+                                "sidecar.istio.io/inject": "false",
+                                "linkerd.io/inject": "disabled",
+                                "consul.hashicorp.com/connect-inject": "false",
+                                "openservicemesh.io/sidecar-injection": "disabled",
+                            },
+                        },
+                        "spec": {
+                            "activeDeadlineSeconds": 90,
+                            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                                "nodeSelectorTerms": [{"matchFields": [
+                                    {"key": "metadata.name", "operator": "In", "values": ["n1"]}
+                                ]}]
+                            }}},
+                            "automountServiceAccountToken": false,
+                            "containers": [{
+                                "name": "probe",
+                                "image": "svc-reach/probe:test",
+                                "args": null,
+                                "resources": {
+                                    "requests": {"cpu": "10m", "memory": "16Mi"},
+                                    "limits": {"cpu": "500m", "memory": "64Mi"},
+                                },
+                                "securityContext": {
+                                    "allowPrivilegeEscalation": false,
+                                    "capabilities": {"drop": ["ALL"]},
+                                    "readOnlyRootFilesystem": true,
+                                    "runAsNonRoot": true,
+                                },
+                                "terminationMessagePolicy": "FallbackToLogsOnError",
+                            }],
+                            "dnsPolicy": "ClusterFirst",
+                            "enableServiceLinks": false,
+                            "restartPolicy": "Never",
+                            "securityContext": {
+                                "runAsGroup": 65532,
+                                "runAsNonRoot": true,
+                                "runAsUser": 65532,
+                                "seccompProfile": {"type": "RuntimeDefault"},
+                            },
+                            "terminationGracePeriodSeconds": 1,
+                            "tolerations": [{"operator": "Exists"}],
+                        },
+                    },
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_probe_on_the_host_network_differs_in_that_alone() {
+        let mut host =
+            manifest(Position::NodeOther, &probe_settings())["spec"]["template"]["spec"].take();
+        let mut pod =
+            manifest(Position::PodOther, &probe_settings())["spec"]["template"]["spec"].take();
+        assert_eq!(host["hostNetwork"].take(), json!(true));
+        assert_eq!(host["dnsPolicy"].take(), json!("ClusterFirstWithHostNet"));
+        pod["dnsPolicy"].take();
+        pod["hostNetwork"].take();
+        for spec in [&mut host, &mut pod] {
+            spec["containers"][0]["args"].take();
+        }
+        assert_eq!(host, pod);
+    }
+
+    #[test]
+    fn the_users_wishes_are_in_it() {
+        let settings = ProbeSettings {
+            image: "mirror/probe:2".into(),
+            pull_policy: Some(PullPolicy::Never),
+            pull_secrets: vec!["one".into(), "two".into()],
+            priority_class: Some("high".into()),
+            tolerations: vec![Toleration {
+                key: "gpu".into(),
+                value: Some("yes".into()),
+                effect: None,
+            }],
+            ..probe_settings()
+        };
+        let spec = manifest(Position::PodSame, &settings)["spec"]["template"]["spec"].take();
+        assert_eq!(spec["containers"][0]["image"], "mirror/probe:2");
+        assert_eq!(spec["containers"][0]["imagePullPolicy"], "Never");
+        assert_eq!(
+            spec["imagePullSecrets"],
+            json!([{"name": "one"}, {"name": "two"}])
+        );
+        assert_eq!(spec["priorityClassName"], "high");
+        assert_eq!(
+            spec["tolerations"],
+            json!([{"key": "gpu", "operator": "Equal", "value": "yes"}])
+        );
+    }
+
+    #[test]
+    fn admission_is_shown_the_pod_that_the_job_will_make() {
+        let settings = probe_settings();
+        let job = job(Blueprint {
+            run: "r1",
+            namespace: "web",
+            errand: &errand(Position::PodSame),
+            settings: &settings,
+        });
+        let pod = pod(&job);
+        let template = job.spec.unwrap().template;
+        assert_eq!(pod.spec, template.spec);
+        assert_eq!(pod.metadata.labels, template.metadata.unwrap().labels);
+        assert_eq!(pod.metadata.namespace.as_deref(), Some("web"));
+    }
+
+    #[test]
+    fn a_plan_survives_being_cut_into_arguments_and_the_kubelet() {
+        let mut plan = plan_of(&facts(), Position::PodSame, &[]);
+        plan.targets = (0..3000)
+            .map(|id| Request {
+                id,
+                host: "10.0.0.1".into(),
+                port: crate::testing::port(80),
+                probe: Probe::Http {
+                    path: "/$(HOME)/€".into(),
+                    host: None,
+                    tls: Tls::Off,
+                },
+                attempts: None,
+            })
+            .collect();
+        let arguments = plan_arguments(&plan);
+        assert!(arguments.len() > 1, "a plan of this size is cut");
+        for argument in &arguments {
+            assert!(
+                argument.len() < 128 * 1024,
+                "Linux takes an argument of {} bytes",
+                argument.len()
+            );
+            assert!(
+                !argument.contains('$'),
+                "nothing is left for the kubelet to expand"
+            );
+        }
+        assert_eq!(
+            serde_json::from_str::<Plan>(&arguments.concat()).unwrap(),
+            plan
+        );
+    }
+}

@@ -1,0 +1,792 @@
+//! One probe's life, from its Job to its last line. Pure: events and the time go in, what to do comes out.
+
+use crate::{probes::pod_state::PodState, terminal::progress::Phase};
+use std::{collections::BTreeMap, time::Duration};
+use svc_reach_common::wire::{
+    line::{HostView, Line},
+    outcome::Attempt,
+    plan,
+};
+use tokio::time::Instant;
+
+/// How long a pod may stay unschedulable before its probe is given up. The scheduler tries again when something else
+/// ends, and a probe fits only its one node, so no autoscaler will help.
+const UNSCHEDULABLE: Duration = Duration::from_secs(5);
+
+/// How long a Job may be without a pod before the cluster is asked why. The Job controller makes it within a second,
+/// unless it is refused.
+const PODLESS: Duration = Duration::from_secs(5);
+
+/// What a probe may take beyond its plan before it is given up: a slow node, a slow log.
+const WORK_MARGIN: Duration = Duration::from_secs(15);
+
+/// How often a log that ends too early is read again, and the pause before that, doubled each time. Together they
+/// outlast a restart of the API server's connection to the kubelet.
+const LOG_TRIES: u32 = 5;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How a probe ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// It told all.
+    Complete,
+    /// It did not start.
+    NotStarted(String),
+    /// It started, and ended before it had told all.
+    Failed(String),
+    /// The run ended first.
+    Interrupted,
+}
+
+/// What was heard of a probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// Attempts by target. What was heard is true, however the probe ended.
+    pub results: BTreeMap<u32, Vec<Attempt>>,
+    /// What it saw of its node.
+    pub host: Option<HostView>,
+    /// How it ended.
+    pub end: End,
+}
+
+impl Heard {
+    /// What was heard of some of the targets, `count` from `first` on, counted anew.
+    pub fn part(&self, first: u32, count: usize) -> Self {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let results = self.results.range(first..first.saturating_add(count));
+        Self {
+            results: results
+                .map(|(id, attempts)| (id - first, attempts.clone()))
+                .collect(),
+            host: self.host.clone(),
+            end: self.end.clone(),
+        }
+    }
+}
+
+/// What is to be done after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Wait,
+    /// Read the pod's log from its beginning, after a pause.
+    Read {
+        /// The pod.
+        pod: String,
+        /// The pause.
+        pause: Duration,
+    },
+    /// Find out why its Job made no pod, and tell by [`Following::no_pod`].
+    AskWhy,
+    /// The probe has ended: remove it.
+    Remove,
+}
+
+/// One probe's life.
+#[derive(Debug)]
+pub struct Following {
+    /// Names it among those of the run.
+    pub name: String,
+    /// Name of its Job.
+    pub job: String,
+    /// Number of targets in its plan.
+    targets: usize,
+    /// How long its work may take.
+    allowed: Duration,
+    /// When its Job was made.
+    began: Instant,
+    /// When it must have started.
+    start_by: Instant,
+    stage: Stage,
+    pod: Option<String>,
+    last: PodState,
+    /// Why its Job made no pod, as far as the cluster tells.
+    refused: Option<String>,
+    /// Whether its image is being pulled, or was.
+    pulling: bool,
+    /// Why its image could not be pulled, the last time.
+    pull_failed: Option<String>,
+    /// How its container ended, once it has.
+    exited: Option<String>,
+    results: BTreeMap<u32, Vec<Attempt>>,
+    host: Option<HostView>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Its pod is on the way, perhaps held up by the scheduler since then.
+    Starting {
+        unschedulable: Option<Instant>,
+        asked: Asked,
+    },
+    /// Its log is being read.
+    Reading {
+        /// When its work must be done.
+        done_by: Instant,
+        /// How often the log was read before.
+        tries: u32,
+        /// Whether the container had ended when reading began: then the log is all there is.
+        whole: bool,
+    },
+    /// Over.
+    Ended(End),
+}
+
+/// Whether the cluster was asked why there is no pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Never,
+    /// To end early, where waiting will not help.
+    Early,
+    /// For the last word: its answer ends the probe.
+    Last,
+}
+
+/// Whether a Job that was refused its pod will be refused it again, by Pod Security, a security context constraint or a
+/// webhook. The Job controller tries again, and a quota may be freed by then, or the ServiceAccount of a new namespace made;
+/// what is not known to last is waited for.
+fn will_not_pass(why: &str) -> bool {
+    let refused = why.contains(" is forbidden: ") || why.contains(" denied the request");
+    let passes = ["quota", "error looking up service account"];
+    refused && !passes.iter().any(|word| why.contains(word))
+}
+
+impl Following {
+    /// A probe whose Job was just made. `work`: how long its plan takes.
+    pub fn new(
+        name: String,
+        job: String,
+        targets: usize,
+        work: Duration,
+        began: Instant,
+        start_by: Instant,
+    ) -> Self {
+        Self {
+            name,
+            job,
+            targets,
+            allowed: work + WORK_MARGIN,
+            began,
+            start_by,
+            stage: Stage::Starting {
+                unschedulable: None,
+                asked: Asked::Never,
+            },
+            pod: None,
+            last: PodState::Waiting("creating"),
+            refused: None,
+            pulling: false,
+            pull_failed: None,
+            exited: None,
+            results: BTreeMap::new(),
+            host: None,
+        }
+    }
+
+    /// Whether it is over.
+    pub const fn ended(&self) -> bool {
+        matches!(self.stage, Stage::Ended(_))
+    }
+
+    /// How far it has come, for a waiting user.
+    pub fn phase(&self) -> Phase {
+        match &self.stage {
+            Stage::Starting { .. } => match &self.last {
+                PodState::Waiting(_) if let (None, Some(why)) = (&self.pod, &self.refused) => {
+                    Phase::Held(format!("its Job makes no pod so far: {why}"))
+                }
+                PodState::Waiting(_) if self.pulling => Phase::Starting("pulling its image"),
+                PodState::Waiting(what) => Phase::Starting(what),
+                PodState::PullFailed(_) => Phase::Starting("pulling its image again"),
+                PodState::Unschedulable(why) => Phase::Held(format!("unschedulable: {why}")),
+                PodState::PullBackOff(why)
+                | PodState::Stuck(why)
+                | PodState::Exited(why)
+                | PodState::Lost(why) => Phase::Held(why.clone()),
+                PodState::Running => Phase::Starting("running"),
+            },
+            Stage::Reading { .. } => Phase::Running {
+                done: self.results.len(),
+                of: self.targets,
+            },
+            Stage::Ended(End::Complete) => Phase::Done,
+            Stage::Ended(End::NotStarted(why)) => Phase::Ended(format!("did not start: {why}")),
+            Stage::Ended(End::Failed(why)) => Phase::Ended(format!("failed: {why}")),
+            Stage::Ended(End::Interrupted) => Phase::Ended("interrupted".to_owned()),
+        }
+    }
+
+    /// A kubelet pulls an image for a pod, which may be its own. No status tells.
+    pub fn image_pulled_for(&mut self, pod: &str) {
+        let ours = pod
+            .strip_prefix(&self.job)
+            .is_some_and(|rest| rest.starts_with('-'));
+        self.pulling |= ours;
+    }
+
+    /// Its pod was seen in a state.
+    pub fn pod_seen(&mut self, pod: &str, state: PodState, now: Instant) -> Action {
+        self.pod = Some(pod.to_owned());
+        self.last = state.clone();
+        match (&mut self.stage, state) {
+            (Stage::Starting { .. }, PodState::Running) => self.read(now, false),
+            (Stage::Starting { .. }, PodState::Exited(how)) => {
+                self.exited = Some(how);
+                self.read(now, true)
+            }
+            (Stage::Starting { .. }, PodState::PullBackOff(why)) => {
+                let cause = self.pull_failed.take();
+                let why = [Some(why), cause].into_iter().flatten();
+                self.end(End::NotStarted(why.collect::<Vec<_>>().join("; ")))
+            }
+            (Stage::Starting { .. }, PodState::Stuck(why) | PodState::Lost(why)) => {
+                self.end(End::NotStarted(why))
+            }
+            (Stage::Starting { .. }, PodState::PullFailed(why)) => {
+                self.pull_failed = Some(why);
+                Action::Wait
+            }
+            (Stage::Starting { unschedulable, .. }, PodState::Unschedulable(_)) => {
+                unschedulable.get_or_insert(now);
+                Action::Wait
+            }
+            (Stage::Starting { unschedulable, .. }, PodState::Waiting(_)) => {
+                *unschedulable = None;
+                Action::Wait
+            }
+            // The log may still hold its last words.
+            (Stage::Reading { .. }, PodState::Exited(how) | PodState::Lost(how)) => {
+                self.exited = Some(how);
+                Action::Wait
+            }
+            (
+                Stage::Reading { .. },
+                PodState::Running
+                | PodState::Waiting(_)
+                | PodState::PullFailed(_)
+                | PodState::PullBackOff(_)
+                | PodState::Stuck(_)
+                | PodState::Unschedulable(_),
+            )
+            | (Stage::Ended(_), _) => Action::Wait,
+        }
+    }
+
+    /// The cluster was asked why there is no pod; `None`: it does not tell.
+    pub fn no_pod(&mut self, why: Option<String>) -> Action {
+        let Stage::Starting { asked, .. } = self.stage else {
+            return Action::Wait;
+        };
+        if self.pod.is_some() {
+            return Action::Wait;
+        }
+        self.refused = why.or(self.refused.take());
+        match &self.refused {
+            Some(why) if asked == Asked::Last || will_not_pass(why) => {
+                let why = format!("its Job made no pod: {why}");
+                self.end(End::NotStarted(why))
+            }
+            None if asked == Asked::Last => {
+                self.end(End::NotStarted("its Job made no pod in time".to_owned()))
+            }
+            Some(_) | None => Action::Wait,
+        }
+    }
+
+    /// Its pod was deleted, by somebody else.
+    pub fn pod_deleted(&mut self) -> Action {
+        let why = "its pod was deleted".to_owned();
+        match self.stage {
+            Stage::Starting { .. } => self.end(End::NotStarted(why)),
+            Stage::Reading { .. } => {
+                self.exited.get_or_insert(why);
+                Action::Wait
+            }
+            Stage::Ended(_) => Action::Wait,
+        }
+    }
+
+    /// Its log said something. Lines that are not the agent's own, such as those of a runtime, are passed over.
+    pub fn heard(&mut self, line: &str) -> Action {
+        if self.ended() {
+            return Action::Wait;
+        }
+        match serde_json::from_str(line) {
+            Ok(Line::Start { version, .. }) if version != plan::VERSION => self.end(End::Failed(format!(
+                "the image speaks version {version} of the probe's language, this plugin version {}",
+                plan::VERSION
+            ))),
+            Ok(Line::Start { .. }) => Action::Wait,
+            Ok(Line::Host(view)) => {
+                self.host = Some(view);
+                Action::Wait
+            }
+            Ok(Line::Result { id, attempts }) => {
+                self.results.insert(id, attempts);
+                Action::Wait
+            }
+            Ok(Line::End { .. }) => self.end(End::Complete),
+            Ok(Line::Fatal { error }) => self.end(End::Failed(error)),
+            Err(_) => {
+                tracing::debug!(probe = self.name, line, "not a line of the agent");
+                Action::Wait
+            }
+        }
+    }
+
+    /// Its log ended, or could not be read, before the agent said that it was done.
+    pub fn log_ended(&mut self, error: Option<String>, now: Instant) -> Action {
+        let Stage::Reading {
+            done_by,
+            tries,
+            whole,
+        } = self.stage
+        else {
+            return Action::Wait;
+        };
+        if whole && error.is_none() {
+            let how = self
+                .exited
+                .clone()
+                .unwrap_or_else(|| "its container ended".to_owned());
+            return self.end(End::Failed(format!("the probe was cut short: {how}")));
+        }
+        if tries >= LOG_TRIES {
+            let why = error.unwrap_or_else(|| "it was cut each time".to_owned());
+            return self.end(End::Failed(format!("its log could not be read: {why}")));
+        }
+        self.stage = Stage::Reading {
+            done_by,
+            tries: tries + 1,
+            whole: self.exited.is_some(),
+        };
+        let pause = FIRST_PAUSE * 2_u32.pow(tries);
+        if now + pause > done_by {
+            return self.at(done_by);
+        }
+        self.read_after(pause)
+    }
+
+    /// The time at which [`Self::at`] is to be called, unless something happens before.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Starting { asked, .. } if self.pod.is_none() => match asked {
+                Asked::Never => Some(self.start_by.min(self.began + PODLESS)),
+                Asked::Early => Some(self.start_by),
+                Asked::Last => None,
+            },
+            Stage::Starting {
+                unschedulable: Some(since),
+                ..
+            } => Some(self.start_by.min(since + UNSCHEDULABLE)),
+            Stage::Starting {
+                unschedulable: None,
+                ..
+            } => Some(self.start_by),
+            Stage::Reading { done_by, .. } => Some(done_by),
+            Stage::Ended(_) => None,
+        }
+    }
+
+    /// Time has come this far.
+    pub fn at(&mut self, now: Instant) -> Action {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
+            return Action::Wait;
+        }
+        match &mut self.stage {
+            Stage::Starting { asked, .. } if self.pod.is_none() => {
+                *asked = if now < self.start_by {
+                    Asked::Early
+                } else {
+                    Asked::Last
+                };
+                Action::AskWhy
+            }
+            Stage::Starting { .. } => {
+                let why = match &self.last {
+                    PodState::Unschedulable(why) => format!("unschedulable: {why}"),
+                    PodState::PullFailed(why) => format!("it did not start in time: {why}"),
+                    PodState::Waiting(_)
+                    | PodState::PullBackOff(_)
+                    | PodState::Stuck(_)
+                    | PodState::Running
+                    | PodState::Exited(_)
+                    | PodState::Lost(_) => format!(
+                        "it did not start in time, and was last seen {}",
+                        self.phase()
+                    ),
+                };
+                self.end(End::NotStarted(why))
+            }
+            Stage::Reading { .. } => self.end(End::Failed(format!(
+                "it did not finish in time, after {} of {} targets",
+                self.results.len(),
+                self.targets
+            ))),
+            Stage::Ended(_) => Action::Wait,
+        }
+    }
+
+    /// The run, or this probe alone, is to end like this, unless it already has.
+    pub fn end(&mut self, end: End) -> Action {
+        if self.ended() {
+            return Action::Wait;
+        }
+        self.stage = Stage::Ended(end);
+        Action::Remove
+    }
+
+    /// What was heard, in the end.
+    pub fn into_heard(self) -> Heard {
+        let end = match self.stage {
+            Stage::Ended(end) => end,
+            Stage::Starting { .. } | Stage::Reading { .. } => End::Interrupted,
+        };
+        Heard {
+            results: self.results,
+            host: self.host,
+            end,
+        }
+    }
+
+    fn read(&mut self, now: Instant, whole: bool) -> Action {
+        self.stage = Stage::Reading {
+            done_by: now + self.allowed,
+            tries: 0,
+            whole,
+        };
+        self.read_after(Duration::ZERO)
+    }
+
+    fn read_after(&self, pause: Duration) -> Action {
+        match &self.pod {
+            Some(pod) => Action::Read {
+                pod: pod.clone(),
+                pause,
+            },
+            None => Action::Wait,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, End, Following};
+    use crate::{probes::pod_state::PodState, terminal::progress::Phase};
+    use std::time::Duration;
+    use tokio::time::Instant;
+
+    const END: &str = r#"{"line":"end","targets":1}"#;
+    const RESULT: &str = r#"{"line":"result","id":0,"attempts":[]}"#;
+
+    fn probe(now: Instant) -> Following {
+        let work = Duration::from_secs(3);
+        Following::new(
+            "pod-same".into(),
+            "job".into(),
+            1,
+            work,
+            now,
+            now + Duration::from_secs(60),
+        )
+    }
+
+    fn read(pause: u64) -> Action {
+        Action::Read {
+            pod: "p".into(),
+            pause: Duration::from_millis(pause),
+        }
+    }
+
+    #[test]
+    fn a_probe_that_tells_all_is_complete() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        assert_eq!(
+            probe.pod_seen("p", PodState::Waiting("starting"), now),
+            Action::Wait
+        );
+        assert_eq!(probe.pod_seen("p", PodState::Running, now), read(0));
+        assert_eq!(probe.heard(RESULT), Action::Wait);
+        assert_eq!(
+            probe.heard("standard_init_linux.go: a runtime speaks"),
+            Action::Wait
+        );
+        assert_eq!(probe.heard(END), Action::Remove);
+        assert_eq!(probe.log_ended(None, now), Action::Wait);
+        let heard = probe.into_heard();
+        assert_eq!(heard.end, End::Complete);
+        assert_eq!(heard.results.len(), 1);
+    }
+
+    #[test]
+    fn a_waiting_user_is_told_every_phase() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        assert_eq!(probe.phase(), Phase::Starting("creating"));
+        probe.pod_seen("job-x", PodState::Waiting("scheduled"), now);
+        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        probe.image_pulled_for("another-x");
+        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        probe.image_pulled_for("job-x");
+        // What a status says while an image is pulled.
+        probe.pod_seen("job-x", PodState::Waiting("being created"), now);
+        assert_eq!(probe.phase(), Phase::Starting("pulling its image"));
+        probe.pod_seen("job-x", PodState::Running, now);
+        assert_eq!(probe.phase(), Phase::Running { done: 0, of: 1 });
+        probe.heard(RESULT);
+        assert_eq!(probe.phase(), Phase::Running { done: 1, of: 1 });
+        probe.heard(END);
+        assert_eq!(probe.phase(), Phase::Done);
+    }
+
+    #[test]
+    fn a_log_that_is_cut_is_read_again_until_it_is_whole() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        assert_eq!(probe.heard(RESULT), Action::Wait);
+        assert_eq!(probe.log_ended(None, now), read(200));
+        assert_eq!(
+            probe.log_ended(Some("502 Bad Gateway".into()), now),
+            read(400)
+        );
+        assert_eq!(probe.heard(END), Action::Remove);
+        assert_eq!(probe.into_heard().end, End::Complete);
+    }
+
+    #[test]
+    fn a_log_that_ends_with_its_container_but_without_an_end_failed_and_keeps_what_it_told() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        probe.heard(RESULT);
+        probe.pod_seen(
+            "p",
+            PodState::Exited("ended with exit code 137: OOMKilled".into()),
+            now,
+        );
+        assert_eq!(
+            probe.log_ended(None, now),
+            read(200),
+            "it may have been cut before the container ended"
+        );
+        probe.heard(RESULT);
+        assert_eq!(probe.log_ended(None, now), Action::Remove);
+        let heard = probe.into_heard();
+        let why = "the probe was cut short: ended with exit code 137: OOMKilled";
+        assert_eq!(heard.end, End::Failed(why.into()));
+        assert_eq!(heard.results.len(), 1);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_given_up() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        for pause in [200, 400, 800, 1600, 3200] {
+            assert_eq!(
+                probe.log_ended(Some("no route to the kubelet".into()), now),
+                read(pause)
+            );
+        }
+        assert_eq!(
+            probe.log_ended(Some("no route to the kubelet".into()), now),
+            Action::Remove
+        );
+        let why = "its log could not be read: no route to the kubelet";
+        assert_eq!(probe.into_heard().end, End::Failed(why.into()));
+    }
+
+    #[test]
+    fn what_does_not_start_is_given_up_with_the_reason() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let unschedulable = || PodState::Unschedulable("0/3 nodes".into());
+        let rows: [(&str, PodState, u32, &str); 5] = [
+            (
+                "slow",
+                PodState::Waiting("being created"),
+                60,
+                "it did not start in time, and was last seen being created",
+            ),
+            (
+                "unschedulable",
+                unschedulable(),
+                5,
+                "unschedulable: 0/3 nodes",
+            ),
+            (
+                "stuck",
+                PodState::Stuck("CreateContainerError: no".into()),
+                0,
+                "CreateContainerError: no",
+            ),
+            ("evicted", PodState::Lost("Evicted".into()), 0, "Evicted"),
+            (
+                "exec format",
+                PodState::Exited("ended with exit code 128".into()),
+                18,
+                "",
+            ),
+        ];
+        for (name, state, seconds, why) in rows {
+            let mut probe = probe(now);
+            let mut action = probe.pod_seen("p", state, now);
+            if seconds > 0 {
+                assert_eq!(probe.deadline(), Some(now + second * seconds), "{name}");
+                assert_eq!(
+                    probe.at(now + second * (seconds - 1)),
+                    Action::Wait,
+                    "{name}: too early"
+                );
+                action = probe.at(now + second * seconds);
+            }
+            assert_eq!(action, Action::Remove, "{name}");
+            if !why.is_empty() {
+                assert_eq!(
+                    probe.into_heard().end,
+                    End::NotStarted(why.into()),
+                    "{name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_without_a_pod_is_given_up_with_the_reason_and_early_where_that_will_not_pass() {
+        let second = Duration::from_secs(1);
+        let now = Instant::now();
+        let policy = r#"Error creating: pods "p" is forbidden: violates PodSecurity "baseline""#;
+        let constraint = r#"Error creating: pods "p" is forbidden: unable to validate against any security context constraint: [provider "nonroot": Forbidden: not usable by user or serviceaccount]"#;
+        let quota = r#"Error creating: pods "p" is forbidden: exceeded quota: compute"#;
+        let account = r#"Error creating: pods "p" is forbidden: error looking up service account web/default: serviceaccount "default" not found"#;
+        let webhook = "Error creating: Internal error occurred: failed calling webhook";
+        for (why, early) in [
+            (Some(policy), true),
+            (Some(constraint), true),
+            (
+                Some(r#"Error creating: admission webhook "x" denied the request: no"#),
+                true,
+            ),
+            (Some(quota), false),
+            (Some(account), false),
+            (Some(webhook), false),
+            (None, false),
+        ] {
+            let mut probe = probe(now);
+            assert_eq!(probe.deadline(), Some(now + second * 5), "{why:?}");
+            assert_eq!(probe.at(now + second * 5), Action::AskWhy, "{why:?}");
+            let told = probe.no_pod(why.map(str::to_owned));
+            if early {
+                assert_eq!(told, Action::Remove, "{why:?}");
+            } else {
+                assert_eq!(told, Action::Wait, "{why:?}: it may pass");
+                assert_eq!(probe.deadline(), Some(now + second * 60), "{why:?}");
+                assert_eq!(probe.at(now + second * 60), Action::AskWhy, "{why:?}");
+                assert_eq!(probe.deadline(), None, "{why:?}: the answer is awaited");
+                // Events may be gone by then; what was told before still holds.
+                assert_eq!(probe.no_pod(None), Action::Remove, "{why:?}");
+            }
+            let end = why.map_or("its Job made no pod in time".to_owned(), |why| {
+                format!("its Job made no pod: {why}")
+            });
+            assert_eq!(probe.into_heard().end, End::NotStarted(end));
+        }
+    }
+
+    #[test]
+    fn an_image_that_is_not_pulled_is_given_up_with_what_the_registry_said() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        let failed = || PodState::PullFailed("ErrImagePull: unauthorized".into());
+        assert_eq!(probe.pod_seen("p", failed(), now), Action::Wait);
+        assert_eq!(probe.phase(), Phase::Starting("pulling its image again"));
+        let waits = PodState::PullBackOff("ImagePullBackOff: back-off".into());
+        assert_eq!(probe.pod_seen("p", waits, now), Action::Remove);
+        let why = "ImagePullBackOff: back-off; ErrImagePull: unauthorized";
+        assert_eq!(probe.into_heard().end, End::NotStarted(why.into()));
+
+        let mut pulled = self::probe(now);
+        pulled.pod_seen("p", failed(), now);
+        pulled.pod_seen("p", PodState::Stuck("CreateContainerError".into()), now);
+        let why = "CreateContainerError";
+        assert_eq!(
+            pulled.into_heard().end,
+            End::NotStarted(why.into()),
+            "it was pulled later"
+        );
+
+        let mut late = self::probe(now);
+        late.pod_seen("p", failed(), now);
+        assert_eq!(late.at(now + Duration::from_secs(60)), Action::Remove);
+        let why = "it did not start in time: ErrImagePull: unauthorized";
+        assert_eq!(late.into_heard().end, End::NotStarted(why.into()));
+    }
+
+    #[test]
+    fn a_pod_that_comes_late_is_followed() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        let later = now + Duration::from_secs(6);
+        assert_eq!(probe.at(later), Action::AskWhy);
+        probe.no_pod(Some("exceeded quota".into()));
+        let held = "its Job makes no pod so far: exceeded quota";
+        assert_eq!(probe.phase(), Phase::Held(held.into()));
+        probe.pod_seen("p", PodState::Waiting("scheduled"), later);
+        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        assert_eq!(probe.no_pod(None), Action::Wait);
+        assert_eq!(probe.pod_seen("p", PodState::Running, later), read(0));
+    }
+
+    #[test]
+    fn a_pod_that_becomes_schedulable_in_time_goes_on() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Unschedulable("0/3 nodes".into()), now);
+        probe.pod_seen(
+            "p",
+            PodState::Waiting("starting"),
+            now + Duration::from_secs(4),
+        );
+        assert_eq!(probe.at(now + Duration::from_secs(6)), Action::Wait);
+        assert_eq!(probe.pod_seen("p", PodState::Running, now), read(0));
+    }
+
+    #[test]
+    fn a_deleted_pod_ends_its_probe() {
+        let now = Instant::now();
+        let mut waiting = probe(now);
+        assert_eq!(waiting.pod_deleted(), Action::Remove);
+        assert_eq!(
+            waiting.into_heard().end,
+            End::NotStarted("its pod was deleted".into())
+        );
+        let mut running = probe(now);
+        running.pod_seen("p", PodState::Running, now);
+        assert_eq!(
+            running.pod_deleted(),
+            Action::Wait,
+            "its log may still arrive"
+        );
+        running.log_ended(None, now);
+        assert_eq!(running.log_ended(None, now), Action::Remove);
+        assert_eq!(
+            running.into_heard().end,
+            End::Failed("the probe was cut short: its pod was deleted".into())
+        );
+    }
+
+    #[test]
+    fn another_version_of_the_agent_is_named() {
+        let now = Instant::now();
+        let mut probe = probe(now);
+        probe.pod_seen("p", PodState::Running, now);
+        assert_eq!(
+            probe.heard(r#"{"line":"start","version":9,"agent":"9.0.0","targets":1}"#),
+            Action::Remove
+        );
+        let why = "the image speaks version 9 of the probe's language, this plugin version 1";
+        assert_eq!(probe.into_heard().end, End::Failed(why.into()));
+    }
+}

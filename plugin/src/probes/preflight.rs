@@ -1,0 +1,257 @@
+//! Questions asked before anything is created: may this user do what a run needs, and will the cluster take the probes?
+
+use crate::{
+    cluster::{Call, CallError, Cluster},
+    error::{Error, Permission, chain},
+    probes::job,
+};
+use futures_util::future::join_all;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::{Value, json};
+
+/// What a run needs in the namespace of the probes, beside reading Services, EndpointSlices and Nodes.
+pub const PERMISSIONS: [Permission; 6] = [
+    Permission {
+        verb: "create",
+        group: "batch",
+        resource: "jobs",
+    },
+    Permission {
+        verb: "delete",
+        group: "batch",
+        resource: "jobs",
+    },
+    // Pods are made by the Job; this is for the dry run that lets admission speak first.
+    Permission {
+        verb: "create",
+        group: "",
+        resource: "pods",
+    },
+    Permission {
+        verb: "list",
+        group: "",
+        resource: "pods",
+    },
+    Permission {
+        verb: "watch",
+        group: "",
+        resource: "pods",
+    },
+    Permission {
+        verb: "get",
+        group: "",
+        resource: "pods/log",
+    },
+];
+
+/// Asks the API server whether the user may do all that a run needs.
+///
+/// An API server that does not answer the question does not end the run: the calls themselves will tell.
+pub async fn check_permissions(cluster: &impl Cluster, namespace: &str) -> Result<(), Error> {
+    let answers = join_all(PERMISSIONS.map(|permission| may(cluster, namespace, permission))).await;
+    let missing: Vec<Permission> = PERMISSIONS
+        .into_iter()
+        .zip(answers)
+        .filter(|(_, may)| *may == Some(false))
+        .map(|(p, _)| p)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::NotAllowed {
+            namespace: namespace.to_owned(),
+            missing,
+        })
+    }
+}
+
+async fn may(cluster: &impl Cluster, namespace: &str, permission: Permission) -> Option<bool> {
+    let (resource, subresource) = permission
+        .resource
+        .split_once('/')
+        .unwrap_or((permission.resource, ""));
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {
+            "namespace": namespace,
+            "verb": permission.verb,
+            "group": permission.group,
+            "resource": resource,
+            "subresource": subresource,
+        }},
+    });
+    match cluster
+        .call(Call::post(
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            review,
+        ))
+        .await
+    {
+        Ok(answer) => answer.pointer("/status/allowed").and_then(Value::as_bool),
+        Err(error) => {
+            tracing::debug!(%error, %permission, "the API server does not say whether this is allowed");
+            None
+        }
+    }
+}
+
+/// Whether the cluster deletes finished Jobs by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ttl {
+    /// `ttlSecondsAfterFinished` is honoured.
+    Kept,
+    /// The API server dropped the field: the feature is off there.
+    Dropped,
+}
+
+/// What the API server made of a Job that it was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// Whether it will be deleted.
+    pub ttl: Ttl,
+    /// The API server's time, RFC 3339.
+    pub at: Option<String>,
+}
+
+/// Whether a dry run that failed tells what the cluster makes of the object. A webhook with side effects is not asked, and
+/// the API server fails every dry run that it would have a say in (kubernetes/kubernetes v1.30.0
+/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`, `NewDryRunUnsupportedErr`); nothing
+/// but the message sets that apart from a webhook that refuses by 400.
+fn is_verdict(error: &CallError) -> bool {
+    let unsupported = matches!(error, CallError::Status(status)
+        if status.code == 400 && status.message.ends_with("does not support dry run"));
+    error.is_refusal() && !unsupported
+}
+
+/// What a dry run tells; `None` where it failed by itself. Then the run goes on, and creation will tell.
+fn told(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if is_verdict(&error) => Err(error),
+        Err(error) => {
+            tracing::debug!(error = chain(&error), "the dry run failed by itself");
+            Ok(None)
+        }
+    }
+}
+
+/// Shows the API server a Job without creating it. A server that does not have `ttlSecondsAfterFinished` drops it
+/// from what it returns (kubernetes/kubernetes v1.20.2 `pkg/registry/batch/job/strategy.go`, `dropDisabledFields`).
+pub async fn dry_run_job(
+    cluster: &impl Cluster,
+    namespace: &str,
+    job: &Job,
+) -> Result<Option<Shown>, CallError> {
+    let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
+    let call = Call::post(path, to_json(job)?).with("dryRun", "All");
+    let Some(answer) = told(cluster.call(call).await)? else {
+        return Ok(None);
+    };
+    let ttl = answer.pointer("/spec/ttlSecondsAfterFinished");
+    let at = answer.pointer("/metadata/creationTimestamp");
+    Ok(Some(Shown {
+        ttl: if ttl.is_some_and(Value::is_number) {
+            Ttl::Kept
+        } else {
+            Ttl::Dropped
+        },
+        at: at.and_then(Value::as_str).map(str::to_owned),
+    }))
+}
+
+/// Shows admission the pod that a Job will make, without creating it.
+pub async fn dry_run_pod(
+    cluster: &impl Cluster,
+    namespace: &str,
+    job: &Job,
+) -> Result<(), CallError> {
+    let path = format!("/api/v1/namespaces/{namespace}/pods");
+    let call = Call::post(path, to_json(&job::pod(job))?).with("dryRun", "All");
+    told(cluster.call(call).await).map(drop)
+}
+
+/// An object as the body of a request.
+pub fn to_json(object: &impl serde::Serialize) -> Result<Value, CallError> {
+    serde_json::to_value(object).map_err(|source| CallError::Transport(Box::new(source)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PERMISSIONS, Ttl, check_permissions, dry_run_job, dry_run_pod};
+    use crate::cluster::scripted::{Reply, Scripted};
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_cluster_that_drops_the_time_to_live_is_found_out_before_anything_is_made() {
+        for (spec, ttl) in [
+            (json!({"ttlSecondsAfterFinished": 60}), Ttl::Kept),
+            (json!({}), Ttl::Dropped),
+        ] {
+            let cluster = Scripted::new(move |call, _| {
+                assert_eq!(call, "DRY-RUN /apis/batch/v1/namespaces/web/jobs");
+                let metadata = json!({"creationTimestamp": "2026-01-02T03:04:05Z"});
+                Reply::Object(json!({"metadata": metadata, "spec": spec}))
+            });
+            let job = k8s_openapi::api::batch::v1::Job::default();
+            let shown = dry_run_job(&cluster, "web", &job).await.unwrap().unwrap();
+            assert_eq!(
+                (shown.ttl, shown.at.as_deref()),
+                (ttl, Some("2026-01-02T03:04:05Z"))
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dry_run_that_fails_by_itself_is_no_refusal() {
+        let rows: [(fn() -> Reply, bool); 7] = [
+            (
+                || Reply::Refusal(400, "admission webhook \"audit\" does not support dry run"),
+                false,
+            ),
+            (|| Reply::Failure(429), false),
+            (|| Reply::Failure(500), false),
+            (|| Reply::Silence, false),
+            (
+                || Reply::Refusal(400, "admission webhook \"policy\" denied the request"),
+                true,
+            ),
+            (|| Reply::Failure(403), true),
+            (|| Reply::Failure(422), true),
+        ];
+        let job = k8s_openapi::api::batch::v1::Job::default();
+        for (index, (reply, refused)) in rows.into_iter().enumerate() {
+            let cluster = Scripted::new(move |_, _| reply());
+            let shown = dry_run_job(&cluster, "web", &job).await;
+            assert_eq!(shown.is_err(), refused, "Job, row {index}");
+            assert!(shown.is_err() || shown.is_ok_and(|shown| shown.is_none()));
+            let pod = dry_run_pod(&cluster, "web", &job).await;
+            assert_eq!(pod.is_err(), refused, "pod, row {index}");
+        }
+    }
+
+    #[tokio::test]
+    async fn everything_that_is_missing_is_named_at_once() {
+        let cluster = Scripted::new(|_, before| {
+            Reply::Object(json!({"status": {"allowed": before % 2 == 0}}))
+        });
+        let error = check_permissions(&cluster, "web").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not allowed in namespace web: delete jobs.batch, list pods, get pods/log"
+        );
+        assert_eq!(cluster.asked().len(), PERMISSIONS.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_does_not_answer_the_question_does_not_end_the_run() {
+        for reply in [
+            || Reply::Failure(403),
+            || Reply::Silence,
+            || Reply::Object(json!({})),
+        ] {
+            let cluster = Scripted::new(move |_, _| reply());
+            check_permissions(&cluster, "web").await.unwrap();
+        }
+    }
+}

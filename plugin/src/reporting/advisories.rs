@@ -1,0 +1,956 @@
+//! What a reader should know beside the cells: what is odd about the Service, and the documents' rules about
+//! configuration that it breaks. Pure.
+
+use crate::{
+    reporting::detection::{self, ELB_CLASS, ELB_PASS_THROUGH},
+    survey::clues::{Clues, Sharing},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::{collections::BTreeMap, ops::RangeInclusive};
+use svc_reach_common::{
+    facts::{Facts, ServiceType, TrafficPolicy},
+    matrix::{Circumstances, Class},
+    model::Version,
+    network_model::NetworkModel,
+    protocol::Protocol,
+    provider::Provider,
+    proxy_mode::ProxyMode,
+    report::{Advisory, Cell, Environment, ObservedValue, Severity},
+    target::{Scope, TargetKind},
+    terms::Terms,
+    verdict::Verdict,
+    wire::line::Seen,
+};
+
+/// Where Huawei Cloud CCE's rules are written, by the editions of the matrix.
+const NOTES: &str = "huawei-cce@undated-en (notes and constraints)";
+const PASS_THROUGH: &str = "huawei-cce@2024-10-zh (limits)";
+const TURBO: &str = "huawei-cce@2024-01-en (notes on the failure table); from huawei-cce@2025-02-otc on, for backends on the host network";
+const PODS: &str = "huawei-cce@2024-01-en (notes on the failure table)";
+const STICKY: &str = "huawei-cce@undated-en (creating a Service, sticky session)";
+const HTTP: &str = "huawei-cce@undated-en (HTTP for Services)";
+const PARAMETERS: &str = "huawei-cce@undated-en (key parameters)";
+
+/// Annotations of Huawei Cloud CCE's load balancers (same source as the parameters).
+const PROTOCOL_PORT: &str = "kubernetes.io/elb.protocol-port";
+const CERT_ID: &str = "kubernetes.io/elb.cert-id";
+const STICKINESS: &str = "kubernetes.io/elb.session-affinity-mode";
+const STICKINESS_OPTION: &str = "kubernetes.io/elb.session-affinity-option";
+const HEALTH_OPTION: &str = "kubernetes.io/elb.health-check-option";
+const HOST_NETWORK: &str = "kubernetes.io/hws-hostNetwork";
+const ALGORITHM: &str = "kubernetes.io/elb.lb-algorithm";
+
+/// Everything that rules go by.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// The Service, its endpoints and nodes.
+    pub facts: &'a Facts,
+    /// The cluster.
+    pub environment: &'a Environment,
+    /// The load balancer.
+    pub circumstances: &'a Circumstances,
+    /// What other objects tell.
+    pub clues: &'a Clues,
+    /// What was seen.
+    pub cells: &'a [Cell],
+    /// What was required.
+    pub terms: &'a Terms,
+    /// The API server's time before the probes were made, RFC 3339, where it is known.
+    pub at: Option<&'a str>,
+}
+
+/// A requirement that no cell was asked for.
+const NOT_ASKED: &str = "no-required-cell";
+
+/// Endpoints that changed right before the run.
+const JUST_CHANGED: &str = "just-changed";
+
+/// Every advisory. `left_out`: why this machine was not a position, in part or whole.
+pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
+    let mut advisories = of_the_service(known.facts);
+    advisories.extend(silent_backends(known));
+    advisories.extend(just_changed(known));
+    advisories.extend(told_otherwise(known.environment));
+    advisories.extend(not_asked(known.terms, known.cells));
+    if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
+        let rules = [
+            pass_through_agrees,
+            ingress_is_hidden,
+            node_address_as_external_ip,
+            local_in_turbo,
+            too_old,
+            stickiness,
+            protocol_port,
+            no_private_address,
+            option_bounds,
+            host_network_forwarding,
+            switched_to_local,
+        ];
+        advisories.extend(rules.iter().flat_map(|rule| rule(known)));
+    }
+    advisories.extend(left_out.map(|why| {
+        let text = format!("position external was left out, in part or whole: {why}");
+        own("external-left-out", Severity::Info, text)
+    }));
+    advisories
+}
+
+/// Requirements that no cell was asked for.
+fn not_asked(terms: &Terms, cells: &[Cell]) -> impl Iterator<Item = Advisory> {
+    terms.unmet(cells).map(|required| {
+        let text = format!(
+            "{} is required to be {}, and was not asked: the run has no such cell",
+            required.place(),
+            required.value
+        );
+        own(NOT_ASKED, Severity::Warning, text)
+    })
+}
+
+/// Takes back what was said because of verdicts and terms that are others now, and says what these come to.
+pub fn judged_again(advisories: &mut Vec<Advisory>, terms: &Terms, cells: &[Cell]) {
+    let wrong = cells.iter().any(is_wrong);
+    advisories
+        .retain(|advisory| advisory.id != NOT_ASKED && (wrong || advisory.id != JUST_CHANGED));
+    advisories.extend(not_asked(terms, cells));
+}
+
+/// Seconds after a change in which nodes may not yet forward by it. kube-proxy writes its rules once in a second at most,
+/// and takes longer where it has many (kubernetes.io, "Virtual IPs and Service Proxies", on `minSyncPeriod`).
+const SETTLING_SECONDS: i64 = 30;
+
+/// A Service that was changed just now, with something wrong that may be no more than that.
+fn just_changed(known: Known<'_>) -> Option<Advisory> {
+    let time = |text: &str| text.parse::<Timestamp>().ok();
+    let changed = known.facts.changed.as_deref().and_then(time)?;
+    let seconds = known.at.and_then(time)?.as_second() - changed.as_second();
+    let fresh = seconds < SETTLING_SECONDS && known.cells.iter().any(is_wrong);
+    fresh.then(|| {
+        let text = format!(
+            "the Service's endpoints last changed {} s before the probes were made; nodes may take longer to forward by that: look again before you act on what is worse or unstable",
+            seconds.max(0)
+        );
+        own(JUST_CHANGED, Severity::Warning, text)
+    })
+}
+
+/// Whether a cell is as it may be while nodes do not forward yet.
+const fn is_wrong(cell: &Cell) -> bool {
+    matches!(cell.verdict, Verdict::Worse | Verdict::Unstable)
+}
+
+/// What the user told of the cluster, where what was seen of it says otherwise. The user's word counts all the same: they
+/// may know of a change that is under way.
+fn told_otherwise(environment: &Environment) -> Vec<Advisory> {
+    detection::contradictions(&environment.evidence)
+        .into_iter()
+        .map(|(told, seen)| {
+            let seen: Vec<String> = seen
+                .iter()
+                .map(|evidence| format!("{} by {}", evidence.value, evidence.source))
+                .collect();
+            let text = format!(
+                "told {} {}, but it is {}; verdicts are by what was told, and may be of a column that is not this cluster's",
+                told.source,
+                told.value,
+                seen.join(", ")
+            );
+            own("told-otherwise", Severity::Warning, text)
+        })
+        .collect()
+}
+
+/// One that comes from this run.
+fn own(id: &str, severity: Severity, text: String) -> Advisory {
+    Advisory {
+        id: id.to_owned(),
+        severity,
+        text,
+        source: None,
+    }
+}
+
+/// One that a document asks for.
+fn documented(id: &str, severity: Severity, text: String, source: &str) -> Advisory {
+    Advisory {
+        source: Some(source.to_owned()),
+        ..own(id, severity, text)
+    }
+}
+
+fn warning(id: &str, text: String, source: &str) -> Advisory {
+    documented(id, Severity::Warning, text, source)
+}
+
+fn of_the_service(facts: &Facts) -> Vec<Advisory> {
+    let service = &facts.service;
+    let mut advisories = Vec::new();
+    if let Some(name) = &service.external_name {
+        let text = format!(
+            "the Service is an alias for {name} in the cluster's DNS; nothing is forwarded"
+        );
+        advisories.push(own("external-name", Severity::Info, text));
+    } else if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
+        let text = match facts.endpoints.len() {
+            0 => "the Service has no endpoint".to_owned(),
+            n => format!("none of the Service's {n} endpoints is ready"),
+        };
+        advisories.push(own("no-ready-endpoint", Severity::Warning, text));
+    }
+    if service.kind == ServiceType::LoadBalancer && service.load_balancer.is_empty() {
+        let text = "the load balancer has no address yet".to_owned();
+        advisories.push(own("no-load-balancer-address", Severity::Warning, text));
+    }
+    advisories
+}
+
+/// Backends that nobody could reach directly, while others answer.
+fn silent_backends(known: Known<'_>) -> Option<Advisory> {
+    let mut answers: BTreeMap<&str, bool> = BTreeMap::new();
+    for cell in known.cells {
+        let reached = match cell.observed.value {
+            ObservedValue::Reachable => true,
+            ObservedValue::Unreachable | ObservedValue::Unstable => false,
+            ObservedValue::NotObserved => continue,
+        };
+        if cell.target.kind == TargetKind::PodIp {
+            *answers.entry(&cell.target.address).or_default() |= reached;
+        }
+    }
+    let silent: Vec<&str> = answers
+        .iter()
+        .filter(|(_, answers)| !**answers)
+        .map(|(address, _)| *address)
+        .collect();
+    if silent.is_empty() || silent.len() == answers.len() {
+        return None;
+    }
+    let text = format!(
+        "{} of the backends asked did not answer directly ({}); whoever is forwarded to them is not served, at random",
+        silent.len(),
+        silent.join(", ")
+    );
+    Some(warning("backend-does-not-answer", text, PODS))
+}
+
+fn ipvs(known: Known<'_>) -> bool {
+    known.environment.proxy_mode == Some(ProxyMode::Ipvs)
+}
+
+fn sharing<'a>(known: Known<'a>) -> Option<&'a Sharing> {
+    match &known.clues.sharing {
+        Some(Seen::Seen(sharing)) => Some(sharing),
+        Some(Seen::Unknown(_)) | None => None,
+    }
+}
+
+fn annotation<'a>(known: Known<'a>, key: &str) -> Option<&'a str> {
+    known.facts.service.annotations.get(key).map(String::as_str)
+}
+
+fn pass_through_agrees(known: Known<'_>) -> Vec<Advisory> {
+    if !ipvs(known) {
+        return Vec::new();
+    }
+    if let Some(Seen::Unknown(why)) = &known.clues.sharing {
+        let text = format!(
+            "whether others on this load balancer have the same pass-through setting could not be looked at: {why}"
+        );
+        return vec![documented(
+            "load-balancer-sharing-unknown",
+            Severity::Info,
+            text,
+            PASS_THROUGH,
+        )];
+    }
+    let mine = annotation(known, ELB_PASS_THROUGH);
+    let Some(sharing) = sharing(known) else {
+        return Vec::new();
+    };
+    let others: Vec<&str> = sharing
+        .services
+        .iter()
+        .filter(|(_, setting)| setting.as_deref() != mine)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let mut advisories = Vec::new();
+    if !others.is_empty() {
+        let text = format!(
+            "in IPVS mode, Services on one load balancer must agree on {ELB_PASS_THROUGH}; {} differ from this one's {}",
+            others.join(", "),
+            mine.unwrap_or("none")
+        );
+        advisories.push(warning("pass-through-disagrees", text, PASS_THROUGH));
+    }
+    if !sharing.complete {
+        let text = "only the first 500 Services and Ingresses were looked through for those on the same load balancer".to_owned();
+        advisories.push(own(
+            "load-balancer-sharing-partly-known",
+            Severity::Info,
+            text,
+        ));
+    }
+    advisories
+}
+
+fn ingress_is_hidden(known: Known<'_>) -> Vec<Advisory> {
+    let ingresses = match sharing(known) {
+        Some(sharing) if ipvs(known) && !sharing.ingresses.is_empty() => &sharing.ingresses,
+        Some(_) | None => return Vec::new(),
+    };
+    let text = format!(
+        "in IPVS mode, a Service hides the ingresses on its load balancer from nodes and containers: {}; use different load balancers",
+        ingresses.join(", ")
+    );
+    vec![warning("ingress-hidden", text, NOTES)]
+}
+
+fn node_address_as_external_ip(known: Known<'_>) -> Vec<Advisory> {
+    if !ipvs(known) {
+        return Vec::new();
+    }
+    let service = &known.facts.service;
+    let nodes = &known.facts.nodes;
+    nodes
+        .iter()
+        .flat_map(|node| {
+            let addresses = node.internal_ips.iter().chain(&node.external_ips);
+            addresses
+                .filter(|address| service.external_ips.contains(address))
+                .map(|address| {
+                    let text = format!(
+                        "in IPVS mode, an external IP that is a node's address makes the node unavailable: {address} is that of {}",
+                        node.name
+                    );
+                    warning("node-address-as-external-ip", text, NOTES)
+                })
+        })
+        .collect()
+}
+
+fn local_in_turbo(known: Known<'_>) -> Vec<Advisory> {
+    let local = known.facts.service.external_traffic_policy == TrafficPolicy::Local;
+    let turbo = known.environment.network_model == Some(NetworkModel::Eni);
+    if !local || !turbo || known.circumstances.host_network == Some(true) {
+        return Vec::new();
+    }
+    let text =
+        "clusters with Cloud Native Network 2.0 do not support externalTrafficPolicy Local for backends on the pod network"
+            .to_owned();
+    vec![warning("local-in-turbo", text, TURBO)]
+}
+
+fn too_old(known: Known<'_>) -> Vec<Advisory> {
+    let Some(version) = known
+        .facts
+        .server_version
+        .as_deref()
+        .and_then(|text| text.parse::<Version>().ok())
+    else {
+        return Vec::new();
+    };
+    let mut advisories = Vec::new();
+    let mut needs = |id: &str, used: bool, what: &str, minor: u16, source| {
+        if used && !version.since(minor) {
+            let text = format!("{what} needs Kubernetes 1.{minor}; this cluster has {version}");
+            advisories.push(warning(id, text, source));
+        }
+    };
+    let dedicated =
+        annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
+    let passing = annotation(known, ELB_PASS_THROUGH).is_some_and(|word| word != "false");
+    needs(
+        "dedicated-too-old",
+        dedicated,
+        "a dedicated load balancer",
+        17,
+        NOTES,
+    );
+    needs(
+        "pass-through-too-old",
+        passing,
+        "pass-through",
+        16,
+        PASS_THROUGH,
+    );
+    let http = annotation(known, PROTOCOL_PORT).is_some();
+    needs("protocol-port-too-old", http, PROTOCOL_PORT, 21, HTTP);
+    advisories
+}
+
+fn stickiness(known: Known<'_>) -> Vec<Advisory> {
+    let service = &known.facts.service;
+    if annotation(known, STICKINESS) != Some("SOURCE_IP") {
+        return Vec::new();
+    }
+    let mut advisories = Vec::new();
+    if service
+        .ports
+        .iter()
+        .any(|port| port.protocol != Protocol::Tcp)
+    {
+        let text = format!("{STICKINESS} holds for TCP ports only");
+        advisories.push(warning("stickiness-without-tcp", text, STICKY));
+    }
+    let mut on_node: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in known.facts.backend_nodes() {
+        *on_node.entry(node).or_default() += 1;
+    }
+    let crowded: Vec<String> = on_node
+        .iter()
+        .filter(|(_, backends)| **backends > 1)
+        .map(|(node, backends)| format!("{node} runs {backends}"))
+        .collect();
+    if !crowded.is_empty() {
+        let text = format!(
+            "{STICKINESS} needs backends that anti-affinity keeps on different nodes; {}",
+            crowded.join(", ")
+        );
+        advisories.push(warning("stickiness-without-anti-affinity", text, STICKY));
+    }
+    advisories
+}
+
+/// `https:443,http:80`: each port one of the Service's, and a certificate where there is HTTPS.
+fn protocol_port(known: Known<'_>) -> Vec<Advisory> {
+    let Some(word) = annotation(known, PROTOCOL_PORT) else {
+        return Vec::new();
+    };
+    let mut advisories = Vec::new();
+    for part in word.split(',').map(str::trim) {
+        let port = part
+            .split_once(':')
+            .and_then(|(_, number)| number.trim().parse::<u16>().ok());
+        let known_port = |number: u16| {
+            let ports = &known.facts.service.ports;
+            ports.iter().any(|port| port.port.get() == number)
+        };
+        if !port.is_some_and(known_port) {
+            let text =
+                format!("{PROTOCOL_PORT} {part:?} is not PROTOCOL:PORT with a port of the Service");
+            advisories.push(warning("protocol-port-without-port", text, HTTP));
+        }
+    }
+    let https = word
+        .split(',')
+        .any(|part| part.trim().starts_with("https:"));
+    if https && annotation(known, CERT_ID).is_none_or(str::is_empty) {
+        let text = format!("{PROTOCOL_PORT} with https needs {CERT_ID}");
+        advisories.push(warning("https-without-certificate", text, HTTP));
+    }
+    advisories
+}
+
+fn no_private_address(known: Known<'_>) -> Vec<Advisory> {
+    let service = &known.facts.service;
+    let addresses: Vec<Scope> = service
+        .load_balancer
+        .iter()
+        .filter_map(|ingress| ingress.ip.map(Scope::of))
+        .collect();
+    let dedicated =
+        annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
+    if !dedicated || addresses.is_empty() || addresses.contains(&Scope::Private) {
+        return Vec::new();
+    }
+    let text =
+        "a dedicated load balancer must have a private address; the Service has a public one only"
+            .to_owned();
+    vec![warning("dedicated-without-private-address", text, NOTES)]
+}
+
+/// Options out of the bounds that the document gives them.
+fn option_bounds(known: Known<'_>) -> Vec<Advisory> {
+    const BOUNDS: [(&str, &str, RangeInclusive<u32>); 4] = [
+        (STICKINESS_OPTION, "persistence_timeout", 1..=60),
+        (HEALTH_OPTION, "delay", 1..=50),
+        (HEALTH_OPTION, "timeout", 1..=50),
+        (HEALTH_OPTION, "max_retries", 1..=10),
+    ];
+    const ALGORITHMS: [&str; 3] = ["ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP"];
+    let mut advisories = Vec::new();
+    for (option, key, bounds) in BOUNDS {
+        let value = annotation(known, option)
+            .and_then(|text| serde_json::from_str::<Value>(text).ok())
+            .and_then(|object| object.get(key).cloned());
+        let Some(value) = value else { continue };
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        if !text.parse().is_ok_and(|number| bounds.contains(&number)) {
+            let text = format!(
+                "{option}: {key} {text:?} is not from {} to {}",
+                bounds.start(),
+                bounds.end()
+            );
+            advisories.push(warning("option-out-of-bounds", text, PARAMETERS));
+        }
+    }
+    if let Some(algorithm) = annotation(known, ALGORITHM).filter(|word| !ALGORITHMS.contains(word))
+    {
+        let text = format!(
+            "{ALGORITHM} {algorithm:?} is none of {}",
+            ALGORITHMS.join(", ")
+        );
+        advisories.push(warning("unknown-algorithm", text, PARAMETERS));
+    }
+    advisories
+}
+
+/// A load balancer that is told to forward to the host network needs backends there.
+fn host_network_forwarding(known: Known<'_>) -> Vec<Advisory> {
+    let told = annotation(known, HOST_NETWORK) == Some("true");
+    if !told || known.circumstances.host_network != Some(false) {
+        return Vec::new();
+    }
+    let text = format!("{HOST_NETWORK} is true, and no backend is on the host network");
+    vec![warning("host-network-without-backends", text, PARAMETERS)]
+}
+
+fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
+    let service = &known.facts.service;
+    if service.kind != ServiceType::LoadBalancer
+        || service.external_traffic_policy != TrafficPolicy::Local
+    {
+        return Vec::new();
+    }
+    let text = "if this Service was switched from Cluster to Local, connections that were tracked before still go by Cluster: make the Service anew"
+        .to_owned();
+    vec![documented("switched-to-local", Severity::Info, text, NOTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, advisories, told_otherwise};
+    use crate::{
+        reporting::detection::{Detection, Told, detect},
+        survey::clues::{Clues, Sharing},
+        testing::{cell, endpoint, facts, node, nodes_mut, port},
+    };
+    use svc_reach_common::{
+        facts::{Facts, Ingress, ServiceType, TrafficPolicy},
+        network_model::NetworkModel,
+        position::Position,
+        protocol::Protocol,
+        proxy_mode::ProxyMode,
+        report::{Cell, Evidence, ObservedValue, Severity},
+        target::TargetKind,
+        terms::Terms,
+        verdict::Verdict,
+        wire::line::Seen,
+    };
+
+    /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
+    fn cce() -> Facts {
+        let mut facts = facts();
+        facts.server_version = Some("v1.29.1-r0-29.0.3".to_owned());
+        let mut node = node("a", 0);
+        node.labels
+            .insert("cce.cloud.com/cce-nodepool".into(), "pool".into());
+        facts.nodes = vec![node].into();
+        facts.endpoints = vec![endpoint("a", 0)];
+        facts.service.kind = ServiceType::LoadBalancer;
+        facts.service.load_balancer = vec![Ingress {
+            ip: Some("192.168.0.200".parse().unwrap()),
+            hostname: None,
+            ip_mode: None,
+        }];
+        annotate(&mut facts, "kubernetes.io/elb.class", "performance");
+        facts
+    }
+
+    fn annotate(facts: &mut Facts, key: &str, value: &str) {
+        let annotations = &mut facts.service.annotations;
+        annotations.insert(key.to_owned(), value.to_owned());
+    }
+
+    fn ids(facts: &Facts, clues: &Clues, told: Told, cells: &[Cell]) -> Vec<String> {
+        let Detection {
+            environment,
+            circumstances,
+        } = detect(facts, &[], None, clues, told);
+        let known = Known {
+            facts,
+            environment: &environment,
+            circumstances: &circumstances,
+            clues,
+            cells,
+            terms: &Terms::default(),
+            at: Some("2026-01-02T03:04:35Z"),
+        };
+        let found = advisories(known, None);
+        for advisory in &found {
+            let ours = [
+                "no-",
+                "external-",
+                "load-balancer-sharing-partly",
+                "just-changed",
+                "told-otherwise",
+            ];
+            assert!(
+                advisory.source.is_some() || ours.iter().any(|id| advisory.id.starts_with(id)),
+                "{advisory:?} has its source"
+            );
+        }
+        found.into_iter().map(|advisory| advisory.id).collect()
+    }
+
+    #[test]
+    fn what_is_wrong_right_after_a_change_may_be_no_more_than_that() {
+        let mut worse = cell(
+            Position::PodOther,
+            TargetKind::ClusterIp,
+            "10.0.0.1",
+            ObservedValue::Unreachable,
+        );
+        worse.verdict = Verdict::Worse;
+        let mut fine = worse.clone();
+        fine.verdict = Verdict::AsExpected;
+        for (changed, cell, told) in [
+            (Some("2026-01-02T03:04:33Z"), &worse, true),
+            (Some("2026-01-02T03:04:40Z"), &worse, true),
+            (Some("2026-01-02T03:04:05Z"), &worse, false),
+            (Some("2026-01-02T03:04:33Z"), &fine, false),
+            (Some("some day"), &worse, false),
+            (None, &worse, false),
+        ] {
+            let mut facts = cce();
+            facts.changed = changed.map(str::to_owned);
+            let ids = ids(&facts, &Clues::default(), IPVS, std::slice::from_ref(cell));
+            let found = ids.iter().any(|id| id == "just-changed");
+            assert_eq!(found, told, "{changed:?} {}", cell.verdict);
+        }
+    }
+
+    #[test]
+    fn what_is_told_against_what_was_seen_is_warned_of() {
+        let evidence = |fact: &str, value: &str, source: &str| Evidence {
+            fact: fact.to_owned(),
+            value: value.to_owned(),
+            source: source.to_owned(),
+        };
+        let on_node = "127.0.0.1:10249/proxyMode on node a";
+        let rows = [
+            ("ipvs", on_node, "--proxy-mode", false),
+            ("unknown", on_node, "--proxy-mode", false),
+            ("iptables", on_node, "--proxy-mode", true),
+            (
+                "iptables",
+                on_node,
+                "127.0.0.1:10249/proxyMode on node b",
+                false,
+            ),
+        ];
+        for (value, source, other, warned) in rows {
+            let mut environment = detect(&cce(), &[], None, &Clues::default(), IPVS).environment;
+            environment.evidence = vec![
+                evidence("proxyMode", value, source),
+                evidence("proxyMode", "ipvs", other),
+            ];
+            let found = told_otherwise(&environment);
+            assert_eq!(!found.is_empty(), warned, "{value} against {other}");
+            for advisory in found {
+                assert_eq!(advisory.severity, Severity::Warning);
+                assert!(
+                    advisory.text.starts_with(
+                        "told --proxy-mode ipvs, but it is iptables by 127.0.0.1:10249/proxyMode on node a;"
+                    ),
+                    "{}",
+                    advisory.text
+                );
+            }
+        }
+        // A Turbo cluster has its definition, whatever the user says.
+        let turbo = Clues {
+            default_network: Some(Seen::Seen(true)),
+            ..Clues::default()
+        };
+        let about = |told| ids(&cce(), &turbo, told, &[]).contains(&"told-otherwise".to_owned());
+        assert!(about(IPVS));
+        assert!(!about(TURBO));
+    }
+
+    const IPVS: Told = Told {
+        network_model: Some(NetworkModel::Vpc),
+        proxy_mode: Some(ProxyMode::Ipvs),
+    };
+    const IPTABLES: Told = Told {
+        proxy_mode: Some(ProxyMode::Iptables),
+        ..IPVS
+    };
+    const TURBO: Told = Told {
+        network_model: Some(NetworkModel::Eni),
+        ..IPVS
+    };
+
+    /// What makes each rule speak, and what keeps it silent.
+    #[test]
+    fn each_rule_speaks_where_it_is_broken_and_only_there() {
+        type Change = fn(&mut Facts);
+        let local: Change = |facts| facts.service.external_traffic_policy = TrafficPolicy::Local;
+        let node_ip: Change =
+            |facts| facts.service.external_ips = facts.nodes[0].internal_ips.clone();
+        let rows: [(&str, Told, Change, &[&str]); 19] = [
+            ("all is well", IPVS, |_| (), &[]),
+            (
+                "a node's address as external IP",
+                IPVS,
+                node_ip,
+                &["node-address-as-external-ip"],
+            ),
+            ("the same in iptables mode", IPTABLES, node_ip, &[]),
+            ("Local", IPVS, local, &["switched-to-local"]),
+            (
+                "Local in a Turbo cluster",
+                TURBO,
+                local,
+                &["local-in-turbo", "switched-to-local"],
+            ),
+            (
+                "Local in a Turbo cluster, backends on the host network",
+                TURBO,
+                |facts| {
+                    facts.service.external_traffic_policy = TrafficPolicy::Local;
+                    facts.endpoints[0].address = facts.nodes[0].internal_ips[0];
+                },
+                &["switched-to-local"],
+            ),
+            ("Cluster in a Turbo cluster", TURBO, |_| (), &[]),
+            (
+                "a dedicated load balancer on 1.15, with pass-through",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.15.11-r1".to_owned());
+                    annotate(facts, "kubernetes.io/elb.pass-through", "true");
+                },
+                &["dedicated-too-old", "pass-through-too-old"],
+            ),
+            (
+                "pass-through turned off on 1.15",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.15.11-r1".to_owned());
+                    annotate(facts, "kubernetes.io/elb.class", "union");
+                    annotate(facts, "kubernetes.io/elb.pass-through", "false");
+                },
+                &[],
+            ),
+            (
+                "stickiness with two backends on a node, and UDP",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.session-affinity-mode",
+                        "SOURCE_IP",
+                    );
+                    facts.endpoints.push(endpoint("a", 1));
+                    facts.service.ports[0].protocol = Protocol::Udp;
+                },
+                &["stickiness-without-tcp", "stickiness-without-anti-affinity"],
+            ),
+            (
+                "stickiness with a backend on each node",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.session-affinity-mode",
+                        "SOURCE_IP",
+                    );
+                    facts.endpoints.push(endpoint("b", 1));
+                },
+                &[],
+            ),
+            (
+                "HTTPS on a port that there is not, without a certificate",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.protocol-port",
+                        "https:443,http:80",
+                    )
+                },
+                &["protocol-port-without-port", "https-without-certificate"],
+            ),
+            (
+                "HTTPS as it should be",
+                IPVS,
+                |facts| {
+                    facts.service.ports[0].port = port(443);
+                    annotate(facts, "kubernetes.io/elb.protocol-port", "https:443");
+                    annotate(facts, "kubernetes.io/elb.cert-id", "17e3b4f4");
+                },
+                &[],
+            ),
+            (
+                "HTTP on 1.20",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.20.2".to_owned());
+                    annotate(facts, "kubernetes.io/elb.protocol-port", "http:80");
+                },
+                &["protocol-port-too-old"],
+            ),
+            (
+                "a dedicated load balancer with a public address only",
+                IPVS,
+                |facts| facts.service.load_balancer[0].ip = Some("121.0.0.1".parse().unwrap()),
+                &["dedicated-without-private-address"],
+            ),
+            (
+                "options out of bounds",
+                IPVS,
+                |facts| {
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.session-affinity-option",
+                        r#"{"persistence_timeout": "61"}"#,
+                    );
+                    annotate(
+                        facts,
+                        "kubernetes.io/elb.health-check-option",
+                        r#"{"delay": "5", "max_retries": 11}"#,
+                    );
+                    annotate(facts, "kubernetes.io/elb.lb-algorithm", "RANDOM");
+                },
+                &[
+                    "option-out-of-bounds",
+                    "option-out-of-bounds",
+                    "unknown-algorithm",
+                ],
+            ),
+            (
+                "forwarding to a host network that no backend is on",
+                IPVS,
+                |facts| annotate(facts, "kubernetes.io/hws-hostNetwork", "true"),
+                &["host-network-without-backends"],
+            ),
+            (
+                "no ready backend and no address",
+                IPVS,
+                |facts| {
+                    facts.endpoints.clear();
+                    facts.service.load_balancer.clear();
+                },
+                &["no-ready-endpoint", "no-load-balancer-address"],
+            ),
+            (
+                "another provider's cluster, whatever is wrong",
+                IPVS,
+                |facts| {
+                    facts.server_version = Some("v1.15.0".to_owned());
+                    nodes_mut(facts)[0].labels.clear();
+                    facts.service.external_ips = facts.nodes[0].internal_ips.clone();
+                },
+                &[],
+            ),
+        ];
+        for (name, told, change, expected) in rows {
+            let mut facts = cce();
+            change(&mut facts);
+            assert_eq!(
+                ids(&facts, &Clues::default(), told, &[]),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn those_on_one_load_balancer_must_agree_in_ipvs_mode() {
+        let sharing = |setting: Option<&str>, ingresses: &[&str], complete| Clues {
+            sharing: Some(Seen::Seen(Sharing {
+                services: vec![("web/other".to_owned(), setting.map(str::to_owned))],
+                ingresses: ingresses.iter().map(ToString::to_string).collect(),
+                complete,
+            })),
+            ..Clues::default()
+        };
+        let unknown = Clues {
+            sharing: Some(Seen::Unknown("forbidden".to_owned())),
+            ..Clues::default()
+        };
+        let rows: [(&str, Clues, Told, &[&str]); 6] = [
+            ("alike", sharing(None, &[], true), IPVS, &[]),
+            (
+                "unlike",
+                sharing(Some("true"), &[], true),
+                IPVS,
+                &["pass-through-disagrees"],
+            ),
+            (
+                "unlike in iptables mode",
+                sharing(Some("true"), &["web/i"], true),
+                IPTABLES,
+                &[],
+            ),
+            (
+                "an ingress",
+                sharing(None, &["web/i"], true),
+                IPVS,
+                &["ingress-hidden"],
+            ),
+            (
+                "more than were read",
+                sharing(None, &[], false),
+                IPVS,
+                &["load-balancer-sharing-partly-known"],
+            ),
+            (
+                "not allowed to look",
+                unknown,
+                IPVS,
+                &["load-balancer-sharing-unknown"],
+            ),
+        ];
+        for (name, clues, told, expected) in rows {
+            assert_eq!(ids(&cce(), &clues, told, &[]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_does_not_answer_while_others_do_is_named() {
+        use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
+        type Seen = [(&'static str, ObservedValue)];
+        let rows: [(&str, &Seen, bool); 5] = [
+            ("one of two", &[("a", Reachable), ("b", Unreachable)], true),
+            (
+                "one of two, now and then",
+                &[("a", Reachable), ("b", Unstable)],
+                true,
+            ),
+            (
+                "from one place only",
+                &[("a", Reachable), ("b", Unreachable), ("b", Reachable)],
+                false,
+            ),
+            (
+                "none of them",
+                &[("a", Unreachable), ("b", Unreachable)],
+                false,
+            ),
+            (
+                "nobody could look",
+                &[("a", Reachable), ("b", NotObserved)],
+                false,
+            ),
+        ];
+        for (name, cells, expected) in rows {
+            let cells: Vec<Cell> = cells
+                .iter()
+                .map(|(address, value)| {
+                    cell(Position::PodOther, TargetKind::PodIp, address, *value)
+                })
+                .collect();
+            let found = ids(&cce(), &Clues::default(), IPVS, &cells);
+            assert_eq!(
+                found.contains(&"backend-does-not-answer".to_owned()),
+                expected,
+                "{name}"
+            );
+        }
+    }
+}

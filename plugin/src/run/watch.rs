@@ -1,0 +1,298 @@
+//! `--watch`: again and again, with a line for each change.
+
+use crate::{
+    cluster::Cluster,
+    commands::judge::{change::Comparison, table},
+    error::Error,
+    output::{Outlet, printable::printable},
+    run::Job,
+    terminal::{messages::report_error, reader},
+};
+use jiff::{Timestamp, Unit};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::Duration,
+};
+use svc_reach_common::{
+    exit::Exit,
+    report::{Report, Reports},
+};
+use tokio::time::sleep;
+
+/// Runs until it is interrupted, or nobody reads standard output any more, with a pause between one run and the next. The
+/// first one is told in full; of those that follow, what changed.
+///
+/// # Errors
+///
+/// What kept the first run from being done. Later ones may fail and are tried again: an API server that is away for a
+/// while is no reason to stop looking. That the reader has left is one.
+pub async fn watch(
+    job: &Job<'_, impl Cluster>,
+    pause: Duration,
+    outlets: &[Outlet],
+) -> Result<Exit, Error> {
+    let mut before: Option<Reports> = None;
+    // What goes away later is what a watch is for.
+    let mut later = job.run.clone();
+    later.wait = None;
+    loop {
+        let mut told = Ok(());
+        // Each time anew: a Service that is gone may come back.
+        let mut run = if before.is_some() { &later } else { job.run }.clone();
+        let ran = loop {
+            let this = Job {
+                run: &run,
+                again: before.is_some(),
+                ..*job
+            };
+            let ran = this
+                .once(|reports| match &before {
+                    _ if job.interrupt.get().is_some() => Exit::AsExpected,
+                    None => {
+                        told = tell(outlets, |outlet| outlet.write(reports));
+                        before = Some(reports.clone());
+                        reports.exit()
+                    }
+                    Some(old) => {
+                        told = tell_changes(&changes(old, reports), reports, outlets);
+                        before = Some(reports.clone());
+                        reports.exit()
+                    }
+                })
+                .await;
+            // Nothing was made yet; the others are looked at all the same.
+            if let Err(Error::NoService {
+                namespace, name, ..
+            }) = &ran
+                && before.is_some()
+                && let Some(rest) = run.without(namespace, name, job.namespace)
+            {
+                run = rest;
+            } else {
+                break ran;
+            }
+        };
+        match ran {
+            Ok(_) => {}
+            Err(error) if before.is_none() => return Err(error),
+            Err(error) => {
+                report_error(&error);
+            }
+        }
+        told?;
+        tokio::select! {
+            exit = job.interrupt.raised() => return Ok(exit),
+            () = sleep(pause) => {}
+        }
+        // Where nothing changes nothing is written, and writing would never tell.
+        if reader::has_left(&io::stdout()) {
+            return Err(Error::Write(io::ErrorKind::BrokenPipe.into()));
+        }
+    }
+}
+
+/// Writes to each outlet, files first: whoever acts upon what they read finds them as they are by then. Returns that a
+/// reader has left.
+fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Result<(), Error> {
+    let (read, kept): (Vec<_>, Vec<_>) = outlets.iter().partition(|outlet| outlet.is_stdout());
+    kept.into_iter()
+        .chain(read)
+        .map(|outlet| unless_left(write(outlet)))
+        .fold(Ok(()), Result::and)
+}
+
+/// For people, what changed, on standard output in any case; reports where those are kept.
+fn tell_changes(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Result<(), Error> {
+    let lines = || lines(changes).map_err(Error::Write);
+    let told = tell(outlets, |outlet| {
+        if outlet.is_repeated() {
+            outlet.write(reports)
+        } else {
+            lines()
+        }
+    });
+    if outlets.iter().any(Outlet::is_stdout) {
+        told
+    } else {
+        told.and(unless_left(lines()))
+    }
+}
+
+/// What cannot be written now may be later on; a reader who has left does not come back.
+fn unless_left(written: Result<(), Error>) -> Result<(), Error> {
+    written.or_else(|error| {
+        if error.is_of_a_reader_who_left() {
+            return Err(error);
+        }
+        report_error(&error);
+        Ok(())
+    })
+}
+
+fn lines(changes: &[String]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    let now = Timestamp::now();
+    let now = now.round(Unit::Second).unwrap_or(now);
+    for change in changes {
+        writeln!(output, "{now} {change}")?;
+    }
+    output.flush()
+}
+
+/// What changed from one run to the next, a line each.
+fn changes(old: &Reports, new: &Reports) -> Vec<String> {
+    let by_name = |reports: &'_ Reports| -> BTreeMap<(String, String), Report> {
+        let items = reports.items().iter().cloned();
+        items
+            .map(|report| {
+                let service = &report.service;
+                ((service.namespace.clone(), service.name.clone()), report)
+            })
+            .collect()
+    };
+    let (mut old, new) = (by_name(old), by_name(new));
+    let mut lines = Vec::new();
+    for (name, to) in &new {
+        let service = printable(&format!("{}/{}", name.0, name.1));
+        match old.remove(name) {
+            None => lines.push(format!("new {service}")),
+            Some(from) => {
+                let comparison = Comparison::between(&from, to);
+                lines.extend(
+                    comparison.changes.iter().map(|change| {
+                        format!("{} {service} {}", change.became, table::line(change))
+                    }),
+                );
+            }
+        }
+    }
+    let gone = old.into_keys();
+    lines.extend(gone.map(|(namespace, name)| printable(&format!("gone {namespace}/{name}"))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{changes, tell, watch};
+    use crate::{
+        cluster::scripted::{Reply, Scripted},
+        config::{Color, Format, Output},
+        error::Error,
+        output::Outlet,
+        reporting::documents::Documents,
+        run::Job,
+        terminal::interrupt::Signals,
+        testing::{prepared, report, typed},
+    };
+    use serde_json::{Value, json};
+    use std::{io::ErrorKind, time::Duration};
+    use svc_reach_common::{
+        exit::Exit,
+        report::{ObservedValue, Report, Reports},
+    };
+
+    fn named(name: &str) -> Report {
+        let mut report = report();
+        name.clone_into(&mut report.service.name);
+        report
+    }
+
+    #[test]
+    fn a_watch_ends_where_its_reader_has_left_and_for_no_other_failure_to_write() {
+        let output = Output {
+            format: Format::Table,
+            file: None,
+        };
+        let outlets = Outlet::all(&[output], Color::Never).unwrap();
+        for (kind, ends) in [
+            (ErrorKind::BrokenPipe, true),
+            (ErrorKind::StorageFull, false),
+        ] {
+            let told = tell(&outlets, |_| Err(Error::Write(kind.into())));
+            assert_eq!(told.is_err(), ends, "{kind}");
+        }
+    }
+
+    /// The Services in the file that a watch of `a` and `b` keeps. `script` may answer in the cluster's place, by how often
+    /// the same was asked before.
+    async fn watched(
+        script: impl Fn(&str, usize, &Signals) -> Option<Reply> + 'static,
+    ) -> Vec<String> {
+        let (signals, interrupt) = Signals::new();
+        let cluster = Scripted::new(move |call, nth| {
+            if let Some(reply) = script(call, nth, &signals) {
+                return reply;
+            }
+            match call {
+                "POST /apis/batch/v1/namespaces/web/jobs" => Reply::Object(json!({})),
+                // That its pod never comes is no matter here.
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                "GET /api/v1/namespaces/web/pods" => Reply::Object(json!({"items": []})),
+                call if call.starts_with("DELETE") => Reply::Object(json!({})),
+                call => prepared(call),
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("report");
+        let output = Output {
+            format: Format::Json,
+            file: Some(file.clone()),
+        };
+        let (connection, run) = typed(&["a", "b", "--watch", "--only", "pod-same,cluster-ip"]);
+        let job = Job {
+            cluster: &cluster,
+            connection: &connection,
+            namespace: "web",
+            run: &run,
+            documents: &Documents::of(&run.expectations).unwrap(),
+            interrupt: &interrupt,
+            again: false,
+        };
+        let outlets = Outlet::all(&[output], Color::Never).unwrap();
+        let ended = watch(&job, Duration::from_secs(1), &outlets).await;
+        assert_eq!(ended.unwrap(), Exit::Interrupted);
+        let list: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let reports = list["items"].as_array().unwrap().iter();
+        reports
+            .map(|report| report["service"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_goes_on_with_the_others_where_a_service_is_gone_until_it_is_back() {
+        const A: &str = "GET /api/v1/namespaces/web/services/a";
+        const B: &str = "GET /api/v1/namespaces/web/services/b";
+        // A run that finds one gone asks for the other twice.
+        for (back, interrupted, expected) in [(9, 3, &["a"][..]), (2, 4, &["a", "b"])] {
+            let names = watched(move |call, nth, signals| match call {
+                A if nth == interrupted => {
+                    signals.raise(Exit::Interrupted);
+                    None
+                }
+                B if (1..back).contains(&nth) => Some(Reply::Failure(404)),
+                _ => None,
+            });
+            let names = tokio::time::timeout(Duration::from_secs(600), names).await;
+            assert_eq!(names.unwrap(), expected, "back at {back}");
+        }
+    }
+
+    #[test]
+    fn each_change_is_a_line_that_names_service_and_cell() {
+        let old = Reports::list(vec![named("a"), named("b")]);
+        let mut a = named("a");
+        a.cells[0].observed.value = ObservedValue::Unreachable;
+        a.cells[0].observed.reason = "connection refused\u{1b}[2J".into();
+        let new = Reports::list(vec![a, named("c")]);
+        assert_eq!(
+            changes(&old, &new),
+            [
+                "worse default/a node-other -> pod-ip 172.16.0.10:8080 on a (backend): reachable (answered HTTP 200), now unreachable (connection refused\\u{1b}[2J)",
+                "new default/c",
+                "gone default/b",
+            ]
+        );
+        assert!(changes(&new, &new).is_empty());
+    }
+}

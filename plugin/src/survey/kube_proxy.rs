@@ -1,0 +1,356 @@
+//! kube-proxy's settings: as flags tell them, else as its own configuration does, else its defaults.
+
+use crate::cluster::yaml;
+use ipnet::IpNet;
+use serde::Deserialize;
+use serde_json::Value;
+use svc_reach_common::{
+    model::{Detector, NodePortAddresses, Proxy, Version},
+    proxy_mode::ProxyMode,
+    report::Evidence,
+    words,
+};
+
+words! {
+    /// How kube-proxy tells pods from others.
+    pub enum LocalDetector("local detector") {
+        /// By the cluster's pod ranges.
+        ClusterCidr = "cluster-cidr",
+        /// By the node's pod range.
+        NodeCidr = "node-cidr",
+        /// By a bridge.
+        Bridge = "bridge",
+        /// By the prefix of an interface's name.
+        Interface = "interface",
+        /// Not at all.
+        None = "none",
+    }
+}
+
+/// What flags tell; `None`: nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// `--proxy-mode`.
+    pub mode: Option<ProxyMode>,
+    /// `--cluster-cidr`.
+    pub cluster_cidrs: Option<Vec<IpNet>>,
+    /// `--service-cidr`.
+    pub service_cidrs: Option<Vec<IpNet>>,
+    /// `--masquerade-all`.
+    pub masquerade_all: Option<bool>,
+    /// `--node-port-addresses`.
+    pub node_port_addresses: Option<NodePortAddresses>,
+    /// `--localhost-node-ports`.
+    pub localhost_node_ports: Option<bool>,
+    /// `--local-detector`.
+    pub detector: Option<LocalDetector>,
+    /// `--kubernetes-version`.
+    pub version: Option<Version>,
+}
+
+/// kube-proxy's own configuration, as far as the model goes by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// Where it was found.
+    pub source: String,
+    /// `mode`; empty means iptables.
+    pub mode: ProxyMode,
+    /// `detectLocalMode` and `clusterCIDR`.
+    pub detector: Detector,
+    /// `iptables.masqueradeAll`, or `nftables.masqueradeAll` in that mode.
+    pub masquerade_all: bool,
+    /// `nodePortAddresses`.
+    pub node_port_addresses: NodePortAddresses,
+    /// `iptables.localhostNodePorts`.
+    pub localhost_node_ports: bool,
+    rank: u8,
+}
+
+/// `KubeProxyConfiguration` (kubernetes/kubernetes `staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go`).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    mode: Option<String>,
+    #[serde(rename = "clusterCIDR")]
+    cluster_cidr: Option<String>,
+    detect_local_mode: Option<String>,
+    node_port_addresses: Option<Vec<String>>,
+    iptables: Option<WireMode>,
+    nftables: Option<WireMode>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireMode {
+    masquerade_all: Option<bool>,
+    localhost_node_ports: Option<bool>,
+}
+
+impl ProxyConfig {
+    /// Reads one entry of a ConfigMap, if it is a configuration of kube-proxy on Linux.
+    ///
+    /// # Errors
+    ///
+    /// Where it is one, and makes no sense.
+    pub fn of_text(config_map: &str, key: &str, text: &str) -> Result<Option<Self>, String> {
+        if !text.contains("KubeProxyConfiguration") {
+            return Ok(None);
+        }
+        let source = format!("ConfigMap {config_map}, {key}");
+        let Ok(documents) = yaml::documents(text) else {
+            return Err(format!("{source}: is not YAML"));
+        };
+        let Some(document) = documents.into_iter().find(|document| {
+            document.get("kind").and_then(Value::as_str) == Some("KubeProxyConfiguration")
+        }) else {
+            return Ok(None);
+        };
+        let wire: Wire =
+            serde_json::from_value(document).map_err(|error| format!("{source}: {error}"))?;
+        // kubeadm's is kube-system/kube-proxy; others name theirs alike.
+        let rank = match config_map.split_once('/') {
+            Some(("kube-system", "kube-proxy")) => 0,
+            Some(("kube-system", _)) => 1,
+            Some(_) | None => 2,
+        };
+        Self::of_wire(source, wire, rank)
+    }
+
+    /// Reads the command line of a kube-proxy that runs as a pod and is not given a file.
+    pub fn of_pod(pod: &Value) -> Option<Self> {
+        let containers = pod.pointer("/spec/containers")?.as_array()?;
+        let container = containers.iter().find(|container| {
+            container.get("name").and_then(Value::as_str) == Some("kube-proxy")
+        })?;
+        let words = ["command", "args"]
+            .iter()
+            .filter_map(|key| container.get(key)?.as_array())
+            .flatten()
+            .filter_map(Value::as_str)
+            .flat_map(str::split_whitespace);
+        let flags: Vec<(&str, &str)> = words
+            .filter_map(|word| word.strip_prefix("--"))
+            .map(|flag| flag.split_once('=').unwrap_or((flag, "true")))
+            .collect();
+        let flag = |name: &str| {
+            flags
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| (*value).to_owned())
+        };
+        // With a file the flags beside it do not count.
+        if flags.is_empty() || flag("config").is_some() {
+            return None;
+        }
+        let masquerade_all = flag("masquerade-all").map(|value| value == "true");
+        let wire = Wire {
+            mode: flag("proxy-mode"),
+            cluster_cidr: flag("cluster-cidr"),
+            detect_local_mode: flag("detect-local-mode"),
+            node_port_addresses: flag("nodeport-addresses")
+                .map(|value| value.split(',').map(str::to_owned).collect()),
+            iptables: Some(WireMode {
+                masquerade_all,
+                localhost_node_ports: flag("iptables-localhost-nodeports")
+                    .map(|value| value == "true"),
+            }),
+            nftables: Some(WireMode {
+                masquerade_all,
+                localhost_node_ports: None,
+            }),
+        };
+        let name = pod
+            .pointer("/metadata/name")
+            .and_then(Value::as_str)
+            .unwrap_or("kube-proxy");
+        Self::of_wire(format!("command line of pod {name}"), wire, 3)
+            .ok()
+            .flatten()
+    }
+
+    fn of_wire(source: String, wire: Wire, rank: u8) -> Result<Option<Self>, String> {
+        let wrong = |what: &dyn std::fmt::Display| format!("{source}: {what}");
+        let mode = match wire.mode.as_deref() {
+            // The default on Linux (kubernetes/kubernetes `cmd/kube-proxy/app/server_linux.go`).
+            None | Some("") => ProxyMode::Iptables,
+            // Windows.
+            Some("kernelspace") => return Ok(None),
+            Some(mode) => mode.parse().map_err(|error| wrong(&error))?,
+        };
+        let ranges = |text: &str| {
+            text.split(',')
+                .map(str::trim)
+                .filter(|range| !range.is_empty())
+                .map(|range| range.parse::<IpNet>().map_err(|error| wrong(&error)))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let cluster_cidrs = ranges(wire.cluster_cidr.as_deref().unwrap_or_default())?;
+        let detector = match wire.detect_local_mode.as_deref() {
+            None | Some("" | "ClusterCIDR") => Detector::ClusterCidr(cluster_cidrs),
+            Some("NodeCIDR") => Detector::NodeCidr,
+            Some("BridgeInterface") => Detector::Bridge,
+            Some("InterfaceNamePrefix") => Detector::Interface,
+            Some(other) => return Err(wrong(&format!("unknown detectLocalMode {other:?}"))),
+        };
+        let addresses = wire.node_port_addresses.unwrap_or_default();
+        let node_port_addresses = match addresses.as_slice() {
+            [] => NodePortAddresses::Default,
+            [one] if one == "primary" => NodePortAddresses::Primary,
+            several => NodePortAddresses::Within(ranges(&several.join(","))?),
+        };
+        let iptables = wire.iptables.unwrap_or_default();
+        let masquerade_all = match mode {
+            ProxyMode::Nftables => wire.nftables.unwrap_or_default().masquerade_all,
+            // ipvs mode takes the setting from the same place.
+            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Userspace | ProxyMode::Ebpf => {
+                iptables.masquerade_all
+            }
+        };
+        Ok(Some(Self {
+            source,
+            mode,
+            detector,
+            masquerade_all: masquerade_all.unwrap_or_default(),
+            node_port_addresses,
+            localhost_node_ports: iptables.localhost_node_ports.unwrap_or(true),
+            rank,
+        }))
+    }
+
+    /// The one to go by, of several: kubeadm's first.
+    #[must_use]
+    pub fn best(configs: Vec<Self>) -> Option<Self> {
+        configs
+            .into_iter()
+            .min_by(|one, other| (one.rank, &one.source).cmp(&(other.rank, &other.source)))
+    }
+}
+
+/// The settings to go by, and how they are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The settings. A mode that nobody told is kube-proxy's default.
+    pub proxy: Proxy,
+    /// Whether anybody told the mode.
+    pub mode_told: bool,
+    /// How they are known.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Settings {
+    /// Flags come before the configuration that was found, and that before kube-proxy's defaults.
+    #[must_use]
+    pub fn gather(told: &Told, found: Option<&ProxyConfig>, service_cidrs: &[IpNet]) -> Self {
+        let mut evidence = Vec::new();
+        let mut note = |fact: &str, value: &dyn std::fmt::Display, source: &str| {
+            evidence.push(Evidence {
+                fact: fact.to_owned(),
+                value: value.to_string(),
+                source: source.to_owned(),
+            });
+        };
+        let file = found.map_or("kube-proxy's default", |config| config.source.as_str());
+        let mode = told
+            .mode
+            .or(found.map(|config| config.mode))
+            .unwrap_or(ProxyMode::Iptables);
+        match told.mode {
+            Some(_) => note("proxyMode", &mode, "--proxy-mode"),
+            None if found.is_some() => note("proxyMode", &mode, file),
+            None => note(
+                "proxyMode",
+                &mode,
+                "nobody told: kube-proxy's default on Linux",
+            ),
+        }
+        let detector = match (told.detector, &told.cluster_cidrs, found) {
+            (Some(LocalDetector::NodeCidr), ..) => Detector::NodeCidr,
+            (Some(LocalDetector::Bridge), ..) => Detector::Bridge,
+            (Some(LocalDetector::Interface), ..) => Detector::Interface,
+            (Some(LocalDetector::None), ..) => Detector::None,
+            (Some(LocalDetector::ClusterCidr) | None, Some(ranges), _) => {
+                Detector::ClusterCidr(ranges.clone())
+            }
+            (None, None, Some(config)) => config.detector.clone(),
+            (Some(LocalDetector::ClusterCidr), None, Some(config)) => match &config.detector {
+                told @ Detector::ClusterCidr(_) => told.clone(),
+                Detector::NodeCidr
+                | Detector::Bridge
+                | Detector::Interface
+                | Detector::None
+                | Detector::Unknown => Detector::ClusterCidr(Vec::new()),
+            },
+            (Some(LocalDetector::ClusterCidr), None, None) => Detector::ClusterCidr(Vec::new()),
+            (None, None, None) => Detector::Unknown,
+        };
+        let by_flag = told.detector.is_some() || told.cluster_cidrs.is_some();
+        if detector == Detector::Unknown {
+            note("localDetector", &"unknown", "nobody told");
+        } else {
+            let source = if by_flag {
+                "--local-detector, --cluster-cidr"
+            } else {
+                file
+            };
+            note("localDetector", &described(&detector), source);
+        }
+        if let Some(version) = told.version {
+            note("kubernetesVersion", &version, "--kubernetes-version");
+        }
+        Self {
+            proxy: Proxy {
+                mode,
+                version: told.version,
+                detector,
+                masquerade_all: told
+                    .masquerade_all
+                    .or(found.map(|config| config.masquerade_all))
+                    .unwrap_or_default(),
+                node_port_addresses: told
+                    .node_port_addresses
+                    .clone()
+                    .or(found.map(|config| config.node_port_addresses.clone()))
+                    .unwrap_or_default(),
+                localhost_node_ports: told
+                    .localhost_node_ports
+                    .or(found.map(|config| config.localhost_node_ports))
+                    .unwrap_or(true),
+                // A cluster that has ServiceCIDR objects has the gate under which kube-proxy watches them
+                // (`MultiCIDRServiceAllocator`, on by default since 1.33).
+                service_cidrs: told
+                    .service_cidrs
+                    .clone()
+                    .unwrap_or_else(|| service_cidrs.to_vec()),
+                bridged_pods: None,
+            },
+            mode_told: told.mode.is_some() || found.is_some(),
+            evidence,
+        }
+    }
+
+    /// The settings for single packets, which have one answer each: as kube-proxy takes them, nothing told about a
+    /// cluster CIDR means that it has none.
+    #[must_use]
+    pub fn for_flows(&self) -> Proxy {
+        let mut proxy = self.proxy.clone();
+        if proxy.detector == Detector::Unknown {
+            proxy.detector = Detector::ClusterCidr(Vec::new());
+        }
+        proxy
+    }
+}
+
+fn described(detector: &Detector) -> String {
+    match detector {
+        Detector::ClusterCidr(ranges) if ranges.is_empty() => "none (no cluster CIDR)".to_owned(),
+        Detector::ClusterCidr(ranges) => {
+            let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
+            format!("cluster CIDR {}", ranges.join(","))
+        }
+        Detector::NodeCidr => "the node's pod range".to_owned(),
+        Detector::Bridge => "bridge".to_owned(),
+        Detector::Interface => "interface prefix".to_owned(),
+        Detector::None => "none".to_owned(),
+        Detector::Unknown => "unknown".to_owned(),
+    }
+}

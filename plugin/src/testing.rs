@@ -1,0 +1,467 @@
+//! Facts, settings and reports that tests start from.
+
+use crate::{
+    cli::Cli,
+    cluster::scripted::Reply,
+    config::{
+        Action, Ask, Check, Choice, Config, Connection, ExpectationSettings, External,
+        ProbeSettings, RequestSettings, Run,
+    },
+    plan::{
+        assignment::Errand,
+        placement::place,
+        requests::{self, Requests},
+        targets::targets,
+    },
+    probes::lifecycle::{End, Heard},
+    reporting::documents::Documents,
+    reporting::{self, Expectations, cells::Stand, detection::Told},
+    survey::clues::Clues,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU16,
+    sync::Arc,
+    time::Duration,
+};
+use svc_reach_common::{
+    facts::{
+        Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
+    },
+    observation::NotObserved,
+    position::Position,
+    protocol::Protocol,
+    report::{Cell, EditionValue, Observed, ObservedValue, Report, Summary},
+    target::{Target, TargetKind},
+    terms::{Required, Terms},
+    verdict::{Reachability, Verdict},
+    wire::{
+        outcome::{Attempt, Outcome, Phase},
+        plan::Plan,
+    },
+};
+
+pub fn port(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).unwrap()
+}
+
+fn ip(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
+
+/// The Service `default/nginx`: type NodePort, port 80 to 8080, no endpoints, no nodes.
+pub fn facts() -> Facts {
+    Facts {
+        service: Service {
+            namespace: "default".into(),
+            name: "nginx".into(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            kind: ServiceType::NodePort,
+            selector: BTreeMap::from([("app".into(), "nginx".into())]),
+            cluster_ips: vec![ip(10, 247, 0, 7)],
+            headless: false,
+            external_name: None,
+            external_ips: Vec::new(),
+            external_traffic_policy: TrafficPolicy::Cluster,
+            internal_traffic_policy: TrafficPolicy::Cluster,
+            ports: vec![ServicePort {
+                name: None,
+                protocol: Protocol::Tcp,
+                port: port(80),
+                node_port: Some(port(30080)),
+                target_port: None,
+                app_protocol: None,
+            }],
+            health_check_node_port: None,
+            load_balancer_source_ranges: Vec::new(),
+            load_balancer_class: None,
+            load_balancer: Vec::new(),
+            session_affinity_seconds: None,
+            publish_not_ready_addresses: false,
+            traffic_distribution: None,
+        },
+        endpoints: Vec::new(),
+        nodes: Arc::default(),
+        changed: None,
+        server_version: Some("v1.20.2".into()),
+    }
+}
+
+/// Nodes, to be changed.
+pub fn nodes_mut(facts: &mut Facts) -> &mut Vec<Node> {
+    Arc::make_mut(&mut facts.nodes)
+}
+
+/// A ready node with the private address `192.168.0.(10 + index)`.
+pub fn node(name: &str, index: usize) -> Node {
+    Node {
+        name: name.into(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        internal_ips: vec![ip(192, 168, 0, 10 + u8::try_from(index).unwrap())],
+        external_ips: Vec::new(),
+        ready: true,
+        unschedulable: false,
+        taints: Vec::new(),
+        pod_cidrs: Vec::new(),
+        provider_id: None,
+        os: Some("linux".into()),
+        arch: Some("amd64".into()),
+        kubelet_version: None,
+        kube_proxy_version: None,
+    }
+}
+
+/// A ready endpoint `172.16.0.(10 + index):8080` on a node.
+pub fn endpoint(node: &str, index: usize) -> Endpoint {
+    Endpoint {
+        address: ip(172, 16, 0, 10 + u8::try_from(index).unwrap()),
+        node: Some(node.into()),
+        pod: Some(format!("nginx-{index}")),
+        zone: None,
+        ready: true,
+        serving: None,
+        terminating: None,
+        hint_zones: Vec::new(),
+        hint_nodes: Vec::new(),
+        ports: vec![EndpointPort {
+            name: None,
+            protocol: Protocol::Tcp,
+            port: port(8080),
+        }],
+    }
+}
+
+/// The settings of a command line without flags.
+pub fn probe_settings() -> ProbeSettings {
+    ProbeSettings {
+        image: "svc-reach/probe:test".into(),
+        pull_policy: None,
+        pull_secrets: Vec::new(),
+        architectures: vec!["amd64".into()],
+        namespace: None,
+        node_selector: BTreeMap::new(),
+        tolerations: Vec::new(),
+        priority_class: None,
+        most: 100,
+        start_timeout: Duration::from_secs(60),
+    }
+}
+
+/// The settings of a command line without flags.
+pub fn request_settings() -> RequestSettings {
+    RequestSettings {
+        ask: Ask::Auto,
+        path: "/".into(),
+        host: None,
+        udp_payload: "svc-reach".into(),
+        attempts: None,
+        timeout_ms: std::num::NonZeroU32::new(3000).unwrap(),
+        external: External::Auto,
+    }
+}
+
+/// A cell of which nothing but this is known: TCP port 80, no node.
+pub fn cell(position: Position, kind: TargetKind, address: &str, value: ObservedValue) -> Cell {
+    Cell {
+        position,
+        node: None,
+        target: Target {
+            kind,
+            address: address.to_owned(),
+            port: port(80),
+            protocol: Protocol::Tcp,
+            port_name: None,
+            node: None,
+            node_role: None,
+            relation: None,
+            scope: None,
+        },
+        expected: None,
+        editions: Vec::new(),
+        predicted: None,
+        observed: Observed {
+            value,
+            reason: value.to_string(),
+            ok: None,
+            of: None,
+            latency_ms: None,
+            client_ip_seen: None,
+            attempts: Vec::new(),
+        },
+        verdict: Verdict::Undocumented,
+        hint: None,
+    }
+}
+fn attempt(outcome: Outcome) -> Attempt {
+    Attempt {
+        outcome,
+        local: None,
+        remote: None,
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+    }
+}
+
+/// What is asked of a Service where the command line has no flags.
+pub fn check() -> Check {
+    Check {
+        choice: Choice::default(),
+        request: request_settings(),
+        terms: Terms::default(),
+    }
+}
+
+/// The plan of a probe that asks about one Service only.
+pub fn plan_of(facts: &Facts, position: Position, targets: &[Target]) -> Plan {
+    let settings = request_settings();
+    let blank = requests::blank(&settings, position.network());
+    let mut requests = Requests::default();
+    requests.add(requests::requests(facts, &settings, targets), targets.len());
+    requests.plan(blank)
+}
+
+/// What the probe of a position is sent out for, on node `n1`, without a target.
+pub fn errand(position: Position) -> Errand {
+    Errand {
+        name: position.to_string(),
+        network: position.network(),
+        node: "n1".into(),
+        services: vec!["web/nginx".into()],
+        plan: plan_of(&facts(), position, &[]),
+    }
+}
+
+/// A requirement that `POSITION:TARGET` is reachable.
+pub fn required(place: &str) -> Required {
+    Required::parse(place, Reachability::Reachable).unwrap()
+}
+
+/// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
+pub fn report() -> Report {
+    let mut facts = facts();
+    facts.service.external_traffic_policy = TrafficPolicy::Local;
+    facts.nodes = vec![node("a", 0), node("b", 1)].into();
+    facts.endpoints = vec![endpoint("a", 0)];
+    let placement = place(&[&facts], &probe_settings()).remove(0);
+    let stand = |position| Stand {
+        position,
+        node: Some("b".into()),
+        targets: targets(&facts, &placement, position),
+        heard: Err(NotObserved::NotStarted(
+            "the probe did not start: no\u{1b}[31m image".into(),
+        )),
+    };
+    let mut looked = stand(Position::NodeOther);
+    let results: BTreeMap<u32, Vec<Attempt>> = (0..)
+        .zip(&looked.targets)
+        .map(|(id, target)| {
+            let outcome = if target.kind == TargetKind::ClusterIp {
+                Outcome::TimedOut {
+                    phase: Phase::Connect,
+                }
+            } else if target.kind == TargetKind::Dns {
+                Outcome::NotHttp {
+                    detail: "\u{7}bell".into(),
+                }
+            } else {
+                Outcome::Answered {
+                    status: Some(200),
+                    echo: None,
+                }
+            };
+            (id, vec![attempt(outcome)])
+        })
+        .collect();
+    looked.heard = Ok(Heard {
+        results,
+        host: None,
+        end: End::Complete,
+    });
+    let expectations = Expectations {
+        documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
+        proxy: None,
+        clues: &Clues::default(),
+        told: Told::default(),
+        terms: &Terms::default(),
+        at: None,
+    };
+    let stands = [looked, stand(Position::PodOther)];
+    reporting::report(
+        "r1",
+        Duration::from_secs(4),
+        &facts,
+        &stands,
+        expectations,
+        None,
+    )
+}
+
+/// What a server, an annotation or a node's name may try on whoever reads it.
+pub const NASTY: &str =
+    "a|b `c` <b>&]]>\u{1b}[2J\u{9b}\u{202e}@all # SKIP\n  ...\nok 99\r*x* \u{0}\u{ffff}";
+
+/// [`report`] with every verdict in it, and text that tries to be more than text.
+pub fn mixed() -> Report {
+    let mut report = report();
+    let of_pods = report
+        .cells
+        .iter_mut()
+        .filter(|cell| cell.position == Position::PodOther)
+        .skip(1);
+    let verdicts = [
+        (Verdict::Better, ObservedValue::Reachable),
+        (Verdict::Unstable, ObservedValue::Unstable),
+        (Verdict::Disputed, ObservedValue::Unreachable),
+    ];
+    for (cell, (verdict, value)) in of_pods.zip(verdicts) {
+        cell.verdict = verdict;
+        cell.observed.value = value;
+        cell.observed.reason = format!("{verdict}: {NASTY}");
+        cell.hint = Some(NASTY.to_owned());
+        cell.predicted = None;
+    }
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
+/// [`report`] with nothing that it could be held against.
+pub fn undocumented() -> Report {
+    let mut report = report();
+    report
+        .cells
+        .retain(|cell| cell.position == Position::NodeOther);
+    for cell in &mut report.cells {
+        cell.verdict = Verdict::Undocumented;
+        cell.expected = None;
+    }
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
+/// Reports of every kind, under every set of verdicts that can fail a run, with and without a requirement.
+pub fn under_all_terms() -> Vec<Report> {
+    let mut observed = mixed();
+    observed
+        .cells
+        .retain(|cell| cell.verdict != Verdict::NotObserved);
+    let verdicts = [
+        Verdict::Worse,
+        Verdict::Better,
+        Verdict::Unstable,
+        Verdict::Disputed,
+        Verdict::Undocumented,
+    ];
+    let mut reports = Vec::new();
+    for base in [report(), mixed(), observed, undocumented()] {
+        for set in 0..1 << verdicts.len() {
+            let named = (0..).zip(verdicts).filter(|(bit, _)| set >> bit & 1 == 1);
+            let fail_on: Vec<Verdict> = named.map(|(_, verdict)| verdict).collect();
+            for required in [
+                None,
+                Some("pod-other:cluster-ip"),
+                Some("external:external-ip"),
+            ] {
+                let mut report = base.clone();
+                report.terms = Terms {
+                    fail_on: fail_on.clone(),
+                    required: required.iter().map(|text| self::required(text)).collect(),
+                };
+                report.summary = Summary::of(&report.cells, &report.terms);
+                reports.push(report);
+            }
+        }
+    }
+    reports
+}
+
+/// [`report`] from all five positions, with names and addresses as long as clouds have them, and two editions.
+pub fn crowded() -> Report {
+    let mut report = mixed();
+    let seen: Vec<Cell> = report.cells.drain(..).take(5).collect();
+    let hosts = [
+        "2001:db8:85a3:1234:5678:8a2e:370:7334",
+        "internal-k8s-default-nginx-0123456789-1234567890.eu-central-1.elb.example.com",
+    ];
+    for (index, position) in (1..).zip(Position::ALL) {
+        let node = format!("ip-10-0-0-{index}.example.internal");
+        let mut cells = seen.clone();
+        for (cell, host) in cells.iter_mut().skip(3).zip(hosts) {
+            cell.target.address = host.to_owned();
+            cell.target.kind = TargetKind::HealthCheckNodePort;
+        }
+        for cell in &mut cells {
+            cell.position = *position;
+            cell.node = (*position != Position::External).then(|| node.clone());
+            cell.observed.ok = Some(3);
+            cell.observed.of = Some(3);
+            cell.observed.latency_ms = Some(1.5);
+            cell.editions = [
+                ("new", Reachability::Reachable),
+                ("old", Reachability::Unreachable),
+            ]
+            .map(|(edition, value)| EditionValue {
+                edition: edition.to_owned(),
+                alias: None,
+                value,
+            })
+            .into();
+        }
+        report.cells.extend(cells);
+    }
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
+/// What somebody typed, who does not ask from this machine.
+pub fn typed(args: &[&str]) -> (Connection, Run) {
+    let args = ["kubectl-svc_reach", "--external", "never"]
+        .iter()
+        .chain(args);
+    let config = Config::new(Cli::read(args).unwrap()).unwrap();
+    let Action::Run(run) = config.action else {
+        panic!("it is no run: {:?}", config.action);
+    };
+    (config.connection, *run)
+}
+
+/// A node that takes probes, as the API server has it.
+pub fn node_object(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "addresses": [{"type": "InternalIP", "address": "192.168.0.1"}],
+            "nodeInfo": {"operatingSystem": "linux", "architecture": "amd64"},
+        },
+    })
+}
+
+/// What a cluster that has every Service of namespace `web` answers until probes are made.
+pub fn prepared(call: &str) -> Reply {
+    if let Some(name) = call.strip_prefix("GET /api/v1/namespaces/web/services/") {
+        return Reply::Object(json!({
+            "metadata": {"name": name, "namespace": "web"},
+            "spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP"}]},
+        }));
+    }
+    Reply::Object(match call {
+        "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices" => json!({"items": [{
+            "metadata": {"name": "nginx-1", "namespace": "web"},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": ["172.16.0.1"], "nodeName": "n1"}],
+            "ports": [{"port": 80}],
+        }]}),
+        "GET /api/v1/nodes" => json!({"items": [node_object("n1"), node_object("n2")]}),
+        "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
+            json!({"status": {"allowed": true}})
+        }
+        call if call.starts_with("GET") => return Reply::Failure(404),
+        call if call.starts_with("DRY-RUN") => json!({"spec": {"ttlSecondsAfterFinished": 60}}),
+        other => panic!("{other}"),
+    })
+}
