@@ -1,5 +1,7 @@
 //! Which cloud or distribution a cluster is, by what its nodes and its version bear.
 
+pub mod elb;
+
 use crate::{facts::Facts, report::Evidence};
 
 words! {

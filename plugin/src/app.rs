@@ -1,14 +1,18 @@
 //! What the command line asks for, done. The main job in reading order is [`crate::run`].
 
 use crate::{
-    cli::{Cli, completion, man},
+    cli::{
+        Cli,
+        action::{Action, Config},
+        completion, man,
+    },
     cluster::live::Live,
     commands::{cleanup, images::Images, version::Version},
-    config::{Action, Config, Connection, Run},
+    config::{Connection, RunSettings},
     error::Error,
     output::{self, Outlet},
     reporting::documents::Documents,
-    run::{Job, smoke_test, watch},
+    run::{Run, smoke_test, watch},
     terminal::{
         self,
         interrupt::{Interrupt, Signals},
@@ -63,7 +67,7 @@ async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
             let namespace = connection.namespace.as_deref().unwrap_or("default");
             done(command.answer_from_dump(namespace, &mut output))
         }
-        Action::Run(run) => check(*run, connection, &interrupt).await,
+        Action::Run(settings) => check(*settings, connection, &interrupt).await,
         Action::Explain(command) => {
             connected(connection, &interrupt, async |cluster, namespace| {
                 tokio::select! {
@@ -84,30 +88,34 @@ async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
 }
 
 /// The main job, once or again and again.
-async fn check(run: Run, connection: &Connection, interrupt: &Interrupt) -> Result<Exit, Error> {
+async fn check(
+    settings: RunSettings,
+    connection: &Connection,
+    interrupt: &Interrupt,
+) -> Result<Exit, Error> {
     // Files are read and opened before the cluster is asked for anything, so that a wrong one costs nothing.
-    let run = match run.config.clone() {
-        None => run,
-        Some(file) => smoke_test::read(&file, run, connection.namespace.as_deref())?,
+    let settings = match settings.config.clone() {
+        None => settings,
+        Some(file) => smoke_test::read(&file, settings, connection.namespace.as_deref())?,
     };
-    let documents = Documents::of(&run.expectations)?;
-    let outlets = Outlet::all(&run.outputs, run.color)?;
+    let documents = Documents::of(&settings.expectations)?;
+    let outlets = Outlet::all(&settings.outputs, settings.color)?;
     connected(connection, interrupt, async |cluster, namespace| {
-        let job = Job {
+        let run = Run {
             cluster: &cluster,
             connection,
             namespace: &namespace,
-            run: &run,
+            settings: &settings,
             documents: &documents,
             interrupt,
             again: false,
         };
-        let exit = match run.watch {
+        let exit = match settings.watch {
             None => {
-                job.once(|reports| output::write_all(reports, &outlets))
+                run.once(|reports| output::write_all(reports, &outlets))
                     .await
             }
-            Some(pause) => watch::watch(&job, pause, &outlets).await,
+            Some(pause) => watch::watch(&run, pause, &outlets).await,
         };
         tracing::info!(calls = cluster.calls(), "calls to the API server");
         exit
@@ -125,7 +133,10 @@ async fn connected(
     interrupt.heed_signals().await;
     let (cluster, namespace) = tokio::select! {
         exit = interrupt.raised() => return Ok(exit),
-        connected = Live::connect(connection) => connected?,
+        connected = Live::connect(connection) => connected.map_err(|source| Error::Kubeconfig {
+            file: connection.kubeconfig.clone(),
+            source: Box::new(source),
+        })?,
     };
     go_on(cluster, namespace).await
 }

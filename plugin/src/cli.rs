@@ -1,21 +1,20 @@
-//! What was typed. What it means is [`crate::config`].
+//! What was typed. What it means is [`action`].
 
+pub mod action;
 pub mod completion;
 pub mod man;
 
 use crate::{
-    cli::completion::CompletionArgs,
     commands::{
         explain::args::ExplainArgs, judge::JudgeArgs, matrix::MatrixArgs, plain::PlainArgs,
     },
+    config::{ConnectionArgs, ExpectationArgs, OutputArgs, ProbeArgs, RequestArgs},
 };
 use clap::{
-    Args, CommandFactory, FromArgMatches, Parser, Subcommand,
-    builder::{OsStringValueParser, TypedValueParser},
-    error::ErrorKind,
-    parser::ValueSource,
+    Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind, parser::ValueSource,
 };
-use std::{ffi::OsString, num::ParseIntError, path::PathBuf, str::FromStr};
+use clap_complete::Shell;
+use std::{ffi::OsString, path::PathBuf};
 
 /// From where can a Service be reached, is that what the documentation says, and if not, why?
 #[derive(Debug, Parser)]
@@ -137,98 +136,19 @@ Examples:
     Version(PlainArgs),
 }
 
+/// What `completion` takes.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
 #[derive(Debug, Args)]
 pub struct CleanupArgs {
     /// Only those of this run
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
-}
-
-/// How much more to log, by one `-v`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verbosity {
-    /// `-v`.
-    More,
-    /// `-v=6`, as kubectl has it.
-    Level(u8),
-}
-
-impl FromStr for Verbosity {
-    type Err = ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, ParseIntError> {
-        match text {
-            "+" => Ok(Self::More),
-            level => level.parse().map(Self::Level),
-        }
-    }
-}
-
-/// kubectl's own flags.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cluster")]
-pub struct ConnectionArgs {
-    /// Namespace of the Service
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
-    pub namespace: Option<String>,
-    /// Path to the kubeconfig file
-    // Empty, it is not given, which clap's own parser of paths does not have.
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
-    pub kubeconfig: Option<PathBuf>,
-    /// Context of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
-    pub context: Option<String>,
-    /// Cluster of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
-    pub cluster: Option<String>,
-    /// User of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
-    pub user: Option<String>,
-    /// Address of the API server, in place of the kubeconfig's
-    #[arg(short, long, global = true, value_name = "URL")]
-    pub server: Option<String>,
-    /// Name to expect in the API server's certificate
-    #[arg(long, global = true, value_name = "NAME")]
-    pub tls_server_name: Option<String>,
-    /// Certificates to trust the API server by
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub certificate_authority: Option<String>,
-    /// Trust whatever answers as the API server
-    #[arg(long, global = true, conflicts_with = "certificate_authority")]
-    pub insecure_skip_tls_verify: bool,
-    /// Client certificate
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub client_certificate: Option<String>,
-    /// Key of the client certificate
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
-    pub client_key: Option<String>,
-    /// Bearer token
-    #[arg(long, global = true, value_name = "TOKEN", conflicts_with_all = ["username", "password"])]
-    pub token: Option<String>,
-    /// User for basic authentication
-    #[arg(long, global = true, value_name = "USER", requires = "password")]
-    pub username: Option<String>,
-    /// Password for basic authentication
-    #[arg(long, global = true, value_name = "PASSWORD", requires = "username")]
-    pub password: Option<String>,
-    /// User to impersonate
-    #[arg(long = "as", global = true, value_name = "USER")]
-    pub impersonate: Option<String>,
-    /// Group to impersonate (repeatable)
-    #[arg(long = "as-group", global = true, value_name = "GROUP")]
-    pub impersonate_groups: Vec<String>,
-    /// UID to impersonate
-    #[arg(long = "as-uid", global = true, value_name = "UID")]
-    pub impersonate_uid: Option<String>,
-    /// Taken as kubectl takes it; answers are not compressed anyhow
-    #[arg(long, global = true, hide = true)]
-    pub disable_compression: bool,
-    /// Bound on one request to the API server, such as 10s; 0 for the default of 30s
-    #[arg(long, global = true, value_name = "DURATION")]
-    pub request_timeout: Option<String>,
-    /// Log what is done, on stderr: -v (kubectl's -v=6) requests, -vv (-v=8) everything; RUST_LOG says it finer
-    #[arg(short, long, alias = "v", global = true, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "+")]
-    pub verbose: Vec<Verbosity>,
 }
 
 #[derive(Debug, Args)]
@@ -280,119 +200,6 @@ pub struct RunArgs {
     pub probe: ProbeArgs,
     #[command(flatten)]
     pub request: RequestArgs,
-}
-
-/// Where the report goes, and how.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub struct OutputArgs {
-    /// Form of the report: table, wide, json, yaml, junit, tap, markdown or html; with =FILE, into that file (repeatable)
-    #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
-    pub output: Vec<String>,
-    /// File for the output that names none
-    #[arg(long, value_name = "FILE")]
-    pub output_file: Option<PathBuf>,
-    /// Colours in tables: auto (on a terminal, NO_COLOR not set), always or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub color: String,
-}
-
-/// What observations are held against.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Expectations")]
-pub struct ExpectationArgs {
-    /// Matrix to go by: NAME[@EDITION] or FILE[@EDITION]; that of the provider where not given
-    #[arg(long, value_name = "MATRIX")]
-    pub matrix: Option<String>,
-    /// Hold to one edition, even where others disagree
-    #[arg(long)]
-    pub strict: bool,
-    /// Verdicts that end a run with exit code 1, of worse, better, unstable, disputed, undocumented; the first three where not given
-    #[arg(long, value_name = "VERDICTS")]
-    pub fail_on: Option<String>,
-    /// What must be reachable, whatever documents say, such as pod-other:cluster-ip (repeatable)
-    #[arg(long, value_name = "POSITION:TARGET")]
-    pub require_reachable: Vec<String>,
-    /// What must not be reachable, whatever documents say, such as external:node-port (repeatable)
-    #[arg(long, value_name = "POSITION:TARGET")]
-    pub require_unreachable: Vec<String>,
-    /// Network model and proxy mode, such as vpc/iptables
-    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
-    pub column: Option<String>,
-    /// Container network model: tunnel, vpc or eni; as far as it can be found out where not given
-    #[arg(long, value_name = "MODEL")]
-    pub network_model: Option<String>,
-    /// What forwards Service traffic: iptables, ipvs, nftables, userspace or ebpf; found out where not given
-    #[arg(long, value_name = "MODE")]
-    pub proxy_mode: Option<String>,
-}
-
-/// The probe pods.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Probes")]
-pub struct ProbeArgs {
-    /// Image of the probe
-    #[arg(long, value_name = "IMAGE", env = "SVC_REACH_IMAGE", default_value = svc_reach_common::names::IMAGE)]
-    pub image: String,
-    /// Always, IfNotPresent or Never
-    #[arg(long, value_name = "POLICY")]
-    pub image_pull_policy: Option<String>,
-    /// Secret to pull the image with (repeatable)
-    #[arg(long, value_name = "SECRET")]
-    pub image_pull_secret: Vec<String>,
-    /// Architectures that the image is made for
-    #[arg(
-        long,
-        value_name = "ARCH",
-        value_delimiter = ',',
-        default_value = "amd64"
-    )]
-    pub arch: Vec<String>,
-    /// Namespace of the probes; where not given, that of the Services, or the current one where they have several
-    #[arg(long, value_name = "NAMESPACE")]
-    pub probe_namespace: Option<String>,
-    /// Only nodes with these labels, such as pool=web,zone=a
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
-    pub node_selector: Vec<String>,
-    /// Taint to tolerate, as KEY[=VALUE][:EFFECT] (repeatable); every taint where not given
-    #[arg(long, value_name = "TAINT")]
-    pub toleration: Vec<String>,
-    /// PriorityClass of the probes
-    #[arg(long, value_name = "NAME")]
-    pub priority_class: Option<String>,
-    /// Probe pods that a run may make; one that would make more makes none
-    #[arg(long, value_name = "N", default_value = "100")]
-    pub max_probes: usize,
-    /// How long a probe may take to start
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    pub probe_timeout: String,
-}
-
-/// What the probes do.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Requests")]
-pub struct RequestArgs {
-    /// How to ask a TCP port: auto, http, https or tcp
-    #[arg(long, value_name = "KIND", default_value = "auto")]
-    pub probe: String,
-    /// Path of HTTP requests
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    pub path: String,
-    /// Host header of HTTP requests; the address asked where not given
-    #[arg(long, value_name = "HOST")]
-    pub host_header: Option<String>,
-    /// What to send to a UDP port
-    #[arg(long, value_name = "TEXT", default_value = "svc-reach")]
-    pub udp_payload: String,
-    /// Attempts on each target; by the number of backends where not given
-    #[arg(long, value_name = "N")]
-    pub attempts: Option<u16>,
-    /// Bound on one attempt
-    #[arg(long, value_name = "DURATION", default_value = "3s")]
-    pub timeout: String,
-    /// Whether this machine is a position too: auto or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
-    pub external: String,
 }
 
 #[cfg(test)]

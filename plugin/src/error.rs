@@ -1,105 +1,8 @@
 //! What can go wrong, in terms of what was attempted on which object.
 
-use crate::{cluster::CallError, commands::explain::ExplainError};
+use crate::{cluster::CallError, config::UsageError};
 use std::{fmt, path::PathBuf};
-use svc_reach_common::{
-    UnknownWord,
-    exit::Exit,
-    matrix::{MatrixError, NoColumn},
-    position::Position,
-    target::TargetKind,
-    terms::NotRequired,
-};
-
-/// Something on the command line makes no sense.
-#[derive(Debug, thiserror::Error)]
-pub enum UsageError {
-    /// A value that is none of those that its flag takes.
-    #[error(transparent)]
-    Word(#[from] UnknownWord),
-    /// A column that there cannot be.
-    #[error(transparent)]
-    Column(#[from] NoColumn),
-    /// A requirement that there cannot be.
-    #[error(transparent)]
-    Required(#[from] NotRequired),
-    /// One of these in the value of a flag.
-    #[error("{flag}: {source}")]
-    Flag {
-        /// The flag.
-        flag: &'static str,
-        /// What is wrong with its value.
-        source: Box<Self>,
-    },
-    /// A word that names no cells.
-    #[error(
-        "{0:?} is neither a position ({positions}) nor a kind of target ({targets})",
-        positions = listed(Position::ALL),
-        targets = listed(TargetKind::ALL)
-    )]
-    NoCell(String),
-    /// A label selector that the API server does not take.
-    #[error("--selector {selector:?}: {why}")]
-    Selector {
-        /// As it was given.
-        selector: String,
-        /// What the API server says of it.
-        why: String,
-    },
-    /// A Service that is asked about twice, by names that are spelled differently.
-    #[error("Service {0} is named twice")]
-    Twice(String),
-    /// More pods than the user allows.
-    #[error(
-        "--max-probes {most}: this run takes {needed} probe pods; ask about fewer Services (-l, -n), or allow more"
-    )]
-    TooManyProbes {
-        /// What is allowed.
-        most: usize,
-        /// What it takes.
-        needed: usize,
-    },
-    /// A verdict that fails no run.
-    #[error("verdict {0:?}: {1}")]
-    NoFailure(String, &'static str),
-    /// A path that would ask something else than was meant.
-    #[error("path {0:?}: must begin with / and hold no spaces")]
-    NoPath(String),
-    /// A value that cannot be.
-    #[error("{flag} {value:?}: {why}")]
-    Invalid {
-        /// The flag or argument.
-        flag: &'static str,
-        /// Its value.
-        value: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-}
-
-fn listed(words: &[impl ToString]) -> String {
-    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    words.join(", ")
-}
-
-impl UsageError {
-    /// Names the flag whose value it is about.
-    pub fn of(self, flag: &'static str) -> Self {
-        Self::Flag {
-            flag,
-            source: Box::new(self),
-        }
-    }
-
-    /// A value that cannot be.
-    pub fn invalid(flag: &'static str, value: &str, why: &'static str) -> Self {
-        Self::Invalid {
-            flag,
-            value: value.to_owned(),
-            why,
-        }
-    }
-}
+use svc_reach_common::{exit::Exit, matrix::MatrixError, model::NotModelled};
 
 /// Something that the user may have to be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -232,6 +135,29 @@ pub enum Error {
         objects: Vec<String>,
         /// The command that will remove them.
         command: String,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// The dump does not hold the Service.
+    #[error("found no Service {namespace}/{name} in the dump{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    NoService {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Where one of that name is, or what kept it from being read.
+        hint: Option<String>,
+    },
+    /// A packet that the model has no answer to.
+    #[error("failed to answer flow {id}")]
+    Flow {
+        /// Its identifier, or its place in the list.
+        id: String,
+        /// Why.
+        source: NotModelled,
     },
 }
 

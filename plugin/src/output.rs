@@ -17,9 +17,10 @@ mod tap;
 pub mod wording;
 pub mod yaml;
 
+use crate::config::UsageError;
 use crate::{
     config::{Color, Format, Output},
-    error::{Error, UsageError},
+    error::Error,
     terminal::messages::report_error,
 };
 use anstream::AutoStream;

@@ -9,17 +9,18 @@ pub mod source;
 use crate::reporting::documents::Documents;
 use crate::{
     commands::explain,
+    config::ClusterOverrides,
     reporting::{
         advisories::Known,
         cells::{Seen, Stand},
-        detection::{ELB_CLASS, ELB_PASS_THROUGH},
     },
     survey::{
         clues::Clues,
-        kube_proxy::{ProxyConfig, Settings, Told},
+        kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
     },
 };
 use std::time::Duration;
+use svc_reach_common::provider::elb;
 use svc_reach_common::{
     facts::{Facts, Ingress, ServiceType},
     judging,
@@ -46,8 +47,8 @@ pub struct Expectations<'a> {
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects tell.
     pub clues: &'a Clues,
-    /// What the user told of the cluster.
-    pub told: detection::Told,
+    /// What the user says about the cluster.
+    pub overrides: ClusterOverrides,
     /// What a run has to live up to beside the documents.
     pub terms: &'a Terms,
     /// The API server's time before the probes were made, RFC 3339, where it is known.
@@ -71,7 +72,7 @@ pub fn report(
         stands,
         expectations.proxy,
         expectations.clues,
-        expectations.told,
+        expectations.overrides,
     );
     let catalog = &expectations.documents.catalog;
     let selection = expectations
@@ -84,11 +85,11 @@ pub fn report(
             .evidence
             .push(detection::remaining(&circumstances));
     }
-    let told = Told {
+    let overrides = ProxyOverrides {
         mode: environment.proxy_mode,
-        ..Told::default()
+        ..ProxyOverrides::default()
     };
-    let settings = Settings::gather(&told, expectations.proxy, &[]);
+    let settings = Settings::gather(&overrides, expectations.proxy, &[]);
     let world = World::of(facts, &settings.proxy);
     let paths = Paths {
         balancer: Balancer::of(&facts.service),
@@ -180,8 +181,8 @@ pub fn service(facts: &Facts) -> report::Service {
         internal_traffic_policy: internal.then_some(service.internal_traffic_policy),
         ports: service.ports.clone(),
         load_balancer: (service.kind == ServiceType::LoadBalancer).then(|| LoadBalancer {
-            class: service.annotations.get(ELB_CLASS).cloned(),
-            pass_through: service.annotations.get(ELB_PASS_THROUGH).cloned(),
+            class: service.annotations.get(elb::CLASS).cloned(),
+            pass_through: service.annotations.get(elb::PASS_THROUGH).cloned(),
             addresses: service.load_balancer.iter().map(address).collect(),
         }),
     }

@@ -6,8 +6,8 @@ pub mod watch;
 
 use crate::{
     cluster::Cluster,
-    config::{Connection, Run, Selection},
-    error::{Error, UsageError, chain},
+    config::{Connection, RunSettings, Selection, UsageError},
+    error::{Error, chain},
     plan::{
         assignment::{self, Asked, Assignment, Planned},
         placement::{self, Placement},
@@ -48,7 +48,7 @@ use svc_reach_common::{
 };
 
 /// The main job: what is to be done, and what with.
-pub struct Job<'a, C> {
+pub struct Run<'a, C> {
     /// The cluster.
     pub cluster: &'a C,
     /// How it is reached.
@@ -56,7 +56,7 @@ pub struct Job<'a, C> {
     /// Namespace of Services that are named without one.
     pub namespace: &'a str,
     /// What the command line asks for.
-    pub run: &'a Run,
+    pub settings: &'a RunSettings,
     /// What observations are held against.
     pub documents: &'a Documents,
     /// Whether the user wants an end.
@@ -77,7 +77,7 @@ struct Prepared {
     probes: Vec<Probe>,
 }
 
-impl<C: Cluster> Job<'_, C> {
+impl<C: Cluster> Run<'_, C> {
     /// Does it once and tells of what was seen as soon as that is known; `tell` returns how telling ended.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl<C: Cluster> Job<'_, C> {
     pub async fn once(&self, tell: impl FnOnce(&Reports) -> Exit) -> Result<Exit, Error> {
         let began = Instant::now();
         let id = run_id();
-        let probes_in = self.run.probes_in(self.namespace);
+        let probes_in = self.settings.probes_in(self.namespace);
 
         // Nothing is made before this is through, so an interrupt just ends it.
         let prepared = tokio::select! {
@@ -104,8 +104,8 @@ impl<C: Cluster> Job<'_, C> {
         let deployment = Deployment {
             cluster: self.cluster,
             namespace: probes_in,
-            run: &id,
-            start_timeout: self.run.probe.start_timeout,
+            run_id: &id,
+            start_timeout: self.settings.probe.start_timeout,
             ledger: &ledger,
             progress: &progress,
             interrupt: self.interrupt,
@@ -148,7 +148,7 @@ impl<C: Cluster> Job<'_, C> {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
                     clues: &prepared.found.clues(asked.facts),
-                    told: self.run.expectations.told,
+                    overrides: self.settings.expectations.overrides,
                     terms: &asked.check.terms,
                     at: prepared.at.as_deref(),
                 };
@@ -156,7 +156,7 @@ impl<C: Cluster> Job<'_, C> {
                 reporting::report(&id, elapsed, asked.facts, &stands, expectations, left_out)
             })
             .collect();
-        let mut exit = tell(&self.run.reports(reports));
+        let mut exit = tell(&self.settings.reports(reports));
         if let Some(interrupted) = self.interrupt.get() {
             exit = exit.and(interrupted);
         }
@@ -171,10 +171,10 @@ impl<C: Cluster> Job<'_, C> {
     }
 
     async fn prepare(&self, probes_in: &str, id: &str) -> Result<Prepared, Error> {
-        let Run {
+        let RunSettings {
             selection, probe, ..
-        } = self.run;
-        if let Some(patience) = self.run.wait {
+        } = self.settings;
+        if let Some(patience) = self.settings.wait {
             wait::until_served(self.cluster, self.namespace, selection, patience).await?;
         }
         let fits = |node: &Node| placement::unfit(node, probe).is_none();
@@ -203,7 +203,7 @@ impl<C: Cluster> Job<'_, C> {
             .into_iter()
             .map(|errand| Probe {
                 job: job::job(Blueprint {
-                    run: id,
+                    run_id: id,
                     namespace: probes_in,
                     errand: &errand,
                     settings: probe,
@@ -252,7 +252,7 @@ impl<C: Cluster> Job<'_, C> {
             .map(|(index, (facts, placement))| Asked {
                 facts,
                 placement,
-                check: self.run.check(index),
+                check: self.settings.check(index),
             })
             .collect()
     }
@@ -369,7 +369,7 @@ fn run_id() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Job;
+    use super::Run;
     use crate::{
         cluster::scripted::{Reply, Scripted},
         error::Error,
@@ -382,17 +382,17 @@ mod tests {
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
 
     async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
-        let (connection, run) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
-        let job = Job {
+        let (connection, settings) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
+        let run = Run {
             cluster,
             connection: &connection,
             namespace: "web",
-            run: &run,
-            documents: &Documents::of(&run.expectations)?,
+            settings: &settings,
+            documents: &Documents::of(&settings.expectations)?,
             interrupt,
             again: false,
         };
-        job.once(|_| Exit::AsExpected).await
+        run.once(|_| Exit::AsExpected).await
     }
 
     #[tokio::test(start_paused = true)]

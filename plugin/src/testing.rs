@@ -2,10 +2,11 @@
 
 use crate::{
     cli::Cli,
+    cli::action::{Action, Config},
     cluster::scripted::Reply,
     config::{
-        Action, Ask, Check, Choice, Config, Connection, ExpectationSettings, External,
-        ProbeSettings, RequestSettings, Run,
+        Ask, Check, Choice, ClusterOverrides, Connection, ExpectationSettings, External,
+        ProbeSettings, RequestSettings, RunSettings,
     },
     plan::{
         assignment::Errand,
@@ -15,7 +16,7 @@ use crate::{
     },
     probes::lifecycle::{End, Heard},
     reporting::documents::Documents,
-    reporting::{self, Expectations, cells::Stand, detection::Told},
+    reporting::{self, Expectations, cells::Stand},
     survey::clues::Clues,
 };
 use serde_json::{Value, json};
@@ -286,7 +287,7 @@ pub fn report() -> Report {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
         clues: &Clues::default(),
-        told: Told::default(),
+        overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
         at: None,
     };
@@ -418,7 +419,7 @@ pub fn crowded() -> Report {
 }
 
 /// What somebody typed, who does not ask from this machine.
-pub fn typed(args: &[&str]) -> (Connection, Run) {
+pub fn typed(args: &[&str]) -> (Connection, RunSettings) {
     let args = ["kubectl-svc_reach", "--external", "never"]
         .iter()
         .chain(args);

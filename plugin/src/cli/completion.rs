@@ -8,7 +8,7 @@ mod cursor;
 
 use crate::{cli::Cli, error::Error};
 use candidates::Candidates;
-use clap::{Args, CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches};
 use clap_complete::Shell;
 use cursor::Cursor;
 use std::{
@@ -18,14 +18,6 @@ use std::{
 
 /// The first argument of a command line that asks for completions. No Service can have this name.
 const ASKED: &str = "__complete";
-
-/// What `completion` takes.
-#[derive(Debug, Args)]
-pub struct CompletionArgs {
-    /// The shell
-    #[arg(value_name = "SHELL")]
-    pub shell: Shell,
-}
 
 /// The words to complete, where that is what a command line asks for. They are read before anything else is: they are
 /// half typed, and make no sense yet.

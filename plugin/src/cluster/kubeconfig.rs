@@ -474,7 +474,10 @@ fn proxy_url(url: String) -> Result<http::Uri, KubeconfigError> {
 #[cfg(test)]
 mod tests {
     use super::in_cluster;
-    use crate::config::{Action, Config as Settings, Connection};
+    use crate::{
+        cli::action::{Action, Config as Settings},
+        config::Connection,
+    };
     use clap::Parser;
     use kube::{Config, config::AuthInfo};
     use std::path::PathBuf;

@@ -4,7 +4,6 @@ use super::{Call, CallError, Cluster, Lines, Method, token_file::TokenFile};
 use crate::{
     cluster::kubeconfig::{self, KubeconfigError},
     config::Connection,
-    error::Error,
 };
 use futures_util::{AsyncBufReadExt, StreamExt};
 use kube::Client;
@@ -31,19 +30,15 @@ pub struct Live {
 
 impl Live {
     /// Reads the kubeconfig, or the service account when running in a cluster, and prepares a client. Nothing is sent.
-    pub async fn connect(connection: &Connection) -> Result<(Self, String), Error> {
-        let unusable = |source: KubeconfigError| Error::Kubeconfig {
-            file: connection.kubeconfig.clone(),
-            source: Box::new(source),
-        };
-        let mut config = kubeconfig::config(connection).await.map_err(unusable)?;
+    pub async fn connect(connection: &Connection) -> Result<(Self, String), KubeconfigError> {
+        let mut config = kubeconfig::config(connection).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         let namespace = connection
             .namespace
             .clone()
             .unwrap_or_else(|| config.default_namespace.clone());
-        let token = TokenFile::of(&mut config.auth_info).map_err(unusable)?;
-        let client = kubeconfig::client(config).await.map_err(unusable)?;
+        let token = TokenFile::of(&mut config.auth_info)?;
+        let client = kubeconfig::client(config).await?;
         let timeout = connection.request_timeout.unwrap_or(CALL_TIMEOUT);
         Ok((
             Self {

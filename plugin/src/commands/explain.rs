@@ -17,14 +17,11 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-use crate::survey::kube_proxy::{Settings, Told};
+use crate::error::ExplainError;
+use crate::survey::kube_proxy::{ProxyOverrides, Settings};
 pub use command::{ExplainCommand, Format};
 use dump::Dump;
-use svc_reach_common::{
-    facts::Facts,
-    model::{NotModelled, World},
-    network_model::NetworkModel,
-};
+use svc_reach_common::{facts::Facts, model::World, network_model::NetworkModel};
 
 /// What is asked.
 #[derive(Debug)]
@@ -51,35 +48,16 @@ pub enum Reply {
     Flows(Vec<flows::FlowAnswer>),
 }
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ExplainError {
-    /// The dump does not hold the Service.
-    #[error("found no Service {namespace}/{name} in the dump{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
-    NoService {
-        /// Its namespace.
-        namespace: String,
-        /// Its name.
-        name: String,
-        /// Where one of that name is, or what kept it from being read.
-        hint: Option<String>,
-    },
-    /// A packet that the model has no answer to.
-    #[error("failed to answer flow {id}")]
-    Flow {
-        /// Its identifier, or its place in the list.
-        id: String,
-        /// Why.
-        source: NotModelled,
-    },
-}
-
 /// Answers from a dump.
 ///
 /// # Errors
 ///
 /// Where the dump does not hold what is asked about, or the model does not know the proxy.
-pub fn answer(dump: &Dump, told: &Told, question: &Question) -> Result<Reply, ExplainError> {
+pub fn answer(
+    dump: &Dump,
+    told: &ProxyOverrides,
+    question: &Question,
+) -> Result<Reply, ExplainError> {
     let settings = Settings::gather(told, dump.proxy_config.as_ref(), &dump.service_cidrs);
     match question {
         Question::Flows(queries) => {

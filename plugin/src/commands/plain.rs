@@ -1,9 +1,7 @@
 //! Answers that are lines or JSON: those about the program itself.
 
-use crate::{
-    error::{Error, UsageError},
-    output,
-};
+use crate::config::UsageError;
+use crate::{error::Error, output};
 use clap::Args;
 use serde::Serialize;
 use std::io::{self, Write};

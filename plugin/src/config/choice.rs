@@ -1,6 +1,6 @@
 //! Which positions and kinds of target are wanted.
 
-use crate::error::UsageError;
+use super::error::UsageError;
 use serde::Deserialize;
 use svc_reach_common::{position::Position, target::TargetKind};
 

@@ -1,6 +1,6 @@
 //! Lengths of time, as people write them.
 
-use crate::error::UsageError;
+use super::error::UsageError;
 use jiff::SignedDuration;
 use std::time::Duration;
 

@@ -1,12 +1,45 @@
 //! What observations are held against, and what a run has to live up to.
 
-use crate::{cli::ExpectationArgs, error::UsageError, reporting::detection};
+use super::error::UsageError;
+use clap::Args;
 use serde::Deserialize;
 use svc_reach_common::{
     matrix::Column,
+    network_model::NetworkModel,
+    proxy_mode::ProxyMode,
     terms::{GivenTerms, Required, Terms},
     verdict::{Reachability, Verdict},
 };
+
+/// What observations are held against.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Expectations")]
+pub struct ExpectationArgs {
+    /// Matrix to go by: NAME[@EDITION] or FILE[@EDITION]; that of the provider where not given
+    #[arg(long, value_name = "MATRIX")]
+    pub matrix: Option<String>,
+    /// Hold to one edition, even where others disagree
+    #[arg(long)]
+    pub strict: bool,
+    /// Verdicts that end a run with exit code 1, of worse, better, unstable, disputed, undocumented; the first three where not given
+    #[arg(long, value_name = "VERDICTS")]
+    pub fail_on: Option<String>,
+    /// What must be reachable, whatever documents say, such as pod-other:cluster-ip (repeatable)
+    #[arg(long, value_name = "POSITION:TARGET")]
+    pub require_reachable: Vec<String>,
+    /// What must not be reachable, whatever documents say, such as external:node-port (repeatable)
+    #[arg(long, value_name = "POSITION:TARGET")]
+    pub require_unreachable: Vec<String>,
+    /// Network model and proxy mode, such as vpc/iptables
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
+    pub column: Option<String>,
+    /// Container network model: tunnel, vpc or eni; as far as it can be found out where not given
+    #[arg(long, value_name = "MODEL")]
+    pub network_model: Option<String>,
+    /// What forwards Service traffic: iptables, ipvs, nftables, userspace or ebpf; found out where not given
+    #[arg(long, value_name = "MODE")]
+    pub proxy_mode: Option<String>,
+}
 
 /// What observations are held against.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,8 +48,17 @@ pub struct ExpectationSettings {
     pub matrix: Option<String>,
     /// Whether one edition alone counts.
     pub strict: bool,
-    /// What the user tells of the cluster.
-    pub told: detection::Told,
+    /// What the user says of the cluster.
+    pub overrides: ClusterOverrides,
+}
+
+/// What the user told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClusterOverrides {
+    /// `--network-model`, or the first half of `--column`.
+    pub network_model: Option<NetworkModel>,
+    /// `--proxy-mode`, or the second half of `--column`.
+    pub proxy_mode: Option<ProxyMode>,
 }
 
 /// A verdict that can fail a run.
@@ -48,15 +90,15 @@ impl TryFrom<String> for FailOn {
 
 /// Makes sense of what observations are to be held against.
 pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageError> {
-    let told = match args.column {
+    let overrides = match args.column {
         Some(column) => {
             let column: Column = column.parse()?;
-            detection::Told {
+            ClusterOverrides {
                 network_model: Some(column.network_model),
                 proxy_mode: Some(column.proxy_mode),
             }
         }
-        None => detection::Told {
+        None => ClusterOverrides {
             network_model: args.network_model.map(|word| word.parse()).transpose()?,
             proxy_mode: args.proxy_mode.map(|word| word.parse()).transpose()?,
         },
@@ -64,7 +106,7 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
     Ok(ExpectationSettings {
         matrix: args.matrix,
         strict: args.strict,
-        told,
+        overrides,
     })
 }
 

@@ -1,8 +1,24 @@
 //! In which forms a report is printed, and where to.
 
-use crate::{cli::OutputArgs, error::UsageError};
+use super::error::UsageError;
+use clap::Args;
 use std::path::PathBuf;
 use svc_reach_common::words;
+
+/// Where the report goes, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Form of the report: table, wide, json, yaml, junit, tap, markdown or html; with =FILE, into that file (repeatable)
+    #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
+    pub output: Vec<String>,
+    /// File for the output that names none
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+    /// Colours in tables: auto (on a terminal, NO_COLOR not set), always or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub color: String,
+}
 
 /// One form of the report, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,9 +1,51 @@
 //! What the probe pods are like.
 
 use super::duration::duration;
-use crate::{cli::ProbeArgs, error::UsageError};
+use super::error::UsageError;
+use clap::Args;
 use std::{collections::BTreeMap, time::Duration};
 use svc_reach_common::words;
+
+/// The probe pods.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Probes")]
+pub struct ProbeArgs {
+    /// Image of the probe
+    #[arg(long, value_name = "IMAGE", env = "SVC_REACH_IMAGE", default_value = svc_reach_common::names::IMAGE)]
+    pub image: String,
+    /// Always, IfNotPresent or Never
+    #[arg(long, value_name = "POLICY")]
+    pub image_pull_policy: Option<String>,
+    /// Secret to pull the image with (repeatable)
+    #[arg(long, value_name = "SECRET")]
+    pub image_pull_secret: Vec<String>,
+    /// Architectures that the image is made for
+    #[arg(
+        long,
+        value_name = "ARCH",
+        value_delimiter = ',',
+        default_value = "amd64"
+    )]
+    pub arch: Vec<String>,
+    /// Namespace of the probes; where not given, that of the Services, or the current one where they have several
+    #[arg(long, value_name = "NAMESPACE")]
+    pub probe_namespace: Option<String>,
+    /// Only nodes with these labels, such as pool=web,zone=a
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    pub node_selector: Vec<String>,
+    /// Taint to tolerate, as KEY[=VALUE][:EFFECT] (repeatable); every taint where not given
+    #[arg(long, value_name = "TAINT")]
+    pub toleration: Vec<String>,
+    /// PriorityClass of the probes
+    #[arg(long, value_name = "NAME")]
+    pub priority_class: Option<String>,
+    /// Probe pods that a run may make; one that would make more makes none
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub max_probes: usize,
+    /// How long a probe may take to start
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub probe_timeout: String,
+}
 
 words! {
     /// `imagePullPolicy`.

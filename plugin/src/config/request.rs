@@ -1,10 +1,38 @@
 //! What the probes ask, and how.
 
 use super::duration::duration;
-use crate::{cli::RequestArgs, error::UsageError};
+use super::error::UsageError;
+use clap::Args;
 use serde::Deserialize;
 use std::num::{NonZeroU16, NonZeroU32};
 use svc_reach_common::{wire::plan::is_path, words};
+
+/// What the probes do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requests")]
+pub struct RequestArgs {
+    /// How to ask a TCP port: auto, http, https or tcp
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub probe: String,
+    /// Path of HTTP requests
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path: String,
+    /// Host header of HTTP requests; the address asked where not given
+    #[arg(long, value_name = "HOST")]
+    pub host_header: Option<String>,
+    /// What to send to a UDP port
+    #[arg(long, value_name = "TEXT", default_value = "svc-reach")]
+    pub udp_payload: String,
+    /// Attempts on each target; by the number of backends where not given
+    #[arg(long, value_name = "N")]
+    pub attempts: Option<u16>,
+    /// Bound on one attempt
+    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    pub timeout: String,
+    /// Whether this machine is a position too: auto or never
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    pub external: String,
+}
 
 words! {
     /// How to ask a TCP port.

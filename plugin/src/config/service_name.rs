@@ -1,6 +1,6 @@
 //! How Services are named.
 
-use crate::error::UsageError;
+use super::error::UsageError;
 
 /// Name of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,8 +2,9 @@
 //!
 //! This is the one place that knows every kind of target.
 
-use crate::{plan::placement::Placement, reporting::detection};
+use super::placement::Placement;
 use std::{net::IpAddr, num::NonZeroU16};
+use svc_reach_common::provider::elb;
 use svc_reach_common::{
     facts::{Endpoint, Facts, Node, ServicePort, ServiceType},
     position::Position,
@@ -63,7 +64,8 @@ fn of_kind(
             .collect(),
         // A DNAT gateway's address is in the same place as a load balancer's.
         TargetKind::LoadBalancer | TargetKind::Dnat
-            if (kind == TargetKind::Dnat) == detection::is_dnat(service) =>
+            if (kind == TargetKind::Dnat)
+                == (elb::class(service) == Some(elb::Class::DnatGateway)) =>
         {
             service
                 .load_balancer

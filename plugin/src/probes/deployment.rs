@@ -50,7 +50,7 @@ pub struct Deployment<'a, C> {
     /// Namespace of the probes.
     pub namespace: &'a str,
     /// Identifies the run.
-    pub run: &'a str,
+    pub run_id: &'a str,
     /// How long a probe may take to start.
     pub start_timeout: Duration,
     /// Where Jobs are recorded.
@@ -171,7 +171,7 @@ impl<C: Cluster> Deployment<'_, C> {
     async fn watch(&self) -> Result<Lines, CallError> {
         let call = Call::get(format!("/api/v1/namespaces/{}/pods", self.namespace))
             .with("watch", "true")
-            .with("labelSelector", ledger::selector(self.run));
+            .with("labelSelector", ledger::selector(self.run_id));
         self.cluster.lines(call).await
     }
 
@@ -453,7 +453,7 @@ mod tests {
         let settings = probe_settings();
         let errand = errand(Position::PodSame);
         let job = job(Blueprint {
-            run: "r1",
+            run_id: "r1",
             namespace: "web",
             errand: &errand,
             settings: &settings,
@@ -464,7 +464,7 @@ mod tests {
         let deployment = Deployment {
             cluster,
             namespace: "web",
-            run: "r1",
+            run_id: "r1",
             start_timeout: Duration::from_secs(60),
             ledger: &ledger,
             progress: &progress,

@@ -44,7 +44,7 @@ const SERVICES_NAMED: usize = 100;
 #[derive(Debug, Clone, Copy)]
 pub struct Blueprint<'a> {
     /// Identifies the run.
-    pub run: &'a str,
+    pub run_id: &'a str,
     /// Namespace of the probe.
     pub namespace: &'a str,
     /// What it is sent out for.
@@ -54,13 +54,15 @@ pub struct Blueprint<'a> {
 }
 
 /// Name of a probe's Job.
-pub fn name(run: &str, probe: &str) -> String {
-    format!("svc-reach-{run}-{probe}")
+pub fn name(run_id: &str, probe: &str) -> String {
+    format!("svc-reach-{run_id}-{probe}")
 }
 
 /// Command that removes what a run made, or what all runs did. `flags`: those by which it asks the same cluster.
-pub fn cleanup_command(namespace: &str, run: Option<&str>, flags: &str) -> String {
-    let run = run.map(|run| format!(" --run {run}")).unwrap_or_default();
+pub fn cleanup_command(namespace: &str, run_id: Option<&str>, flags: &str) -> String {
+    let run = run_id
+        .map(|run| format!(" --run {run}"))
+        .unwrap_or_default();
     format!("kubectl svc-reach cleanup -n {namespace}{run}{flags}")
 }
 
@@ -70,7 +72,7 @@ pub fn job(blueprint: Blueprint<'_>) -> Job {
     let deadline = deadline_seconds(blueprint);
     Job {
         metadata: ObjectMeta {
-            name: Some(name(blueprint.run, &blueprint.errand.name)),
+            name: Some(name(blueprint.run_id, &blueprint.errand.name)),
             namespace: Some(blueprint.namespace.to_owned()),
             labels: Some(labels.clone()),
             annotations: Some(BTreeMap::from([(
@@ -120,7 +122,7 @@ pub fn pod(job: &Job) -> Pod {
 /// Our own labels only, all under our own prefix, so that no selector but ours can match.
 fn labels(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (names::LABEL_RUN.to_owned(), blueprint.run.to_owned()),
+        (names::LABEL_RUN.to_owned(), blueprint.run_id.to_owned()),
         (names::LABEL_ROLE.to_owned(), names::ROLE_PROBE.to_owned()),
         (names::LABEL_PROBE.to_owned(), blueprint.errand.name.clone()),
     ])
@@ -338,7 +340,7 @@ mod tests {
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
         let errand = errand(position);
         let blueprint = Blueprint {
-            run: "r1",
+            run_id: "r1",
             namespace: "web",
             errand: &errand,
             settings,
@@ -477,7 +479,7 @@ mod tests {
     fn admission_is_shown_the_pod_that_the_job_will_make() {
         let settings = probe_settings();
         let job = job(Blueprint {
-            run: "r1",
+            run_id: "r1",
             namespace: "web",
             errand: &errand(Position::PodSame),
             settings: &settings,

@@ -2,12 +2,13 @@
 //! configuration that it breaks. Pure.
 
 use crate::{
-    reporting::detection::{self, ELB_CLASS, ELB_PASS_THROUGH},
+    reporting::detection,
     survey::clues::{Clues, Sharing},
 };
 use jiff::Timestamp;
 use serde_json::Value;
 use std::{collections::BTreeMap, ops::RangeInclusive};
+use svc_reach_common::provider::elb;
 use svc_reach_common::{
     facts::{Facts, ServiceType, TrafficPolicy},
     matrix::{Circumstances, Class},
@@ -264,7 +265,7 @@ fn pass_through_agrees(known: Known<'_>) -> Vec<Advisory> {
             PASS_THROUGH,
         )];
     }
-    let mine = annotation(known, ELB_PASS_THROUGH);
+    let mine = annotation(known, elb::PASS_THROUGH);
     let Some(sharing) = sharing(known) else {
         return Vec::new();
     };
@@ -277,7 +278,8 @@ fn pass_through_agrees(known: Known<'_>) -> Vec<Advisory> {
     let mut advisories = Vec::new();
     if !others.is_empty() {
         let text = format!(
-            "in IPVS mode, Services on one load balancer must agree on {ELB_PASS_THROUGH}; {} differ from this one's {}",
+            "in IPVS mode, Services on one load balancer must agree on {}; {} differ from this one's {}",
+            elb::PASS_THROUGH,
             others.join(", "),
             mine.unwrap_or("none")
         );
@@ -357,9 +359,9 @@ fn too_old(known: Known<'_>) -> Vec<Advisory> {
             advisories.push(warning(id, text, source));
         }
     };
-    let dedicated =
-        annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
-    let passing = annotation(known, ELB_PASS_THROUGH).is_some_and(|word| word != "false");
+    let dedicated = annotation(known, elb::CLASS).is_some()
+        && known.circumstances.classes == [Class::Dedicated];
+    let passing = annotation(known, elb::PASS_THROUGH).is_some_and(|word| word != "false");
     needs(
         "dedicated-too-old",
         dedicated,
@@ -449,8 +451,8 @@ fn no_private_address(known: Known<'_>) -> Vec<Advisory> {
         .iter()
         .filter_map(|ingress| ingress.ip.map(Scope::of))
         .collect();
-    let dedicated =
-        annotation(known, ELB_CLASS).is_some() && known.circumstances.classes == [Class::Dedicated];
+    let dedicated = annotation(known, elb::CLASS).is_some()
+        && known.circumstances.classes == [Class::Dedicated];
     if !dedicated || addresses.is_empty() || addresses.contains(&Scope::Private) {
         return Vec::new();
     }
@@ -524,7 +526,8 @@ fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
 mod tests {
     use super::{Known, advisories, told_otherwise};
     use crate::{
-        reporting::detection::{Detection, Told, detect},
+        config::ClusterOverrides,
+        reporting::detection::{Detection, detect},
         survey::clues::{Clues, Sharing},
         testing::{cell, endpoint, facts, node, nodes_mut, port},
     };
@@ -565,11 +568,16 @@ mod tests {
         annotations.insert(key.to_owned(), value.to_owned());
     }
 
-    fn ids(facts: &Facts, clues: &Clues, told: Told, cells: &[Cell]) -> Vec<String> {
+    fn ids(
+        facts: &Facts,
+        clues: &Clues,
+        overrides: ClusterOverrides,
+        cells: &[Cell],
+    ) -> Vec<String> {
         let Detection {
             environment,
             circumstances,
-        } = detect(facts, &[], None, clues, told);
+        } = detect(facts, &[], None, clues, overrides);
         let known = Known {
             facts,
             environment: &environment,
@@ -671,15 +679,15 @@ mod tests {
         assert!(!about(TURBO));
     }
 
-    const IPVS: Told = Told {
+    const IPVS: ClusterOverrides = ClusterOverrides {
         network_model: Some(NetworkModel::Vpc),
         proxy_mode: Some(ProxyMode::Ipvs),
     };
-    const IPTABLES: Told = Told {
+    const IPTABLES: ClusterOverrides = ClusterOverrides {
         proxy_mode: Some(ProxyMode::Iptables),
         ..IPVS
     };
-    const TURBO: Told = Told {
+    const TURBO: ClusterOverrides = ClusterOverrides {
         network_model: Some(NetworkModel::Eni),
         ..IPVS
     };
@@ -691,7 +699,7 @@ mod tests {
         let local: Change = |facts| facts.service.external_traffic_policy = TrafficPolicy::Local;
         let node_ip: Change =
             |facts| facts.service.external_ips = facts.nodes[0].internal_ips.clone();
-        let rows: [(&str, Told, Change, &[&str]); 19] = [
+        let rows: [(&str, ClusterOverrides, Change, &[&str]); 19] = [
             ("all is well", IPVS, |_| (), &[]),
             (
                 "a node's address as external IP",
@@ -873,7 +881,7 @@ mod tests {
             sharing: Some(Seen::Unknown("forbidden".to_owned())),
             ..Clues::default()
         };
-        let rows: [(&str, Clues, Told, &[&str]); 6] = [
+        let rows: [(&str, Clues, ClusterOverrides, &[&str]); 6] = [
             ("alike", sharing(None, &[], true), IPVS, &[]),
             (
                 "unlike",

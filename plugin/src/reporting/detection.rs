@@ -1,27 +1,19 @@
 //! What kind of cluster and load balancer this is, as far as documents depend on it, and how that is known. Pure.
 
 use crate::{
+    config::ClusterOverrides,
     reporting::cells::Stand,
     survey::{clues::Clues, kube_proxy::ProxyConfig},
 };
 use svc_reach_common::{
-    facts::{Facts, IpMode, Service, ServiceType, TrafficPolicy},
+    facts::{Facts, IpMode, Service, ServiceType},
     matrix::{Circumstances, Class, Column, ServiceKind},
     network_model::NetworkModel,
-    provider::Provider,
+    provider::{Provider, elb},
     proxy_mode::ProxyMode,
     report::{Environment, Evidence},
     wire::line::{HostView, Seen},
 };
-
-/// Class of the load balancer: `union` or `performance`, `dnat` for a DNAT gateway (Huawei Cloud CCE, User Guide,
-/// LoadBalancer, key parameters); `shared` or `dedicated` in the open-source provider (huaweicloud/cloud-provider-huaweicloud,
-/// `docs`).
-pub const ELB_CLASS: &str = "kubernetes.io/elb.class";
-/// Identity of the load balancer (same source).
-pub const ELB_ID: &str = "kubernetes.io/elb.id";
-/// Whether requests from inside go to the load balancer itself (same source).
-pub const ELB_PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
 
 /// Turns pass-through off on Tencent Kubernetes Engine; its source is at [`pass_through`].
 const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
@@ -30,15 +22,6 @@ const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
 const PROXY_MODE: &str = "--proxy-mode";
 const NETWORK_MODEL: &str = "--network-model";
 const TOLD: [&str; 2] = [PROXY_MODE, NETWORK_MODEL];
-
-/// What the user told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Told {
-    /// `--network-model`, or the first half of `--column`.
-    pub network_model: Option<NetworkModel>,
-    /// `--proxy-mode`, or the second half of `--column`.
-    pub proxy_mode: Option<ProxyMode>,
-}
 
 /// What kind of cluster and load balancer this is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +52,7 @@ pub fn detect(
     stands: &[Stand],
     proxy: Option<&ProxyConfig>,
     clues: &Clues,
-    told: Told,
+    overrides: ClusterOverrides,
 ) -> Detection {
     let mut notes = Notes::default();
     let provider = Provider::of(facts).map(|(provider, evidence)| {
@@ -86,8 +69,8 @@ pub fn detect(
             Some((stand.node.as_deref().unwrap_or_default(), view))
         })
         .collect();
-    let modes = proxy_modes(&views, proxy, clues, told, &mut notes);
-    let models = network_models(&views, provider, clues, told, &mut notes);
+    let modes = proxy_modes(&views, proxy, clues, overrides, &mut notes);
+    let models = network_models(&views, provider, clues, overrides, &mut notes);
     let columns: Vec<Column> = models
         .iter()
         .flat_map(|&network_model| {
@@ -155,7 +138,7 @@ fn proxy_modes(
     views: &[(&str, &HostView)],
     proxy: Option<&ProxyConfig>,
     clues: &Clues,
-    told: Told,
+    overrides: ClusterOverrides,
     notes: &mut Notes,
 ) -> Vec<ProxyMode> {
     let mut seen = Vec::new();
@@ -171,7 +154,7 @@ fn proxy_modes(
             Seen::Unknown(why) => notes.add("proxyMode", "unknown", format!("{source}: {why}")),
         }
     }
-    if let Some(mode) = told.proxy_mode {
+    if let Some(mode) = overrides.proxy_mode {
         notes.add("proxyMode", mode, PROXY_MODE);
         return vec![mode];
     }
@@ -204,11 +187,11 @@ fn network_models(
     views: &[(&str, &HostView)],
     provider: Option<Provider>,
     clues: &Clues,
-    told: Told,
+    overrides: ClusterOverrides,
     notes: &mut Notes,
 ) -> Vec<NetworkModel> {
     let found = found_models(views, provider, clues, notes);
-    match told.network_model {
+    match overrides.network_model {
         Some(model) => {
             notes.add("networkModel", model, NETWORK_MODEL);
             vec![model]
@@ -267,19 +250,18 @@ fn circumstances(
 ) -> Circumstances {
     let service = &facts.service;
     let balanced = service.kind == ServiceType::LoadBalancer;
-    let class = service.annotations.get(ELB_CLASS).filter(|_| balanced);
-    if let Some(class) = class {
+    if let Some(word) = service.annotations.get(elb::CLASS).filter(|_| balanced) {
         notes.add(
             "loadBalancerClass",
-            class,
-            format!("annotation {ELB_CLASS}"),
+            word,
+            format!("annotation {}", elb::CLASS),
         );
     }
-    let (classes, gateway) = match class.map(String::as_str) {
-        Some("union" | "shared") => (vec![Class::Shared], false),
-        Some("performance" | "dedicated") => (vec![Class::Dedicated], false),
-        Some("dnat") => (Vec::new(), true),
-        Some(_) | None => (Class::ALL.to_vec(), false),
+    let (classes, gateway) = match elb::class(service).filter(|_| balanced) {
+        Some(elb::Class::Shared) => (vec![Class::Shared], false),
+        Some(elb::Class::Dedicated) => (vec![Class::Dedicated], false),
+        Some(elb::Class::DnatGateway) => (Vec::new(), true),
+        None => (Class::ALL.to_vec(), false),
     };
     let front = if gateway {
         ServiceKind::Dnat
@@ -305,19 +287,14 @@ fn circumstances(
     }
 }
 
-/// Whether a Service is a DNAT gateway's rather than a load balancer's.
-pub fn is_dnat(service: &Service) -> bool {
-    service.annotations.get(ELB_CLASS).map(String::as_str) == Some("dnat")
-}
-
 /// The name that CCE's add-on gives to its controller, and to the Service in front of it (Huawei Cloud CCE, User Guide,
 /// Service overview, failure table).
 fn is_nginx_ingress(service: &Service) -> bool {
     service.name.starts_with("cceaddon-nginx-ingress")
 }
 
-/// Whether requests from inside go to the load balancer itself: by CCE's annotation, whose `onlyLocal` means on under
-/// policy Local (Huawei Cloud CCE, User Guide, pass-through); by TKE's, which turns it off where IPVS mode has it on
+/// Whether requests from inside go to the load balancer itself: by CCE's annotations ([`elb::pass_through`]); by TKE's,
+/// which turns it off where IPVS mode has it on
 /// (tencentyun/intlcloud-documents at 7a4d535, `yehe_doc/容器/容器服务/故障处理/CLB 回环问题_intl_en.md`); by upstream's
 /// `ipMode: Proxy`, with which kube-proxy leaves the address alone.
 fn pass_through(
@@ -327,17 +304,20 @@ fn pass_through(
     notes: &mut Notes,
 ) -> Vec<bool> {
     let service = &facts.service;
-    if let Some(word) = service.annotations.get(ELB_PASS_THROUGH) {
-        notes.add(
-            "passThrough",
-            word,
-            format!("annotation {ELB_PASS_THROUGH}"),
-        );
-        return vec![match word.as_str() {
-            "true" => true,
-            "onlyLocal" => service.external_traffic_policy == TrafficPolicy::Local,
-            _ => false,
-        }];
+    if let Some(values) = elb::pass_through(service) {
+        let (value, source) = match service.annotations.get(elb::PASS_THROUGH) {
+            Some(word) => (word.as_str(), format!("annotation {}", elb::PASS_THROUGH)),
+            None if values.len() > 1 => (
+                "unknown",
+                format!(
+                    "no annotation {}; newer versions of CCE pass through under policy Local",
+                    elb::PASS_THROUGH
+                ),
+            ),
+            None => ("false", format!("no annotation {}", elb::PASS_THROUGH)),
+        };
+        notes.add("passThrough", value, source);
+        return values.to_vec();
     }
     if provider == Some(Provider::TencentTke) && modes.contains(&ProxyMode::Ipvs) {
         let word = service.annotations.get(PREVENT_LOOPBACK);
@@ -384,7 +364,7 @@ fn host_network(facts: &Facts) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Detection, Told, detect, remaining};
+    use super::{ClusterOverrides, Detection, detect, remaining};
     use crate::{
         probes::lifecycle::{End, Heard},
         reporting::cells::Stand,
@@ -392,8 +372,9 @@ mod tests {
         testing::{endpoint, facts, node},
     };
     use std::collections::BTreeMap;
+    use svc_reach_common::facts::TrafficPolicy;
     use svc_reach_common::{
-        facts::{Facts, Ingress, IpMode, ServiceType, TrafficPolicy},
+        facts::{Facts, Ingress, IpMode, ServiceType},
         matrix::{Class, ServiceKind},
         network_model::NetworkModel,
         position::Position,
@@ -461,11 +442,11 @@ mod tests {
     fn what_the_user_tells_comes_first_then_the_node_then_the_configuration() {
         let ipvs = [stand("a", Ok(ProxyMode::Ipvs), &["eth0"])];
         let mute = [stand("a", Err("connection refused"), &["eth0"])];
-        let told = Told {
+        let told = ClusterOverrides {
             proxy_mode: Some(ProxyMode::Nftables),
-            ..Told::default()
+            ..ClusterOverrides::default()
         };
-        let none = Told::default();
+        let none = ClusterOverrides::default();
         let iptables = config("iptables");
         let clues = Clues::default();
         let rows = [
@@ -503,9 +484,9 @@ mod tests {
             stand("a", Ok(ProxyMode::Ipvs), &[]),
             stand("b", Ok(ProxyMode::Iptables), &[]),
         ];
-        let told = Told {
+        let told = ClusterOverrides {
             network_model: Some(NetworkModel::Vpc),
-            ..Told::default()
+            ..ClusterOverrides::default()
         };
         let detection = detect(&cce(), &stands, None, &Clues::default(), told);
         assert_eq!(detection.environment.proxy_mode, None);
@@ -523,7 +504,7 @@ mod tests {
             ..Clues::default()
         };
         let mode = |stands: &[Stand]| {
-            let detection = detect(&cce(), stands, None, &clues, Told::default());
+            let detection = detect(&cce(), stands, None, &clues, ClusterOverrides::default());
             detection.environment.proxy_mode
         };
         assert_eq!(mode(&[]), Some(ProxyMode::Ebpf));
@@ -543,16 +524,22 @@ mod tests {
             default_network: Some(seen),
             ..Clues::default()
         };
-        let told = Told {
+        let told = ClusterOverrides {
             network_model: Some(NetworkModel::Vpc),
-            ..Told::default()
+            ..ClusterOverrides::default()
         };
-        let none = Told::default();
+        let none = ClusterOverrides::default();
         let there = definition(Seen::Seen(true));
         let absent = definition(Seen::Seen(false));
         let forbidden = definition(Seen::Unknown("forbidden".to_owned()));
         let all = ["tunnel/ipvs", "vpc/ipvs", "eni/ipvs"];
-        type Row<'a> = (&'a str, &'a [Stand], &'a Clues, Told, &'a [&'a str]);
+        type Row<'a> = (
+            &'a str,
+            &'a [Stand],
+            &'a Clues,
+            ClusterOverrides,
+            &'a [&'a str],
+        );
         let rows: [Row<'_>; 5] = [
             ("told", &ovs, &there, told, &["vpc/ipvs"]),
             (
@@ -615,7 +602,13 @@ mod tests {
                 let annotations = &mut facts.service.annotations;
                 annotations.insert((*key).to_owned(), (*value).to_owned());
             }
-            let detected = detect(&facts, &[], None, &Clues::default(), Told::default());
+            let detected = detect(
+                &facts,
+                &[],
+                None,
+                &Clues::default(),
+                ClusterOverrides::default(),
+            );
             let circumstances = detected.circumstances;
             assert_eq!(circumstances.classes, classes, "{annotations:?}");
             assert_eq!(circumstances.pass_through, [on], "{annotations:?} {policy}");
@@ -625,9 +618,15 @@ mod tests {
     #[test]
     fn what_stands_in_front_is_a_gateway_an_ingress_controller_or_a_load_balancer() {
         let front = |facts: &Facts| {
-            detect(facts, &[], None, &Clues::default(), Told::default())
-                .circumstances
-                .front
+            detect(
+                facts,
+                &[],
+                None,
+                &Clues::default(),
+                ClusterOverrides::default(),
+            )
+            .circumstances
+            .front
         };
         let mut facts = cce();
         facts.service.kind = ServiceType::LoadBalancer;
@@ -644,9 +643,9 @@ mod tests {
         let mut facts = facts();
         facts.server_version = Some("v1.22.5-tke.9".to_owned());
         let passing = |facts: &Facts, mode| {
-            let told = Told {
+            let told = ClusterOverrides {
                 proxy_mode: mode,
-                ..Told::default()
+                ..ClusterOverrides::default()
             };
             detect(facts, &[], None, &Clues::default(), told)
                 .circumstances
@@ -668,16 +667,28 @@ mod tests {
             hostname: None,
             ip_mode: Some(IpMode::Proxy),
         }];
-        let detected = detect(&facts, &[], None, &Clues::default(), Told::default());
+        let detected = detect(
+            &facts,
+            &[],
+            None,
+            &Clues::default(),
+            ClusterOverrides::default(),
+        );
         assert_eq!(detected.circumstances.pass_through, [true]);
     }
 
     #[test]
     fn backends_are_on_the_host_network_where_they_have_a_node_s_address() {
         let host_network = |facts: &Facts| {
-            detect(facts, &[], None, &Clues::default(), Told::default())
-                .circumstances
-                .host_network
+            detect(
+                facts,
+                &[],
+                None,
+                &Clues::default(),
+                ClusterOverrides::default(),
+            )
+            .circumstances
+            .host_network
         };
         let mut facts = cce();
         assert_eq!(host_network(&facts), None, "no backend at all");

@@ -1,8 +1,11 @@
 //! `--config`: the smoke test of a whole application, from a file.
 
+use crate::config::UsageError;
 use crate::{
-    config::{Ask, CellWord, Check, Choice, FailOn, RequestPath, Run, Selection, ServiceName},
-    error::{Error, UsageError},
+    config::{
+        Ask, CellWord, Check, Choice, FailOn, RequestPath, RunSettings, Selection, ServiceName,
+    },
+    error::Error,
 };
 use serde::Deserialize;
 use serde_path_to_error::{Deserializer, Track};
@@ -136,16 +139,20 @@ fn place(line: u64, key: &str) -> String {
 /// # Errors
 ///
 /// A file that cannot be read or used, by line and key.
-pub fn read(file: &Path, run: Run, namespace: Option<&str>) -> Result<Run, Error> {
+pub fn read(
+    file: &Path,
+    settings: RunSettings,
+    namespace: Option<&str>,
+) -> Result<RunSettings, Error> {
     let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::File {
         file: file.display().to_string(),
         source,
     };
     let text = fs::read_to_string(file).map_err(|error| unusable(error.into()))?;
-    of(&text, run, namespace).map_err(|error| unusable(error.into()))
+    of(&text, settings, namespace).map_err(|error| unusable(error.into()))
 }
 
-fn of(text: &str, run: Run, namespace: Option<&str>) -> Result<Run, Unusable> {
+fn of(text: &str, settings: RunSettings, namespace: Option<&str>) -> Result<RunSettings, Unusable> {
     let mut key = String::new();
     let file: File = with_deserializer_from_str(text, |deserializer| {
         let mut track = Track::new();
@@ -163,7 +170,7 @@ fn of(text: &str, run: Run, namespace: Option<&str>) -> Result<Run, Unusable> {
             found: file.api_version.value,
         });
     }
-    let all = file.request.over(&file.expect.over(&run.check));
+    let all = file.request.over(&file.expect.over(&settings.check));
     let mut names = Vec::new();
     let mut own = Vec::new();
     for (index, service) in file.services.iter().enumerate() {
@@ -192,11 +199,11 @@ fn of(text: &str, run: Run, namespace: Option<&str>) -> Result<Run, Unusable> {
     if names.is_empty() {
         return Err(Unusable::Empty);
     }
-    Ok(Run {
+    Ok(RunSettings {
         selection: Selection::Named(names),
         list: true,
         own,
-        ..run
+        ..settings
     })
 }
 
@@ -277,13 +284,14 @@ mod tests {
     use super::of;
     use crate::{
         cli::Cli,
-        config::{Action, Config, Run, Selection},
+        cli::action::{Action, Config},
+        config::{RunSettings, Selection},
         error::chain,
     };
     use clap::Parser;
     use svc_reach_common::{position::Position, target::TargetKind, verdict::Verdict};
 
-    fn run() -> Run {
+    fn run() -> RunSettings {
         let args = ["kubectl-svc_reach", "--config", "f", "--path", "/flag"];
         let config = Config::new(Cli::try_parse_from(args).unwrap()).unwrap();
         let Action::Run(run) = config.action else {
@@ -292,7 +300,7 @@ mod tests {
         *run
     }
 
-    fn read(text: &str, namespace: Option<&str>) -> Result<Run, String> {
+    fn read(text: &str, namespace: Option<&str>) -> Result<RunSettings, String> {
         let text = format!("apiVersion: svc-reach/v1\nkind: SmokeTest\n{text}");
         of(&text, run(), namespace).map_err(|error| chain(&error))
     }

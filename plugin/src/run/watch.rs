@@ -5,7 +5,7 @@ use crate::{
     commands::judge::{change::Comparison, table},
     error::Error,
     output::{Outlet, printable::printable},
-    run::Job,
+    run::Run,
     terminal::{messages::report_error, reader},
 };
 use jiff::{Timestamp, Unit};
@@ -28,27 +28,32 @@ use tokio::time::sleep;
 /// What kept the first run from being done. Later ones may fail and are tried again: an API server that is away for a
 /// while is no reason to stop looking. That the reader has left is one.
 pub async fn watch(
-    job: &Job<'_, impl Cluster>,
+    run: &Run<'_, impl Cluster>,
     pause: Duration,
     outlets: &[Outlet],
 ) -> Result<Exit, Error> {
     let mut before: Option<Reports> = None;
     // What goes away later is what a watch is for.
-    let mut later = job.run.clone();
+    let mut later = run.settings.clone();
     later.wait = None;
     loop {
         let mut told = Ok(());
         // Each time anew: a Service that is gone may come back.
-        let mut run = if before.is_some() { &later } else { job.run }.clone();
+        let mut settings = if before.is_some() {
+            &later
+        } else {
+            run.settings
+        }
+        .clone();
         let ran = loop {
-            let this = Job {
-                run: &run,
+            let this = Run {
+                settings: &settings,
                 again: before.is_some(),
-                ..*job
+                ..*run
             };
             let ran = this
                 .once(|reports| match &before {
-                    _ if job.interrupt.get().is_some() => Exit::AsExpected,
+                    _ if run.interrupt.get().is_some() => Exit::AsExpected,
                     None => {
                         told = tell(outlets, |outlet| outlet.write(reports));
                         before = Some(reports.clone());
@@ -66,9 +71,9 @@ pub async fn watch(
                 namespace, name, ..
             }) = &ran
                 && before.is_some()
-                && let Some(rest) = run.without(namespace, name, job.namespace)
+                && let Some(rest) = settings.without(namespace, name, run.namespace)
             {
-                run = rest;
+                settings = rest;
             } else {
                 break ran;
             }
@@ -82,7 +87,7 @@ pub async fn watch(
         }
         told?;
         tokio::select! {
-            exit = job.interrupt.raised() => return Ok(exit),
+            exit = run.interrupt.raised() => return Ok(exit),
             () = sleep(pause) => {}
         }
         // Where nothing changes nothing is written, and writing would never tell.
@@ -181,7 +186,7 @@ mod tests {
         error::Error,
         output::Outlet,
         reporting::documents::Documents,
-        run::Job,
+        run::Run,
         terminal::interrupt::Signals,
         testing::{prepared, report, typed},
     };
@@ -239,18 +244,18 @@ mod tests {
             format: Format::Json,
             file: Some(file.clone()),
         };
-        let (connection, run) = typed(&["a", "b", "--watch", "--only", "pod-same,cluster-ip"]);
-        let job = Job {
+        let (connection, settings) = typed(&["a", "b", "--watch", "--only", "pod-same,cluster-ip"]);
+        let run = Run {
             cluster: &cluster,
             connection: &connection,
             namespace: "web",
-            run: &run,
-            documents: &Documents::of(&run.expectations).unwrap(),
+            settings: &settings,
+            documents: &Documents::of(&settings.expectations).unwrap(),
             interrupt: &interrupt,
             again: false,
         };
         let outlets = Outlet::all(&[output], Color::Never).unwrap();
-        let ended = watch(&job, Duration::from_secs(1), &outlets).await;
+        let ended = watch(&run, Duration::from_secs(1), &outlets).await;
         assert_eq!(ended.unwrap(), Exit::Interrupted);
         let list: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let reports = list["items"].as_array().unwrap().iter();

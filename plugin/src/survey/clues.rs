@@ -1,11 +1,9 @@
 //! What objects beside the Service tell of the cluster's network and of its load balancer: asked for only where the
 //! provider's documents depend on it, and done without where they may not be read.
 
-use crate::{
-    cluster::{Call, CallError, Cluster},
-    reporting::detection::{ELB_ID, ELB_PASS_THROUGH},
-};
+use crate::cluster::{Call, CallError, Cluster};
 use serde_json::Value;
+use svc_reach_common::provider::elb;
 use svc_reach_common::{
     facts::{Facts, Service, ServiceType},
     provider::Provider,
@@ -110,7 +108,7 @@ impl Found {
 /// The load balancer that a Service names.
 fn load_balancer(facts: &Facts) -> Option<&str> {
     let service = &facts.service;
-    let id = service.annotations.get(ELB_ID)?;
+    let id = service.annotations.get(elb::ID)?;
     (service.kind == ServiceType::LoadBalancer).then_some(id)
 }
 
@@ -132,7 +130,7 @@ impl Sharing {
                 .and_then(Value::as_array)
                 .into_iter()
                 .flatten()
-                .filter(|object| annotation(object, ELB_ID) == Some(id))
+                .filter(|object| annotation(object, elb::ID) == Some(id))
                 .cloned()
                 .collect()
         };
@@ -141,7 +139,7 @@ impl Sharing {
                 .iter()
                 .filter(|object| name(object) != own)
                 .map(|object| {
-                    let setting = annotation(object, ELB_PASS_THROUGH).map(str::to_owned);
+                    let setting = annotation(object, elb::PASS_THROUGH).map(str::to_owned);
                     (name(object), setting)
                 })
                 .collect(),

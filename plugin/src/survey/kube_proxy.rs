@@ -29,7 +29,7 @@ words! {
 
 /// What flags tell; `None`: nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct ProxyOverrides {
     /// `--proxy-mode`.
     pub mode: Option<ProxyMode>,
     /// `--cluster-cidr`.
@@ -240,7 +240,11 @@ pub struct Settings {
 impl Settings {
     /// Flags come before the configuration that was found, and that before kube-proxy's defaults.
     #[must_use]
-    pub fn gather(told: &Told, found: Option<&ProxyConfig>, service_cidrs: &[IpNet]) -> Self {
+    pub fn gather(
+        told: &ProxyOverrides,
+        found: Option<&ProxyConfig>,
+        service_cidrs: &[IpNet],
+    ) -> Self {
         let mut evidence = Vec::new();
         let mut note = |fact: &str, value: &dyn std::fmt::Display, source: &str| {
             evidence.push(Evidence {

@@ -8,8 +8,9 @@ use super::{
 use crate::cluster::page::{MANY, page};
 use crate::{
     cluster::{Call, CallError, Cluster, names},
+    config::UsageError,
     config::{Selection, ServiceName},
-    error::{Error, Permission, UsageError},
+    error::{Error, Permission},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;

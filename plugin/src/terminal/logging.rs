@@ -1,6 +1,6 @@
 //! Logs, on standard error: as many as `-v` asks for, or as `RUST_LOG` says.
 
-use crate::cli::Verbosity;
+use crate::config::Verbosity;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 /// The level from which kubectl shows headers, or even bodies.

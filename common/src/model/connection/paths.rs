@@ -1,9 +1,6 @@
 //! What the API does not tell, and what a forecast may need to know of it.
 
-use crate::{
-    facts::{Service, TrafficPolicy},
-    network_model::NetworkModel,
-};
+use crate::{facts::Service, network_model::NetworkModel, provider::elb};
 
 /// Something that a forecast may depend on and that may not be known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,31 +93,20 @@ pub struct Balancer {
     pub pass_through: Option<bool>,
 }
 
-/// Annotations of Huawei Cloud CCE's load balancers (CCE user guide, "LoadBalancer" and "pass-through networking").
-const ELB_CLASS: &str = "kubernetes.io/elb.class";
-const ELB_PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
-
 impl Balancer {
-    /// What a Service's annotations tell of its load balancer.
+    /// What a Service's annotations say about its load balancer.
     ///
-    /// Huawei Cloud CCE: `pass-through` has its kube-proxy leave the address alone; `onlyLocal` does so with policy Local,
-    /// and the documents say that Local alone does too, from a version on that they do not name. A dedicated balancer
-    /// (`performance`) keeps the client's address at layer 4 by default. Of other providers nothing is taken from
-    /// annotations.
+    /// On Huawei Cloud CCE, a dedicated load balancer keeps the client's address at layer 4 by default. Annotations of other
+    /// providers say nothing about it.
     #[must_use]
     pub fn of(service: &Service) -> Self {
-        let annotation = |key| service.annotations.get(key).map(String::as_str);
-        let local = service.external_traffic_policy == TrafficPolicy::Local;
-        let class = annotation(ELB_CLASS);
-        let pass_through = match (annotation(ELB_PASS_THROUGH), class) {
-            (Some("true"), _) => Some(true),
-            (Some("onlyLocal"), _) => Some(local),
-            (Some("false"), _) | (None, None) => Some(false),
-            (None, Some(_)) if !local => Some(false),
-            (Some(_) | None, _) => None,
+        let pass_through = match elb::pass_through(service) {
+            None => Some(false),
+            Some(&[value]) => Some(value),
+            Some(_) => None,
         };
         Self {
-            keeps_client: (class == Some("performance")).then_some(true),
+            keeps_client: (elb::class(service) == Some(elb::Class::Dedicated)).then_some(true),
             reaches_pods: false,
             pass_through,
         }

@@ -4,8 +4,8 @@ use super::{
     Question,
     flows::{Query, To},
 };
-use crate::error::UsageError;
-use crate::survey::kube_proxy::Told;
+use crate::config::UsageError;
+use crate::survey::kube_proxy::ProxyOverrides;
 use clap::Args;
 use ipnet::IpNet;
 use serde_json::Value;
@@ -93,7 +93,7 @@ impl ProxyArgs {
     /// # Errors
     ///
     /// Where one makes no sense.
-    pub fn told(&self) -> Result<Told, UsageError> {
+    pub fn told(&self) -> Result<ProxyOverrides, UsageError> {
         let addresses = match self.node_port_addresses.as_deref() {
             None => None,
             Some("") => Some(NodePortAddresses::Default),
@@ -103,7 +103,7 @@ impl ProxyArgs {
                 text,
             )?)),
         };
-        Ok(Told {
+        Ok(ProxyOverrides {
             mode: word(self.proxy_mode.as_deref())?,
             cluster_cidrs: self
                 .cluster_cidr

@@ -8,7 +8,7 @@ use super::{
     flows::{self, FlowAnswer},
     table,
 };
-use crate::survey::kube_proxy::{Settings, Told};
+use crate::survey::kube_proxy::{ProxyOverrides, Settings};
 use crate::{
     cluster::{Call, Cluster},
     config::{self, Selection, ServiceName},
@@ -50,7 +50,7 @@ words! {
 #[derive(Debug)]
 pub struct ExplainCommand {
     args: ExplainArgs,
-    told: Told,
+    told: ProxyOverrides,
     output: Format,
 }
 
@@ -60,7 +60,7 @@ impl ExplainCommand {
     /// # Errors
     ///
     /// Says what is wrong with them.
-    pub fn new(args: ExplainArgs) -> Result<Self, crate::error::UsageError> {
+    pub fn new(args: ExplainArgs) -> Result<Self, config::UsageError> {
         // What can be wrong is found out before anything is read.
         args.question(
             "",

@@ -255,14 +255,14 @@ mod tests {
     use crate::{
         commands::explain::{cells::LeftOut, explain},
         output::printable::hidden,
-        survey::kube_proxy::{Settings, Told},
+        survey::kube_proxy::{ProxyOverrides, Settings},
         testing::{NASTY, facts},
     };
     use svc_reach_common::{position::Position, report::Evidence};
 
     #[test]
     fn nothing_from_a_cluster_is_obeyed_or_unseen() {
-        let settings = Settings::gather(&Told::default(), None, &[]);
+        let settings = Settings::gather(&ProxyOverrides::default(), None, &[]);
         let mut explanation = explain(&facts(), &settings, None);
         explanation.left_out.push(LeftOut {
             position: Position::PodOther,

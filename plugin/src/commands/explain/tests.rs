@@ -6,7 +6,7 @@ use super::{
     dump::{Dump, Source, read_files},
     flows, table,
 };
-use crate::survey::kube_proxy::{LocalDetector, Settings, Told};
+use crate::survey::kube_proxy::{LocalDetector, ProxyOverrides, Settings};
 use clap::Parser;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -27,7 +27,7 @@ fn args(words: &[&str]) -> ExplainArgs {
         .args
 }
 
-fn told(words: &[&str]) -> Told {
+fn told(words: &[&str]) -> ProxyOverrides {
     let mut all = vec!["web"];
     all.extend(words);
     args(&all).proxy.told().unwrap()
@@ -83,7 +83,7 @@ fn shop() -> Vec<Value> {
     ]
 }
 
-fn ask(dump: &Dump, told: &Told, flow: &Value) -> Value {
+fn ask(dump: &Dump, told: &ProxyOverrides, flow: &Value) -> Value {
     let queries = flows::parse(&json!([flow]).to_string()).unwrap();
     match answer(dump, told, &Question::Flows(queries)).unwrap() {
         Reply::Flows(answers) => serde_json::to_value(&answers[0]).unwrap(),
@@ -99,7 +99,7 @@ fn flow() -> Value {
 #[test]
 fn flows_are_answered_in_the_documented_shape() {
     let dump = dump(&json!({"apiVersion": "v1", "kind": "List", "items": shop()}));
-    let mut answered = ask(&dump, &Told::default(), &flow());
+    let mut answered = ask(&dump, &ProxyOverrides::default(), &flow());
     let why = answered["why"].take();
     assert_eq!(
         answered,
@@ -135,7 +135,7 @@ fn flows_that_make_no_sense_are_errors_that_name_them() {
     let mut elsewhere = flow();
     elsewhere["node"] = json!("n9");
     let queries = flows::parse(&json!([flow(), elsewhere]).to_string()).unwrap();
-    let error = answer(&dump, &Told::default(), &Question::Flows(queries)).unwrap_err();
+    let error = answer(&dump, &ProxyOverrides::default(), &Question::Flows(queries)).unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(error.to_string(), "failed to answer flow f1");
     assert_eq!(cause, r#"unknown node "n9", expected one of: n1, n2, n3"#);
@@ -258,7 +258,7 @@ fn dumps_in_every_form() {
             "{name}"
         );
         assert_eq!(
-            ask(&dump, &Told::default(), &flow())["endpoints"],
+            ask(&dump, &ProxyOverrides::default(), &flow())["endpoints"],
             json!(["10.244.1.5:8080"]),
             "{name}"
         );
@@ -298,7 +298,7 @@ fn endpoints_stand_in_for_slices() {
         "subsets": [{"addresses": [{"ip": "10.244.1.6", "nodeName": "n1"}], "ports": [{"port": 8080}]}]});
     let only = dump(&json!(objects));
     assert_eq!(
-        ask(&only, &Told::default(), &flow())["endpoints"],
+        ask(&only, &ProxyOverrides::default(), &flow())["endpoints"],
         json!(["10.244.1.6:8080"])
     );
     // Beside slices they say nothing new.
@@ -308,7 +308,7 @@ fn endpoints_stand_in_for_slices() {
     ));
     let both = dump(&json!(objects));
     assert_eq!(
-        ask(&both, &Told::default(), &flow())["endpoints"],
+        ask(&both, &ProxyOverrides::default(), &flow())["endpoints"],
         json!(["10.244.1.5:8080"])
     );
 }
@@ -333,7 +333,7 @@ fn an_object_that_makes_no_sense_costs_that_object() {
             name: name.to_owned(),
             network: None,
         };
-        answer(&dump, &Told::default(), &question)
+        answer(&dump, &ProxyOverrides::default(), &question)
             .unwrap_err()
             .to_string()
     };
@@ -409,12 +409,12 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
             {"kind": "ConfigMap", "metadata": {"name": "kube-proxy", "namespace": "kube-system"}, "data": {"config.conf": text}}]);
         dump(&objects).proxy_config
     };
-    let proxy = |told: &Told, config: Option<&crate::survey::kube_proxy::ProxyConfig>| {
+    let proxy = |told: &ProxyOverrides, config: Option<&crate::survey::kube_proxy::ProxyConfig>| {
         Settings::gather(told, config, &[]).proxy
     };
     let range = |text: &str| text.parse().unwrap();
 
-    let nothing = Settings::gather(&Told::default(), None, &[]);
+    let nothing = Settings::gather(&ProxyOverrides::default(), None, &[]);
     assert_eq!(
         (nothing.proxy.mode, nothing.mode_told),
         (ProxyMode::Iptables, false)
@@ -428,7 +428,7 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
     let ipvs = config(
         "mode: ipvs\nclusterCIDR: 10.244.0.0/16,fd00:10::/64\niptables: {masqueradeAll: true}\nnodePortAddresses: [172.30.0.0/16]\n",
     );
-    let found = proxy(&Told::default(), ipvs.as_ref());
+    let found = proxy(&ProxyOverrides::default(), ipvs.as_ref());
     assert_eq!(found.mode, ProxyMode::Ipvs);
     assert_eq!(
         found.detector,
@@ -474,7 +474,7 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
         ("clusterCIDR: \"\"\n", Detector::ClusterCidr(Vec::new())),
     ] {
         assert_eq!(
-            proxy(&Told::default(), config(text).as_ref()).detector,
+            proxy(&ProxyOverrides::default(), config(text).as_ref()).detector,
             expected,
             "{text}"
         );
@@ -548,7 +548,8 @@ fn the_table_reads_like_an_explanation() {
         name: "web".to_owned(),
         network: None,
     };
-    let Reply::Explanation(explanation) = answer(&dump, &Told::default(), &question).unwrap()
+    let Reply::Explanation(explanation) =
+        answer(&dump, &ProxyOverrides::default(), &question).unwrap()
     else {
         panic!("a Service was asked");
     };

@@ -1,6 +1,6 @@
 //! What was typed after `judge`.
 
-use crate::cli::{ExpectationArgs, OutputArgs};
+use crate::config::{ExpectationArgs, OutputArgs};
 use clap::{Args, ValueHint};
 
 #[derive(Debug, Args)]

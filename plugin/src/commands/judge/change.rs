@@ -274,9 +274,9 @@ impl Change {
 mod tests {
     use super::Comparison;
     use crate::{
-        config::ExpectationSettings,
+        config::{ClusterOverrides, ExpectationSettings},
         reporting::documents::Documents,
-        reporting::{Expectations, cells::Stand, detection::Told, report},
+        reporting::{Expectations, cells::Stand, report},
         survey::clues::Clues,
         testing::{cell, facts},
     };
@@ -299,7 +299,7 @@ mod tests {
             documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: None,
             clues: &Clues::default(),
-            told: Told::default(),
+            overrides: ClusterOverrides::default(),
             terms: &Terms::default(),
             at: None,
         };

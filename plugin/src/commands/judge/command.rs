@@ -5,9 +5,10 @@ use super::{
     change::{Comparison, ComparisonList},
     saved, table,
 };
+use crate::config::UsageError;
 use crate::{
     config::{self, Color, ExpectationSettings, Format, Output},
-    error::{Error, UsageError},
+    error::Error,
     output::{self, Outlet, json, printable::printable, screen::Screen},
     reporting::advisories,
     reporting::documents::Documents,
@@ -185,11 +186,11 @@ fn judge(
     terms: &GivenTerms,
 ) -> Report {
     let terms = terms.over(&report.terms);
-    let told = expectations.told;
+    let overrides = expectations.overrides;
     let circumstances = &mut report.circumstances;
     let columns = circumstances.columns.iter().map(|column| Column {
-        network_model: told.network_model.unwrap_or(column.network_model),
-        proxy_mode: told.proxy_mode.unwrap_or(column.proxy_mode),
+        network_model: overrides.network_model.unwrap_or(column.network_model),
+        proxy_mode: overrides.proxy_mode.unwrap_or(column.proxy_mode),
     });
     let columns: Vec<Column> = columns.fold(Vec::new(), |mut columns, column| {
         if !columns.contains(&column) {
@@ -206,12 +207,12 @@ fn judge(
         value,
         source: "told to judge by, whatever the run found".to_owned(),
     };
-    if let Some(model) = told.network_model {
+    if let Some(model) = overrides.network_model {
         environment.network_model = Some(model);
         let evidence = told_of("networkModel", model.to_string());
         environment.evidence.push(evidence);
     }
-    if let Some(mode) = told.proxy_mode {
+    if let Some(mode) = overrides.proxy_mode {
         environment.proxy_mode = Some(mode);
         let evidence = told_of("proxyMode", mode.to_string());
         environment.evidence.push(evidence);
@@ -239,7 +240,8 @@ fn judge(
 mod tests {
     use super::judge;
     use crate::{
-        config::ExpectationSettings, reporting::detection::Told, reporting::documents::Documents,
+        config::{ClusterOverrides, ExpectationSettings},
+        reporting::documents::Documents,
         testing::report,
     };
     use svc_reach_common::{
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_told_replaces_what_the_run_found_and_says_so() {
         let settings = ExpectationSettings {
-            told: Told {
+            overrides: ClusterOverrides {
                 network_model: Some(NetworkModel::Vpc),
                 proxy_mode: Some(ProxyMode::Ipvs),
             },

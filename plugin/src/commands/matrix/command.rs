@@ -6,11 +6,9 @@ use super::{
     list::{self, Entry},
     show,
 };
+use crate::config::UsageError;
 use crate::reporting::source;
-use crate::{
-    error::{Error, UsageError},
-    output,
-};
+use crate::{error::Error, output};
 use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::{matrix::Catalog, words};

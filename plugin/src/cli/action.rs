@@ -1,0 +1,512 @@
+//! What a command line means, as one action. Reading it touches nothing outside.
+
+use super::{CleanupArgs, Cli, Command, RunArgs};
+use crate::{
+    commands::{explain::ExplainCommand, judge::JudgeCommand, matrix::MatrixCommand, plain},
+    config::{
+        Check, Choice, Connection, Format, RunSettings, Selection, ServiceName, UsageError, cells,
+        duration, expectations, given, given_terms, outputs, probe, request, terms,
+    },
+};
+use svc_reach_common::terms::Terms;
+
+/// A command line that makes sense.
+#[derive(Debug)]
+pub struct Config {
+    /// Which cluster, as whom.
+    pub connection: Connection,
+    /// What to do.
+    pub action: Action,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    /// The main job.
+    Run(Box<RunSettings>),
+    /// What to expect, and why.
+    Explain(Box<ExplainCommand>),
+    /// What documents say.
+    Matrix(Box<MatrixCommand>),
+    /// Reports of earlier runs.
+    Judge(Box<JudgeCommand>),
+    /// Removal of what earlier runs left.
+    Cleanup {
+        /// Only this run's.
+        run: Option<String>,
+    },
+    /// A shell's script.
+    Completion(clap_complete::Shell),
+    /// What a closed network has to mirror.
+    Images(plain::Format),
+    /// What this program is made of.
+    Version(plain::Format),
+}
+
+impl Config {
+    /// Makes sense of a command line, or says what is wrong with it.
+    pub fn new(cli: Cli) -> Result<Self, UsageError> {
+        let mut cli = cli;
+        cli.connection.namespace = given(cli.connection.namespace);
+        if let Some(Command::Explain(args)) = &mut cli.command
+            && let Some(service) = &mut args.service
+        {
+            let named = ServiceName::parse(service, cli.connection.namespace.as_deref())?;
+            cli.connection.namespace = named.namespace.or(cli.connection.namespace);
+            *service = named.name;
+        }
+        let namespace = cli.connection.namespace.clone();
+        let connection = Connection::new(cli.connection)?;
+        let action = match cli.command {
+            Some(Command::Explain(args)) => Action::Explain(Box::new(ExplainCommand::new(*args)?)),
+            Some(Command::Judge(args)) => Action::Judge(Box::new(JudgeCommand::new(*args)?)),
+            Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
+            Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
+            Some(Command::Completion(args)) => Action::Completion(args.shell),
+            Some(Command::Images(args)) => Action::Images(args.format()?),
+            Some(Command::Version(args)) => Action::Version(args.format()?),
+            None => Action::Run(Box::new(run(cli.run, namespace.as_deref())?)),
+        };
+        Ok(Self { connection, action })
+    }
+}
+
+fn run(args: RunArgs, namespace: Option<&str>) -> Result<RunSettings, UsageError> {
+    let check = Check {
+        choice: Choice {
+            only: cells("--only", args.only)?,
+            skip: cells("--skip", args.skip)?,
+        },
+        request: request(args.request)?,
+        terms: terms(&given_terms(&args.expectations)?, &Terms::default())?,
+    };
+    let list = args.services.len() != 1;
+    let selection = if args.services.is_empty() {
+        Selection::Matching {
+            selector: args.selector,
+            everywhere: args.all_namespaces,
+        }
+    } else {
+        let mut names: Vec<ServiceName> = Vec::new();
+        for given in &args.services {
+            let name = ServiceName::parse(given, namespace)?;
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        Selection::Named(names)
+    };
+    let watch = args
+        .watch
+        .then(|| duration("--interval", &args.interval))
+        .transpose()?;
+    let color = args.output.color.parse()?;
+    let outputs = outputs(args.output)?;
+    if watch.is_some() {
+        for output in &outputs {
+            let lines = matches!(output.format, Format::Table | Format::Wide | Format::Json);
+            if output.file.is_none() && !lines {
+                return Err(UsageError::invalid(
+                    "--output",
+                    output.format.as_str(),
+                    "needs a file with --watch, which is written anew each time: FORMAT=FILE",
+                ));
+            }
+        }
+    }
+    Ok(RunSettings {
+        selection,
+        list,
+        config: args.config,
+        color,
+        outputs,
+        wait: args
+            .wait
+            .map(|text| duration("--wait", &text))
+            .transpose()?,
+        watch,
+        check,
+        own: Vec::new(),
+        expectations: expectations(args.expectations)?,
+        probe: probe(args.probe)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Action, Config};
+    use crate::{
+        cli::Cli,
+        config::{Format, RunSettings, Selection, Toleration},
+    };
+    use clap::Parser;
+    use std::{path::PathBuf, time::Duration};
+
+    fn read(args: &[&str]) -> Result<RunSettings, String> {
+        let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args))
+            .map_err(|e| e.to_string())?;
+        match Config::new(cli).map_err(|e| e.to_string())?.action {
+            Action::Run(run) => Ok(*run),
+            Action::Explain(_)
+            | Action::Matrix(_)
+            | Action::Judge(_)
+            | Action::Cleanup { .. }
+            | Action::Completion(_)
+            | Action::Images(_)
+            | Action::Version(_) => Err("another command".to_owned()),
+        }
+    }
+
+    fn names(args: &[&str]) -> Result<Vec<String>, String> {
+        match read(args)?.selection {
+            Selection::Named(names) => Ok(names
+                .into_iter()
+                .map(|name| match name.namespace {
+                    None => name.name,
+                    Some(namespace) => format!("{}.{namespace}", name.name),
+                })
+                .collect()),
+            Selection::Matching { .. } => Err("no names".to_owned()),
+        }
+    }
+
+    #[test]
+    fn another_command_asks_the_same_cluster_as_the_same_user() {
+        for (args, expected) in [
+            (&[][..], ""),
+            (
+                &["-n", "web", "--token", "secret", "--request-timeout", "5s"],
+                "",
+            ),
+            (
+                &["--context", "my cluster", "--kubeconfig", "a.yaml"],
+                " --kubeconfig a.yaml --context 'my cluster'",
+            ),
+            (
+                &[
+                    "--server",
+                    "https://192.0.2.1:6443",
+                    "--insecure-skip-tls-verify",
+                ],
+                " --server https://192.0.2.1:6443 --insecure-skip-tls-verify",
+            ),
+            (
+                &[
+                    "--as",
+                    "ann",
+                    "--as-group",
+                    "a",
+                    "--as-group",
+                    "b",
+                    "--as-uid",
+                    "7",
+                ],
+                " --as ann --as-uid 7 --as-group a --as-group b",
+            ),
+        ] {
+            let args = ["kubectl-svc_reach", "nginx"].iter().chain(args);
+            let config = Config::new(Cli::try_parse_from(args).unwrap()).unwrap();
+            assert_eq!(config.connection.flags(), expected);
+        }
+    }
+
+    #[test]
+    fn a_service_is_named_as_in_kubectl() {
+        for given in ["nginx", "svc/nginx", "service/nginx", "services/nginx"] {
+            assert_eq!(names(&[given]).unwrap(), ["nginx"], "{given}");
+        }
+        for (given, why) in [
+            ("deploy/nginx", "only Services can be asked about"),
+            ("Nginx", "not a name that a Service can have"),
+            ("svc/", "not a name that a Service can have"),
+            ("a/b/c", "only Services can be asked about"),
+        ] {
+            let error = read(&[given]).unwrap_err();
+            assert!(error.contains(why), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn several_services_make_a_list_and_one_does_not() {
+        for (args, expected, list) in [
+            (&["a"][..], &["a"][..], false),
+            (&["a", "svc/b", "a"], &["a", "b"], true),
+            (&["a.x", "b.y"], &["a.x", "b.y"], true),
+            (&["a", "--watch", "-o", "junit=f"], &["a"], false),
+        ] {
+            assert_eq!(names(args).unwrap(), expected, "{args:?}");
+            assert_eq!(read(args).unwrap().list, list, "{args:?}");
+        }
+        let matching = |selector: Option<&str>, everywhere| Selection::Matching {
+            selector: selector.map(str::to_owned),
+            everywhere,
+        };
+        for (args, expected) in [
+            (&["-l", "app=web"][..], matching(Some("app=web"), false)),
+            (&["--all"], matching(None, false)),
+            (&["-A"], matching(None, true)),
+            (&["-A", "--all"], matching(None, true)),
+            (
+                &["-A", "--selector", "a in (b)"],
+                matching(Some("a in (b)"), true),
+            ),
+        ] {
+            let run = read(args).unwrap();
+            assert_eq!((run.selection, run.list), (expected, true), "{args:?}");
+        }
+        for args in [
+            &["a", "-A"][..],
+            &["a", "-l", "b=c"],
+            &["a", "--all"],
+            &["--all", "-l", "b=c"],
+            &["a", "--interval", "3s"],
+            &["a", "--watch", "-o", "junit"],
+            &["a", "--config", "f"],
+            &["--config", "f", "--all"],
+            &[],
+        ] {
+            assert!(read(args).is_err(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn probes_stand_in_the_namespace_of_all_services_or_else_in_the_current_one() {
+        for (args, namespace) in [
+            (&["a"][..], "here"),
+            (&["a.x"], "x"),
+            (&["a.x", "b.x"], "x"),
+            (&["a.x", "b.y"], "here"),
+            (&["a.x", "b"], "here"),
+            (&["a.x", "--probe-namespace", "z"], "z"),
+            (&["-A"], "here"),
+        ] {
+            assert_eq!(read(args).unwrap().probes_in("here"), namespace, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_required_both_ways() {
+        let args = |target| ["a", "--require-reachable=external:node-port", target];
+        let error = read(&args("--require-unreachable=external:node-port")).unwrap_err();
+        assert!(
+            error.contains("is required to be reachable, too"),
+            "{error}"
+        );
+        let run = read(&args("--require-unreachable=external:load-balancer")).unwrap();
+        let required = run.check.terms.required.iter().map(ToString::to_string);
+        assert_eq!(
+            required.collect::<Vec<_>>(),
+            [
+                "--require-reachable external:node-port",
+                "--require-unreachable external:load-balancer"
+            ]
+        );
+    }
+
+    #[test]
+    fn every_output_but_one_has_a_file() {
+        let table = |file: Option<&str>| (Format::Table, file.map(PathBuf::from));
+        let json = |file: Option<&str>| (Format::Json, file.map(PathBuf::from));
+        for (args, expected) in [
+            (vec![], vec![table(None)]),
+            (vec!["-o", "json"], vec![json(None)]),
+            (vec!["-ojson=a=b"], vec![json(Some("a=b"))]),
+            (
+                vec!["-o", "table", "-o", "json=r.json"],
+                vec![table(None), json(Some("r.json"))],
+            ),
+            (vec!["--output-file", "r"], vec![table(Some("r"))]),
+            (
+                vec!["-o", "table=t", "-o", "json", "--output-file", "r"],
+                vec![table(Some("t")), json(Some("r"))],
+            ),
+        ] {
+            let run = read(&[&["nginx"], args.as_slice()].concat()).unwrap();
+            let outputs: Vec<_> = run
+                .outputs
+                .into_iter()
+                .map(|output| (output.format, output.file))
+                .collect();
+            assert_eq!(outputs, expected, "{args:?}");
+        }
+        for (args, why) in [
+            (
+                vec!["-o", "table", "-o", "json"],
+                "not the only output without a file",
+            ),
+            (
+                vec!["-o", "table", "-o", "json", "--output-file", "r"],
+                "not the only output without a file",
+            ),
+            (vec!["-o", "json="], "names no file"),
+            (vec!["--output-file", ""], "a value is required"),
+            (
+                vec!["-o", "json=a", "--output-file", "r"],
+                "every output has a file of its own",
+            ),
+            (vec!["-o", "=r"], "unknown output format"),
+        ] {
+            let error = read(&[&["nginx"], args.as_slice()].concat()).unwrap_err();
+            assert!(error.contains(why), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_can_be_named_with_its_namespace() {
+        let namespace = |args: &[&str]| {
+            let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
+            Config::new(cli.unwrap())
+                .map(|config| config.connection.namespace)
+                .map_err(|e| e.to_string())
+        };
+        for args in [&["nginx.web"][..], &["svc/nginx.web", "-n", "web"]] {
+            assert_eq!(names(args).unwrap(), ["nginx.web"], "{args:?}");
+        }
+        let explained = namespace(&["explain", "nginx.web"]).unwrap();
+        assert_eq!(explained.as_deref(), Some("web"));
+        for (args, why) in [
+            (&["nginx.web", "-n", "shop"][..], "another namespace"),
+            (&["explain", "nginx.web", "-n", "shop"], "another namespace"),
+            (&["nginx.web.svc"], "only a namespace"),
+            (&["nginx."], "only a namespace"),
+            (&[".web"], "not a name that a Service can have"),
+        ] {
+            let error = namespace(args).unwrap_err();
+            assert!(error.contains(why), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_flag_of_kubectls_is_not_given() {
+        let connection = |args: &[&str]| {
+            let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
+            Config::new(cli.unwrap())
+                .map(|config| config.connection)
+                .map_err(|e| e.to_string())
+        };
+        let bare = connection(&["nginx"]).unwrap();
+        for flag in [
+            "kubeconfig",
+            "context",
+            "cluster",
+            "user",
+            "namespace",
+            "server",
+            "tls-server-name",
+            "certificate-authority",
+            "client-certificate",
+            "client-key",
+            "token",
+            "as",
+            "as-group",
+            "as-uid",
+            "request-timeout",
+        ] {
+            let empty = connection(&["nginx", &format!("--{flag}=")]);
+            assert_eq!(empty.as_ref(), Ok(&bare), "{flag}");
+        }
+        let with_password = ["nginx", "--username=", "--password="];
+        assert_eq!(connection(&with_password), Ok(bare));
+        assert_eq!(names(&["nginx.web", "-n", ""]).unwrap(), ["nginx.web"]);
+        for namespace in ["a/b", "Web", "a b", "-a", "."] {
+            let error = connection(&["nginx", &format!("--namespace={namespace}")]).unwrap_err();
+            assert!(
+                error.contains("not a name that a namespace can have"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn durations_are_those_of_kubectl() {
+        for (text, millis) in [
+            ("3s", 3000),
+            ("500ms", 500),
+            ("1m", 60_000),
+            ("1m30s", 90_000),
+            ("7", 7000),
+        ] {
+            let run = read(&["nginx", "--probe-timeout", text]).unwrap();
+            assert_eq!(
+                run.probe.start_timeout,
+                Duration::from_millis(millis),
+                "{text}"
+            );
+        }
+        for text in ["", "fast", "-3s", "0s"] {
+            let error = read(&["nginx", &format!("--probe-timeout={text}")]).unwrap_err();
+            assert!(error.contains("--probe-timeout"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_duration_is_longer_than_a_day() {
+        for flag in ["wait", "probe-timeout", "timeout", "request-timeout"] {
+            let with = |text: &str| read(&["nginx", &format!("--{flag}={text}")]);
+            assert!(with("24h").is_ok(), "{flag}");
+            for text in ["24h1s", "18446744073709551615"] {
+                let error = with(text).unwrap_err();
+                let expected = format!("--{flag} {text:?}: must be at most 24h");
+                assert_eq!(error, expected);
+            }
+        }
+        let error = read(&["nginx", "--watch", "--interval=25h"]).unwrap_err();
+        assert!(error.contains("must be at most 24h"), "{error}");
+    }
+
+    #[test]
+    fn tolerations_are_written_as_taints() {
+        let toleration = |key: &str, value: Option<&str>, effect: Option<&str>| Toleration {
+            key: key.to_owned(),
+            value: value.map(str::to_owned),
+            effect: effect.map(str::to_owned),
+        };
+        for (text, expected) in [
+            ("gpu", toleration("gpu", None, None)),
+            ("gpu=yes", toleration("gpu", Some("yes"), None)),
+            (
+                "gpu:NoSchedule",
+                toleration("gpu", None, Some("NoSchedule")),
+            ),
+            (
+                "gpu=yes:NoExecute",
+                toleration("gpu", Some("yes"), Some("NoExecute")),
+            ),
+        ] {
+            assert_eq!(
+                read(&["nginx", "--toleration", text])
+                    .unwrap()
+                    .probe
+                    .tolerations,
+                [expected],
+                "{text}"
+            );
+        }
+        for text in ["", "=yes", "gpu:Never"] {
+            assert!(
+                read(&["nginx", &format!("--toleration={text}")]).is_err(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_word_is_refused_with_the_valid_ones() {
+        for (args, words) in [
+            (
+                ["nginx", "--output=xml"],
+                "table, wide, json, yaml, junit, tap, markdown, html",
+            ),
+            (["nginx", "--color=yes"], "auto, always, never"),
+            (["nginx", "--probe=icmp"], "auto, http, https, tcp"),
+            (
+                ["nginx", "--image-pull-policy=always"],
+                "Always, IfNotPresent, Never",
+            ),
+            (["nginx", "--external=yes"], "auto, never"),
+        ] {
+            let error = read(&args).unwrap_err();
+            assert!(error.contains(words), "{args:?}: {error}");
+        }
+    }
+}
