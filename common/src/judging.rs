@@ -2,10 +2,11 @@
 
 use crate::{
     matrix::{Branch, Catalog, Circumstances, Edition, Ruling, Selection},
-    report::{Basis, Cell, EditionValue, Expectation, ObservedValue, Prediction},
+    observation::ObservedValue,
+    report::{Cell, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
     terms::Terms,
-    verdict::{Expected, Reachability, Verdict, judge},
+    verdict::{Basis, Expected, Reachability, Verdict, judge},
 };
 
 /// The documents, and which of their cells are this Service's.
@@ -195,7 +196,7 @@ fn disagreement(
 #[cfg(test)]
 mod tests {
     use super::dispute;
-    use crate::{matrix::Catalog, report::ObservedValue, verdict::Reachability};
+    use crate::{matrix::Catalog, observation::ObservedValue, verdict::Reachability};
 
     #[test]
     fn one_edition_says_and_several_say() {

@@ -6,6 +6,20 @@
 use crate::wire::outcome::{Attempt, Meaning};
 use std::fmt;
 
+words! {
+    /// What was observed in a cell.
+    pub enum ObservedValue("observed value") {
+        /// Every attempt was answered.
+        Reachable = "reachable",
+        /// No attempt was.
+        Unreachable = "unreachable",
+        /// Some were.
+        Unstable = "unstable",
+        /// Nobody could look.
+        NotObserved = "not-observed",
+    }
+}
+
 /// What all attempts of a cell amount to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {

@@ -1,6 +1,6 @@
 //! What an observation means beside an expectation.
 
-use crate::report::ObservedValue;
+use crate::observation::ObservedValue;
 
 words! {
     /// What an observation means beside an expectation.
@@ -29,6 +29,20 @@ words! {
         Reachable = "reachable",
         /// A client there is refused, or hears nothing.
         Unreachable = "unreachable",
+    }
+}
+
+words! {
+    /// What an expectation rests on.
+    pub enum Basis("basis") {
+        /// A cell of the document says so.
+        Stated = "stated",
+        /// The document says that what it does not list is normal.
+        Implied = "implied",
+        /// The forwarding model says so, where no document does.
+        Predicted = "predicted",
+        /// The user requires it, whatever documents say.
+        Required = "required",
     }
 }
 
@@ -71,7 +85,7 @@ pub const fn judge(observed: ObservedValue, expected: Expected) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::{Expected, Reachability, Verdict, judge};
-    use crate::report::ObservedValue;
+    use crate::observation::ObservedValue;
 
     #[test]
     fn every_observation_beside_every_expectation() {

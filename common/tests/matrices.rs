@@ -11,12 +11,12 @@ use svc_reach_common::{
         ServiceKind, Situation, Spot,
     },
     network_model::NetworkModel,
+    observation::ObservedValue,
     position::Position,
     protocol::Protocol,
     proxy_mode::ProxyMode,
-    report::{Basis, ObservedValue},
     target::{NodeRole, Relation, Scope, Target, TargetKind},
-    verdict::{Expected, Reachability, Verdict, judge},
+    verdict::{Basis, Expected, Reachability, Verdict, judge},
 };
 
 fn catalog() -> Catalog {

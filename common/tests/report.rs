@@ -9,17 +9,18 @@ use svc_reach_common::{
     facts::{IpMode, ServicePort, ServiceType, TargetPort, TrafficPolicy},
     matrix::{Circumstances, Class, ServiceKind},
     network_model::NetworkModel,
+    observation::ObservedValue,
     position::Position,
     protocol::Protocol,
     proxy_mode::ProxyMode,
     report::{
-        API_VERSION, Advisory, Basis, Cell, EditionValue, Environment, Evidence, Expectation, Kind,
-        LoadBalancer, LoadBalancerAddress, Matrix, Observed, ObservedValue, Prediction, Report,
-        ReportList, SCHEMA, Service, Severity, Summary, Why,
+        API_VERSION, Advisory, Cell, EditionValue, Environment, Evidence, Expectation, Kind,
+        LoadBalancer, LoadBalancerAddress, Matrix, Observed, Prediction, Report, ReportList,
+        SCHEMA, Service, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
-    verdict::{Reachability, Verdict},
+    verdict::{Basis, Reachability, Verdict},
     wire::outcome::{Attempt, Echo, Outcome, Phase},
 };
 

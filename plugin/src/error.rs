@@ -2,7 +2,7 @@
 
 use crate::{cluster::CallError, config::UsageError};
 use std::{fmt, path::PathBuf};
-use svc_reach_common::{exit::Exit, matrix::MatrixError, model::NotModelled};
+use svc_reach_common::{exit::Exit, matrix::MatrixError, model::NotModelled, objects::ObjectError};
 
 /// Something that the user may have to be allowed to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -170,6 +170,14 @@ fn list(permissions: &[Permission]) -> String {
 }
 
 impl Error {
+    /// An answer of the API server that is not the object it should be.
+    pub fn not_understood(object: impl Into<String>, source: ObjectError) -> Self {
+        Self::Object {
+            object: object.into(),
+            source: Box::new(source),
+        }
+    }
+
     /// How a run with this error ends.
     pub fn exit(&self) -> Exit {
         match self {

@@ -4,11 +4,12 @@ pub mod advisories;
 pub mod cells;
 pub mod detection;
 pub mod documents;
+pub mod prediction;
+pub mod service;
 pub mod source;
 
 use crate::reporting::documents::Documents;
 use crate::{
-    commands::explain,
     config::ClusterOverrides,
     reporting::{
         advisories::Known,
@@ -20,20 +21,15 @@ use crate::{
     },
 };
 use std::time::Duration;
-use svc_reach_common::provider::elb;
 use svc_reach_common::{
-    facts::{Facts, Ingress, ServiceType},
+    facts::Facts,
     judging,
     model::{
         World,
         connection::{Balancer, Forecast, Paths},
     },
     position::Position,
-    report::{
-        self, API_VERSION, Cell, Kind, LoadBalancer, LoadBalancerAddress, Prediction, Report,
-        Summary,
-    },
-    target::Scope,
+    report::{self, API_VERSION, Cell, Kind, Prediction, Report, Summary},
     terms::Terms,
     verdict::Verdict,
 };
@@ -108,7 +104,7 @@ pub fn report(
             let node = stand.node.as_deref();
             // A position that no node fits is a place that nothing can be predicted of.
             let forecast = (node.is_some() || stand.position == Position::External).then(|| {
-                explain::cells::forecast(
+                prediction::forecast(
                     &world,
                     facts,
                     &settings,
@@ -128,7 +124,7 @@ pub fn report(
         kind: Kind::Report,
         run: run.to_owned(),
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        service: service(facts),
+        service: service::service(facts),
         matrix: primary.map(report::Matrix::of),
         advisories: advisories::advisories(
             Known {
@@ -162,37 +158,5 @@ fn observed(seen: &Seen<'_>, predicted: Option<Prediction>) -> Cell {
         observed: cells::observed(seen),
         verdict: Verdict::Undocumented,
         hint: None,
-    }
-}
-
-pub fn service(facts: &Facts) -> report::Service {
-    let service = &facts.service;
-    let external = match service.kind {
-        ServiceType::NodePort | ServiceType::LoadBalancer => true,
-        ServiceType::ClusterIp => !service.external_ips.is_empty(),
-        ServiceType::ExternalName => false,
-    };
-    let internal = !service.cluster_ips.is_empty();
-    report::Service {
-        namespace: service.namespace.clone(),
-        name: service.name.clone(),
-        kind: service.kind,
-        external_traffic_policy: external.then_some(service.external_traffic_policy),
-        internal_traffic_policy: internal.then_some(service.internal_traffic_policy),
-        ports: service.ports.clone(),
-        load_balancer: (service.kind == ServiceType::LoadBalancer).then(|| LoadBalancer {
-            class: service.annotations.get(elb::CLASS).cloned(),
-            pass_through: service.annotations.get(elb::PASS_THROUGH).cloned(),
-            addresses: service.load_balancer.iter().map(address).collect(),
-        }),
-    }
-}
-
-fn address(ingress: &Ingress) -> LoadBalancerAddress {
-    LoadBalancerAddress {
-        ip: ingress.ip,
-        hostname: ingress.hostname.clone(),
-        scope: ingress.ip.map(Scope::of),
-        ip_mode: ingress.ip_mode,
     }
 }

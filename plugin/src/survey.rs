@@ -17,13 +17,7 @@ use crate::{
 use nodes::node_page;
 use serde_json::Value;
 use std::sync::Arc;
-use svc_reach_common::{
-    facts::{Facts, Node},
-    objects::ObjectError,
-};
-
-/// Calls that are under way at once, where there is one for each Service.
-const AT_ONCE: usize = 8;
+use svc_reach_common::facts::{Facts, Node};
 
 /// What the API server says.
 #[derive(Debug)]
@@ -95,13 +89,6 @@ async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
             .flatten()
     });
     ProxyConfig::best(configs.collect())
-}
-
-fn not_understood(object: String, source: ObjectError) -> Error {
-    Error::Object {
-        object,
-        source: Box::new(source),
-    }
 }
 
 #[cfg(test)]

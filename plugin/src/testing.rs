@@ -31,10 +31,10 @@ use svc_reach_common::{
     facts::{
         Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
     },
-    observation::NotObserved,
+    observation::{NotObserved, ObservedValue},
     position::Position,
     protocol::Protocol,
-    report::{Cell, EditionValue, Observed, ObservedValue, Report, Summary},
+    report::{Cell, EditionValue, Observed, Report, Summary},
     target::{Target, TargetKind},
     terms::{Required, Terms},
     verdict::{Reachability, Verdict},

@@ -1,6 +1,12 @@
 //! One attempt on one target: a new connection from a new source port, bounded in time.
 
-use crate::{failure, http, resolver::Resolver, tap::Tap, tls, udp};
+use crate::{
+    bounds::{Bounds, micros},
+    failure, http,
+    resolver::Resolver,
+    tap::Tap,
+    tls, udp,
+};
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -27,30 +33,6 @@ pub struct Context {
 /// What one address of a name is given at least, where as much is left: a lost SYN is sent again after one second
 /// (linux `include/net/tcp.h`, `TCP_TIMEOUT_INIT`).
 const MIN_TURN: Duration = Duration::from_millis(1500);
-
-/// When an attempt must have come how far.
-#[derive(Clone, Copy)]
-pub struct Bounds {
-    /// The turn of this address is over, and that of the next begins, unless it has connected. For a datagram: unless
-    /// it was answered.
-    pub turn: Instant,
-    /// Name resolved, connected, TLS session made.
-    pub connected: Instant,
-    /// Over.
-    pub answered: Instant,
-}
-
-impl Bounds {
-    /// With so much time at least for what comes next.
-    fn leaving(self, grace: Duration) -> Self {
-        let least = Instant::now() + grace;
-        Self {
-            connected: self.connected.max(least),
-            answered: self.answered.max(least),
-            ..self
-        }
-    }
-}
 
 impl Context {
     /// Reads the system's resolver settings, once.
@@ -263,11 +245,6 @@ fn authority(host: &str, remote: SocketAddr) -> String {
         Ok(_) => remote.to_string(),
         Err(_) => format!("{host}:{}", remote.port()),
     }
-}
-
-/// Microseconds from one time to another.
-pub fn micros(began: Instant, ended: Instant) -> u64 {
-    u64::try_from(ended.saturating_duration_since(began).as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

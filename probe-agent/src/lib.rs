@@ -8,6 +8,7 @@
 //! not know.
 
 mod attempt;
+mod bounds;
 mod failure;
 mod host_view;
 mod http;

@@ -1,7 +1,7 @@
 //! One datagram out, any datagram back.
 
 use crate::{
-    attempt::{Bounds, micros},
+    bounds::{Bounds, micros},
     failure,
 };
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

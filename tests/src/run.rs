@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::IpAddr;
 use svc_reach_common::{
+    observation::ObservedValue,
     position::{Network, Position},
-    report::{Cell, Kind, ObservedValue, Report, ReportList, SCHEMA},
+    report::{Cell, Kind, Report, ReportList, SCHEMA},
     target::{NodeRole, Relation, TargetKind},
     verdict::Reachability,
 };

@@ -4,11 +4,9 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use svc_reach_common::{
+    observation::ObservedValue::{NotObserved, Reachable, Unreachable},
     position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
-    report::{
-        ObservedValue::{NotObserved, Reachable, Unreachable},
-        Report,
-    },
+    report::Report,
     target::{
         NodeRole::{Backend, Other},
         Relation::{Own, Remote},

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
+    observation::ObservedValue::Reachable,
     position::Position::{NodeOther, NodeSame, PodOther, PodSame},
-    report::ObservedValue::Reachable,
     target::TargetKind::{ClusterIp, NodePort},
     verdict::Verdict,
 };

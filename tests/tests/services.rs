@@ -3,17 +3,14 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use svc_reach_common::{
+    observation::ObservedValue::{Reachable, Unreachable},
     position::Position::{self, NodeOther, NodeSame, PodOther, PodSame},
-    report::{
-        Basis,
-        ObservedValue::{Reachable, Unreachable},
-    },
     target::{
         NodeRole::Other,
         Relation::Remote,
         TargetKind::{ClusterIp, Dns},
     },
-    verdict::Verdict,
+    verdict::{Basis, Verdict},
 };
 use svc_reach_tests::{
     fixture::{apply, await_endpoints, deploy, deploy_named, nodes, server, service},

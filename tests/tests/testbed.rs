@@ -6,17 +6,14 @@
 use serde_json::json;
 use std::{net::IpAddr, time::Duration};
 use svc_reach_common::{
+    observation::ObservedValue::{Reachable, Unreachable},
     position::Position::{self, External, NodeOther, NodeSame, PodOther, PodSame},
-    report::{
-        Basis,
-        ObservedValue::{Reachable, Unreachable},
-    },
     target::{
         NodeRole::{Backend, Other},
         Relation::Remote,
         TargetKind::{ClusterIp, HealthCheckNodePort, LoadBalancer, NodePort},
     },
-    verdict::{Reachability, Verdict},
+    verdict::{Basis, Reachability, Verdict},
 };
 use svc_reach_tests::{
     fixture::{await_answer, deploy, deploy_named, load_balancer, nodes, service},

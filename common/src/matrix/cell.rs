@@ -7,9 +7,8 @@ use super::{
 use crate::{
     facts::TrafficPolicy,
     position::Position,
-    report::Basis,
     target::{Relation, Scope},
-    verdict::Reachability,
+    verdict::{Basis, Reachability},
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -17,9 +17,8 @@ use super::{
 use crate::{
     facts::TrafficPolicy,
     position::Position,
-    report::Basis,
     target::{Relation, Scope},
-    verdict::Reachability,
+    verdict::{Basis, Reachability},
 };
 use serde::{
     Deserialize, Deserializer,

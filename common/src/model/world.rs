@@ -1,10 +1,6 @@
 //! All Services, endpoints and nodes of a cluster, found by the address that a packet goes to.
 
-use super::{
-    flow::{Answer, NotModelled, Packet},
-    proxy::{Detector, Proxy},
-    version::Version,
-};
+use super::{proxy::Proxy, version::Version};
 use crate::{
     facts::{Endpoint, Node, Service, ServicePort, ServiceType},
     protocol::Protocol,
@@ -205,24 +201,6 @@ impl<'a> World<'a> {
             self.health_check_ports
                 .insert((port.get(), family), service);
         }
-    }
-
-    /// What the node's proxy does with a packet.
-    ///
-    /// # Errors
-    ///
-    /// Where the node is not known, or its proxy is none that the model knows.
-    pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
-        super::flow::answer(self, packet, &self.proxy.detector)
-    }
-
-    /// As [`World::flow`], with a detector other than the proxy's.
-    pub(super) fn flow_by(
-        &self,
-        packet: &Packet<'_>,
-        detector: &Detector,
-    ) -> Result<Answer<'a>, NotModelled> {
-        super::flow::answer(self, packet, detector)
     }
 
     /// The named node.

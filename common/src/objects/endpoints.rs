@@ -1,6 +1,6 @@
 //! EndpointSlices of both versions, and core Endpoints.
 
-use super::{Metadata, Named, ObjectError, filled_string};
+use super::named::{Metadata, Named, ObjectError, filled_string};
 use crate::facts::{Endpoint, EndpointPort};
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Nodes.
 
-use super::{Metadata, Named, ObjectError, filled_string};
+use super::named::{Metadata, Named, ObjectError, filled_string};
 use crate::facts::{Node, Taint};
 use serde::Deserialize;
 use serde_json::Value;

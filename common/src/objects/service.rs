@@ -1,6 +1,6 @@
 //! Services.
 
-use super::{Metadata, Named, ObjectError, filled, filled_string};
+use super::named::{Metadata, Named, ObjectError, filled, filled_string};
 use crate::facts::{Ingress, Service, ServicePort, ServiceType, TargetPort};
 use serde::Deserialize;
 use serde_json::Value;

@@ -9,6 +9,9 @@ pub const FEW: &str = "100";
 /// Objects in one page of a list that is read whole.
 pub const MANY: &str = "500";
 
+/// Calls that may be under way at once where one call is made for each Service.
+pub const AT_ONCE: usize = 8;
+
 /// Part of a list.
 pub struct Page {
     /// Its objects.
@@ -39,4 +42,18 @@ pub async fn page(
         _ => Vec::new(),
     };
     Ok(Page { items, next })
+}
+
+/// Reads a whole list, page by page.
+pub async fn all(cluster: &impl Cluster, call: Call) -> Result<Vec<Value>, CallError> {
+    let mut items = Vec::new();
+    let mut next = None;
+    loop {
+        let part = page(cluster, call.clone(), MANY, next).await?;
+        items.extend(part.items);
+        next = part.next;
+        if next.is_none() {
+            return Ok(items);
+        }
+    }
 }

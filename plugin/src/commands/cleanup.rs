@@ -1,16 +1,16 @@
 //! Removal of what earlier runs left.
 
 use crate::{
-    cluster::{Call, Cluster},
+    cluster::{
+        Call, Cluster,
+        page::{MANY, page},
+    },
     error::{Error, Permission},
     probes::{job, ledger},
 };
 use serde_json::Value;
 use std::io::Write;
 use svc_reach_common::names;
-
-/// Jobs read in one page. Runs leave four each, and rarely any.
-const PAGE: &str = "500";
 
 /// Removes the probes of earlier runs from a namespace, or those of one run, and names them. `flags`: those by which
 /// another command asks the same cluster.
@@ -29,32 +29,24 @@ pub async fn cleanup(
     if let Some(run) = run {
         selector.push_str(&format!(",{}", ledger::selector(run)));
     }
-    let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
+    let call = Call::get(format!("/apis/batch/v1/namespaces/{namespace}/jobs"))
+        .with("labelSelector", selector);
     let mut left = Vec::new();
     let mut removed = 0_usize;
-    let mut next: Option<String> = None;
+    let mut next = None;
     loop {
-        let mut call = Call::get(path.clone())
-            .with("labelSelector", selector.clone())
-            .with("limit", PAGE);
-        if let Some(next) = next {
-            call = call.with("continue", next);
-        }
-        let list = cluster.call(call).await.map_err(|source| Error::Call {
-            attempted: format!("list probe Jobs in namespace {namespace}"),
-            source,
-            needs: Some(Permission {
-                verb: "list",
-                group: "batch",
-                resource: "jobs",
-            }),
-        })?;
-        for job in list
-            .get("items")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        let page = page(cluster, call.clone(), MANY, next)
+            .await
+            .map_err(|source| Error::Call {
+                attempted: format!("list probe Jobs in namespace {namespace}"),
+                source,
+                needs: Some(Permission {
+                    verb: "list",
+                    group: "batch",
+                    resource: "jobs",
+                }),
+            })?;
+        for job in &page.items {
             let text = |pointer| job.pointer(pointer).and_then(Value::as_str);
             let Some(name) = text("/metadata/name") else {
                 continue;
@@ -70,11 +62,7 @@ pub async fn cleanup(
                 }
             }
         }
-        next = list
-            .pointer("/metadata/continue")
-            .and_then(Value::as_str)
-            .filter(|n| !n.is_empty())
-            .map(str::to_owned);
+        next = page.next;
         if next.is_none() {
             break;
         }

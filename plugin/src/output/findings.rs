@@ -6,8 +6,8 @@ use super::{
 };
 use svc_reach_common::{
     position::Position,
-    report::{Basis, Cell, Report},
-    verdict::{Reachability, Verdict},
+    report::{Cell, Report},
+    verdict::{Basis, Reachability, Verdict},
 };
 
 /// Findings of one kind.

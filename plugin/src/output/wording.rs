@@ -4,11 +4,12 @@ use super::groups::groups;
 use std::collections::HashMap;
 use svc_reach_common::{
     exit::Exit,
+    observation::ObservedValue,
     position::Position,
     protocol::Protocol,
-    report::{Basis, Cell, Observed, ObservedValue, Report, Severity},
+    report::{Cell, Observed, Report, Severity},
     target::{Relation, Target},
-    verdict::Verdict,
+    verdict::{Basis, Verdict},
 };
 
 /// How many targets of one verdict the sentence names.
@@ -438,8 +439,8 @@ mod tests {
     use crate::testing::{crowded, undocumented};
     use svc_reach_common::{
         position::Position,
-        report::{Basis, Report},
-        verdict::Verdict,
+        report::Report,
+        verdict::{Basis, Verdict},
     };
 
     /// Five targets from five positions, of those cells that documents speak of, with verdicts by the target's place.

@@ -3,10 +3,10 @@
 use crate::probes::lifecycle::{End, Heard};
 use std::{collections::BTreeMap, net::IpAddr};
 use svc_reach_common::{
-    observation::{NotObserved, Observation, Silence, answered, observe},
+    observation::{NotObserved, Observation, ObservedValue, Silence, answered, observe},
     position::Position,
     protocol::Protocol,
-    report::{Observed, ObservedValue},
+    report::Observed,
     target::Target,
     wire::outcome::{Attempt, Meaning, Outcome},
 };
@@ -192,10 +192,9 @@ mod tests {
     };
     use std::collections::BTreeMap;
     use svc_reach_common::{
-        observation::NotObserved,
+        observation::{NotObserved, ObservedValue},
         position::Position,
         protocol::Protocol,
-        report::ObservedValue,
         target::{Target, TargetKind},
         wire::outcome::{Attempt, Echo, Outcome},
     };

@@ -194,7 +194,8 @@ mod tests {
     use std::{io::ErrorKind, time::Duration};
     use svc_reach_common::{
         exit::Exit,
-        report::{ObservedValue, Report, Reports},
+        observation::ObservedValue,
+        report::{Report, Reports},
     };
 
     fn named(name: &str) -> Report {

@@ -1,6 +1,5 @@
 //! The endpoints behind Services: EndpointSlices, or Endpoints where there are none.
 
-use super::not_understood;
 use crate::cluster::page::{FEW, MANY, page};
 use crate::{
     cluster::{Call, CallError, Cluster},
@@ -64,7 +63,7 @@ pub async fn endpoints(
         Ok(object) => {
             let mut backends = Backends::default();
             backends.add(ServiceEndpoints::from_endpoints(&object).map_err(|source| {
-                not_understood(format!("Endpoints {namespace}/{name}"), source)
+                Error::not_understood(format!("Endpoints {namespace}/{name}"), source)
             })?);
             Ok(backends)
         }
@@ -108,7 +107,7 @@ async fn slices(
             })?;
         for slice in &page.items {
             let slice = ServiceEndpoints::from_slice(slice).map_err(|source| {
-                not_understood(
+                Error::not_understood(
                     format!("EndpointSlices of Service {namespace}/{name}"),
                     source,
                 )
@@ -143,8 +142,9 @@ pub async fn all_endpoints(
                 }
             };
             for slice in &page.items {
-                let slice = ServiceEndpoints::from_slice(slice)
-                    .map_err(|source| not_understood("an EndpointSlice".to_owned(), source))?;
+                let slice = ServiceEndpoints::from_slice(slice).map_err(|source| {
+                    Error::not_understood("an EndpointSlice".to_owned(), source)
+                })?;
                 if let Some(service) = slice.service.clone() {
                     let of_service = (slice.namespace.clone(), service);
                     endpoints.entry(of_service).or_default().add(slice);

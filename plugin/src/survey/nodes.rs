@@ -1,7 +1,7 @@
 //! Nodes enough to place probes on.
 
-use super::{AT_ONCE, not_understood, services::Asked};
-use crate::cluster::page::{FEW, MANY, Page, page};
+use super::services::Asked;
+use crate::cluster::page::{AT_ONCE, FEW, MANY, Page, page};
 use crate::{
     cluster::{Call, Cluster},
     error::{Error, Permission},
@@ -158,7 +158,7 @@ impl<'a> Known<'a> {
     fn add(&mut self, objects: &[Value]) -> Result<(), Error> {
         for object in objects {
             let node = Node::try_from(object)
-                .map_err(|source| not_understood("a Node".to_owned(), source))?;
+                .map_err(|source| Error::not_understood("a Node".to_owned(), source))?;
             self.fits.insert(node.name.clone(), (self.fitting)(&node));
             self.nodes.push(node);
         }

@@ -1,11 +1,7 @@
 //! The Services that are asked about, with what is behind them.
 
-use super::{
-    AT_ONCE,
-    backends::{Backends, all_endpoints, endpoints},
-    not_understood,
-};
-use crate::cluster::page::{MANY, page};
+use super::backends::{Backends, all_endpoints, endpoints};
+use crate::cluster::page::{AT_ONCE, MANY, page};
 use crate::{
     cluster::{Call, CallError, Cluster, names},
     config::UsageError,
@@ -159,7 +155,7 @@ async fn matching(
         for object in &page.items {
             services.push(
                 Service::try_from(object)
-                    .map_err(|source| not_understood("a Service".to_owned(), source))?,
+                    .map_err(|source| Error::not_understood("a Service".to_owned(), source))?,
             );
         }
         next = page.next;
@@ -203,5 +199,5 @@ pub async fn service(
         }
     };
     Service::try_from(&object)
-        .map_err(|source| not_understood(format!("Service {namespace}/{name}"), source))
+        .map_err(|source| Error::not_understood(format!("Service {namespace}/{name}"), source))
 }

@@ -1,6 +1,7 @@
 //! What becomes of a connection.
 
-use super::{Input, NotModelled};
+use super::paths::Input;
+use crate::model::NotModelled;
 use crate::{
     model::{cause::Cause, flow::Action},
     report::{Prediction, Why},

@@ -1,6 +1,10 @@
 //! A packet on a node, with what every proxy mode asks about it.
 
-use super::{Action, Answer, NotModelled, Packet, endpoints, endpoints::Sets, rules, rules::Rule};
+use super::{
+    packet::{Action, Answer, NotModelled, Packet},
+    rules,
+    rules::Rule,
+};
 use crate::{
     facts::{IpMode, Node, Service, ServiceType, TrafficPolicy},
     model::{
@@ -259,11 +263,6 @@ impl<'w, 'a> Context<'w, 'a> {
     /// (kubernetes/kubernetes v1.21.1, v1.22.0 `pkg/features/kube_features.go` `ServiceInternalTrafficPolicy`).
     pub(super) fn internal_local(&self, service: &Service) -> bool {
         self.version.since(22) && service.internal_traffic_policy == TrafficPolicy::Local
-    }
-
-    /// The endpoints that a Service port may use on this node.
-    pub(super) fn sets(&self, port: &'w PortOf<'a>) -> Sets<'w, 'a> {
-        endpoints::sets(self, port)
     }
 
     /// Whether node ports answer on the destination address.

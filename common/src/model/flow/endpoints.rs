@@ -35,11 +35,14 @@ enum Topology<'n> {
     Node,
 }
 
-pub(super) fn sets<'w, 'a>(cx: &Context<'w, 'a>, port: &'w PortOf<'a>) -> Sets<'w, 'a> {
-    if cx.version.since(24) {
-        categorized(cx, port)
-    } else {
-        filtered(cx, port)
+impl<'w, 'a> Context<'w, 'a> {
+    /// The endpoints that a Service port may use on this node.
+    pub(super) fn sets(&self, port: &'w PortOf<'a>) -> Sets<'w, 'a> {
+        if self.version.since(24) {
+            categorized(self, port)
+        } else {
+            filtered(self, port)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line of `explain`: what was typed, and what it means.
 
 use super::{
-    Question,
+    answer::Question,
     flows::{Query, To},
 };
 use crate::config::UsageError;

@@ -6,14 +6,14 @@ use crate::{
         placement::{NODES_PER_ROLE, Placement},
         targets,
     },
-    reporting,
+    reporting::{prediction::forecast, service::service},
 };
 use serde::Serialize;
 use svc_reach_common::{
     facts::Facts,
     model::{
         World,
-        connection::{Balancer, Client, Forecast, Input, Paths},
+        connection::{Balancer, Paths},
     },
     network_model::NetworkModel,
     position::Position,
@@ -72,34 +72,6 @@ pub struct LeftOut {
     pub reason: String,
 }
 
-/// What the model says of one cell, for the report too.
-#[must_use]
-pub fn forecast(
-    world: &World<'_>,
-    facts: &Facts,
-    settings: &Settings,
-    paths: &Paths,
-    position: Position,
-    node: Option<&str>,
-    target: &Target,
-) -> Forecast {
-    let client = Client {
-        network: position.network(),
-        node,
-    };
-    if !settings.mode_told && target.kind != svc_reach_common::target::TargetKind::PodIp {
-        return Forecast::unknown(Input::ProxyMode);
-    }
-    // The world is of these facts, so that it holds this very Service.
-    world.connect_by_name(
-        paths,
-        &facts.service.namespace,
-        &facts.service.name,
-        client,
-        target,
-    )
-}
-
 /// Explains a Service.
 pub(super) fn explanation(
     facts: &Facts,
@@ -152,7 +124,7 @@ pub(super) fn explanation(
     Explanation {
         api_version: API_VERSION,
         kind: KIND,
-        service: reporting::service(facts),
+        service: service(facts),
         environment: Environment {
             kubernetes_version: settings
                 .proxy

@@ -1,28 +1,25 @@
 //! `explain` carried out: where the objects come from, and how the answer is written.
 
 use super::{
-    Question, Reply, answer,
+    answer::{Question, Reply, answer},
     args::ExplainArgs,
+    cells,
     dump::{Dump, Source, read_files},
-    explain,
     flows::{self, FlowAnswer},
     table,
 };
 use crate::survey::kube_proxy::{ProxyOverrides, Settings};
 use crate::{
-    cluster::{Call, Cluster},
+    cluster::{Call, Cluster, page},
     config::{self, Selection, ServiceName},
     error::{Error, Permission},
     output::json::pretty,
     survey,
     terminal::progress,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use svc_reach_common::{facts::Node, words};
-
-/// Objects in one page of a list.
-const PAGE: &str = "500";
 
 /// Everything that single packets are answered from: every Service is in question.
 const LISTS: [(&str, &str, &str, &str); 3] = [
@@ -128,7 +125,7 @@ impl ExplainCommand {
                 let Some(facts) = survey.services.first() else {
                     return Ok(());
                 };
-                Reply::Explanation(Box::new(explain(facts, &settings, network)))
+                Reply::Explanation(Box::new(cells::explanation(facts, &settings, network)))
             }
             question @ Question::Flows(_) => {
                 let dump = read_cluster(cluster).await?;
@@ -174,10 +171,10 @@ impl ExplainCommand {
 async fn read_cluster(cluster: &impl Cluster) -> Result<Dump, Error> {
     let mut items = Vec::new();
     for (path, group, resource, kind) in LISTS {
-        let listed = match list(cluster, path).await {
+        let listed = match page::all(cluster, Call::get(path)).await {
             // Kubernetes before 1.21.
             Err(error) if error.is_not_found() && !group.is_empty() => {
-                list(cluster, &path.replace("/v1/", "/v1beta1/")).await
+                page::all(cluster, Call::get(path.replace("/v1/", "/v1beta1/"))).await
             }
             other => other,
         };
@@ -214,27 +211,4 @@ async fn read_cluster(cluster: &impl Cluster) -> Result<Dump, Error> {
         object: "the cluster's objects".to_owned(),
         source: Box::new(source),
     })
-}
-
-async fn list(cluster: &impl Cluster, path: &str) -> Result<Vec<Value>, crate::cluster::CallError> {
-    let mut items = Vec::new();
-    let mut next: Option<String> = None;
-    loop {
-        let mut call = Call::get(path).with("limit", PAGE);
-        if let Some(next) = next {
-            call = call.with("continue", next);
-        }
-        let mut page = cluster.call(call).await?;
-        if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
-            items.extend(more);
-        }
-        next = page
-            .pointer("/metadata/continue")
-            .and_then(Value::as_str)
-            .filter(|n| !n.is_empty())
-            .map(str::to_owned);
-        if next.is_none() {
-            return Ok(items);
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! From what a customer mails to what a reader gets.
 
 use super::{
-    Question, Reply, answer,
+    answer::{Question, Reply, answer},
     args::ExplainArgs,
     dump::{Dump, Source, read_files},
     flows, table,

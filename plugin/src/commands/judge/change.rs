@@ -5,9 +5,10 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use svc_reach_common::{
     exit::Exit,
+    observation::ObservedValue,
     position::Position,
     protocol::Protocol,
-    report::{API_VERSION, Cell, ObservedValue, Report},
+    report::{API_VERSION, Cell, Report},
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     words,
 };
@@ -283,12 +284,9 @@ mod tests {
     use std::time::Duration;
     use svc_reach_common::{
         exit::Exit,
+        observation::ObservedValue::{self, NotObserved, Reachable, Unreachable, Unstable},
         position::Position::{NodeSame, PodOther},
-        report::{
-            Cell,
-            ObservedValue::{self, NotObserved, Reachable, Unreachable, Unstable},
-            Report,
-        },
+        report::{Cell, Report},
         target::TargetKind::{ClusterIp, NodePort},
         terms::Terms,
     };

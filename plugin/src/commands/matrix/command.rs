@@ -1,5 +1,6 @@
 //! `matrix` carried out.
 
+use super::grid::Look;
 use super::{
     args::{MatrixArgs, Question},
     diff::Difference,
@@ -99,13 +100,4 @@ impl MatrixCommand {
         };
         written.map_err(Error::Write)
     }
-}
-
-/// How tables are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
-    /// With lines.
-    Terminal,
-    /// As Markdown has them.
-    Markdown,
 }

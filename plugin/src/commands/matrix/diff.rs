@@ -1,9 +1,6 @@
 //! `matrix diff`.
 
-use super::{
-    command::Look,
-    grid::{draw, mark, section, service},
-};
+use super::grid::{Look, draw, mark, section, service};
 use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::matrix::{Cell, Conditions, Edition};
@@ -35,7 +32,7 @@ struct Changed<'e> {
 #[derive(Debug, Serialize)]
 struct Said<'e> {
     value: svc_reach_common::verdict::Reachability,
-    basis: svc_reach_common::report::Basis,
+    basis: svc_reach_common::verdict::Basis,
     pointer: &'e str,
     #[serde(skip)]
     mark: String,

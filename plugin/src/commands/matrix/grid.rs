@@ -1,12 +1,19 @@
 //! Tables of cells.
 
-use super::command::Look;
 use svc_reach_common::{
     matrix::{Cell, Class, Conditions, ServiceKind, Spot},
-    report::Basis,
-    verdict::Reachability,
+    verdict::{Basis, Reachability},
 };
 use tabled::{builder::Builder, settings::Style};
+
+/// How tables are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// With lines.
+    Terminal,
+    /// As Markdown has them.
+    Markdown,
+}
 
 /// Draws a table.
 pub fn draw(header: Vec<String>, rows: Vec<Vec<String>>, look: Look) -> String {

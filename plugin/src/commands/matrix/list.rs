@@ -1,9 +1,9 @@
 //! `matrix list`.
 
-use super::{command::Look, grid::draw};
+use super::grid::{Look, draw};
 use serde::Serialize;
 use std::io::{self, Write};
-use svc_reach_common::{matrix::Edition, report::Basis};
+use svc_reach_common::{matrix::Edition, verdict::Basis};
 
 /// An edition in short.
 #[derive(Debug, Serialize)]

@@ -1,9 +1,6 @@
 //! `matrix show`: an edition as the table that the document has.
 
-use super::{
-    command::Look,
-    grid::{draw, heading, mark, section, service},
-};
+use super::grid::{Look, draw, heading, mark, section, service};
 use std::io::{self, Write};
 use svc_reach_common::matrix::{Cell, Column, Conditions, Edition};
 

@@ -4,7 +4,8 @@ use super::{super::wording, link::linked};
 use maud::{Markup, html};
 use std::net::SocketAddr;
 use svc_reach_common::{
-    report::{Basis, Cell, Prediction, Report},
+    report::{Cell, Prediction, Report},
+    verdict::Basis,
     wire::outcome::{Attempt, Outcome},
 };
 

@@ -10,7 +10,7 @@ use super::{super::wording, Nth};
 use frame::{Frame, NARROW, WIDE};
 use maud::{Markup, html};
 use places::{Column, Places};
-use svc_reach_common::report::{ObservedValue, Report};
+use svc_reach_common::{observation::ObservedValue, report::Report};
 
 pub fn section(report: &Report, nth: Nth) -> Markup {
     let places = Places::of(report);

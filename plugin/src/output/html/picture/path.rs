@@ -7,8 +7,9 @@ use super::{
 };
 use maud::{Markup, html};
 use svc_reach_common::{
+    observation::ObservedValue,
     position::Position,
-    report::{Cell, ObservedValue, Report},
+    report::{Cell, Report},
     target::TargetKind,
     verdict::Verdict,
 };

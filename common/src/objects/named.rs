@@ -1,0 +1,161 @@
+//! An object by kind, namespace and name: how its fields are read, and how errors name it.
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{collections::BTreeMap, fmt::Display, net::IpAddr, num::NonZeroU16, str::FromStr};
+
+/// An object that is not what it says it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// It is of another kind.
+    #[error("expected {expected}, found {found}")]
+    Kind {
+        /// Kind that was asked for.
+        expected: &'static str,
+        /// `apiVersion` and `kind` of the object.
+        found: String,
+    },
+    /// It does not have the shape of its kind.
+    #[error("read {object}")]
+    Shape {
+        /// Kind, namespace and name of the object.
+        object: String,
+        /// What is wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A field has a value that it cannot have.
+    #[error("read {object}: {field} cannot be {value:?} ({detail})")]
+    Field {
+        /// Kind, namespace and name of the object.
+        object: String,
+        /// Path of the field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+/// `metadata`, as far as anything here needs it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Metadata {
+    pub(super) name: String,
+    pub(super) namespace: Option<String>,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) annotations: Option<BTreeMap<String, String>>,
+    #[serde(rename = "creationTimestamp")]
+    pub(super) created: Option<String>,
+}
+
+/// Kind, namespace and name of an object, for errors.
+#[derive(Debug)]
+pub(super) struct Named(String);
+
+impl Named {
+    pub(super) fn of(kind: &str, object: &Value) -> Self {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+        let name = text("/metadata/name").unwrap_or("(without a name)");
+        Self(match text("/metadata/namespace") {
+            Some(namespace) => format!("{kind} {namespace}/{name}"),
+            None => format!("{kind} {name}"),
+        })
+    }
+
+    /// Reads the object's shape, once its kind is the one expected (or is not told, as in items of a typed list).
+    pub(super) fn read<T: DeserializeOwned>(
+        &self,
+        expected: &'static str,
+        object: &Value,
+    ) -> Result<T, ObjectError> {
+        let kind = object.get("kind").and_then(Value::as_str);
+        if kind.is_some_and(|kind| kind != expected) {
+            let version = object.get("apiVersion").and_then(Value::as_str);
+            return Err(ObjectError::Kind {
+                expected,
+                found: format!(
+                    "{} {}",
+                    version.unwrap_or_default(),
+                    kind.unwrap_or_default()
+                ),
+            });
+        }
+        T::deserialize(object).map_err(|source| ObjectError::Shape {
+            object: self.0.clone(),
+            source,
+        })
+    }
+
+    pub(super) fn wrong(
+        &self,
+        field: &'static str,
+        value: impl Display,
+        detail: impl Display,
+    ) -> ObjectError {
+        ObjectError::Field {
+            object: self.0.clone(),
+            field,
+            value: value.to_string(),
+            detail: detail.to_string(),
+        }
+    }
+
+    pub(super) fn parse<T: FromStr<Err: Display>>(
+        &self,
+        field: &'static str,
+        text: &str,
+    ) -> Result<T, ObjectError> {
+        text.parse().map_err(|error| self.wrong(field, text, error))
+    }
+
+    /// An absent or empty text is the type's default.
+    pub(super) fn parse_or_default<T: FromStr<Err: Display> + Default>(
+        &self,
+        field: &'static str,
+        text: Option<&str>,
+    ) -> Result<T, ObjectError> {
+        filled(text).map_or_else(|| Ok(T::default()), |text| self.parse(field, text))
+    }
+
+    pub(super) fn addresses<'a>(
+        &self,
+        field: &'static str,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Vec<IpAddr>, ObjectError> {
+        texts
+            .into_iter()
+            .map(|text| self.parse(field, text))
+            .collect()
+    }
+
+    /// A port that must be there.
+    pub(super) fn port(&self, field: &'static str, number: i64) -> Result<NonZeroU16, ObjectError> {
+        u16::try_from(number)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .ok_or_else(|| self.wrong(field, number, "not a port number"))
+    }
+
+    /// A port that may be absent; the API's types write zero for that.
+    pub(super) fn optional_port(
+        &self,
+        field: &'static str,
+        number: Option<i64>,
+    ) -> Result<Option<NonZeroU16>, ObjectError> {
+        number
+            .filter(|&number| number != 0)
+            .map(|number| self.port(field, number))
+            .transpose()
+    }
+}
+
+/// The API's types write an empty text where there is none.
+pub(super) fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// As [`filled`], owned.
+pub(super) fn filled_string(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}

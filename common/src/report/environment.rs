@@ -1,0 +1,34 @@
+//! What a run found out about the cluster, and how.
+
+use crate::{network_model::NetworkModel, proxy_mode::ProxyMode};
+use serde::{Deserialize, Serialize};
+
+/// What was found out about the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Environment {
+    /// Cloud or distribution.
+    pub provider: Option<String>,
+    /// The API server's version.
+    pub kubernetes_version: Option<String>,
+    /// How pods are connected.
+    pub network_model: Option<NetworkModel>,
+    /// What forwards Service traffic.
+    pub proxy_mode: Option<ProxyMode>,
+    /// Network model and proxy mode, as the documents' tables have it.
+    pub column: Option<String>,
+    /// How that is known.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Something that was found out, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Evidence {
+    /// What it is about, such as `proxyMode`.
+    pub fact: String,
+    /// What was found.
+    pub value: String,
+    /// Where.
+    pub source: String,
+}

@@ -1,0 +1,55 @@
+//! The Service that a report is about.
+
+use crate::{
+    facts::{IpMode, ServicePort, ServiceType, TrafficPolicy},
+    target::Scope,
+};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The Service that was asked about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: ServiceType,
+    /// `spec.externalTrafficPolicy`; `null` where it does not apply.
+    pub external_traffic_policy: Option<TrafficPolicy>,
+    /// `spec.internalTrafficPolicy`; `null` where it does not apply.
+    pub internal_traffic_policy: Option<TrafficPolicy>,
+    /// Its ports.
+    pub ports: Vec<ServicePort>,
+    /// Its load balancer; `null` where it has none.
+    pub load_balancer: Option<LoadBalancer>,
+}
+
+/// A Service's load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// Its class, in the provider's words.
+    pub class: Option<String>,
+    /// The provider's pass-through setting.
+    pub pass_through: Option<String>,
+    /// Its addresses.
+    pub addresses: Vec<LoadBalancerAddress>,
+}
+
+/// One address of a load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadBalancerAddress {
+    /// Its address; `null` where it has a name only.
+    pub ip: Option<IpAddr>,
+    /// Its name; `null` where it has an address only.
+    pub hostname: Option<String>,
+    /// From where it is meant to be used.
+    pub scope: Option<Scope>,
+    /// How kube-proxy treats it.
+    pub ip_mode: Option<IpMode>,
+}

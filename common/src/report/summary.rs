@@ -1,0 +1,223 @@
+//! The numbers of a report, and the exit code that follows from them.
+
+use super::cell::Cell;
+use crate::{exit::Exit, terms::Terms, verdict::Verdict};
+use serde::{Deserialize, Serialize};
+
+/// Numbers of cells by verdict, and the exit code that follows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// [`Verdict::AsExpected`].
+    pub as_expected: usize,
+    /// [`Verdict::Worse`].
+    pub worse: usize,
+    /// [`Verdict::Better`].
+    pub better: usize,
+    /// [`Verdict::Disputed`].
+    pub disputed: usize,
+    /// [`Verdict::Unstable`].
+    pub unstable: usize,
+    /// [`Verdict::NotObserved`].
+    pub not_observed: usize,
+    /// [`Verdict::Undocumented`].
+    pub undocumented: usize,
+    /// Exit code of the run, interruption aside.
+    pub exit_code: u8,
+}
+
+impl Summary {
+    /// Counts the verdicts of cells and derives the exit code.
+    #[must_use]
+    pub fn of(cells: &[Cell], terms: &Terms) -> Self {
+        let mut summary = Self::counted(cells.iter().map(|cell| cell.verdict));
+        let failed = cells.iter().any(|cell| terms.fail(cell));
+        let incomplete = summary.not_observed > 0
+            || summary.compared() == 0
+            || terms.unmet(cells).next().is_some();
+        let exit = if failed {
+            Exit::Differs
+        } else if incomplete {
+            Exit::Incomplete
+        } else {
+            Exit::AsExpected
+        };
+        summary.exit_code = exit.code();
+        summary
+    }
+
+    fn counted(verdicts: impl Iterator<Item = Verdict>) -> Self {
+        let mut summary = Self::default();
+        for verdict in verdicts {
+            *match verdict {
+                Verdict::AsExpected => &mut summary.as_expected,
+                Verdict::Worse => &mut summary.worse,
+                Verdict::Better => &mut summary.better,
+                Verdict::Disputed => &mut summary.disputed,
+                Verdict::Unstable => &mut summary.unstable,
+                Verdict::NotObserved => &mut summary.not_observed,
+                Verdict::Undocumented => &mut summary.undocumented,
+            } += 1;
+        }
+        summary
+    }
+
+    /// Number of cells that were held against something.
+    #[must_use]
+    pub const fn compared(&self) -> usize {
+        self.as_expected + self.worse + self.better + self.unstable
+    }
+
+    /// How the run ended, interruption aside.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let known = Exit::ALL.iter().find(|exit| exit.code() == self.exit_code);
+        known.copied().unwrap_or(Exit::Incomplete)
+    }
+
+    /// Number of cells.
+    #[must_use]
+    pub const fn cells(&self) -> usize {
+        self.as_expected
+            + self.worse
+            + self.better
+            + self.disputed
+            + self.unstable
+            + self.not_observed
+            + self.undocumented
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Summary;
+    use crate::{
+        observation::ObservedValue,
+        position::Position,
+        protocol::Protocol,
+        report::cell::{Cell, Observed},
+        target::{Target, TargetKind},
+        terms::{Required, Terms},
+        verdict::{
+            Reachability,
+            Verdict::{
+                self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
+            },
+        },
+    };
+
+    fn cell(verdict: Verdict) -> Cell {
+        Cell {
+            position: Position::PodOther,
+            node: None,
+            target: Target {
+                kind: TargetKind::ClusterIp,
+                address: "10.0.0.1".to_owned(),
+                port: 80.try_into().unwrap(),
+                protocol: Protocol::Tcp,
+                port_name: None,
+                node: None,
+                node_role: None,
+                relation: None,
+                scope: None,
+            },
+            expected: None,
+            editions: Vec::new(),
+            predicted: None,
+            observed: Observed {
+                value: ObservedValue::Reachable,
+                reason: String::new(),
+                ok: None,
+                of: None,
+                latency_ms: None,
+                client_ip_seen: None,
+                attempts: Vec::new(),
+            },
+            verdict,
+            hint: None,
+        }
+    }
+
+    fn exit_code(verdicts: &[Verdict], terms: &Terms) -> u8 {
+        let cells: Vec<Cell> = verdicts.iter().map(|verdict| cell(*verdict)).collect();
+        let summary = Summary::of(&cells, terms);
+        assert_eq!(summary.cells(), verdicts.len());
+        assert_eq!(summary.exit().code(), summary.exit_code);
+        summary.exit_code
+    }
+
+    #[test]
+    fn a_run_ends_by_its_cells() {
+        let rows: [(&str, &[Verdict], u8); 9] = [
+            ("all as expected", &[AsExpected, AsExpected], 0),
+            ("some undocumented", &[AsExpected, Undocumented], 0),
+            ("worse", &[AsExpected, Worse], 1),
+            ("better", &[AsExpected, Better], 1),
+            ("unstable and unobserved", &[Unstable, NotObserved], 1),
+            ("unobserved", &[AsExpected, NotObserved], 3),
+            ("nothing to compare with", &[Undocumented], 3),
+            ("only disputed", &[Disputed], 3),
+            ("no cells", &[], 3),
+        ];
+        for (name, verdicts, code) in rows {
+            assert_eq!(exit_code(verdicts, &Terms::default()), code, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_fails_a_run_is_narrowed_and_widened() {
+        let on = |fail_on: &[Verdict]| Terms {
+            fail_on: fail_on.to_vec(),
+            ..Terms::default()
+        };
+        let rows: [(&[Verdict], &[Verdict], u8); 7] = [
+            (&[Worse], &[AsExpected, Better], 0),
+            (&[Worse], &[Better], 0),
+            (&[Worse], &[Worse], 1),
+            (&[Worse, Disputed], &[AsExpected, Disputed], 1),
+            (&[Undocumented], &[AsExpected, Undocumented], 1),
+            (&[], &[AsExpected, Worse], 0),
+            // Could not look is never success.
+            (&[], &[AsExpected, NotObserved], 3),
+        ];
+        for (fail_on, verdicts, code) in rows {
+            assert_eq!(
+                exit_code(verdicts, &on(fail_on)),
+                code,
+                "{fail_on:?}: {verdicts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_required_fails_a_run_or_leaves_it_incomplete() {
+        let required = |text: &str| Terms {
+            fail_on: Vec::new(),
+            required: vec![Required::parse(text, Reachability::Reachable).unwrap()],
+        };
+        let rows: [(&str, &[Verdict], u8); 5] = [
+            ("pod-other:cluster-ip", &[AsExpected], 0),
+            ("pod-other:cluster-ip", &[AsExpected, Worse], 1),
+            ("pod-other:cluster-ip", &[Unstable], 1),
+            ("pod-other:cluster-ip", &[AsExpected, NotObserved], 3),
+            ("external:load-balancer", &[AsExpected], 3),
+        ];
+        for (text, verdicts, code) in rows {
+            assert_eq!(
+                exit_code(verdicts, &required(text)),
+                code,
+                "{text}: {verdicts:?}"
+            );
+        }
+        for (text, part) in [
+            ("cluster-ip", "is not a position and a target"),
+            ("pod:cluster-ip", "unknown position"),
+            ("pod-other:ip", "unknown target"),
+        ] {
+            let error = Required::parse(text, Reachability::Reachable)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A question to the forwarding model, and its answer. Pure.
+
+use super::{cells, dump::Dump, flows};
+use crate::{
+    error::ExplainError,
+    survey::kube_proxy::{ProxyOverrides, Settings},
+};
+use svc_reach_common::{model::World, network_model::NetworkModel};
+
+/// What is asked.
+#[derive(Debug)]
+pub enum Question {
+    /// What should become of connections to a Service.
+    Service {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// How pods are connected, where that is told.
+        network: Option<NetworkModel>,
+    },
+    /// What a node's proxy does with packets.
+    Flows(Vec<flows::Query>),
+}
+
+/// What the model answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// Cells of a Service.
+    Explanation(Box<cells::Explanation>),
+    /// Answers, in the order of the questions.
+    Flows(Vec<flows::FlowAnswer>),
+}
+
+/// Answers from a dump.
+///
+/// # Errors
+///
+/// Where the dump does not hold what is asked about, or the model does not know the proxy.
+pub fn answer(
+    dump: &Dump,
+    told: &ProxyOverrides,
+    question: &Question,
+) -> Result<Reply, ExplainError> {
+    let settings = Settings::gather(told, dump.proxy_config.as_ref(), &dump.service_cidrs);
+    match question {
+        Question::Flows(queries) => {
+            let proxy = settings.for_flows();
+            let world = World::new(
+                dump.services
+                    .iter()
+                    .map(|(service, endpoints)| (service, endpoints.as_slice())),
+                &dump.nodes,
+                &proxy,
+            );
+            queries
+                .iter()
+                .enumerate()
+                .map(|(index, query)| {
+                    query.answer(&world).map_err(|source| ExplainError::Flow {
+                        id: query.name(index),
+                        source,
+                    })
+                })
+                .collect::<Result<_, _>>()
+                .map(Reply::Flows)
+        }
+        Question::Service {
+            namespace,
+            name,
+            network,
+        } => {
+            let facts = dump
+                .facts(namespace, name)
+                .ok_or_else(|| no_service(dump, namespace, name))?;
+            Ok(Reply::Explanation(Box::new(cells::explanation(
+                &facts, &settings, *network,
+            ))))
+        }
+    }
+}
+
+fn no_service(dump: &Dump, namespace: &str, name: &str) -> ExplainError {
+    let elsewhere = dump
+        .services
+        .iter()
+        .find(|(service, _)| service.name == name)
+        .map(|(service, _)| format!("there is one in namespace {}", service.namespace));
+    let unreadable = || {
+        dump.problems
+            .iter()
+            .find(|problem| problem.contains(&format!("service {namespace}/{name}")))
+            .cloned()
+    };
+    ExplainError::NoService {
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        hint: unreadable().or(elsewhere),
+    }
+}

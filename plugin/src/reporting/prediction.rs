@@ -1,0 +1,40 @@
+//! What the forwarding model predicts for one cell.
+
+use crate::survey::kube_proxy::Settings;
+use svc_reach_common::{
+    facts::Facts,
+    model::{
+        World,
+        connection::{Client, Forecast, Input, Paths},
+    },
+    position::Position,
+    target::{Target, TargetKind},
+};
+
+/// What the model predicts for one cell.
+#[must_use]
+pub fn forecast(
+    world: &World<'_>,
+    facts: &Facts,
+    settings: &Settings,
+    paths: &Paths,
+    position: Position,
+    node: Option<&str>,
+    target: &Target,
+) -> Forecast {
+    let client = Client {
+        network: position.network(),
+        node,
+    };
+    if !settings.mode_told && target.kind != TargetKind::PodIp {
+        return Forecast::unknown(Input::ProxyMode);
+    }
+    // The world is of these facts, so that it holds this very Service.
+    world.connect_by_name(
+        paths,
+        &facts.service.namespace,
+        &facts.service.name,
+        client,
+        target,
+    )
+}
