@@ -572,29 +572,22 @@ mod tests {
         let (class, passing) = ("kubernetes.io/elb.class", "kubernetes.io/elb.pass-through");
         let both = vec![Class::Shared, Class::Dedicated];
         let (local, cluster) = (TrafficPolicy::Local, TrafficPolicy::Cluster);
+        let (on, off, open) = (&[true][..], &[false][..], &[false, true][..]);
         let rows = [
-            (vec![(class, "union")], local, vec![Class::Shared], false),
-            (vec![(class, "shared")], local, vec![Class::Shared], false),
-            (
-                vec![(class, "performance")],
-                local,
-                vec![Class::Dedicated],
-                false,
-            ),
-            (
-                vec![(class, "dedicated")],
-                local,
-                vec![Class::Dedicated],
-                false,
-            ),
-            (vec![], local, both.clone(), false),
-            (vec![(class, "gold")], local, both.clone(), false),
-            (vec![(passing, "true")], cluster, both.clone(), true),
-            (vec![(passing, "false")], local, both.clone(), false),
-            (vec![(passing, "onlyLocal")], local, both.clone(), true),
-            (vec![(passing, "onlyLocal")], cluster, both, false),
+            (vec![(class, "union")], cluster, vec![Class::Shared], off),
+            (vec![(class, "union")], local, vec![Class::Shared], open),
+            (vec![(class, "shared")], local, vec![Class::Shared], open),
+            (vec![(class, "performance")], local, vec![Class::Dedicated], open),
+            (vec![(class, "dedicated")], cluster, vec![Class::Dedicated], off),
+            (vec![], local, both.clone(), off),
+            (vec![(class, "gold")], local, both.clone(), open),
+            (vec![(passing, "true")], cluster, both.clone(), on),
+            (vec![(passing, "false")], local, both.clone(), off),
+            (vec![(passing, "onlyLocal")], local, both.clone(), on),
+            (vec![(passing, "onlyLocal")], cluster, both.clone(), off),
+            (vec![(passing, "perhaps")], cluster, both, open),
         ];
-        for (annotations, policy, classes, on) in rows {
+        for (annotations, policy, classes, pass_through) in rows {
             let mut facts = cce();
             facts.service.kind = ServiceType::LoadBalancer;
             facts.service.external_traffic_policy = policy;
@@ -611,7 +604,7 @@ mod tests {
             );
             let circumstances = detected.circumstances;
             assert_eq!(circumstances.classes, classes, "{annotations:?}");
-            assert_eq!(circumstances.pass_through, [on], "{annotations:?} {policy}");
+            assert_eq!(circumstances.pass_through, pass_through, "{annotations:?} {policy}");
         }
     }
 
