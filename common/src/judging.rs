@@ -1,7 +1,7 @@
 //! From what was seen of a cell, and what documents and model say of it, to its verdict.
 
 use crate::{
-    matrix::{Branch, Catalog, Circumstances, Edition, Ruling, Selection},
+    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling},
     observation::ObservedValue,
     report::{Cell, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
@@ -11,18 +11,18 @@ use crate::{
 
 /// The documents, and which of their cells are this Service's.
 #[derive(Debug, Clone, Copy)]
-pub struct Documents<'a> {
+pub struct Judge<'a> {
     /// All that are known.
     pub catalog: &'a Catalog,
     /// Which of them count.
-    pub selection: &'a Selection,
+    pub selection: &'a MatrixSelection,
     /// What their cells depend on.
     pub circumstances: &'a Circumstances,
     /// What a run has to live up to beside them.
     pub terms: &'a Terms,
 }
 
-impl Documents<'_> {
+impl Judge<'_> {
     /// Judges a cell anew by what was observed and predicted of it: its expectation, what editions say, its verdict and
     /// its hint.
     pub fn judge(&self, cell: &mut Cell) {

@@ -22,8 +22,8 @@ mod situation;
 mod text;
 
 pub use axes::{Class, Flavour, ServiceKind, Spot};
-pub use catalog::{Catalog, Ruling, Selection, UPSTREAM, split};
-pub use cell::{Cell, Conditions};
+pub use catalog::{Catalog, MatrixSelection, Ruling, UPSTREAM, split};
+pub use cell::{Conditions, DocumentedCell};
 pub use column::{Column, NoColumn};
 pub use edition::{Edition, Remark, Remedy};
 pub use error::MatrixError;

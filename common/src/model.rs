@@ -18,7 +18,7 @@ mod version;
 mod world;
 
 pub use cause::Cause;
-pub use flow::{Action, Answer, NotModelled, Packet};
+pub use flow::{Answer, NotModelled, Packet, ProxyAction};
 pub use proxy::{Detector, NodePortAddresses, Proxy};
 pub use version::{Version, VersionError};
 pub use world::World;

@@ -12,7 +12,7 @@ pub use self::{
     advisory::{Advisory, Severity},
     cell::{Cell, EditionValue, Expectation, Observed, Prediction, Why},
     environment::{Environment, Evidence},
-    service::{LoadBalancer, LoadBalancerAddress, Service},
+    service::{LoadBalancer, LoadBalancerAddress, ReportedService},
     summary::Summary,
 };
 
@@ -32,14 +32,14 @@ pub const API_VERSION: &str = "svc-reach/v1";
 words! {
     /// `kind` of an object that we print.
     pub enum Kind("kind") {
-        /// One Service.
+        /// One ReportedService.
         Report = "Report",
         /// Several.
         ReportList = "ReportList",
     }
 }
 
-/// The result of a run over one Service.
+/// The result of a run over one ReportedService.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -51,12 +51,12 @@ pub struct Report {
     pub run: String,
     /// Wall time of the run up to the report, in milliseconds.
     pub elapsed_ms: u64,
-    /// The Service.
-    pub service: Service,
+    /// The ReportedService.
+    pub service: ReportedService,
     /// What was found out about the cluster.
     pub environment: Environment,
     /// The documented expectations that the cells are held against.
-    pub matrix: Option<Matrix>,
+    pub matrix: Option<MatrixReference>,
     /// What those expectations depend on; where it is not known, every value that it can have.
     pub circumstances: Circumstances,
     /// Every position and target.
@@ -77,7 +77,7 @@ pub struct ReportList {
     pub api_version: String,
     /// [`Kind::ReportList`].
     pub kind: Kind,
-    /// One report for each Service.
+    /// One report for each ReportedService.
     pub items: Vec<Report>,
 }
 
@@ -85,7 +85,7 @@ pub struct ReportList {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Reports {
-    /// Where one Service was asked about by its name.
+    /// Where one ReportedService was asked about by its name.
     One(Box<Report>),
     /// Where several might have been.
     List(ReportList),
@@ -143,7 +143,7 @@ impl From<Report> for Reports {
 /// Documented expectations.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Matrix {
+pub struct MatrixReference {
     /// Its name.
     pub id: String,
     /// Its edition.
@@ -154,7 +154,7 @@ pub struct Matrix {
     pub source: String,
 }
 
-impl Matrix {
+impl MatrixReference {
     /// An edition, as a report names it.
     #[must_use]
     pub fn of(edition: &Edition) -> Self {

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use svc_reach_common::{
     facts::TrafficPolicy,
     matrix::{
-        Catalog, Cell, Circumstances, Class, Column, Edition, Flavour, Reading, Ruling, Selection,
-        ServiceKind, Situation, Spot,
+        Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, MatrixSelection,
+        Reading, Ruling, ServiceKind, Situation, Spot,
     },
     network_model::NetworkModel,
     observation::ObservedValue,
@@ -24,8 +24,8 @@ fn catalog() -> Catalog {
 }
 
 /// The one edition, and no other.
-fn only(edition: &Edition) -> Selection {
-    Selection {
+fn only(edition: &Edition) -> MatrixSelection {
+    MatrixSelection {
         matrices: vec![edition.name.clone()],
         edition: Some(edition.edition.clone()),
         strict: true,
@@ -33,7 +33,7 @@ fn only(edition: &Edition) -> Selection {
 }
 
 /// The situation that a cell describes; where it leaves a condition open, one of those that fit.
-fn situation(cell: &Cell) -> Situation {
+fn situation(cell: &DocumentedCell) -> Situation {
     let conditions = &cell.conditions;
     let own = conditions.target == Spot::NodePortOwn;
     Situation {
@@ -339,7 +339,7 @@ fn the_documents_are_read_as_they_are_written() {
 #[test]
 fn what_is_not_known_is_judged_where_its_columns_agree() {
     let catalog = catalog();
-    let selection = Selection {
+    let selection = MatrixSelection {
         matrices: vec!["huawei-cce".to_owned()],
         edition: Some("2024-01-en".to_owned()),
         strict: true,
@@ -370,7 +370,7 @@ fn editions_that_disagree_are_all_heard_unless_one_is_held_to() {
     let catalog = catalog();
     let situations =
         circumstances("tunnel/ipvs").situations(Position::PodSame, &other(false, Scope::Private));
-    let mut selection = Selection::of(Some("huawei-cce"));
+    let mut selection = MatrixSelection::of(Some("huawei-cce"));
     let Ruling::Says { edition, all, .. } = catalog.ruling(&selection, &situations) else {
         panic!("every edition speaks of it");
     };
@@ -406,7 +406,7 @@ fn what_the_provider_is_silent_about_upstream_may_speak_of() {
         &target(TargetKind::ClusterIp, None, false, Scope::Private),
     );
     let Ruling::Says { edition, .. } =
-        catalog.ruling(&Selection::of(Some("huawei-cce")), &situations)
+        catalog.ruling(&MatrixSelection::of(Some("huawei-cce")), &situations)
     else {
         panic!("upstream speaks of it");
     };

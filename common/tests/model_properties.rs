@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use svc_reach_common::{
     facts::{Endpoint, EndpointPort, Facts, IpMode, Node, Service, TrafficPolicy},
     model::{
-        Action, Detector, Packet, Proxy, Version, World,
-        connection::{Client, Outcome, Paths},
+        Detector, Packet, Proxy, ProxyAction, Version, World,
+        connection::{Client, Paths, PredictedOutcome},
     },
     objects::ServiceEndpoints,
     position::Network,
@@ -203,7 +203,13 @@ fn destinations(addresses: &Addresses) -> [(&'static str, IpAddr, u16); 4] {
 }
 
 /// Where from, where to, what, with which endpoints, masqueraded or not.
-type AnswerCase = (Network, &'static str, Action, Vec<String>, Option<bool>);
+type AnswerCase = (
+    Network,
+    &'static str,
+    ProxyAction,
+    Vec<String>,
+    Option<bool>,
+);
 
 /// What the first node does with each packet.
 fn answers(case: &Case, addresses: &Addresses) -> Vec<AnswerCase> {
@@ -307,10 +313,10 @@ proptest! {
         prop_assume!(case.has_ready());
         for (client, name, action, endpoints, _) in answers(&case, &V4) {
             prop_assert!(
-                matches!(action, Action::Endpoints | Action::None),
+                matches!(action, ProxyAction::Endpoints | Action::None),
                 "{client} to {name}: {action}"
             );
-            prop_assert_eq!(action == Action::Endpoints, !endpoints.is_empty());
+            prop_assert_eq!(action == ProxyAction::Endpoints, !endpoints.is_empty());
         }
         let facts = case.facts(&V4);
         let proxy = case.proxy(&V4);
@@ -443,7 +449,7 @@ proptest! {
                 let client = Client { network, node: node.as_deref() };
                 let before = world.connect(&ignorant, &facts.service, client, &target);
                 let after = told_world.connect(&informed, &facts.service, client, &target);
-                if !matches!(before.outcome, Outcome::Unknown(_)) {
+                if !matches!(before.outcome, PredictedOutcome::Unknown(_)) {
                     prop_assert_eq!(
                         before.reachability(), after.reachability(),
                         "{} {:?} to {:?}: {:?}, then {:?}", network, node, target, before, after

@@ -15,8 +15,8 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
     report::{
         API_VERSION, Advisory, Cell, EditionValue, Environment, Evidence, Expectation, Kind,
-        LoadBalancer, LoadBalancerAddress, Matrix, Observed, Prediction, Report, ReportList,
-        SCHEMA, Service, Severity, Summary, Why,
+        LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, Prediction, Report,
+        ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
@@ -164,7 +164,7 @@ fn full() -> Report {
         kind: Kind::Report,
         run: "r1".into(),
         elapsed_ms: 4000,
-        service: Service {
+        service: ReportedService {
             namespace: "default".into(),
             name: "nginx".into(),
             kind: ServiceType::LoadBalancer,
@@ -203,7 +203,7 @@ fn full() -> Report {
                 source: "a label".into(),
             }],
         },
-        matrix: Some(Matrix {
+        matrix: Some(MatrixReference {
             id: "m".into(),
             edition: "1".into(),
             alias: Some("first".into()),

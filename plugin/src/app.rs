@@ -7,7 +7,7 @@ use crate::{
         completion, man,
     },
     cluster::live::Live,
-    commands::{cleanup, images::Images, version::Version},
+    commands::{cleanup, images::Images, version::VersionInfo},
     config::{Connection, RunSettings},
     error::Error,
     output::{self, Outlet},
@@ -62,7 +62,7 @@ async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
         Action::Judge(command) => command.answer(&mut output),
         Action::Completion(shell) => done(completion::script(shell, &mut output)),
         Action::Images(format) => done(Images::ALL.write(format, &mut output)),
-        Action::Version(format) => done(Version::of_this()?.write(format, &mut output)),
+        Action::Version(format) => done(VersionInfo::of_this()?.write(format, &mut output)),
         Action::Explain(command) if command.offline() => {
             let namespace = connection.namespace.as_deref().unwrap_or("default");
             done(command.answer_from_dump(namespace, &mut output))

@@ -20,7 +20,7 @@ pub use self::{
         ClusterOverrides, ExpectationArgs, ExpectationSettings, FailOn, expectations, given_terms,
         terms,
     },
-    output::{Color, Format, Output, OutputArgs, outputs},
+    output::{Color, Output, OutputArgs, ReportFormat, outputs},
     probe::{ProbeArgs, ProbeSettings, PullPolicy, Toleration, probe},
     request::{Ask, External, RequestArgs, RequestPath, RequestSettings, request},
     service_name::{ServiceName, is_label, service_name},
@@ -36,7 +36,7 @@ use svc_reach_common::{
 #[derive(Debug, Clone)]
 pub struct RunSettings {
     /// Which Services.
-    pub selection: Selection,
+    pub selection: ServiceSelection,
     /// Whether their reports are a list, be it of one.
     pub list: bool,
     /// The file that says which Services instead, and what is expected of each.
@@ -61,7 +61,7 @@ pub struct RunSettings {
 
 /// Which Services.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selection {
+pub enum ServiceSelection {
     /// Those of these names.
     Named(Vec<ServiceName>),
     /// Whatever there is.
@@ -95,7 +95,7 @@ impl RunSettings {
     pub fn without(&self, namespace: &str, name: &str, current: &str) -> Option<Self> {
         let mut rest = self.clone();
         rest.probe.namespace = Some(self.probes_in(current).to_owned());
-        let Selection::Named(names) = &mut rest.selection else {
+        let ServiceSelection::Named(names) = &mut rest.selection else {
             return None;
         };
         let gone = names.iter().position(|named| {
@@ -115,7 +115,7 @@ impl RunSettings {
         if let Some(namespace) = &self.probe.namespace {
             return namespace;
         }
-        let Selection::Named(names) = &self.selection else {
+        let ServiceSelection::Named(names) = &self.selection else {
             return current;
         };
         let mut namespaces = names

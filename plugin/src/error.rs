@@ -275,7 +275,7 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use crate::{
         cluster::scripted::{Reply, Scripted},
-        config::Selection,
+        config::ServiceSelection,
         survey,
     };
     use svc_reach_common::exit::Exit;
@@ -287,7 +287,7 @@ mod tests {
             (403, "the role of this user lacks: list services"),
         ] {
             let cluster = Scripted::new(move |_, _| Reply::Failure(code));
-            let all = Selection::Matching {
+            let all = ServiceSelection::Matching {
                 selector: None,
                 everywhere: false,
             };

@@ -19,12 +19,12 @@ pub mod yaml;
 
 use crate::config::UsageError;
 use crate::{
-    config::{Color, Format, Output},
+    config::{Color, Output, ReportFormat},
     error::Error,
     terminal::messages::report_error,
 };
 use anstream::AutoStream;
-use file::File;
+use file::OutputFile;
 use screen::Screen;
 use std::io::{self, Write};
 use svc_reach_common::{exit::Exit, report::Reports};
@@ -33,9 +33,9 @@ use table::Detail;
 /// A form of the report, and a place that was found fit to take it.
 #[derive(Debug)]
 pub struct Outlet {
-    format: Format,
+    format: ReportFormat,
     /// `None`: standard output.
-    file: Option<File>,
+    file: Option<OutputFile>,
     screen: Screen,
 }
 
@@ -50,12 +50,12 @@ impl Outlet {
         for output in outputs {
             let file = match &output.file {
                 None => None,
-                Some(path) => Some(File::find(path).map_err(|source| Error::OutputFile {
+                Some(path) => Some(OutputFile::find(path).map_err(|source| Error::OutputFile {
                     file: path.clone(),
                     source,
                 })?),
             };
-            let taken = |file: &File| {
+            let taken = |file: &OutputFile| {
                 outlets
                     .iter()
                     .any(|other| other.file.as_ref() == Some(file))
@@ -87,7 +87,7 @@ impl Outlet {
     /// Whether it is written anew for every run of a watch: a file holds the latest, and programs read one object after
     /// the other. People read what changed.
     pub fn is_repeated(&self) -> bool {
-        self.file.is_some() || self.format == Format::Json
+        self.file.is_some() || self.format == ReportFormat::Json
     }
 
     /// Writes the report.
@@ -139,20 +139,20 @@ fn all(mut writer: impl Write, text: &[u8]) -> io::Result<()> {
 ///
 /// Those of the writer.
 fn write(
-    format: Format,
+    format: ReportFormat,
     reports: &Reports,
     screen: Screen,
     writer: &mut impl Write,
 ) -> io::Result<()> {
     match format {
-        Format::Table => overview::table(reports, Detail::Short, screen, writer),
-        Format::Wide => overview::table(reports, Detail::Wide, screen, writer),
-        Format::Json => json::write(reports, writer),
-        Format::Yaml => yaml::write(reports, writer),
-        Format::Junit => junit::write(reports.items(), writer),
-        Format::Tap => tap::write(reports.items(), writer),
-        Format::Markdown => overview::markdown(reports, writer),
-        Format::Html => html::write(reports.items(), writer),
+        ReportFormat::Table => overview::table(reports, Detail::Short, screen, writer),
+        ReportFormat::Wide => overview::table(reports, Detail::Wide, screen, writer),
+        ReportFormat::Json => json::write(reports, writer),
+        ReportFormat::Yaml => yaml::write(reports, writer),
+        ReportFormat::Junit => junit::write(reports.items(), writer),
+        ReportFormat::Tap => tap::write(reports.items(), writer),
+        ReportFormat::Markdown => overview::markdown(reports, writer),
+        ReportFormat::Html => html::write(reports.items(), writer),
     }
 }
 
@@ -160,13 +160,13 @@ fn write(
 mod tests {
     use super::Outlet;
     use crate::{
-        config::{Color, Format, Output},
+        config::{Color, Output, ReportFormat},
         testing::mixed,
     };
     use std::path::Path;
     use svc_reach_common::{exit::Exit, report::Report};
 
-    fn output(format: Format, file: &Path) -> Output {
+    fn output(format: ReportFormat, file: &Path) -> Output {
         Output {
             format,
             file: Some(file.to_owned()),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn each_form_goes_to_its_own_file_and_only_once_there_is_a_report() {
         let folder = tempfile::tempdir().unwrap();
-        let outputs: Vec<Output> = Format::ALL
+        let outputs: Vec<Output> = ReportFormat::ALL
             .iter()
             .map(|format| output(*format, &folder.path().join(format.as_str())))
             .collect();
@@ -186,11 +186,11 @@ mod tests {
         for outlet in &outlets {
             outlet.write(&mixed().into()).unwrap();
         }
-        assert_eq!(files(), Format::ALL.len());
+        assert_eq!(files(), ReportFormat::ALL.len());
         let text = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         let json: Report = serde_json::from_str(&text("json")).unwrap();
         assert_eq!(json, mixed());
-        for name in Format::ALL {
+        for name in ReportFormat::ALL {
             let text = text(name.as_str());
             assert!(text.ends_with('\n'), "{name}: {text}");
             assert!(!text.contains('\u{1b}'), "{name}: no colours in files");
@@ -204,13 +204,16 @@ mod tests {
         let same = folder.path().join(".").join("report");
         for (outputs, says) in [
             (
-                [output(Format::Json, &file), output(Format::Tap, &same)],
+                [
+                    output(ReportFormat::Json, &file),
+                    output(ReportFormat::Tap, &same),
+                ],
                 "takes another output already",
             ),
             (
                 [
-                    output(Format::Json, &file),
-                    output(Format::Tap, &folder.path().join("absent/report")),
+                    output(ReportFormat::Json, &file),
+                    output(ReportFormat::Tap, &folder.path().join("absent/report")),
                 ],
                 "absent/report",
             ),
@@ -225,7 +228,7 @@ mod tests {
     fn a_file_that_fails_later_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report");
-        let outlets = Outlet::all(&[output(Format::Json, &file)], Color::Auto).unwrap();
+        let outlets = Outlet::all(&[output(ReportFormat::Json, &file)], Color::Auto).unwrap();
         folder.close().unwrap();
         let error = outlets[0].write(&mixed().into()).unwrap_err();
         assert_eq!(error.exit(), Exit::Cluster);

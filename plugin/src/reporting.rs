@@ -12,12 +12,12 @@ use crate::reporting::documents::Documents;
 use crate::{
     config::ClusterOverrides,
     reporting::{
-        advisories::Known,
-        cells::{Seen, Stand},
+        advisories::Findings,
+        cells::{ObservedCell, ProbedPosition},
     },
     survey::{
-        clues::Clues,
         kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
+        provider_hints::ProviderHints,
     },
 };
 use std::time::Duration;
@@ -42,7 +42,7 @@ pub struct Expectations<'a> {
     /// kube-proxy's configuration, where it was found.
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects tell.
-    pub clues: &'a Clues,
+    pub hints: &'a ProviderHints,
     /// What the user says about the cluster.
     pub overrides: ClusterOverrides,
     /// What a run has to live up to beside the documents.
@@ -56,7 +56,7 @@ pub fn report(
     run: &str,
     elapsed: Duration,
     facts: &Facts,
-    stands: &[Stand],
+    stands: &[ProbedPosition],
     expectations: Expectations<'_>,
     left_out: Option<&str>,
 ) -> Report {
@@ -67,7 +67,7 @@ pub fn report(
         facts,
         stands,
         expectations.proxy,
-        expectations.clues,
+        expectations.hints,
         expectations.overrides,
     );
     let catalog = &expectations.documents.catalog;
@@ -91,7 +91,7 @@ pub fn report(
         balancer: Balancer::of(&facts.service),
         ..Paths::of_network(environment.network_model)
     };
-    let documents = judging::Documents {
+    let documents = judging::Judge {
         catalog,
         selection: &selection,
         circumstances: &circumstances,
@@ -125,13 +125,13 @@ pub fn report(
         run: run.to_owned(),
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service::service(facts),
-        matrix: primary.map(report::Matrix::of),
+        matrix: primary.map(report::MatrixReference::of),
         advisories: advisories::advisories(
-            Known {
+            Findings {
                 facts,
                 environment: &environment,
                 circumstances: &circumstances,
-                clues: expectations.clues,
+                hints: expectations.hints,
                 cells: &cells,
                 terms: expectations.terms,
                 at: expectations.at,
@@ -147,7 +147,7 @@ pub fn report(
 }
 
 /// What was seen of a cell, before it is judged.
-fn observed(seen: &Seen<'_>, predicted: Option<Prediction>) -> Cell {
+fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
     Cell {
         position: seen.stand.position,
         node: seen.stand.node.clone(),

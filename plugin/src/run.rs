@@ -6,26 +6,26 @@ pub mod watch;
 
 use crate::{
     cluster::Cluster,
-    config::{Connection, RunSettings, Selection, UsageError},
+    config::{Connection, RunSettings, ServiceSelection, UsageError},
     error::{Error, chain},
     plan::{
         assignment::{self, Asked, Assignment, Planned},
         placement::{self, Placement},
     },
     probes::{
-        deployment::{Deployment, Probe},
+        deployment::{Deployment, ProbeJob},
         external::{self, FromHere},
         job::{self, Blueprint},
         ledger::Ledger,
-        lifecycle::Heard,
+        lifecycle::ProbeOutput,
         preflight::{self, Shown, Ttl},
     },
     reporting::documents::Documents,
-    reporting::{self, Expectations, cells::Stand},
+    reporting::{self, Expectations, cells::ProbedPosition},
     survey::{
         self, Survey,
-        clues::{self, Found},
         kube_proxy::ProxyConfig,
+        provider_hints::{self, HintsFound},
     },
     terminal::{
         interrupt::Interrupt,
@@ -70,11 +70,11 @@ struct Prepared {
     /// The API server's time.
     at: Option<String>,
     proxy: Option<ProxyConfig>,
-    found: Found,
+    found: HintsFound,
     services: Vec<Facts>,
     placements: Vec<Placement>,
     stands: Vec<Vec<Planned>>,
-    probes: Vec<Probe>,
+    probes: Vec<ProbeJob>,
 }
 
 impl<C: Cluster> Run<'_, C> {
@@ -139,7 +139,7 @@ impl<C: Cluster> Run<'_, C> {
             .zip(prepared.stands)
             .map(|(asked, stands)| {
                 let FromHere { stand, left_out } = from_here.next().unwrap_or_default();
-                let stands: Vec<Stand> = stands
+                let stands: Vec<ProbedPosition> = stands
                     .into_iter()
                     .map(|planned| stand_of(planned, &heard))
                     .chain(stand)
@@ -147,7 +147,7 @@ impl<C: Cluster> Run<'_, C> {
                 let expectations = Expectations {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
-                    clues: &prepared.found.clues(asked.facts),
+                    hints: &prepared.found.hints(asked.facts),
                     overrides: self.settings.expectations.overrides,
                     terms: &asked.check.terms,
                     at: prepared.at.as_deref(),
@@ -199,9 +199,9 @@ impl<C: Cluster> Run<'_, C> {
                 needed: errands.len(),
             }));
         }
-        let mut probes: Vec<Probe> = errands
+        let mut probes: Vec<ProbeJob> = errands
             .into_iter()
-            .map(|errand| Probe {
+            .map(|errand| ProbeJob {
                 job: job::job(Blueprint {
                     run_id: id,
                     namespace: probes_in,
@@ -219,7 +219,7 @@ impl<C: Cluster> Run<'_, C> {
             .map(|(provider, _)| provider);
         let (rehearsed, found) = tokio::join!(
             rehearse(self.cluster, probes_in, &mut stands, &mut probes),
-            clues::look(self.cluster, provider, &services, proxy.is_some())
+            provider_hints::look(self.cluster, provider, &services, proxy.is_some())
         );
         let shown = rehearsed?;
         if shown
@@ -259,20 +259,20 @@ impl<C: Cluster> Run<'_, C> {
 }
 
 /// In kubectl's words.
-fn none_found(selection: &Selection, namespace: &str) -> String {
+fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     match selection {
-        Selection::Matching {
+        ServiceSelection::Matching {
             everywhere: true, ..
         } => "No Services found".to_owned(),
-        Selection::Matching { .. } | Selection::Named(_) => {
+        ServiceSelection::Matching { .. } | ServiceSelection::Named(_) => {
             format!("No Services found in {namespace} namespace.")
         }
     }
 }
 
 /// A position with what was heard of it.
-fn stand_of(planned: Planned, heard: &BTreeMap<String, Heard>) -> Stand {
-    Stand {
+fn stand_of(planned: Planned, heard: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
+    ProbedPosition {
         heard: planned.part.and_then(|part| {
             let heard = heard.get(&part.probe).ok_or(NotObserved::Interrupted)?;
             Ok(heard.part(part.first, planned.targets.len()))
@@ -289,13 +289,13 @@ async fn rehearse(
     cluster: &impl Cluster,
     namespace: &str,
     stands: &mut [Vec<Planned>],
-    probes: &mut Vec<Probe>,
+    probes: &mut Vec<ProbeJob>,
 ) -> Result<Option<Shown>, Error> {
     let mut refusals = BTreeMap::new();
     let first = |network| {
         probes
             .iter()
-            .find(|probe: &&Probe| probe.network == network)
+            .find(|probe: &&ProbeJob| probe.network == network)
     };
     let (host, pod, job) = tokio::join!(
         rehearse_pod(cluster, namespace, first(Network::Host)),
@@ -348,7 +348,7 @@ async fn rehearse(
 async fn rehearse_pod(
     cluster: &impl Cluster,
     namespace: &str,
-    probe: Option<&Probe>,
+    probe: Option<&ProbeJob>,
 ) -> Option<crate::cluster::CallError> {
     preflight::dry_run_pod(cluster, namespace, &probe?.job)
         .await

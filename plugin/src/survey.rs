@@ -1,16 +1,16 @@
 //! What the API server says of the Services: read-only, in a bounded number of requests.
 
 mod backends;
-pub mod clues;
 pub mod kube_proxy;
 mod nodes;
+pub mod provider_hints;
 mod services;
 
 pub use services::asked;
 
 use crate::{
     cluster::{Call, Cluster},
-    config::Selection,
+    config::ServiceSelection,
     error::Error,
     survey::kube_proxy::ProxyConfig,
 };
@@ -33,7 +33,7 @@ pub struct Survey {
 pub async fn survey(
     cluster: &impl Cluster,
     namespace: &str,
-    selection: &Selection,
+    selection: &ServiceSelection,
     fits: &dyn Fn(&Node) -> bool,
 ) -> Result<Survey, Error> {
     let (asked, version, first_nodes, proxy) = tokio::join!(
@@ -96,7 +96,7 @@ mod tests {
     use super::survey;
     use crate::{
         cluster::scripted::{Reply, Scripted},
-        config::{Selection, ServiceName},
+        config::{ServiceName, ServiceSelection},
         error::Error,
         testing::node_object as node,
     };
@@ -128,7 +128,7 @@ mod tests {
     }
 
     async fn read(cluster: &Scripted) -> Result<Facts, Error> {
-        let selection = Selection::Named(vec![ServiceName {
+        let selection = ServiceSelection::Named(vec![ServiceName {
             namespace: None,
             name: "nginx".into(),
         }]);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     async fn read_all(cluster: &Scripted) -> Vec<Facts> {
-        let all = Selection::Matching {
+        let all = ServiceSelection::Matching {
             selector: None,
             everywhere: false,
         };
@@ -359,7 +359,7 @@ mod tests {
     #[tokio::test]
     async fn a_selector_that_makes_no_sense_is_the_command_lines_fault() {
         let cluster = Scripted::new(|_, _| Reply::Failure(400));
-        let selector = Selection::Matching {
+        let selector = ServiceSelection::Matching {
             selector: Some("a=b,,".into()),
             everywhere: false,
         };
@@ -380,7 +380,7 @@ mod tests {
             name: "nginx".into(),
         };
         let selection =
-            Selection::Named(vec![named(None), named(Some("shop")), named(Some("web"))]);
+            ServiceSelection::Named(vec![named(None), named(Some("shop")), named(Some("web"))]);
         let error = super::asked(&cluster, "web", &selection).await.unwrap_err();
         assert_eq!(error.exit().code(), 2);
         assert_eq!(error.to_string(), "Service web/nginx is named twice");

@@ -14,10 +14,10 @@ use crate::{
         requests::{self, Requests},
         targets::targets,
     },
-    probes::lifecycle::{End, Heard},
+    probes::lifecycle::{End, ProbeOutput},
     reporting::documents::Documents,
-    reporting::{self, Expectations, cells::Stand},
-    survey::clues::Clues,
+    reporting::{self, Expectations, cells::ProbedPosition},
+    survey::provider_hints::ProviderHints,
 };
 use serde_json::{Value, json};
 use std::{
@@ -249,7 +249,7 @@ pub fn report() -> Report {
     facts.nodes = vec![node("a", 0), node("b", 1)].into();
     facts.endpoints = vec![endpoint("a", 0)];
     let placement = place(&[&facts], &probe_settings()).remove(0);
-    let stand = |position| Stand {
+    let stand = |position| ProbedPosition {
         position,
         node: Some("b".into()),
         targets: targets(&facts, &placement, position),
@@ -278,7 +278,7 @@ pub fn report() -> Report {
             (id, vec![attempt(outcome)])
         })
         .collect();
-    looked.heard = Ok(Heard {
+    looked.heard = Ok(ProbeOutput {
         results,
         host: None,
         end: End::Complete,
@@ -286,7 +286,7 @@ pub fn report() -> Report {
     let expectations = Expectations {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
-        clues: &Clues::default(),
+        hints: &ProviderHints::default(),
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
         at: None,

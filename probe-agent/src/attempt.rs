@@ -13,7 +13,7 @@ use std::{
 };
 use svc_reach_common::wire::{
     outcome::{Attempt, Meaning, Outcome, Phase},
-    plan::{Plan, Probe, Request, Tls},
+    plan::{Plan, Request, RequestKind, Tls},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -70,8 +70,8 @@ impl Context {
     /// Tries the addresses of a name as any client would: one after another, until one connects.
     async fn try_each(&self, addresses: &[IpAddr], request: &Request, bounds: Bounds) -> Attempt {
         let over = match request.probe {
-            Probe::Udp { .. } => bounds.answered,
-            Probe::Tcp | Probe::Http { .. } => bounds.connected,
+            RequestKind::Udp { .. } => bounds.answered,
+            RequestKind::Tcp | RequestKind::Http { .. } => bounds.connected,
         };
         let mut told = made(Outcome::NameNotFound, None);
         for (nth, address) in addresses.iter().enumerate() {
@@ -98,10 +98,10 @@ impl Context {
     async fn try_one(&self, remote: SocketAddr, request: &Request, bounds: Bounds) -> Attempt {
         let mut tried = made(Outcome::NameNotFound, Some(remote));
         tried.outcome = match &request.probe {
-            Probe::Udp { payload } => {
+            RequestKind::Udp { payload } => {
                 Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut tried)).await
             }
-            Probe::Tcp | Probe::Http { .. } => {
+            RequestKind::Tcp | RequestKind::Http { .. } => {
                 self.connect(remote, request, bounds, &mut tried).await
             }
         };
@@ -136,7 +136,7 @@ impl Context {
         attempt.connect_us = Some(micros(began, Instant::now()));
         attempt.local = stream.local_addr().ok();
         let bounds = bounds.leaving(self.grace);
-        let Probe::Http { path, host, tls } = &request.probe else {
+        let RequestKind::Http { path, host, tls } = &request.probe else {
             return Outcome::Connected;
         };
         let authority = host
@@ -257,7 +257,7 @@ mod tests {
     };
     use svc_reach_common::wire::{
         outcome::{Attempt, Outcome, Phase},
-        plan::{self, Plan, Probe, Request, Tls, View},
+        plan::{self, Plan, Request, RequestKind, Tls, View},
     };
     use tokio::{
         io::AsyncWriteExt,
@@ -271,8 +271,8 @@ mod tests {
     const UNTRIED: &str = "fe80::1";
     const NO_ROUTE: &str = "255.255.255.255";
 
-    fn udp() -> Probe {
-        Probe::Udp {
+    fn udp() -> RequestKind {
+        RequestKind::Udp {
             payload: "hello".into(),
         }
     }
@@ -306,7 +306,7 @@ mod tests {
         (listener, waiting)
     }
 
-    async fn try_each(addresses: &[&str], port: u16, probe: Probe) -> Attempt {
+    async fn try_each(addresses: &[&str], port: u16, probe: RequestKind) -> Attempt {
         let context = Context::new(&plan(TIMEOUT, vec![]));
         let request = Request {
             id: 0,
@@ -338,7 +338,7 @@ mod tests {
             ([dead, UNTRIED], None, UNTRIED),
             ([UNTRIED, NO_ROUTE], None, UNTRIED),
         ] {
-            let told = try_each(&addresses, port, Probe::Tcp).await;
+            let told = try_each(&addresses, port, RequestKind::Tcp).await;
             match expected {
                 Some(expected) => assert_eq!(told.outcome, expected, "{addresses:?}"),
                 None => assert!(
@@ -385,10 +385,10 @@ mod tests {
         let port = live.local_addr().unwrap().port();
         let _full = full(([127, 0, 0, 2], port).into()).await;
         let began = Instant::now();
-        let told = try_each(&["127.0.0.2", "127.0.0.1"], port, Probe::Tcp).await;
+        let told = try_each(&["127.0.0.2", "127.0.0.1"], port, RequestKind::Tcp).await;
         assert_eq!(told.outcome, Outcome::Connected);
         assert_eq!(told.remote.unwrap().ip().to_string(), "127.0.0.1");
-        let told = try_each(&["127.0.0.2"; 9], port, Probe::Tcp).await;
+        let told = try_each(&["127.0.0.2"; 9], port, RequestKind::Tcp).await;
         assert!(matches!(told.outcome, Outcome::TimedOut { .. }), "{told:?}");
         assert!(
             began.elapsed() < TIMEOUT * 2,
@@ -404,7 +404,7 @@ mod tests {
             id: 0,
             host: "127.0.0.1".into(),
             port: NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap(),
-            probe: Probe::Http {
+            probe: RequestKind::Http {
                 path: "/".into(),
                 host: None,
                 tls: Tls::Off,

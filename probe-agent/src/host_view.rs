@@ -10,7 +10,7 @@ use std::{
 };
 use svc_reach_common::{
     proxy_mode::ProxyMode,
-    wire::line::{HostView, Interface, Route, Seen},
+    wire::line::{HostFact, HostView, Interface, Route},
 };
 use tokio::{net::TcpStream, time::timeout};
 
@@ -46,16 +46,16 @@ const REJECT: u32 = 0x0200;
 pub async fn look() -> HostView {
     let interfaces = interfaces();
     let kube_ipvs0 = match &interfaces {
-        Seen::Seen(interfaces) => Seen::Seen(
+        HostFact::Seen(interfaces) => HostFact::Seen(
             interfaces
                 .iter()
                 .any(|interface| interface.name == IPVS_DEVICE),
         ),
-        Seen::Unknown(why) => Seen::Unknown(why.clone()),
+        HostFact::Unknown(why) => HostFact::Unknown(why.clone()),
     };
     let bounded = match interfaces {
-        Seen::Seen(interfaces) => Seen::Seen(those_that_matter(interfaces)),
-        Seen::Unknown(why) => Seen::Unknown(why),
+        HostFact::Seen(interfaces) => HostFact::Seen(those_that_matter(interfaces)),
+        HostFact::Unknown(why) => HostFact::Unknown(why),
     };
     HostView {
         proxy_mode: proxy_mode().await,
@@ -78,7 +78,7 @@ fn those_that_matter(mut interfaces: Vec<Interface>) -> Vec<Interface> {
     interfaces
 }
 
-async fn proxy_mode() -> Seen<ProxyMode> {
+async fn proxy_mode() -> HostFact<ProxyMode> {
     let address = SocketAddr::from(PROXY_MODE);
     let answer = async {
         let stream = TcpStream::connect(address)
@@ -100,16 +100,16 @@ async fn proxy_mode() -> Seen<ProxyMode> {
             .parse::<ProxyMode>()
             .map_err(|error| error.to_string())
     }) {
-        Ok(mode) => Seen::Seen(mode),
-        Err(why) => Seen::Unknown(short(&why)),
+        Ok(mode) => HostFact::Seen(mode),
+        Err(why) => HostFact::Unknown(short(&why)),
     }
 }
 
 #[cfg(unix)]
-fn interfaces() -> Seen<Vec<Interface>> {
+fn interfaces() -> HostFact<Vec<Interface>> {
     let entries = match nix::ifaddrs::getifaddrs() {
         Ok(entries) => entries,
-        Err(error) => return Seen::Unknown(error.to_string()),
+        Err(error) => return HostFact::Unknown(error.to_string()),
     };
     let mut interfaces: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     for entry in entries {
@@ -123,7 +123,7 @@ fn interfaces() -> Seen<Vec<Interface>> {
             .or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())));
         addresses.extend(ip.filter(|_| addresses.len() < MAX_ADDRESSES));
     }
-    Seen::Seen(
+    HostFact::Seen(
         interfaces
             .into_iter()
             .map(|(name, addresses)| Interface { name, addresses })
@@ -132,15 +132,15 @@ fn interfaces() -> Seen<Vec<Interface>> {
 }
 
 #[cfg(not(unix))]
-fn interfaces() -> Seen<Vec<Interface>> {
-    Seen::Unknown("interfaces are looked at on nodes only".to_owned())
+fn interfaces() -> HostFact<Vec<Interface>> {
+    HostFact::Unknown("interfaces are looked at on nodes only".to_owned())
 }
 
-fn routes() -> Seen<Vec<Route>> {
+fn routes() -> HostFact<Vec<Route>> {
     let read = std::fs::File::open("/proc/net/route").and_then(|file| table(BufReader::new(file)));
     match read {
-        Ok(routes) => Seen::Seen(routes),
-        Err(error) => Seen::Unknown(error.to_string()),
+        Ok(routes) => HostFact::Seen(routes),
+        Err(error) => HostFact::Unknown(error.to_string()),
     }
 }
 

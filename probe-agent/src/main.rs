@@ -9,7 +9,7 @@ use svc_reach_common::{
     names,
     wire::{
         line::Line,
-        plan::{self, Plan, Probe},
+        plan::{self, Plan, RequestKind},
     },
 };
 use svc_reach_probe::serve::{self, Identity};
@@ -113,7 +113,7 @@ async fn read(pieces: &[String]) -> Result<Plan, String> {
         if !ids.insert(target.id) {
             return Err(format!("the plan has target {} twice", target.id));
         }
-        if let Probe::Http { path, .. } = &target.probe
+        if let RequestKind::Http { path, .. } = &target.probe
             && !plan::is_path(path)
         {
             return Err(format!(

@@ -15,35 +15,35 @@ use std::{
 use svc_reach_common::wire::{
     line::Line,
     outcome::{Attempt, Outcome, Phase},
-    plan::{self, Plan, Probe, Request, Tls, View},
+    plan::{self, Plan, Request, RequestKind, Tls, View},
 };
 
 /// Long enough for anything on this machine, short enough to wait for where silence is the point.
 const TIMEOUT_MS: u32 = 700;
 
-fn http() -> Probe {
-    Probe::Http {
+fn http() -> RequestKind {
+    RequestKind::Http {
         path: "/".into(),
         host: None,
         tls: Tls::Off,
     }
 }
 
-fn https() -> Probe {
-    Probe::Http {
+fn https() -> RequestKind {
+    RequestKind::Http {
         path: "/".into(),
         host: None,
         tls: Tls::Unverified,
     }
 }
 
-fn datagram() -> Probe {
-    Probe::Udp {
+fn datagram() -> RequestKind {
+    RequestKind::Udp {
         payload: "hello".into(),
     }
 }
 
-fn plan(targets: impl IntoIterator<Item = (SocketAddr, Probe)>) -> Plan {
+fn plan(targets: impl IntoIterator<Item = (SocketAddr, RequestKind)>) -> Plan {
     Plan {
         version: plan::VERSION,
         attempts: NonZeroU16::MIN,
@@ -122,14 +122,14 @@ fn attempts(plan: &Plan) -> Vec<Vec<Attempt>> {
     results.into_iter().map(|(_, attempts)| attempts).collect()
 }
 
-fn outcomes(targets: impl IntoIterator<Item = (SocketAddr, Probe)>) -> Vec<Outcome> {
+fn outcomes(targets: impl IntoIterator<Item = (SocketAddr, RequestKind)>) -> Vec<Outcome> {
     attempts(&plan(targets))
         .into_iter()
         .map(|mut attempts| attempts.remove(0).outcome)
         .collect()
 }
 
-fn outcome(address: SocketAddr, probe: Probe) -> Outcome {
+fn outcome(address: SocketAddr, probe: RequestKind) -> Outcome {
     outcomes([(address, probe)]).remove(0)
 }
 
@@ -176,7 +176,7 @@ fn an_answer_is_an_answer_whatever_its_status() {
 #[test]
 fn the_request_is_the_one_that_was_planned() {
     let server = listen(Talk::Say("HTTP/1.1 200 OK\r\n\r\n".into()));
-    let probe = Probe::Http {
+    let probe = RequestKind::Http {
         path: "/ready?deep=1".into(),
         host: Some("shop.example".into()),
         tls: Tls::Off,
@@ -215,7 +215,7 @@ fn a_connection_that_comes_to_nothing_says_how() {
         Outcome::Refused { errno: 111 }
     );
     assert_eq!(
-        outcome(closed_port(), Probe::Tcp),
+        outcome(closed_port(), RequestKind::Tcp),
         Outcome::Refused { errno: 111 }
     );
     assert_eq!(
@@ -230,7 +230,10 @@ fn a_connection_that_comes_to_nothing_says_how() {
             phase: Phase::Answer
         }
     );
-    assert_eq!(outcome(silent.address, Probe::Tcp), Outcome::Connected);
+    assert_eq!(
+        outcome(silent.address, RequestKind::Tcp),
+        Outcome::Connected
+    );
 }
 
 #[test]
@@ -424,7 +427,7 @@ fn our_own_server_tells_who_it_is_and_whom_it_sees() {
     };
     // Listening is what it does first; until then it refuses.
     let began = Instant::now();
-    while outcome(targets("127.0.0.1")[0].0, Probe::Tcp) != Outcome::Connected {
+    while outcome(targets("127.0.0.1")[0].0, RequestKind::Tcp) != Outcome::Connected {
         assert!(began.elapsed() < Duration::from_secs(10), "serve listens");
     }
     for host in ["127.0.0.1", "::1"] {
@@ -661,7 +664,7 @@ fn a_plan_that_makes_no_sense_ends_with_2_and_a_fatal_line() {
     let twice = serde_json::to_string(&twice).unwrap();
     let [relative, elsewhere, spaced, injected] =
         ["status", "http://shop.example/", "/a b", "/\r\nhost: shop"].map(|path| {
-            let probe = Probe::Http {
+            let probe = RequestKind::Http {
                 path: path.into(),
                 host: None,
                 tls: Tls::Off,

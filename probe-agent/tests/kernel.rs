@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 use svc_reach_common::wire::{
-    line::{HostView, Line, Seen},
+    line::{HostFact, HostView, Line},
     outcome::{Outcome, Phase},
 };
 
@@ -169,9 +169,9 @@ fn a_node_is_seen_without_privileges() {
             }
         })
         .unwrap();
-    assert_eq!(view.kube_ipvs0, Seen::Seen(true));
+    assert_eq!(view.kube_ipvs0, HostFact::Seen(true));
     assert!(
-        matches!(&view.proxy_mode, Seen::Unknown(why) if why.contains("refused")),
+        matches!(&view.proxy_mode, HostFact::Unknown(why) if why.contains("refused")),
         "{:?}",
         view.proxy_mode
     );

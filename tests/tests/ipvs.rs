@@ -20,7 +20,7 @@ use svc_reach_common::{
     facts::{Facts, Node, Service},
     model::{
         Detector, Proxy, World,
-        connection::{Client, Outcome as Predicted, Paths},
+        connection::{Client, Paths, PredictedOutcome as Predicted},
     },
     network_model::NetworkModel,
     objects::ServiceEndpoints,
@@ -30,8 +30,8 @@ use svc_reach_common::{
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     wire::{
         line::Line,
-        outcome::{Attempt, Outcome},
-        plan::{self, Plan, Probe, Request, Tls, View},
+        outcome::{Attempt, PredictedOutcome},
+        plan::{self, Plan, Request, RequestKind, Tls, View},
     },
 };
 
@@ -181,7 +181,7 @@ fn plan(targets: &[Target]) -> Plan {
                 id,
                 host: target.address.clone(),
                 port: target.port,
-                probe: Probe::Http {
+                probe: RequestKind::Http {
                     path: "/".into(),
                     host: None,
                     tls: Tls::Off,
@@ -213,10 +213,10 @@ fn said(file: &Path) -> BTreeMap<u32, Vec<Attempt>> {
 }
 
 /// Whether what was seen is what was predicted; `None`: the model is not certain.
-fn agrees(predicted: &Predicted, seen: &Outcome) -> Option<bool> {
-    let answered = matches!(seen, Outcome::Answered { .. });
-    let refused = matches!(seen, Outcome::Refused { .. });
-    let silent = matches!(seen, Outcome::TimedOut { .. });
+fn agrees(predicted: &Predicted, seen: &PredictedOutcome) -> Option<bool> {
+    let answered = matches!(seen, PredictedOutcome::Answered { .. });
+    let refused = matches!(seen, PredictedOutcome::Refused { .. });
+    let silent = matches!(seen, PredictedOutcome::TimedOut { .. });
     match predicted {
         Predicted::Reached => Some(answered),
         Predicted::Refused => Some(refused),
@@ -317,7 +317,7 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
                 if let (
                     Network::Pod,
                     Some(kept),
-                    Outcome::Answered {
+                    PredictedOutcome::Answered {
                         echo: Some(echo), ..
                     },
                 ) = (position.network(), forecast.client_kept, &attempt.outcome)

@@ -242,14 +242,14 @@ const PERMISSIONS: [(&str, Lack); 15] = [
     (
         "get daemonsets.apps/cilium,yangtse-cilium",
         Lack::ShownBy(
-            "plugin/src/survey/clues.rs",
+            "plugin/src/survey/provider_hints.rs",
             "what_may_not_be_read_is_unknown_and_not_absent",
         ),
     ),
     (
         "get network-attachment-definitions.k8s.cni.cncf.io/default-network",
         Lack::ShownBy(
-            "plugin/src/survey/clues.rs",
+            "plugin/src/survey/provider_hints.rs",
             "what_may_not_be_read_is_unknown_and_not_absent",
         ),
     ),
@@ -259,7 +259,7 @@ const PERMISSIONS: [(&str, Lack); 15] = [
 const MORE: [(&str, Lack); 1] = [(
     "list ingresses.networking.k8s.io",
     Lack::ShownBy(
-        "plugin/src/survey/clues.rs",
+        "plugin/src/survey/provider_hints.rs",
         "what_may_not_be_read_is_unknown_and_not_absent",
     ),
 )];

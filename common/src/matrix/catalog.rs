@@ -1,7 +1,7 @@
 //! All matrices that are known.
 
 use super::{
-    cell::Cell,
+    cell::DocumentedCell,
     document,
     edition::Edition,
     error::MatrixError,
@@ -42,7 +42,7 @@ pub struct Catalog {
 
 /// What cells are held against.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
+pub struct MatrixSelection {
     /// Names of matrices. The first that speaks of a cell is the one that counts for it.
     pub matrices: Vec<String>,
     /// The edition of the first of them to go by; `None`: the newest that speaks of the cell.
@@ -63,7 +63,7 @@ pub enum Ruling<'c> {
         /// The edition that counts.
         edition: &'c Edition,
         /// What it says.
-        cell: &'c Cell,
+        cell: &'c DocumentedCell,
         /// What every edition of the matrix that speaks of it says, that one included.
         all: Vec<(&'c Edition, Reachability)>,
     },
@@ -165,17 +165,17 @@ impl Catalog {
 
     /// The provider's matrix where there is one of its name, and upstream's for the rest.
     #[must_use]
-    pub fn select(&self, provider: Option<&str>, strict: bool) -> Selection {
+    pub fn select(&self, provider: Option<&str>, strict: bool) -> MatrixSelection {
         let provider = provider.filter(|name| self.of(name).next().is_some());
-        Selection {
+        MatrixSelection {
             strict,
-            ..Selection::of(provider)
+            ..MatrixSelection::of(provider)
         }
     }
 
     /// The edition that a selection goes by first.
     #[must_use]
-    pub fn primary(&self, selection: &Selection) -> Option<&Edition> {
+    pub fn primary(&self, selection: &MatrixSelection) -> Option<&Edition> {
         let name = selection.matrices.first()?;
         match &selection.edition {
             Some(chosen) => self.of(name).find(|edition| edition.is(chosen)),
@@ -185,7 +185,7 @@ impl Catalog {
 
     /// What the selected documents say of a cell that can be in one of these situations.
     #[must_use]
-    pub fn ruling(&self, selection: &Selection, situations: &[Situation]) -> Ruling<'_> {
+    pub fn ruling(&self, selection: &MatrixSelection, situations: &[Situation]) -> Ruling<'_> {
         for (nth, name) in selection.matrices.iter().enumerate() {
             let chosen = selection.edition.as_deref().filter(|_| nth == 0);
             let mut editions: Vec<&Edition> = self.of(name).collect();
@@ -225,7 +225,7 @@ impl Catalog {
     }
 }
 
-impl Selection {
+impl MatrixSelection {
     /// The provider's matrix where there is one, and what upstream says of the cells that it is silent on.
     #[must_use]
     pub fn of(provider: Option<&str>) -> Self {

@@ -49,7 +49,7 @@ pub struct Conditions {
 /// What an edition says under some conditions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cell {
+pub struct DocumentedCell {
     /// The conditions.
     #[serde(flatten)]
     pub conditions: Conditions,

@@ -7,7 +7,7 @@
 
 use super::{
     axes::{Class, Flavour, ServiceKind, Spot},
-    cell::{Cell, Conditions},
+    cell::{Conditions, DocumentedCell},
     column::Column,
     edition::{Edition, Remark, Remedy},
     error::MatrixError,
@@ -240,7 +240,7 @@ impl Row {
         headings: &[Heading],
         target: Spot,
         values: &Values,
-    ) -> Result<Vec<Cell>, String> {
+    ) -> Result<Vec<DocumentedCell>, String> {
         let columns: Vec<(Option<Column>, Option<&str>)> = match &self.columns {
             Some(columns) => columns
                 .0
@@ -268,7 +268,7 @@ impl Row {
         for base in self.bases(target) {
             for ((column, title), value) in columns.iter().zip(&values) {
                 let Some(value) = *value else { continue };
-                cells.push(Cell {
+                cells.push(DocumentedCell {
                     conditions: Conditions {
                         column: *column,
                         ..base.clone()

@@ -2,7 +2,7 @@
 
 use super::{
     axes::{ServiceKind, Spot},
-    cell::Cell,
+    cell::DocumentedCell,
     column::Column,
     text::text,
 };
@@ -29,7 +29,7 @@ pub struct Edition {
     /// The document.
     pub source: String,
     /// What it says.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<DocumentedCell>,
     /// What it advises where a cell is unreachable.
     #[serde(default)]
     pub remedies: Vec<Remedy>,
@@ -84,7 +84,7 @@ impl Edition {
 
     /// What it advises where a cell is unreachable, policy Local being what its remedies are for.
     #[must_use]
-    pub fn remedy(&self, cell: &Cell) -> Option<String> {
+    pub fn remedy(&self, cell: &DocumentedCell) -> Option<String> {
         let conditions = &cell.conditions;
         if conditions.external_traffic_policy == Some(TrafficPolicy::Cluster) {
             return None;

@@ -1,6 +1,6 @@
 //! What an edition says of a cell of which not everything may be known.
 
-use super::{cell::Cell, edition::Edition, situation::Situation};
+use super::{cell::DocumentedCell, edition::Edition, situation::Situation};
 use crate::verdict::Reachability;
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub enum Reading<'e> {
     /// Nothing, however things are.
     Silent,
     /// This, however things are; the cell is that of the first way they can be.
-    Says(&'e Cell),
+    Says(&'e DocumentedCell),
     /// That depends on what is not known.
     Depends(Vec<Branch>),
 }
@@ -28,14 +28,14 @@ impl Edition {
     /// What the edition says of a cell that can be in one of these situations.
     #[must_use]
     pub fn reading(&self, situations: &[Situation]) -> Reading<'_> {
-        let cells: Vec<Option<&Cell>> = situations
+        let cells: Vec<Option<&DocumentedCell>> = situations
             .iter()
             .map(|situation| situation.best(&self.cells))
             .collect();
         let Some(&first) = cells.first() else {
             return Reading::Silent;
         };
-        let value = |cell: &Option<&Cell>| cell.map(|cell| cell.value);
+        let value = |cell: &Option<&DocumentedCell>| cell.map(|cell| cell.value);
         if cells.iter().all(|cell| value(cell) == value(&first)) {
             return first.map_or(Reading::Silent, Reading::Says);
         }

@@ -2,7 +2,7 @@
 
 use super::{
     axes::{Class, Flavour, ServiceKind, Spot},
-    cell::{Cell, Conditions},
+    cell::{Conditions, DocumentedCell},
     column::Column,
 };
 use crate::{
@@ -154,7 +154,7 @@ impl Situation {
     ///
     /// Where an edition says something of the node port of the client's own node, it is not asked about nodes in
     /// general.
-    pub(super) fn best<'c>(&self, cells: &'c [Cell]) -> Option<&'c Cell> {
+    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Option<&'c DocumentedCell> {
         let speaks_of_own = self.relation == Some(Relation::Own)
             && cells.iter().any(|cell| {
                 cell.conditions.target == Spot::NodePortOwn
@@ -164,7 +164,7 @@ impl Situation {
                     }
                     .fit(self)
             });
-        let mut best: Option<&Cell> = None;
+        let mut best: Option<&DocumentedCell> = None;
         for cell in cells {
             let conditions = &cell.conditions;
             if conditions.fit(self)

@@ -14,11 +14,11 @@ mod reasons;
 #[cfg(test)]
 mod tests;
 
-pub use forecast::{Forecast, Outcome};
+pub use forecast::{Forecast, PredictedOutcome};
 pub use paths::{Balancer, Input, Paths};
 
 use super::{
-    flow::{Action, Answer, NotModelled, Packet},
+    flow::{Answer, NotModelled, Packet, ProxyAction},
     proxy::Detector,
     world::{Backend, Family, World},
 };
@@ -174,10 +174,10 @@ impl<'a> Journey<'_, 'a> {
             .address()
             .map(|address| SocketAddr::new(address, self.target.port.get()).to_string());
         Forecast {
-            action: Some(Action::None),
+            action: Some(ProxyAction::None),
             endpoints: endpoints.into_iter().collect(),
             masquerade: Some(false),
-            outcome: Outcome::Reached,
+            outcome: PredictedOutcome::Reached,
             client_kept: None,
             why: vec![reasons::POD_TO_POD.why()],
             cause: None,
@@ -196,20 +196,20 @@ impl<'a> Journey<'_, 'a> {
             let answers = self.resolved();
             return Ok(if answers.is_empty() {
                 Forecast {
-                    action: Some(Action::None),
+                    action: Some(ProxyAction::None),
                     endpoints: Vec::new(),
                     masquerade: None,
-                    outcome: Outcome::NoName,
+                    outcome: PredictedOutcome::NoName,
                     client_kept: None,
                     why: vec![reasons::HEADLESS_EMPTY.why()],
                     cause: reasons::HEADLESS_EMPTY.cause(),
                 }
             } else {
                 Forecast {
-                    action: Some(Action::None),
+                    action: Some(ProxyAction::None),
                     endpoints: answers,
                     masquerade: Some(false),
-                    outcome: Outcome::Reached,
+                    outcome: PredictedOutcome::Reached,
                     client_kept: Some(true),
                     why: vec![reasons::HEADLESS.why()],
                     cause: None,
@@ -278,7 +278,7 @@ impl<'a> Journey<'_, 'a> {
             Ok(answer) => answer,
             Err(error) => return Ok(Forecast::not_modelled(&error)),
         };
-        if own.name == node.name || answer.action != Action::None {
+        if own.name == node.name || answer.action != ProxyAction::None {
             let origin = self.origin(address, own);
             return self.delivered(&answer, own, address, origin, Vec::new());
         }
@@ -304,7 +304,7 @@ impl<'a> Journey<'_, 'a> {
             Ok(answer) => answer,
             Err(error) => return Ok(Forecast::not_modelled(&error)),
         };
-        if answer.action == Action::None {
+        if answer.action == ProxyAction::None {
             return self.through_balancer(answer.why);
         }
         let origin = self.origin(address, node);
@@ -316,10 +316,10 @@ impl<'a> Journey<'_, 'a> {
         if self.paths.balancer.reaches_pods {
             why.push(reasons::BALANCER_TO_PODS.why());
             return Ok(Forecast {
-                action: Some(Action::None),
+                action: Some(ProxyAction::None),
                 endpoints: Vec::new(),
                 masquerade: None,
-                outcome: Outcome::Reached,
+                outcome: PredictedOutcome::Reached,
                 client_kept: self.paths.balancer.keeps_client,
                 why,
                 cause: None,
@@ -341,7 +341,7 @@ impl<'a> Journey<'_, 'a> {
         if local && nodes.is_empty() {
             why.push(reasons::BALANCER_NO_NODE.why());
             return Ok(Forecast::lost(
-                Some(Action::Drop),
+                Some(ProxyAction::Drop),
                 reasons::BALANCER_NO_NODE.cause(),
                 why,
             ));
@@ -403,7 +403,7 @@ impl<'a> Journey<'_, 'a> {
             Ok(answer) => answer,
             Err(error) => return Ok(Forecast::not_modelled(&error)),
         };
-        if answer.action == Action::None {
+        if answer.action == ProxyAction::None {
             return match self.world.node_of_address(address) {
                 Some(other) if other.name != node.name => {
                     let (source, why) = self.leaving(node, Family::of(address))?;
@@ -439,10 +439,10 @@ impl<'a> Journey<'_, 'a> {
             reasons::HEALTH_CHECK_UNAVAILABLE
         };
         Forecast {
-            action: Some(Action::Accept),
+            action: Some(ProxyAction::Accept),
             endpoints: Vec::new(),
             masquerade: None,
-            outcome: Outcome::Reached,
+            outcome: PredictedOutcome::Reached,
             client_kept: None,
             why: vec![reason.why()],
             cause: None,
@@ -557,16 +557,16 @@ impl<'a> Journey<'_, 'a> {
     ) -> Computed {
         why.extend(answer.why.iter().cloned());
         let outcome = match answer.action {
-            Action::Endpoints => None,
-            Action::Reject => Some(Outcome::Refused),
-            Action::Drop => Some(Outcome::TimedOut),
-            Action::Accept => return Ok(Forecast::unknown(Input::Listener).because(why)),
-            Action::None if node.internal_ips.contains(&address) => {
+            ProxyAction::Endpoints => None,
+            ProxyAction::Reject => Some(PredictedOutcome::Refused),
+            ProxyAction::Drop => Some(PredictedOutcome::TimedOut),
+            ProxyAction::Accept => return Ok(Forecast::unknown(Input::Listener).because(why)),
+            ProxyAction::None if node.internal_ips.contains(&address) => {
                 // The node's own stack: nobody listens there.
                 why.push(reasons::NO_LISTENER.why());
-                Some(Outcome::Refused)
+                Some(PredictedOutcome::Refused)
             }
-            Action::None => return Ok(Forecast::unknown(Input::Route).because(why)),
+            ProxyAction::None => return Ok(Forecast::unknown(Input::Route).because(why)),
         };
         if let Some(outcome) = outcome {
             return Ok(Forecast {
@@ -595,9 +595,9 @@ impl<'a> Journey<'_, 'a> {
         }
         let of = answer.endpoints.len();
         let outcome = match answering.len() {
-            0 => Outcome::TimedOut,
-            reached if reached == of => Outcome::Reached,
-            reached => Outcome::Sometimes { reached, of },
+            0 => PredictedOutcome::TimedOut,
+            reached if reached == of => PredictedOutcome::Reached,
+            reached => PredictedOutcome::Sometimes { reached, of },
         };
         Ok(Forecast {
             action: Some(answer.action),

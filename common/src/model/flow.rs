@@ -11,7 +11,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use self::packet::{Action, Answer, NotModelled, Packet};
+pub use self::packet::{Answer, NotModelled, Packet, ProxyAction};
 
 use super::{proxy::Detector, world::World};
 use crate::proxy_mode::ProxyMode;

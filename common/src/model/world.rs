@@ -76,7 +76,7 @@ pub(super) struct PortOf<'a> {
 
 /// As what an address belongs to a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum AddressKind {
     Cluster,
     External,
     LoadBalancer,
@@ -87,12 +87,12 @@ pub(super) enum Place {
 pub struct World<'a> {
     pub(super) proxy: &'a Proxy,
     pub(super) ports: Vec<PortOf<'a>>,
-    pub(super) by_address: HashMap<(IpAddr, u16, Protocol), Vec<(Place, usize)>>,
+    pub(super) by_address: HashMap<(IpAddr, u16, Protocol), Vec<(AddressKind, usize)>>,
     pub(super) by_node_port: HashMap<(u16, Protocol, Family), Vec<usize>>,
     /// Health check ports of LoadBalancer Services with `externalTrafficPolicy: Local`.
     pub(super) health_check_ports: HashMap<(u16, Family), &'a Service>,
     /// Addresses of proxied Services: as what, and by which `ipMode` for a load balancer's.
-    pub(super) owned: HashMap<IpAddr, Vec<(Place, &'a Service)>>,
+    pub(super) owned: HashMap<IpAddr, Vec<(AddressKind, &'a Service)>>,
     /// Services with their endpoints by namespace and name, proxied or not.
     services: HashMap<(&'a str, &'a str), (&'a Service, &'a [Endpoint])>,
     nodes: BTreeMap<&'a str, &'a Node>,
@@ -157,14 +157,15 @@ impl<'a> World<'a> {
         };
         let external = service.external_ips.iter().copied().filter(of_family);
         let balancer = service.load_balancer.iter().filter_map(|entry| entry.ip);
-        let places: Vec<(Place, IpAddr)> = std::iter::once((Place::Cluster, cluster_ip))
-            .chain(external.map(|address| (Place::External, address)))
-            .chain(
-                balancer
-                    .filter(of_family)
-                    .map(|address| (Place::LoadBalancer, address)),
-            )
-            .collect();
+        let places: Vec<(AddressKind, IpAddr)> =
+            std::iter::once((AddressKind::Cluster, cluster_ip))
+                .chain(external.map(|address| (AddressKind::External, address)))
+                .chain(
+                    balancer
+                        .filter(of_family)
+                        .map(|address| (AddressKind::LoadBalancer, address)),
+                )
+                .collect();
         if !service.ports.is_empty() {
             for &(place, address) in &places {
                 self.owned

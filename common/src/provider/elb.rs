@@ -2,7 +2,7 @@
 
 use crate::facts::{Service, TrafficPolicy};
 
-/// Class of the load balancer: `union` (shared) or `performance` (dedicated), `dnat` for a DNAT gateway (Huawei Cloud CCE, User
+/// ElbClass of the load balancer: `union` (shared) or `performance` (dedicated), `dnat` for a DNAT gateway (Huawei Cloud CCE, User
 /// Guide, "LoadBalancer", key parameters). The open-source provider writes `shared` and `dedicated`
 /// (huaweicloud/cloud-provider-huaweicloud, `docs`).
 pub const CLASS: &str = "kubernetes.io/elb.class";
@@ -13,7 +13,7 @@ pub const PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
 
 /// What fronts a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum ElbClass {
     /// A load balancer that many customers share.
     Shared,
     /// A load balancer of one customer.
@@ -24,11 +24,11 @@ pub enum Class {
 
 /// The class that a Service's annotation names. `None`: the annotation is absent or holds another word.
 #[must_use]
-pub fn class(service: &Service) -> Option<Class> {
+pub fn class(service: &Service) -> Option<ElbClass> {
     match annotation(service, CLASS)? {
-        "union" | "shared" => Some(Class::Shared),
-        "performance" | "dedicated" => Some(Class::Dedicated),
-        "dnat" => Some(Class::DnatGateway),
+        "union" | "shared" => Some(ElbClass::Shared),
+        "performance" | "dedicated" => Some(ElbClass::Dedicated),
+        "dnat" => Some(ElbClass::DnatGateway),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The Service that a report is about.
+//! The ReportedService that a report is about.
 
 use crate::{
     facts::{IpMode, ServicePort, ServiceType, TrafficPolicy},
@@ -7,10 +7,10 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// The Service that was asked about.
+/// The ReportedService that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Service {
+pub struct ReportedService {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -28,7 +28,7 @@ pub struct Service {
     pub load_balancer: Option<LoadBalancer>,
 }
 
-/// A Service's load balancer.
+/// A ReportedService's load balancer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancer {

@@ -54,26 +54,26 @@ pub enum Line {
 #[serde(rename_all = "camelCase")]
 pub struct HostView {
     /// kube-proxy's own word, from `http://127.0.0.1:10249/proxyMode`.
-    pub proxy_mode: Seen<ProxyMode>,
+    pub proxy_mode: HostFact<ProxyMode>,
     /// Whether the dummy device `kube-ipvs0` exists, which kube-proxy makes in IPVS mode.
-    pub kube_ipvs0: Seen<bool>,
+    pub kube_ipvs0: HostFact<bool>,
     /// Network interfaces, without the per-pod ends of veth pairs beyond the first few.
-    pub interfaces: Seen<Vec<Interface>>,
+    pub interfaces: HostFact<Vec<Interface>>,
     /// IPv4 routes, bounded in number.
-    pub routes: Seen<Vec<Route>>,
+    pub routes: HostFact<Vec<Route>>,
 }
 
 /// Something looked at, or the reason why it could not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Seen<T> {
+pub enum HostFact<T> {
     /// What was seen.
     Seen(T),
     /// Why nothing was.
     Unknown(String),
 }
 
-impl<T> Seen<T> {
+impl<T> HostFact<T> {
     /// What was seen, if anything.
     pub const fn get(&self) -> Option<&T> {
         match self {

@@ -66,12 +66,12 @@ impl Plan {
     #[must_use]
     pub fn longest_attempt(&self) -> Duration {
         let graces = self.targets.iter().map(|target| match target.probe {
-            Probe::Http {
+            RequestKind::Http {
                 tls: Tls::Unverified,
                 ..
             } => 2,
-            Probe::Http { tls: Tls::Off, .. } => 1,
-            Probe::Tcp | Probe::Udp { .. } => 0,
+            RequestKind::Http { tls: Tls::Off, .. } => 1,
+            RequestKind::Tcp | RequestKind::Udp { .. } => 0,
         });
         let late = self.connect_timeout() + self.grace() * graces.max().unwrap_or(0);
         late.max(self.attempt_timeout())
@@ -99,7 +99,7 @@ pub struct Request {
     /// Port number.
     pub port: NonZeroU16,
     /// What to do there.
-    pub probe: Probe,
+    pub probe: RequestKind,
     /// Attempts made on this target; `None`: as many as on any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<NonZeroU16>,
@@ -113,7 +113,7 @@ pub struct Request {
     rename_all_fields = "camelCase",
     deny_unknown_fields
 )]
-pub enum Probe {
+pub enum RequestKind {
     /// One HTTP/1.1 GET request.
     Http {
         /// Path and query, beginning with `/`.
@@ -151,18 +151,18 @@ pub fn is_path(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NonZeroU16, NonZeroU32, Plan, Probe, Request, Tls, VERSION, View};
+    use super::{NonZeroU16, NonZeroU32, Plan, Request, RequestKind, Tls, VERSION, View};
     use std::time::Duration;
 
     #[test]
     fn an_attempt_takes_as_long_as_what_comes_late_is_waited_for() {
-        let http = |tls| Probe::Http {
+        let http = |tls| RequestKind::Http {
             path: "/".into(),
             host: None,
             tls,
         };
         for (connect_ms, attempt_ms, probe, longest_ms) in [
-            (3000, 3000, Probe::Tcp, 3000),
+            (3000, 3000, RequestKind::Tcp, 3000),
             (3000, 3000, http(Tls::Off), 4000),
             (3000, 3000, http(Tls::Unverified), 5000),
             (1000, 5000, http(Tls::Unverified), 5000),

@@ -4,8 +4,9 @@ use super::{CleanupArgs, Cli, Command, RunArgs};
 use crate::{
     commands::{explain::ExplainCommand, judge::JudgeCommand, matrix::MatrixCommand, plain},
     config::{
-        Check, Choice, Connection, Format, RunSettings, Selection, ServiceName, UsageError, cells,
-        duration, expectations, given, given_terms, outputs, probe, request, terms,
+        Check, Choice, Connection, ReportFormat, RunSettings, ServiceName, ServiceSelection,
+        UsageError, cells, duration, expectations, given, given_terms, outputs, probe, request,
+        terms,
     },
 };
 use svc_reach_common::terms::Terms;
@@ -38,9 +39,9 @@ pub enum Action {
     /// A shell's script.
     Completion(clap_complete::Shell),
     /// What a closed network has to mirror.
-    Images(plain::Format),
+    Images(plain::PlainFormat),
     /// What this program is made of.
-    Version(plain::Format),
+    Version(plain::PlainFormat),
 }
 
 impl Config {
@@ -82,7 +83,7 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<RunSettings, UsageError
     };
     let list = args.services.len() != 1;
     let selection = if args.services.is_empty() {
-        Selection::Matching {
+        ServiceSelection::Matching {
             selector: args.selector,
             everywhere: args.all_namespaces,
         }
@@ -94,7 +95,7 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<RunSettings, UsageError
                 names.push(name);
             }
         }
-        Selection::Named(names)
+        ServiceSelection::Named(names)
     };
     let watch = args
         .watch
@@ -104,7 +105,10 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<RunSettings, UsageError
     let outputs = outputs(args.output)?;
     if watch.is_some() {
         for output in &outputs {
-            let lines = matches!(output.format, Format::Table | Format::Wide | Format::Json);
+            let lines = matches!(
+                output.format,
+                ReportFormat::Table | ReportFormat::Wide | ReportFormat::Json
+            );
             if output.file.is_none() && !lines {
                 return Err(UsageError::invalid(
                     "--output",
@@ -137,7 +141,7 @@ mod tests {
     use super::{Action, Config};
     use crate::{
         cli::Cli,
-        config::{Format, RunSettings, Selection, Toleration},
+        config::{ReportFormat, RunSettings, ServiceSelection, Toleration},
     };
     use clap::Parser;
     use std::{path::PathBuf, time::Duration};
@@ -159,14 +163,14 @@ mod tests {
 
     fn names(args: &[&str]) -> Result<Vec<String>, String> {
         match read(args)?.selection {
-            Selection::Named(names) => Ok(names
+            ServiceSelection::Named(names) => Ok(names
                 .into_iter()
                 .map(|name| match name.namespace {
                     None => name.name,
                     Some(namespace) => format!("{}.{namespace}", name.name),
                 })
                 .collect()),
-            Selection::Matching { .. } => Err("no names".to_owned()),
+            ServiceSelection::Matching { .. } => Err("no names".to_owned()),
         }
     }
 
@@ -237,7 +241,7 @@ mod tests {
             assert_eq!(names(args).unwrap(), expected, "{args:?}");
             assert_eq!(read(args).unwrap().list, list, "{args:?}");
         }
-        let matching = |selector: Option<&str>, everywhere| Selection::Matching {
+        let matching = |selector: Option<&str>, everywhere| ServiceSelection::Matching {
             selector: selector.map(str::to_owned),
             everywhere,
         };
@@ -305,8 +309,8 @@ mod tests {
 
     #[test]
     fn every_output_but_one_has_a_file() {
-        let table = |file: Option<&str>| (Format::Table, file.map(PathBuf::from));
-        let json = |file: Option<&str>| (Format::Json, file.map(PathBuf::from));
+        let table = |file: Option<&str>| (ReportFormat::Table, file.map(PathBuf::from));
+        let json = |file: Option<&str>| (ReportFormat::Json, file.map(PathBuf::from));
         for (args, expected) in [
             (vec![], vec![table(None)]),
             (vec!["-o", "json"], vec![json(None)]),

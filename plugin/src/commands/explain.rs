@@ -18,4 +18,4 @@ pub mod table;
 #[cfg(test)]
 mod tests;
 
-pub use command::{ExplainCommand, Format};
+pub use command::{ExplainCommand, ExplainFormat};

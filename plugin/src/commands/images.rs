@@ -1,6 +1,6 @@
 //! `images`: what a closed network has to mirror. It needs no cluster.
 
-use crate::{commands::plain::Format, error::Error};
+use crate::{commands::plain::PlainFormat, error::Error};
 use serde::Serialize;
 use std::io::Write;
 use svc_reach_common::names;
@@ -22,7 +22,7 @@ impl Images {
     /// # Errors
     ///
     /// What the writer says.
-    pub fn write(&self, format: Format, writer: &mut impl Write) -> Result<(), Error> {
+    pub fn write(&self, format: PlainFormat, writer: &mut impl Write) -> Result<(), Error> {
         format.write(self, writer, |writer| {
             self.images
                 .iter()

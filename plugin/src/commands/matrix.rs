@@ -8,4 +8,4 @@ mod list;
 mod show;
 
 pub use args::MatrixArgs;
-pub use command::{Format, MatrixCommand};
+pub use command::{MatrixCommand, MatrixFormat};

@@ -9,7 +9,7 @@ use svc_reach_common::words;
 
 words! {
     /// How to print such an answer.
-    pub enum Format("output format") {
+    pub enum PlainFormat("output format") {
         /// Lines.
         Text = "text",
         /// For programs.
@@ -31,12 +31,12 @@ impl PlainArgs {
     /// # Errors
     ///
     /// When it is none of the formats.
-    pub fn format(&self) -> Result<Format, UsageError> {
+    pub fn format(&self) -> Result<PlainFormat, UsageError> {
         Ok(self.output.parse()?)
     }
 }
 
-impl Format {
+impl PlainFormat {
     /// Writes data in this format; `text` is how it reads in lines.
     ///
     /// # Errors
@@ -58,13 +58,15 @@ impl Format {
 
 #[cfg(test)]
 mod tests {
-    use super::Format;
+    use super::PlainFormat;
     use crate::{output::printable::hidden, testing::NASTY};
 
     #[test]
     fn json_holds_nothing_that_a_terminal_obeys() {
         let mut text = Vec::new();
-        Format::Json.write(&[NASTY], &mut text, |_| Ok(())).unwrap();
+        PlainFormat::Json
+            .write(&[NASTY], &mut text, |_| Ok(()))
+            .unwrap();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [NASTY]);
         assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");

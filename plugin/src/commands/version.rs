@@ -1,6 +1,6 @@
 //! `version`: what this program is made of. It needs no cluster.
 
-use crate::{commands::plain::Format, error::Error};
+use crate::{commands::plain::PlainFormat, error::Error};
 use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::{
@@ -12,16 +12,16 @@ use svc_reach_common::{
 /// What this program is made of.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Version {
+pub struct VersionInfo {
     client_version: &'static str,
-    probe: Probe,
-    matrices: Vec<Matrix>,
+    probe: ProbeInfo,
+    matrices: Vec<MatrixInfo>,
 }
 
 /// The probe that this program deploys.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Probe {
+struct ProbeInfo {
     image: &'static str,
     protocol_version: u32,
 }
@@ -29,14 +29,14 @@ struct Probe {
 /// A matrix and its newest edition.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Matrix {
+struct MatrixInfo {
     name: String,
     edition: String,
     alias: Option<String>,
     dated: Option<String>,
 }
 
-impl Matrix {
+impl MatrixInfo {
     fn of(edition: &Edition) -> Self {
         Self {
             name: edition.name.clone(),
@@ -47,7 +47,7 @@ impl Matrix {
     }
 }
 
-impl Version {
+impl VersionInfo {
     /// Of this program.
     ///
     /// # Errors
@@ -62,11 +62,11 @@ impl Version {
             .filter_map(<[Edition]>::first);
         Ok(Self {
             client_version: env!("CARGO_PKG_VERSION"),
-            probe: Probe {
+            probe: ProbeInfo {
                 image: names::IMAGE,
                 protocol_version: plan::VERSION,
             },
-            matrices: newest.map(Matrix::of).collect(),
+            matrices: newest.map(MatrixInfo::of).collect(),
         })
     }
 
@@ -75,15 +75,15 @@ impl Version {
     /// # Errors
     ///
     /// What the writer says.
-    pub fn write(&self, format: Format, writer: &mut impl Write) -> Result<(), Error> {
+    pub fn write(&self, format: PlainFormat, writer: &mut impl Write) -> Result<(), Error> {
         format.write(self, writer, |writer| self.text(writer))
     }
 
     fn text(&self, writer: &mut dyn Write) -> io::Result<()> {
-        writeln!(writer, "Client Version: v{}", self.client_version)?;
+        writeln!(writer, "Client VersionInfo: v{}", self.client_version)?;
         writeln!(writer, "Probe Image: {}", self.probe.image)?;
         let protocol = self.probe.protocol_version;
-        writeln!(writer, "Probe Protocol Version: {protocol}")?;
+        writeln!(writer, "Probe Protocol VersionInfo: {protocol}")?;
         for matrix in &self.matrices {
             let readable = matrix.alias.as_ref().unwrap_or(&matrix.edition);
             let dated = matrix.dated.as_deref().unwrap_or("undated");

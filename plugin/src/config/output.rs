@@ -24,14 +24,14 @@ pub struct OutputArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// How to print it.
-    pub format: Format,
+    pub format: ReportFormat,
     /// The file; `None`: standard output.
     pub file: Option<PathBuf>,
 }
 
 words! {
     /// How to print a report.
-    pub enum Format("output format") {
+    pub enum ReportFormat("output format") {
         /// For people.
         Table = "table",
         /// For people, with everything in it.

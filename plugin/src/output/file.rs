@@ -9,14 +9,14 @@ use tempfile::{Builder, NamedTempFile};
 
 /// A file that a report can go to.
 #[derive(Debug)]
-pub struct File {
+pub struct OutputFile {
     /// As the user wrote it.
     given: PathBuf,
-    place: Place,
+    place: Destination,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Destination {
     /// A regular file, there or not: replaced at once.
     Regular(PathBuf),
     /// A pipe or a device: nothing can be put in its place.
@@ -24,16 +24,16 @@ enum Place {
 }
 
 /// Two that lead to the same file, however they are written.
-impl PartialEq for File {
+impl PartialEq for OutputFile {
     fn eq(&self, other: &Self) -> bool {
         match (&self.place, &other.place) {
-            (Place::Regular(this), Place::Regular(other)) => this == other,
-            (Place::Regular(_) | Place::Special, _) => false,
+            (Destination::Regular(this), Destination::Regular(other)) => this == other,
+            (Destination::Regular(_) | Destination::Special, _) => false,
         }
     }
 }
 
-impl File {
+impl OutputFile {
     /// Finds out whether the file can be written, without changing what it holds.
     ///
     /// # Errors
@@ -45,17 +45,17 @@ impl File {
             Ok(there) if there.is_file() => {
                 // Replacing it takes no right to write it, but whoever took that right away meant something by it.
                 OpenOptions::new().write(true).open(given)?;
-                Place::Regular(fs::canonicalize(given)?)
+                Destination::Regular(fs::canonicalize(given)?)
             }
             // Opening a pipe would wait for its reader.
-            Ok(_) => Place::Special,
+            Ok(_) => Destination::Special,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let name = given.file_name().ok_or(error)?;
-                Place::Regular(fs::canonicalize(folder(given))?.join(name))
+                Destination::Regular(fs::canonicalize(folder(given))?.join(name))
             }
             Err(error) => return Err(error),
         };
-        if let Place::Regular(path) = &place {
+        if let Destination::Regular(path) = &place {
             beside(path)?;
         }
         Ok(Self {
@@ -76,11 +76,11 @@ impl File {
     /// What kept it from being written; the file then holds what it held.
     pub fn write(&self, text: &[u8]) -> io::Result<()> {
         match &self.place {
-            Place::Special => OpenOptions::new()
+            Destination::Special => OpenOptions::new()
                 .write(true)
                 .open(&self.given)?
                 .write_all(text),
-            Place::Regular(path) => {
+            Destination::Regular(path) => {
                 let mut new = beside(path)?;
                 new.write_all(text)?;
                 new.as_file().sync_all()?;
@@ -115,7 +115,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
 
 #[cfg(test)]
 mod tests {
-    use super::File;
+    use super::OutputFile;
     use std::fs;
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
         std::os::unix::fs::symlink(&path, &link).unwrap();
         #[cfg(not(unix))]
         fs::hard_link(&path, &link).unwrap();
-        let file = File::find(&link).unwrap();
+        let file = OutputFile::find(&link).unwrap();
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "a long report of an earlier run",
@@ -149,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mode = |name: &str| {
             let path = folder.path().join(name);
-            File::find(&path).unwrap().write(b"x").unwrap();
+            OutputFile::find(&path).unwrap().write(b"x").unwrap();
             fs::metadata(path).unwrap().permissions().mode() & 0o777
         };
         let usual = fs::File::create(folder.path().join("usual")).unwrap();
@@ -171,14 +171,14 @@ mod tests {
             folder.path().join("absent/report"),
             report.join("report"),
         ] {
-            assert!(File::find(&path).is_err(), "{}", path.display());
+            assert!(OutputFile::find(&path).is_err(), "{}", path.display());
         }
     }
 
     #[test]
     fn what_fails_later_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let file = File::find(&folder.path().join("report")).unwrap();
+        let file = OutputFile::find(&folder.path().join("report")).unwrap();
         folder.close().unwrap();
         assert!(file.write(b"x").is_err());
     }
@@ -188,7 +188,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();
-        let file = |path: &str| File::find(&folder.path().join(path)).unwrap();
+        let file = |path: &str| OutputFile::find(&folder.path().join(path)).unwrap();
         assert_eq!(file("inside/../report"), file("report"));
         assert_ne!(file("inside/report"), file("report"));
     }
@@ -199,7 +199,10 @@ mod tests {
         use std::{io::Read, os::fd::AsRawFd};
         let (mut reader, writer) = std::io::pipe().unwrap();
         let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
-        File::find(path.as_ref()).unwrap().write(b"report").unwrap();
+        OutputFile::find(path.as_ref())
+            .unwrap()
+            .write(b"report")
+            .unwrap();
         drop(writer);
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();

@@ -7,7 +7,7 @@ use svc_reach_common::{
     position::Network,
     protocol::Protocol,
     target::{Target, TargetKind},
-    wire::plan::{self, Plan, Probe, Request, Tls, View},
+    wire::plan::{self, Plan, Request, RequestKind, Tls, View},
 };
 
 /// Attempts under way at once in one agent: enough that all attempts of an ordinary Service time out together, and few
@@ -125,22 +125,24 @@ fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
 }
 
 /// How a target is asked; `None` where no probe knows the protocol.
-fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<Probe> {
-    let http = |path: &str, tls| Probe::Http {
+fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<RequestKind> {
+    let http = |path: &str, tls| RequestKind::Http {
         path: path.to_owned(),
         host: settings.host.clone(),
         tls,
     };
     match target.protocol {
         Protocol::Sctp => None,
-        Protocol::Udp => Some(Probe::Udp {
+        Protocol::Udp => Some(RequestKind::Udp {
             payload: settings.udp_payload.clone(),
         }),
-        Protocol::Tcp if target.kind == TargetKind::HealthCheckNodePort => Some(Probe::Http {
-            path: HEALTH_CHECK_PATH.to_owned(),
-            host: None,
-            tls: Tls::Off,
-        }),
+        Protocol::Tcp if target.kind == TargetKind::HealthCheckNodePort => {
+            Some(RequestKind::Http {
+                path: HEALTH_CHECK_PATH.to_owned(),
+                host: None,
+                tls: Tls::Off,
+            })
+        }
         Protocol::Tcp => {
             let port = facts
                 .service
@@ -150,7 +152,7 @@ fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<P
             Some(match resolve(settings.ask, port) {
                 Layer::Http => http(&settings.path, Tls::Off),
                 Layer::Https => http(&settings.path, Tls::Unverified),
-                Layer::Tcp => Probe::Tcp,
+                Layer::Tcp => RequestKind::Tcp,
             })
         }
     }
@@ -207,7 +209,7 @@ mod tests {
         facts::ServicePort,
         position::Position,
         protocol::Protocol,
-        wire::plan::{Probe, View},
+        wire::plan::{RequestKind, View},
     };
 
     fn service_port(name: Option<&str>, number: u16, app_protocol: Option<&str>) -> ServicePort {
@@ -302,7 +304,10 @@ mod tests {
             let target = &targets[request.id as usize];
             assert_eq!(target.address, request.host);
             assert_ne!(target.protocol, Protocol::Sctp, "no probe knows it");
-            assert!(matches!(request.probe, Probe::Http { .. }), "{request:?}");
+            assert!(
+                matches!(request.probe, RequestKind::Http { .. }),
+                "{request:?}"
+            );
         }
         let probed = targets
             .iter()

@@ -65,7 +65,7 @@ fn of_kind(
         // A DNAT gateway's address is in the same place as a load balancer's.
         TargetKind::LoadBalancer | TargetKind::Dnat
             if (kind == TargetKind::Dnat)
-                == (elb::class(service) == Some(elb::Class::DnatGateway)) =>
+                == (elb::class(service) == Some(elb::ElbClass::DnatGateway)) =>
         {
             service
                 .load_balancer

@@ -8,7 +8,7 @@ use crate::{
     plan::requests,
     probes::{
         ledger::{self, Ledger},
-        lifecycle::{Action, End, Following, Heard},
+        lifecycle::{End, NextStep, ProbeLifecycle, ProbeOutput},
         pod_state, preflight,
     },
     terminal::{interrupt::Interrupt, progress::Progress},
@@ -32,7 +32,7 @@ const WHY: Duration = Duration::from_secs(5);
 
 /// A probe to be sent out.
 #[derive(Debug)]
-pub struct Probe {
+pub struct ProbeJob {
     /// Names it among those of the run.
     pub name: String,
     /// Which network it is on.
@@ -68,7 +68,7 @@ impl<C: Cluster> Deployment<'_, C> {
     /// # Errors
     ///
     /// When the API server takes no Job at all, or the user may not watch pods.
-    pub async fn run(&self, probes: Vec<Probe>) -> Result<BTreeMap<String, Heard>, Error> {
+    pub async fn run(&self, probes: Vec<ProbeJob>) -> Result<BTreeMap<String, ProbeOutput>, Error> {
         if probes.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -104,7 +104,7 @@ impl<C: Cluster> Deployment<'_, C> {
         for (probe, created) in probes.into_iter().zip(created) {
             let job = probe.job.metadata.name.unwrap_or_default();
             let work = requests::duration(&probe.plan);
-            let mut following = Following::new(
+            let mut following = ProbeLifecycle::new(
                 probe.name,
                 job,
                 probe.plan.targets.len(),
@@ -134,7 +134,7 @@ impl<C: Cluster> Deployment<'_, C> {
                 }),
             });
         }
-        Ok(Listener {
+        Ok(LogReader {
             deployment: self,
             probes: followed,
             logs: SelectAll::new(),
@@ -254,26 +254,30 @@ enum LogEvent {
 }
 
 /// Everything that is under way at once.
-struct Listener<'a, C> {
+struct LogReader<'a, C> {
     deployment: &'a Deployment<'a, C>,
-    probes: Vec<Following>,
+    probes: Vec<ProbeLifecycle>,
     logs: SelectAll<LocalBoxStream<'a, (usize, LogEvent)>>,
     reasons: FuturesUnordered<LocalBoxFuture<'a, (usize, Option<String>)>>,
     removals: FuturesUnordered<LocalBoxFuture<'a, ()>>,
 }
 
-impl<'a, C: Cluster> Listener<'a, C> {
+impl<'a, C: Cluster> LogReader<'a, C> {
     async fn listen(
         mut self,
         mut events: LocalBoxStream<'a, io::Result<String>>,
         mut pulls: LocalBoxStream<'static, String>,
-    ) -> BTreeMap<String, Heard> {
+    ) -> BTreeMap<String, ProbeOutput> {
         let deployment = self.deployment;
         for index in 0..self.probes.len() {
             self.tell(index);
         }
-        while !self.probes.iter().all(Following::ended) {
-            let deadline = self.probes.iter().filter_map(Following::deadline).min();
+        while !self.probes.iter().all(ProbeLifecycle::ended) {
+            let deadline = self
+                .probes
+                .iter()
+                .filter_map(ProbeLifecycle::deadline)
+                .min();
             tokio::select! {
                 _ = deployment.interrupt.raised() => {
                     for probe in &mut self.probes {
@@ -289,7 +293,7 @@ impl<'a, C: Cluster> Listener<'a, C> {
                     for index in 0..self.probes.len() {
                         self.act(index, |probe| {
                             probe.image_pulled_for(&pod);
-                            Action::Wait
+                            NextStep::Wait
                         });
                     }
                 }
@@ -369,25 +373,25 @@ impl<'a, C: Cluster> Listener<'a, C> {
     }
 
     /// Lets an event happen to a probe and does what follows.
-    fn act(&mut self, index: usize, event: impl FnOnce(&mut Following) -> Action) {
+    fn act(&mut self, index: usize, event: impl FnOnce(&mut ProbeLifecycle) -> NextStep) {
         let deployment = self.deployment;
         let action = event(&mut self.probes[index]);
         self.tell(index);
         match action {
-            Action::Wait => {}
-            Action::Read { pod, pause } => self.logs.push(
+            NextStep::Wait => {}
+            NextStep::Read { pod, pause } => self.logs.push(
                 deployment
                     .log(pod, pause)
                     .flatten_stream()
                     .map(move |event| (index, event))
                     .boxed_local(),
             ),
-            Action::AskWhy => {
+            NextStep::AskWhy => {
                 let job = self.probes[index].job.clone();
                 self.reasons
                     .push(async move { (index, deployment.why_no_pod(&job).await) }.boxed_local());
             }
-            Action::Remove => {
+            NextStep::Remove => {
                 let job = self.probes[index].job.clone();
                 self.removals.push(
                     async move { deployment.ledger.remove(deployment.cluster, &job).await }
@@ -406,14 +410,14 @@ impl<'a, C: Cluster> Listener<'a, C> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Deployment, Probe};
+    use super::{Deployment, ProbeJob};
     use crate::{
         cluster::scripted::{Reply, Scripted},
         error::Error,
         probes::{
             job::{Blueprint, job},
             ledger::Ledger,
-            lifecycle::{End, Heard},
+            lifecycle::{End, ProbeOutput},
         },
         terminal::{interrupt::Signals, progress::Progress},
         testing::{errand, probe_settings},
@@ -449,7 +453,7 @@ mod tests {
     }
 
     /// Sends one probe, to `pod-same`, and returns what was heard of it and whether anything is left to be removed.
-    async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<String, Heard>, Error>, bool) {
+    async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<String, ProbeOutput>, Error>, bool) {
         let settings = probe_settings();
         let errand = errand(Position::PodSame);
         let job = job(Blueprint {
@@ -471,7 +475,7 @@ mod tests {
             interrupt: &interrupt,
         };
         let heard = deployment
-            .run(vec![Probe {
+            .run(vec![ProbeJob {
                 name: errand.name,
                 network: errand.network,
                 plan: errand.plan,
@@ -481,7 +485,7 @@ mod tests {
         (heard, !ledger.is_empty())
     }
 
-    fn end(heard: Result<BTreeMap<String, Heard>, Error>) -> End {
+    fn end(heard: Result<BTreeMap<String, ProbeOutput>, Error>) -> End {
         heard.unwrap().remove("pod-same").unwrap().end
     }
 

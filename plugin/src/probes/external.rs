@@ -7,8 +7,8 @@ use crate::{
         requests::{self, Requests},
         targets,
     },
-    probes::lifecycle::{End, Heard},
-    reporting::cells::Stand,
+    probes::lifecycle::{End, ProbeOutput},
+    reporting::cells::ProbedPosition,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,24 +25,24 @@ use svc_reach_common::{
 };
 
 /// Why something was left out, where that is worth telling.
-type LeftOut = Option<String>;
+type Omission = Option<String>;
 
 /// What came of the external position.
 #[derive(Debug, Default)]
 pub struct FromHere {
     /// The position, where any of it was asked and counts.
-    pub stand: Option<Stand>,
+    pub stand: Option<ProbedPosition>,
     /// Why some or all of it was left out.
-    pub left_out: LeftOut,
+    pub left_out: Omission,
 }
 
 /// The targets of a Service with the id of the first, or why nothing is asked of it.
-type Chosen = Result<(u32, Vec<Target>), LeftOut>;
+type TargetsFromHere = Result<(u32, Vec<Target>), Omission>;
 
 /// Asks from this machine whatever makes sense from here, of all Services together; what came of it, for each.
 pub async fn probe(asked: &[Asked<'_>]) -> Vec<FromHere> {
     let mut requests = Requests::default();
-    let chosen: Vec<Chosen> = asked
+    let chosen: Vec<TargetsFromHere> = asked
         .iter()
         .map(|asked| {
             let targets = targets_from_here(asked)?;
@@ -76,7 +76,11 @@ pub async fn probe(asked: &[Asked<'_>]) -> Vec<FromHere> {
 /// Follows a plan. Where all of it does not fit at once, what may be private is tried once before: a machine without a way
 /// into the cluster's network would wait for every attempt on every node port of every Service. One Service alone fits, and
 /// takes one timeout.
-async fn follow(mut plan: Plan, chosen: &[Chosen], ask: impl AsyncFn(&Plan) -> Heard) -> Heard {
+async fn follow(
+    mut plan: Plan,
+    chosen: &[TargetsFromHere],
+    ask: impl AsyncFn(&Plan) -> ProbeOutput,
+) -> ProbeOutput {
     if requests::duration(&plan) > plan.longest_attempt() {
         let places = chosen.iter().flatten();
         let public: BTreeSet<u32> = places
@@ -113,7 +117,7 @@ async fn follow(mut plan: Plan, chosen: &[Chosen], ask: impl AsyncFn(&Plan) -> H
     ask(&plan).await
 }
 
-async fn ask(plan: &Plan) -> Heard {
+async fn ask(plan: &Plan) -> ProbeOutput {
     let mut heard = nothing_heard();
     if !plan.targets.is_empty() {
         svc_reach_probe::run(plan, |line| {
@@ -126,8 +130,8 @@ async fn ask(plan: &Plan) -> Heard {
     heard
 }
 
-fn nothing_heard() -> Heard {
-    Heard {
+fn nothing_heard() -> ProbeOutput {
+    ProbeOutput {
         results: BTreeMap::new(),
         host: None,
         end: End::Complete,
@@ -135,7 +139,7 @@ fn nothing_heard() -> Heard {
 }
 
 /// What is asked of a Service from here, or why nothing is.
-fn targets_from_here(asked: &Asked<'_>) -> Result<Vec<Target>, LeftOut> {
+fn targets_from_here(asked: &Asked<'_>) -> Result<Vec<Target>, Omission> {
     let choice = &asked.check.choice;
     let left_out = |why: &str| Err(Some(why.to_owned()));
     if !choice.position(Position::External) {
@@ -216,11 +220,11 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> FromHere 
         }
         targets.push(target);
     }
-    let stand = (!targets.is_empty()).then_some(Stand {
+    let stand = (!targets.is_empty()).then_some(ProbedPosition {
         position: Position::External,
         node: None,
         targets,
-        heard: Ok(Heard {
+        heard: Ok(ProbeOutput {
             results: heard,
             host: None,
             end: End::Complete,
@@ -231,10 +235,10 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> FromHere 
 
 #[cfg(test)]
 mod tests {
-    use super::{Chosen, follow, keep, nothing_heard};
+    use super::{TargetsFromHere, follow, keep, nothing_heard};
     use crate::{
         plan::requests::{self, Requests},
-        probes::lifecycle::Heard,
+        probes::lifecycle::ProbeOutput,
         testing::{facts, port, request_settings},
     };
     use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr};
@@ -351,7 +355,7 @@ mod tests {
     /// Service answer; the plans that were carried out, as targets and attempts on each.
     async fn followed(services: usize) -> Vec<(usize, u16)> {
         let mut requests = Requests::default();
-        let chosen: Vec<Chosen> = (0..services)
+        let chosen: Vec<TargetsFromHere> = (0..services)
             .map(|service| {
                 let ours = if service == 0 { "10.0.0.1" } else { "10.0.0.2" };
                 let targets = vec![
@@ -369,7 +373,7 @@ mod tests {
             plans.push((plan.targets.len(), plan.attempts.get()));
             let answers = plan.targets.iter().filter(|t| t.host == "10.0.0.1");
             let connected = || attempts(&[Outcome::Connected]).remove(&0).unwrap();
-            Heard {
+            ProbeOutput {
                 results: answers.map(|target| (target.id, connected())).collect(),
                 ..nothing_heard()
             }

@@ -334,7 +334,7 @@ mod tests {
     use serde_json::{Value, json};
     use svc_reach_common::{
         position::Position,
-        wire::plan::{Plan, Probe, Request, Tls},
+        wire::plan::{Plan, Request, RequestKind, Tls},
     };
 
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
@@ -499,7 +499,7 @@ mod tests {
                 id,
                 host: "10.0.0.1".into(),
                 port: crate::testing::port(80),
-                probe: Probe::Http {
+                probe: RequestKind::Http {
                     path: "/$(HOME)/€".into(),
                     host: None,
                     tls: Tls::Off,

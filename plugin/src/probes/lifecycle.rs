@@ -1,6 +1,6 @@
 //! One probe's life, from its Job to its last line. Pure: events and the time go in, what to do comes out.
 
-use crate::{probes::pod_state::PodState, terminal::progress::Phase};
+use crate::{probes::pod_state::PodState, terminal::progress::ProbePhase};
 use std::{collections::BTreeMap, time::Duration};
 use svc_reach_common::wire::{
     line::{HostView, Line},
@@ -40,7 +40,7 @@ pub enum End {
 
 /// What was heard of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct ProbeOutput {
     /// Attempts by target. What was heard is true, however the probe ended.
     pub results: BTreeMap<u32, Vec<Attempt>>,
     /// What it saw of its node.
@@ -49,7 +49,7 @@ pub struct Heard {
     pub end: End,
 }
 
-impl Heard {
+impl ProbeOutput {
     /// What was heard of some of the targets, `count` from `first` on, counted anew.
     pub fn part(&self, first: u32, count: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
@@ -66,7 +66,7 @@ impl Heard {
 
 /// What is to be done after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum NextStep {
     /// Nothing.
     Wait,
     /// Read the pod's log from its beginning, after a pause.
@@ -76,7 +76,7 @@ pub enum Action {
         /// The pause.
         pause: Duration,
     },
-    /// Find out why its Job made no pod, and tell by [`Following::no_pod`].
+    /// Find out why its Job made no pod, and tell by [`ProbeLifecycle::no_pod`].
     AskWhy,
     /// The probe has ended: remove it.
     Remove,
@@ -84,7 +84,7 @@ pub enum Action {
 
 /// One probe's life.
 #[derive(Debug)]
-pub struct Following {
+pub struct ProbeLifecycle {
     /// Names it among those of the run.
     pub name: String,
     /// Name of its Job.
@@ -117,7 +117,7 @@ enum Stage {
     /// Its pod is on the way, perhaps held up by the scheduler since then.
     Starting {
         unschedulable: Option<Instant>,
-        asked: Asked,
+        asked: EventsRead,
     },
     /// Its log is being read.
     Reading {
@@ -134,7 +134,7 @@ enum Stage {
 
 /// Whether the cluster was asked why there is no pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+enum EventsRead {
     Never,
     /// To end early, where waiting will not help.
     Early,
@@ -151,7 +151,7 @@ fn will_not_pass(why: &str) -> bool {
     refused && !passes.iter().any(|word| why.contains(word))
 }
 
-impl Following {
+impl ProbeLifecycle {
     /// A probe whose Job was just made. `work`: how long its plan takes.
     pub fn new(
         name: String,
@@ -170,7 +170,7 @@ impl Following {
             start_by,
             stage: Stage::Starting {
                 unschedulable: None,
-                asked: Asked::Never,
+                asked: EventsRead::Never,
             },
             pod: None,
             last: PodState::Waiting("creating"),
@@ -189,30 +189,32 @@ impl Following {
     }
 
     /// How far it has come, for a waiting user.
-    pub fn phase(&self) -> Phase {
+    pub fn phase(&self) -> ProbePhase {
         match &self.stage {
             Stage::Starting { .. } => match &self.last {
                 PodState::Waiting(_) if let (None, Some(why)) = (&self.pod, &self.refused) => {
-                    Phase::Held(format!("its Job makes no pod so far: {why}"))
+                    ProbePhase::Held(format!("its Job makes no pod so far: {why}"))
                 }
-                PodState::Waiting(_) if self.pulling => Phase::Starting("pulling its image"),
-                PodState::Waiting(what) => Phase::Starting(what),
-                PodState::PullFailed(_) => Phase::Starting("pulling its image again"),
-                PodState::Unschedulable(why) => Phase::Held(format!("unschedulable: {why}")),
+                PodState::Waiting(_) if self.pulling => ProbePhase::Starting("pulling its image"),
+                PodState::Waiting(what) => ProbePhase::Starting(what),
+                PodState::PullFailed(_) => ProbePhase::Starting("pulling its image again"),
+                PodState::Unschedulable(why) => ProbePhase::Held(format!("unschedulable: {why}")),
                 PodState::PullBackOff(why)
                 | PodState::Stuck(why)
                 | PodState::Exited(why)
-                | PodState::Lost(why) => Phase::Held(why.clone()),
-                PodState::Running => Phase::Starting("running"),
+                | PodState::Lost(why) => ProbePhase::Held(why.clone()),
+                PodState::Running => ProbePhase::Starting("running"),
             },
-            Stage::Reading { .. } => Phase::Running {
+            Stage::Reading { .. } => ProbePhase::Running {
                 done: self.results.len(),
                 of: self.targets,
             },
-            Stage::Ended(End::Complete) => Phase::Done,
-            Stage::Ended(End::NotStarted(why)) => Phase::Ended(format!("did not start: {why}")),
-            Stage::Ended(End::Failed(why)) => Phase::Ended(format!("failed: {why}")),
-            Stage::Ended(End::Interrupted) => Phase::Ended("interrupted".to_owned()),
+            Stage::Ended(End::Complete) => ProbePhase::Done,
+            Stage::Ended(End::NotStarted(why)) => {
+                ProbePhase::Ended(format!("did not start: {why}"))
+            }
+            Stage::Ended(End::Failed(why)) => ProbePhase::Ended(format!("failed: {why}")),
+            Stage::Ended(End::Interrupted) => ProbePhase::Ended("interrupted".to_owned()),
         }
     }
 
@@ -225,7 +227,7 @@ impl Following {
     }
 
     /// Its pod was seen in a state.
-    pub fn pod_seen(&mut self, pod: &str, state: PodState, now: Instant) -> Action {
+    pub fn pod_seen(&mut self, pod: &str, state: PodState, now: Instant) -> NextStep {
         self.pod = Some(pod.to_owned());
         self.last = state.clone();
         match (&mut self.stage, state) {
@@ -244,20 +246,20 @@ impl Following {
             }
             (Stage::Starting { .. }, PodState::PullFailed(why)) => {
                 self.pull_failed = Some(why);
-                Action::Wait
+                NextStep::Wait
             }
             (Stage::Starting { unschedulable, .. }, PodState::Unschedulable(_)) => {
                 unschedulable.get_or_insert(now);
-                Action::Wait
+                NextStep::Wait
             }
             (Stage::Starting { unschedulable, .. }, PodState::Waiting(_)) => {
                 *unschedulable = None;
-                Action::Wait
+                NextStep::Wait
             }
             // The log may still hold its last words.
             (Stage::Reading { .. }, PodState::Exited(how) | PodState::Lost(how)) => {
                 self.exited = Some(how);
-                Action::Wait
+                NextStep::Wait
             }
             (
                 Stage::Reading { .. },
@@ -268,81 +270,81 @@ impl Following {
                 | PodState::Stuck(_)
                 | PodState::Unschedulable(_),
             )
-            | (Stage::Ended(_), _) => Action::Wait,
+            | (Stage::Ended(_), _) => NextStep::Wait,
         }
     }
 
     /// The cluster was asked why there is no pod; `None`: it does not tell.
-    pub fn no_pod(&mut self, why: Option<String>) -> Action {
+    pub fn no_pod(&mut self, why: Option<String>) -> NextStep {
         let Stage::Starting { asked, .. } = self.stage else {
-            return Action::Wait;
+            return NextStep::Wait;
         };
         if self.pod.is_some() {
-            return Action::Wait;
+            return NextStep::Wait;
         }
         self.refused = why.or(self.refused.take());
         match &self.refused {
-            Some(why) if asked == Asked::Last || will_not_pass(why) => {
+            Some(why) if asked == EventsRead::Last || will_not_pass(why) => {
                 let why = format!("its Job made no pod: {why}");
                 self.end(End::NotStarted(why))
             }
-            None if asked == Asked::Last => {
+            None if asked == EventsRead::Last => {
                 self.end(End::NotStarted("its Job made no pod in time".to_owned()))
             }
-            Some(_) | None => Action::Wait,
+            Some(_) | None => NextStep::Wait,
         }
     }
 
     /// Its pod was deleted, by somebody else.
-    pub fn pod_deleted(&mut self) -> Action {
+    pub fn pod_deleted(&mut self) -> NextStep {
         let why = "its pod was deleted".to_owned();
         match self.stage {
             Stage::Starting { .. } => self.end(End::NotStarted(why)),
             Stage::Reading { .. } => {
                 self.exited.get_or_insert(why);
-                Action::Wait
+                NextStep::Wait
             }
-            Stage::Ended(_) => Action::Wait,
+            Stage::Ended(_) => NextStep::Wait,
         }
     }
 
     /// Its log said something. Lines that are not the agent's own, such as those of a runtime, are passed over.
-    pub fn heard(&mut self, line: &str) -> Action {
+    pub fn heard(&mut self, line: &str) -> NextStep {
         if self.ended() {
-            return Action::Wait;
+            return NextStep::Wait;
         }
         match serde_json::from_str(line) {
             Ok(Line::Start { version, .. }) if version != plan::VERSION => self.end(End::Failed(format!(
                 "the image speaks version {version} of the probe's language, this plugin version {}",
                 plan::VERSION
             ))),
-            Ok(Line::Start { .. }) => Action::Wait,
+            Ok(Line::Start { .. }) => NextStep::Wait,
             Ok(Line::Host(view)) => {
                 self.host = Some(view);
-                Action::Wait
+                NextStep::Wait
             }
             Ok(Line::Result { id, attempts }) => {
                 self.results.insert(id, attempts);
-                Action::Wait
+                NextStep::Wait
             }
             Ok(Line::End { .. }) => self.end(End::Complete),
             Ok(Line::Fatal { error }) => self.end(End::Failed(error)),
             Err(_) => {
                 tracing::debug!(probe = self.name, line, "not a line of the agent");
-                Action::Wait
+                NextStep::Wait
             }
         }
     }
 
     /// Its log ended, or could not be read, before the agent said that it was done.
-    pub fn log_ended(&mut self, error: Option<String>, now: Instant) -> Action {
+    pub fn log_ended(&mut self, error: Option<String>, now: Instant) -> NextStep {
         let Stage::Reading {
             done_by,
             tries,
             whole,
         } = self.stage
         else {
-            return Action::Wait;
+            return NextStep::Wait;
         };
         if whole && error.is_none() {
             let how = self
@@ -371,9 +373,9 @@ impl Following {
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Starting { asked, .. } if self.pod.is_none() => match asked {
-                Asked::Never => Some(self.start_by.min(self.began + PODLESS)),
-                Asked::Early => Some(self.start_by),
-                Asked::Last => None,
+                EventsRead::Never => Some(self.start_by.min(self.began + PODLESS)),
+                EventsRead::Early => Some(self.start_by),
+                EventsRead::Last => None,
             },
             Stage::Starting {
                 unschedulable: Some(since),
@@ -389,18 +391,18 @@ impl Following {
     }
 
     /// Time has come this far.
-    pub fn at(&mut self, now: Instant) -> Action {
+    pub fn at(&mut self, now: Instant) -> NextStep {
         if self.deadline().is_none_or(|deadline| now < deadline) {
-            return Action::Wait;
+            return NextStep::Wait;
         }
         match &mut self.stage {
             Stage::Starting { asked, .. } if self.pod.is_none() => {
                 *asked = if now < self.start_by {
-                    Asked::Early
+                    EventsRead::Early
                 } else {
-                    Asked::Last
+                    EventsRead::Last
                 };
-                Action::AskWhy
+                NextStep::AskWhy
             }
             Stage::Starting { .. } => {
                 let why = match &self.last {
@@ -423,33 +425,33 @@ impl Following {
                 self.results.len(),
                 self.targets
             ))),
-            Stage::Ended(_) => Action::Wait,
+            Stage::Ended(_) => NextStep::Wait,
         }
     }
 
     /// The run, or this probe alone, is to end like this, unless it already has.
-    pub fn end(&mut self, end: End) -> Action {
+    pub fn end(&mut self, end: End) -> NextStep {
         if self.ended() {
-            return Action::Wait;
+            return NextStep::Wait;
         }
         self.stage = Stage::Ended(end);
-        Action::Remove
+        NextStep::Remove
     }
 
     /// What was heard, in the end.
-    pub fn into_heard(self) -> Heard {
+    pub fn into_heard(self) -> ProbeOutput {
         let end = match self.stage {
             Stage::Ended(end) => end,
             Stage::Starting { .. } | Stage::Reading { .. } => End::Interrupted,
         };
-        Heard {
+        ProbeOutput {
             results: self.results,
             host: self.host,
             end,
         }
     }
 
-    fn read(&mut self, now: Instant, whole: bool) -> Action {
+    fn read(&mut self, now: Instant, whole: bool) -> NextStep {
         self.stage = Stage::Reading {
             done_by: now + self.allowed,
             tries: 0,
@@ -458,30 +460,30 @@ impl Following {
         self.read_after(Duration::ZERO)
     }
 
-    fn read_after(&self, pause: Duration) -> Action {
+    fn read_after(&self, pause: Duration) -> NextStep {
         match &self.pod {
-            Some(pod) => Action::Read {
+            Some(pod) => NextStep::Read {
                 pod: pod.clone(),
                 pause,
             },
-            None => Action::Wait,
+            None => NextStep::Wait,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, End, Following};
-    use crate::{probes::pod_state::PodState, terminal::progress::Phase};
+    use super::{End, NextStep, ProbeLifecycle};
+    use crate::{probes::pod_state::PodState, terminal::progress::ProbePhase};
     use std::time::Duration;
     use tokio::time::Instant;
 
     const END: &str = r#"{"line":"end","targets":1}"#;
     const RESULT: &str = r#"{"line":"result","id":0,"attempts":[]}"#;
 
-    fn probe(now: Instant) -> Following {
+    fn probe(now: Instant) -> ProbeLifecycle {
         let work = Duration::from_secs(3);
-        Following::new(
+        ProbeLifecycle::new(
             "pod-same".into(),
             "job".into(),
             1,
@@ -491,8 +493,8 @@ mod tests {
         )
     }
 
-    fn read(pause: u64) -> Action {
-        Action::Read {
+    fn read(pause: u64) -> NextStep {
+        NextStep::Read {
             pod: "p".into(),
             pause: Duration::from_millis(pause),
         }
@@ -504,16 +506,16 @@ mod tests {
         let mut probe = probe(now);
         assert_eq!(
             probe.pod_seen("p", PodState::Waiting("starting"), now),
-            Action::Wait
+            NextStep::Wait
         );
         assert_eq!(probe.pod_seen("p", PodState::Running, now), read(0));
-        assert_eq!(probe.heard(RESULT), Action::Wait);
+        assert_eq!(probe.heard(RESULT), NextStep::Wait);
         assert_eq!(
             probe.heard("standard_init_linux.go: a runtime speaks"),
-            Action::Wait
+            NextStep::Wait
         );
-        assert_eq!(probe.heard(END), Action::Remove);
-        assert_eq!(probe.log_ended(None, now), Action::Wait);
+        assert_eq!(probe.heard(END), NextStep::Remove);
+        assert_eq!(probe.log_ended(None, now), NextStep::Wait);
         let heard = probe.into_heard();
         assert_eq!(heard.end, End::Complete);
         assert_eq!(heard.results.len(), 1);
@@ -523,21 +525,21 @@ mod tests {
     fn a_waiting_user_is_told_every_phase() {
         let now = Instant::now();
         let mut probe = probe(now);
-        assert_eq!(probe.phase(), Phase::Starting("creating"));
+        assert_eq!(probe.phase(), ProbePhase::Starting("creating"));
         probe.pod_seen("job-x", PodState::Waiting("scheduled"), now);
-        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        assert_eq!(probe.phase(), ProbePhase::Starting("scheduled"));
         probe.image_pulled_for("another-x");
-        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
+        assert_eq!(probe.phase(), ProbePhase::Starting("scheduled"));
         probe.image_pulled_for("job-x");
         // What a status says while an image is pulled.
         probe.pod_seen("job-x", PodState::Waiting("being created"), now);
-        assert_eq!(probe.phase(), Phase::Starting("pulling its image"));
+        assert_eq!(probe.phase(), ProbePhase::Starting("pulling its image"));
         probe.pod_seen("job-x", PodState::Running, now);
-        assert_eq!(probe.phase(), Phase::Running { done: 0, of: 1 });
+        assert_eq!(probe.phase(), ProbePhase::Running { done: 0, of: 1 });
         probe.heard(RESULT);
-        assert_eq!(probe.phase(), Phase::Running { done: 1, of: 1 });
+        assert_eq!(probe.phase(), ProbePhase::Running { done: 1, of: 1 });
         probe.heard(END);
-        assert_eq!(probe.phase(), Phase::Done);
+        assert_eq!(probe.phase(), ProbePhase::Done);
     }
 
     #[test]
@@ -545,13 +547,13 @@ mod tests {
         let now = Instant::now();
         let mut probe = probe(now);
         probe.pod_seen("p", PodState::Running, now);
-        assert_eq!(probe.heard(RESULT), Action::Wait);
+        assert_eq!(probe.heard(RESULT), NextStep::Wait);
         assert_eq!(probe.log_ended(None, now), read(200));
         assert_eq!(
             probe.log_ended(Some("502 Bad Gateway".into()), now),
             read(400)
         );
-        assert_eq!(probe.heard(END), Action::Remove);
+        assert_eq!(probe.heard(END), NextStep::Remove);
         assert_eq!(probe.into_heard().end, End::Complete);
     }
 
@@ -572,7 +574,7 @@ mod tests {
             "it may have been cut before the container ended"
         );
         probe.heard(RESULT);
-        assert_eq!(probe.log_ended(None, now), Action::Remove);
+        assert_eq!(probe.log_ended(None, now), NextStep::Remove);
         let heard = probe.into_heard();
         let why = "the probe was cut short: ended with exit code 137: OOMKilled";
         assert_eq!(heard.end, End::Failed(why.into()));
@@ -592,7 +594,7 @@ mod tests {
         }
         assert_eq!(
             probe.log_ended(Some("no route to the kubelet".into()), now),
-            Action::Remove
+            NextStep::Remove
         );
         let why = "its log could not be read: no route to the kubelet";
         assert_eq!(probe.into_heard().end, End::Failed(why.into()));
@@ -637,12 +639,12 @@ mod tests {
                 assert_eq!(probe.deadline(), Some(now + second * seconds), "{name}");
                 assert_eq!(
                     probe.at(now + second * (seconds - 1)),
-                    Action::Wait,
+                    NextStep::Wait,
                     "{name}: too early"
                 );
                 action = probe.at(now + second * seconds);
             }
-            assert_eq!(action, Action::Remove, "{name}");
+            assert_eq!(action, NextStep::Remove, "{name}");
             if !why.is_empty() {
                 assert_eq!(
                     probe.into_heard().end,
@@ -676,17 +678,17 @@ mod tests {
         ] {
             let mut probe = probe(now);
             assert_eq!(probe.deadline(), Some(now + second * 5), "{why:?}");
-            assert_eq!(probe.at(now + second * 5), Action::AskWhy, "{why:?}");
+            assert_eq!(probe.at(now + second * 5), NextStep::AskWhy, "{why:?}");
             let told = probe.no_pod(why.map(str::to_owned));
             if early {
-                assert_eq!(told, Action::Remove, "{why:?}");
+                assert_eq!(told, NextStep::Remove, "{why:?}");
             } else {
-                assert_eq!(told, Action::Wait, "{why:?}: it may pass");
+                assert_eq!(told, NextStep::Wait, "{why:?}: it may pass");
                 assert_eq!(probe.deadline(), Some(now + second * 60), "{why:?}");
-                assert_eq!(probe.at(now + second * 60), Action::AskWhy, "{why:?}");
+                assert_eq!(probe.at(now + second * 60), NextStep::AskWhy, "{why:?}");
                 assert_eq!(probe.deadline(), None, "{why:?}: the answer is awaited");
                 // Events may be gone by then; what was told before still holds.
-                assert_eq!(probe.no_pod(None), Action::Remove, "{why:?}");
+                assert_eq!(probe.no_pod(None), NextStep::Remove, "{why:?}");
             }
             let end = why.map_or("its Job made no pod in time".to_owned(), |why| {
                 format!("its Job made no pod: {why}")
@@ -700,10 +702,13 @@ mod tests {
         let now = Instant::now();
         let mut probe = probe(now);
         let failed = || PodState::PullFailed("ErrImagePull: unauthorized".into());
-        assert_eq!(probe.pod_seen("p", failed(), now), Action::Wait);
-        assert_eq!(probe.phase(), Phase::Starting("pulling its image again"));
+        assert_eq!(probe.pod_seen("p", failed(), now), NextStep::Wait);
+        assert_eq!(
+            probe.phase(),
+            ProbePhase::Starting("pulling its image again")
+        );
         let waits = PodState::PullBackOff("ImagePullBackOff: back-off".into());
-        assert_eq!(probe.pod_seen("p", waits, now), Action::Remove);
+        assert_eq!(probe.pod_seen("p", waits, now), NextStep::Remove);
         let why = "ImagePullBackOff: back-off; ErrImagePull: unauthorized";
         assert_eq!(probe.into_heard().end, End::NotStarted(why.into()));
 
@@ -719,7 +724,7 @@ mod tests {
 
         let mut late = self::probe(now);
         late.pod_seen("p", failed(), now);
-        assert_eq!(late.at(now + Duration::from_secs(60)), Action::Remove);
+        assert_eq!(late.at(now + Duration::from_secs(60)), NextStep::Remove);
         let why = "it did not start in time: ErrImagePull: unauthorized";
         assert_eq!(late.into_heard().end, End::NotStarted(why.into()));
     }
@@ -729,13 +734,13 @@ mod tests {
         let now = Instant::now();
         let mut probe = probe(now);
         let later = now + Duration::from_secs(6);
-        assert_eq!(probe.at(later), Action::AskWhy);
+        assert_eq!(probe.at(later), NextStep::AskWhy);
         probe.no_pod(Some("exceeded quota".into()));
         let held = "its Job makes no pod so far: exceeded quota";
-        assert_eq!(probe.phase(), Phase::Held(held.into()));
+        assert_eq!(probe.phase(), ProbePhase::Held(held.into()));
         probe.pod_seen("p", PodState::Waiting("scheduled"), later);
-        assert_eq!(probe.phase(), Phase::Starting("scheduled"));
-        assert_eq!(probe.no_pod(None), Action::Wait);
+        assert_eq!(probe.phase(), ProbePhase::Starting("scheduled"));
+        assert_eq!(probe.no_pod(None), NextStep::Wait);
         assert_eq!(probe.pod_seen("p", PodState::Running, later), read(0));
     }
 
@@ -749,7 +754,7 @@ mod tests {
             PodState::Waiting("starting"),
             now + Duration::from_secs(4),
         );
-        assert_eq!(probe.at(now + Duration::from_secs(6)), Action::Wait);
+        assert_eq!(probe.at(now + Duration::from_secs(6)), NextStep::Wait);
         assert_eq!(probe.pod_seen("p", PodState::Running, now), read(0));
     }
 
@@ -757,7 +762,7 @@ mod tests {
     fn a_deleted_pod_ends_its_probe() {
         let now = Instant::now();
         let mut waiting = probe(now);
-        assert_eq!(waiting.pod_deleted(), Action::Remove);
+        assert_eq!(waiting.pod_deleted(), NextStep::Remove);
         assert_eq!(
             waiting.into_heard().end,
             End::NotStarted("its pod was deleted".into())
@@ -766,11 +771,11 @@ mod tests {
         running.pod_seen("p", PodState::Running, now);
         assert_eq!(
             running.pod_deleted(),
-            Action::Wait,
+            NextStep::Wait,
             "its log may still arrive"
         );
         running.log_ended(None, now);
-        assert_eq!(running.log_ended(None, now), Action::Remove);
+        assert_eq!(running.log_ended(None, now), NextStep::Remove);
         assert_eq!(
             running.into_heard().end,
             End::Failed("the probe was cut short: its pod was deleted".into())
@@ -784,7 +789,7 @@ mod tests {
         probe.pod_seen("p", PodState::Running, now);
         assert_eq!(
             probe.heard(r#"{"line":"start","version":9,"agent":"9.0.0","targets":1}"#),
-            Action::Remove
+            NextStep::Remove
         );
         let why = "the image speaks version 9 of the probe's language, this plugin version 1";
         assert_eq!(probe.into_heard().end, End::Failed(why.into()));

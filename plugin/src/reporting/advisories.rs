@@ -3,7 +3,7 @@
 
 use crate::{
     reporting::detection,
-    survey::clues::{Clues, Sharing},
+    survey::provider_hints::{ProviderHints, Sharing},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -22,7 +22,7 @@ use svc_reach_common::{
     target::{Scope, TargetKind},
     terms::Terms,
     verdict::Verdict,
-    wire::line::Seen,
+    wire::line::HostFact,
 };
 
 /// Where Huawei Cloud CCE's rules are written, by the editions of the matrix.
@@ -45,7 +45,7 @@ const ALGORITHM: &str = "kubernetes.io/elb.lb-algorithm";
 
 /// Everything that rules go by.
 #[derive(Clone, Copy)]
-pub struct Known<'a> {
+pub struct Findings<'a> {
     /// The Service, its endpoints and nodes.
     pub facts: &'a Facts,
     /// The cluster.
@@ -53,7 +53,7 @@ pub struct Known<'a> {
     /// The load balancer.
     pub circumstances: &'a Circumstances,
     /// What other objects tell.
-    pub clues: &'a Clues,
+    pub hints: &'a ProviderHints,
     /// What was seen.
     pub cells: &'a [Cell],
     /// What was required.
@@ -69,7 +69,7 @@ const NOT_ASKED: &str = "no-required-cell";
 const JUST_CHANGED: &str = "just-changed";
 
 /// Every advisory. `left_out`: why this machine was not a position, in part or whole.
-pub fn advisories(known: Known<'_>, left_out: Option<&str>) -> Vec<Advisory> {
+pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
     advisories.extend(just_changed(known));
@@ -123,7 +123,7 @@ pub fn judged_again(advisories: &mut Vec<Advisory>, terms: &Terms, cells: &[Cell
 const SETTLING_SECONDS: i64 = 30;
 
 /// A Service that was changed just now, with something wrong that may be no more than that.
-fn just_changed(known: Known<'_>) -> Option<Advisory> {
+fn just_changed(known: Findings<'_>) -> Option<Advisory> {
     let time = |text: &str| text.parse::<Timestamp>().ok();
     let changed = known.facts.changed.as_deref().and_then(time)?;
     let seconds = known.at.and_then(time)?.as_second() - changed.as_second();
@@ -208,7 +208,7 @@ fn of_the_service(facts: &Facts) -> Vec<Advisory> {
 }
 
 /// Backends that nobody could reach directly, while others answer.
-fn silent_backends(known: Known<'_>) -> Option<Advisory> {
+fn silent_backends(known: Findings<'_>) -> Option<Advisory> {
     let mut answers: BTreeMap<&str, bool> = BTreeMap::new();
     for cell in known.cells {
         let reached = match cell.observed.value {
@@ -236,26 +236,26 @@ fn silent_backends(known: Known<'_>) -> Option<Advisory> {
     Some(warning("backend-does-not-answer", text, PODS))
 }
 
-fn ipvs(known: Known<'_>) -> bool {
+fn ipvs(known: Findings<'_>) -> bool {
     known.environment.proxy_mode == Some(ProxyMode::Ipvs)
 }
 
-fn sharing<'a>(known: Known<'a>) -> Option<&'a Sharing> {
-    match &known.clues.sharing {
-        Some(Seen::Seen(sharing)) => Some(sharing),
-        Some(Seen::Unknown(_)) | None => None,
+fn sharing<'a>(known: Findings<'a>) -> Option<&'a Sharing> {
+    match &known.hints.sharing {
+        Some(HostFact::Seen(sharing)) => Some(sharing),
+        Some(HostFact::Unknown(_)) | None => None,
     }
 }
 
-fn annotation<'a>(known: Known<'a>, key: &str) -> Option<&'a str> {
+fn annotation<'a>(known: Findings<'a>, key: &str) -> Option<&'a str> {
     known.facts.service.annotations.get(key).map(String::as_str)
 }
 
-fn pass_through_agrees(known: Known<'_>) -> Vec<Advisory> {
+fn pass_through_agrees(known: Findings<'_>) -> Vec<Advisory> {
     if !ipvs(known) {
         return Vec::new();
     }
-    if let Some(Seen::Unknown(why)) = &known.clues.sharing {
+    if let Some(HostFact::Unknown(why)) = &known.hints.sharing {
         let text = format!(
             "whether others on this load balancer have the same pass-through setting could not be looked at: {why}"
         );
@@ -297,7 +297,7 @@ fn pass_through_agrees(known: Known<'_>) -> Vec<Advisory> {
     advisories
 }
 
-fn ingress_is_hidden(known: Known<'_>) -> Vec<Advisory> {
+fn ingress_is_hidden(known: Findings<'_>) -> Vec<Advisory> {
     let ingresses = match sharing(known) {
         Some(sharing) if ipvs(known) && !sharing.ingresses.is_empty() => &sharing.ingresses,
         Some(_) | None => return Vec::new(),
@@ -309,7 +309,7 @@ fn ingress_is_hidden(known: Known<'_>) -> Vec<Advisory> {
     vec![warning("ingress-hidden", text, NOTES)]
 }
 
-fn node_address_as_external_ip(known: Known<'_>) -> Vec<Advisory> {
+fn node_address_as_external_ip(known: Findings<'_>) -> Vec<Advisory> {
     if !ipvs(known) {
         return Vec::new();
     }
@@ -332,7 +332,7 @@ fn node_address_as_external_ip(known: Known<'_>) -> Vec<Advisory> {
         .collect()
 }
 
-fn local_in_turbo(known: Known<'_>) -> Vec<Advisory> {
+fn local_in_turbo(known: Findings<'_>) -> Vec<Advisory> {
     let local = known.facts.service.external_traffic_policy == TrafficPolicy::Local;
     let turbo = known.environment.network_model == Some(NetworkModel::Eni);
     if !local || !turbo || known.circumstances.host_network == Some(true) {
@@ -344,7 +344,7 @@ fn local_in_turbo(known: Known<'_>) -> Vec<Advisory> {
     vec![warning("local-in-turbo", text, TURBO)]
 }
 
-fn too_old(known: Known<'_>) -> Vec<Advisory> {
+fn too_old(known: Findings<'_>) -> Vec<Advisory> {
     let Some(version) = known
         .facts
         .server_version
@@ -382,7 +382,7 @@ fn too_old(known: Known<'_>) -> Vec<Advisory> {
     advisories
 }
 
-fn stickiness(known: Known<'_>) -> Vec<Advisory> {
+fn stickiness(known: Findings<'_>) -> Vec<Advisory> {
     let service = &known.facts.service;
     if annotation(known, STICKINESS) != Some("SOURCE_IP") {
         return Vec::new();
@@ -416,7 +416,7 @@ fn stickiness(known: Known<'_>) -> Vec<Advisory> {
 }
 
 /// `https:443,http:80`: each port one of the Service's, and a certificate where there is HTTPS.
-fn protocol_port(known: Known<'_>) -> Vec<Advisory> {
+fn protocol_port(known: Findings<'_>) -> Vec<Advisory> {
     let Some(word) = annotation(known, PROTOCOL_PORT) else {
         return Vec::new();
     };
@@ -445,7 +445,7 @@ fn protocol_port(known: Known<'_>) -> Vec<Advisory> {
     advisories
 }
 
-fn no_private_address(known: Known<'_>) -> Vec<Advisory> {
+fn no_private_address(known: Findings<'_>) -> Vec<Advisory> {
     let service = &known.facts.service;
     let addresses: Vec<Scope> = service
         .load_balancer
@@ -464,7 +464,7 @@ fn no_private_address(known: Known<'_>) -> Vec<Advisory> {
 }
 
 /// Options out of the bounds that the document gives them.
-fn option_bounds(known: Known<'_>) -> Vec<Advisory> {
+fn option_bounds(known: Findings<'_>) -> Vec<Advisory> {
     const BOUNDS: [(&str, &str, RangeInclusive<u32>); 4] = [
         (STICKINESS_OPTION, "persistence_timeout", 1..=60),
         (HEALTH_OPTION, "delay", 1..=50),
@@ -502,7 +502,7 @@ fn option_bounds(known: Known<'_>) -> Vec<Advisory> {
 }
 
 /// A load balancer that is told to forward to the host network needs backends there.
-fn host_network_forwarding(known: Known<'_>) -> Vec<Advisory> {
+fn host_network_forwarding(known: Findings<'_>) -> Vec<Advisory> {
     let told = annotation(known, HOST_NETWORK) == Some("true");
     if !told || known.circumstances.host_network != Some(false) {
         return Vec::new();
@@ -511,7 +511,7 @@ fn host_network_forwarding(known: Known<'_>) -> Vec<Advisory> {
     vec![warning("host-network-without-backends", text, PARAMETERS)]
 }
 
-fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
+fn switched_to_local(known: Findings<'_>) -> Vec<Advisory> {
     let service = &known.facts.service;
     if service.kind != ServiceType::LoadBalancer
         || service.external_traffic_policy != TrafficPolicy::Local
@@ -525,11 +525,11 @@ fn switched_to_local(known: Known<'_>) -> Vec<Advisory> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, advisories, told_otherwise};
+    use super::{Findings, advisories, told_otherwise};
     use crate::{
         config::ClusterOverrides,
         reporting::detection::{Detection, detect},
-        survey::clues::{Clues, Sharing},
+        survey::provider_hints::{ProviderHints, Sharing},
         testing::{cell, endpoint, facts, node, nodes_mut, port},
     };
     use svc_reach_common::{
@@ -543,7 +543,7 @@ mod tests {
         target::TargetKind,
         terms::Terms,
         verdict::Verdict,
-        wire::line::Seen,
+        wire::line::HostFact,
     };
 
     /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
@@ -572,19 +572,19 @@ mod tests {
 
     fn ids(
         facts: &Facts,
-        clues: &Clues,
+        hints: &ProviderHints,
         overrides: ClusterOverrides,
         cells: &[Cell],
     ) -> Vec<String> {
         let Detection {
             environment,
             circumstances,
-        } = detect(facts, &[], None, clues, overrides);
-        let known = Known {
+        } = detect(facts, &[], None, hints, overrides);
+        let known = Findings {
             facts,
             environment: &environment,
             circumstances: &circumstances,
-            clues,
+            hints,
             cells,
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
@@ -627,7 +627,12 @@ mod tests {
         ] {
             let mut facts = cce();
             facts.changed = changed.map(str::to_owned);
-            let ids = ids(&facts, &Clues::default(), IPVS, std::slice::from_ref(cell));
+            let ids = ids(
+                &facts,
+                &ProviderHints::default(),
+                IPVS,
+                std::slice::from_ref(cell),
+            );
             let found = ids.iter().any(|id| id == "just-changed");
             assert_eq!(found, told, "{changed:?} {}", cell.verdict);
         }
@@ -653,7 +658,8 @@ mod tests {
             ),
         ];
         for (value, source, other, warned) in rows {
-            let mut environment = detect(&cce(), &[], None, &Clues::default(), IPVS).environment;
+            let mut environment =
+                detect(&cce(), &[], None, &ProviderHints::default(), IPVS).environment;
             environment.evidence = vec![
                 evidence("proxyMode", value, source),
                 evidence("proxyMode", "ipvs", other),
@@ -672,9 +678,9 @@ mod tests {
             }
         }
         // A Turbo cluster has its definition, whatever the user says.
-        let turbo = Clues {
-            default_network: Some(Seen::Seen(true)),
-            ..Clues::default()
+        let turbo = ProviderHints {
+            default_network: Some(HostFact::Seen(true)),
+            ..ProviderHints::default()
         };
         let about = |told| ids(&cce(), &turbo, told, &[]).contains(&"told-otherwise".to_owned());
         assert!(about(IPVS));
@@ -862,7 +868,7 @@ mod tests {
             let mut facts = cce();
             change(&mut facts);
             assert_eq!(
-                ids(&facts, &Clues::default(), told, &[]),
+                ids(&facts, &ProviderHints::default(), told, &[]),
                 expected,
                 "{name}"
             );
@@ -871,19 +877,19 @@ mod tests {
 
     #[test]
     fn those_on_one_load_balancer_must_agree_in_ipvs_mode() {
-        let sharing = |setting: Option<&str>, ingresses: &[&str], complete| Clues {
-            sharing: Some(Seen::Seen(Sharing {
+        let sharing = |setting: Option<&str>, ingresses: &[&str], complete| ProviderHints {
+            sharing: Some(HostFact::Seen(Sharing {
                 services: vec![("web/other".to_owned(), setting.map(str::to_owned))],
                 ingresses: ingresses.iter().map(ToString::to_string).collect(),
                 complete,
             })),
-            ..Clues::default()
+            ..ProviderHints::default()
         };
-        let unknown = Clues {
-            sharing: Some(Seen::Unknown("forbidden".to_owned())),
-            ..Clues::default()
+        let unknown = ProviderHints {
+            sharing: Some(HostFact::Unknown("forbidden".to_owned())),
+            ..ProviderHints::default()
         };
-        let rows: [(&str, Clues, ClusterOverrides, &[&str]); 6] = [
+        let rows: [(&str, ProviderHints, ClusterOverrides, &[&str]); 6] = [
             ("alike", sharing(None, &[], true), IPVS, &[]),
             (
                 "unlike",
@@ -916,16 +922,16 @@ mod tests {
                 &["load-balancer-sharing-unknown"],
             ),
         ];
-        for (name, clues, told, expected) in rows {
-            assert_eq!(ids(&cce(), &clues, told, &[]), expected, "{name}");
+        for (name, hints, told, expected) in rows {
+            assert_eq!(ids(&cce(), &hints, told, &[]), expected, "{name}");
         }
     }
 
     #[test]
     fn a_backend_that_does_not_answer_while_others_do_is_named() {
         use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
-        type Seen = [(&'static str, ObservedValue)];
-        let rows: [(&str, &Seen, bool); 5] = [
+        type HostFact = [(&'static str, ObservedValue)];
+        let rows: [(&str, &HostFact, bool); 5] = [
             ("one of two", &[("a", Reachable), ("b", Unreachable)], true),
             (
                 "one of two, now and then",
@@ -955,7 +961,7 @@ mod tests {
                     cell(Position::PodOther, TargetKind::PodIp, address, *value)
                 })
                 .collect();
-            let found = ids(&cce(), &Clues::default(), IPVS, &cells);
+            let found = ids(&cce(), &ProviderHints::default(), IPVS, &cells);
             assert_eq!(
                 found.contains(&"backend-does-not-answer".to_owned()),
                 expected,

@@ -1,6 +1,6 @@
 //! From what probes heard to the cells of a report. Pure.
 
-use crate::probes::lifecycle::{End, Heard};
+use crate::probes::lifecycle::{End, ProbeOutput};
 use std::{collections::BTreeMap, net::IpAddr};
 use svc_reach_common::{
     observation::{NotObserved, Observation, ObservedValue, Silence, answered, observe},
@@ -13,7 +13,7 @@ use svc_reach_common::{
 
 /// One position: its targets, and what came of them.
 #[derive(Debug)]
-pub struct Stand {
+pub struct ProbedPosition {
     /// Where.
     pub position: Position,
     /// The node, where there is one.
@@ -21,14 +21,14 @@ pub struct Stand {
     /// What was to be asked, in the order of ids.
     pub targets: Vec<Target>,
     /// What was heard, or why nothing could be.
-    pub heard: Result<Heard, NotObserved>,
+    pub heard: Result<ProbeOutput, NotObserved>,
 }
 
 /// A target and what all attempts on it amount to.
 #[derive(Debug)]
-pub struct Seen<'a> {
+pub struct ObservedCell<'a> {
     /// Where the probe stood.
-    pub stand: &'a Stand,
+    pub stand: &'a ProbedPosition,
     /// What it asked.
     pub target: &'a Target,
     /// What that amounts to.
@@ -41,7 +41,7 @@ pub struct Seen<'a> {
 ///
 /// What silence after a datagram means is decided over all positions: a payload that was answered anywhere is one that
 /// the server answers.
-pub fn seen(stands: &[Stand]) -> Vec<Seen<'_>> {
+pub fn seen(stands: &[ProbedPosition]) -> Vec<ObservedCell<'_>> {
     let mut by_port: BTreeMap<Option<&str>, Vec<&Attempt>> = BTreeMap::new();
     for (stand, id, target) in all(stands) {
         if target.protocol == Protocol::Udp {
@@ -62,7 +62,7 @@ pub fn seen(stands: &[Stand]) -> Vec<Seen<'_>> {
                 .get(&target.port_name.as_deref())
                 .copied()
                 .unwrap_or(Silence::Unknown);
-            Seen {
+            ObservedCell {
                 stand,
                 target,
                 observation: observation(stand, target, attempts, silence),
@@ -72,7 +72,7 @@ pub fn seen(stands: &[Stand]) -> Vec<Seen<'_>> {
         .collect()
 }
 
-fn all(stands: &[Stand]) -> impl Iterator<Item = (&Stand, u32, &Target)> {
+fn all(stands: &[ProbedPosition]) -> impl Iterator<Item = (&ProbedPosition, u32, &Target)> {
     stands.iter().flat_map(|stand| {
         (0..)
             .zip(&stand.targets)
@@ -80,7 +80,7 @@ fn all(stands: &[Stand]) -> impl Iterator<Item = (&Stand, u32, &Target)> {
     })
 }
 
-fn attempts(stand: &Stand, id: u32) -> &[Attempt] {
+fn attempts(stand: &ProbedPosition, id: u32) -> &[Attempt] {
     stand
         .heard
         .as_ref()
@@ -91,7 +91,7 @@ fn attempts(stand: &Stand, id: u32) -> &[Attempt] {
 }
 
 fn observation(
-    stand: &Stand,
+    stand: &ProbedPosition,
     target: &Target,
     attempts: &[Attempt],
     silence: Silence,
@@ -119,7 +119,7 @@ fn observation(
 }
 
 /// An observation as the report has it.
-pub fn observed(seen: &Seen<'_>) -> Observed {
+pub fn observed(seen: &ObservedCell<'_>) -> Observed {
     let (value, reason) = match &seen.observation {
         Observation::Reachable { summary } => (ObservedValue::Reachable, summary.clone()),
         Observation::Unreachable { summary } => (ObservedValue::Unreachable, summary.clone()),
@@ -185,9 +185,9 @@ fn client_ip_seen(attempts: &[Attempt]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stand, observed, seen};
+    use super::{ProbedPosition, observed, seen};
     use crate::{
-        probes::lifecycle::{End, Heard},
+        probes::lifecycle::{End, ProbeOutput},
         testing::port,
     };
     use std::collections::BTreeMap;
@@ -229,14 +229,14 @@ mod tests {
         protocol: Protocol,
         attempts: Option<Vec<Attempt>>,
         end: End,
-    ) -> Stand {
+    ) -> ProbedPosition {
         let results =
             attempts.map_or_else(BTreeMap::new, |attempts| BTreeMap::from([(0, attempts)]));
-        Stand {
+        ProbedPosition {
             position,
             node: None,
             targets: vec![target(protocol)],
-            heard: Ok(Heard {
+            heard: Ok(ProbeOutput {
                 results,
                 host: None,
                 end,
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn what_could_not_be_looked_at_is_never_unreachable() {
         let tcp = |end| stand(Position::PodSame, Protocol::Tcp, None, end);
-        let unheard = Stand {
+        let unheard = ProbedPosition {
             heard: Err(NotObserved::NoNode("every node runs a backend".into())),
             ..tcp(End::Complete)
         };
@@ -317,7 +317,7 @@ mod tests {
                 None,
             )])
         };
-        let values = |stands: &[Stand]| {
+        let values = |stands: &[ProbedPosition]| {
             seen(stands)
                 .iter()
                 .map(|seen| observed(seen).value)

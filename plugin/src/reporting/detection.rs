@@ -2,8 +2,8 @@
 
 use crate::{
     config::ClusterOverrides,
-    reporting::cells::Stand,
-    survey::{clues::Clues, kube_proxy::ProxyConfig},
+    reporting::cells::ProbedPosition,
+    survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
 };
 use svc_reach_common::{
     facts::{Facts, IpMode, Service, ServiceType},
@@ -12,7 +12,7 @@ use svc_reach_common::{
     provider::{Provider, elb},
     proxy_mode::ProxyMode,
     report::{Environment, Evidence},
-    wire::line::{HostView, Seen},
+    wire::line::{HostFact, HostView},
 };
 
 /// Turns pass-through off on Tencent Kubernetes Engine; its source is at [`pass_through`].
@@ -49,9 +49,9 @@ impl Notes {
 /// Weighs everything that was read and seen.
 pub fn detect(
     facts: &Facts,
-    stands: &[Stand],
+    stands: &[ProbedPosition],
     proxy: Option<&ProxyConfig>,
-    clues: &Clues,
+    hints: &ProviderHints,
     overrides: ClusterOverrides,
 ) -> Detection {
     let mut notes = Notes::default();
@@ -69,8 +69,8 @@ pub fn detect(
             Some((stand.node.as_deref().unwrap_or_default(), view))
         })
         .collect();
-    let modes = proxy_modes(&views, proxy, clues, overrides, &mut notes);
-    let models = network_models(&views, provider, clues, overrides, &mut notes);
+    let modes = proxy_modes(&views, proxy, hints, overrides, &mut notes);
+    let models = network_models(&views, provider, hints, overrides, &mut notes);
     let columns: Vec<Column> = models
         .iter()
         .flat_map(|&network_model| {
@@ -137,7 +137,7 @@ fn only<T: Copy>(values: &[T]) -> Option<T> {
 fn proxy_modes(
     views: &[(&str, &HostView)],
     proxy: Option<&ProxyConfig>,
-    clues: &Clues,
+    hints: &ProviderHints,
     overrides: ClusterOverrides,
     notes: &mut Notes,
 ) -> Vec<ProxyMode> {
@@ -145,13 +145,13 @@ fn proxy_modes(
     for (node, view) in views {
         let source = format!("127.0.0.1:10249/proxyMode on node {node}");
         match &view.proxy_mode {
-            Seen::Seen(mode) => {
+            HostFact::Seen(mode) => {
                 notes.add("proxyMode", mode, source);
                 if !seen.contains(mode) {
                     seen.push(*mode);
                 }
             }
-            Seen::Unknown(why) => notes.add("proxyMode", "unknown", format!("{source}: {why}")),
+            HostFact::Unknown(why) => notes.add("proxyMode", "unknown", format!("{source}: {why}")),
         }
     }
     if let Some(mode) = overrides.proxy_mode {
@@ -165,13 +165,13 @@ fn proxy_modes(
         notes.add("proxyMode", config.mode, config.source.clone());
         return vec![config.mode];
     }
-    match &clues.cilium {
-        Some(Seen::Seen(Some(name))) => {
+    match &hints.cilium {
+        Some(HostFact::Seen(Some(name))) => {
             let source = format!("DaemonSet kube-system/{name}, and no kube-proxy was seen");
             notes.add("proxyMode", ProxyMode::Ebpf, source);
             vec![ProxyMode::Ebpf]
         }
-        Some(Seen::Seen(None) | Seen::Unknown(_)) | None => {
+        Some(HostFact::Seen(None) | HostFact::Unknown(_)) | None => {
             vec![ProxyMode::Iptables, ProxyMode::Ipvs]
         }
     }
@@ -186,11 +186,11 @@ const OPEN_VSWITCH: &str = "ovs-system";
 fn network_models(
     views: &[(&str, &HostView)],
     provider: Option<Provider>,
-    clues: &Clues,
+    hints: &ProviderHints,
     overrides: ClusterOverrides,
     notes: &mut Notes,
 ) -> Vec<NetworkModel> {
-    let found = found_models(views, provider, clues, notes);
+    let found = found_models(views, provider, hints, notes);
     match overrides.network_model {
         Some(model) => {
             notes.add("networkModel", model, NETWORK_MODEL);
@@ -203,18 +203,18 @@ fn network_models(
 fn found_models(
     views: &[(&str, &HostView)],
     provider: Option<Provider>,
-    clues: &Clues,
+    hints: &ProviderHints,
     notes: &mut Notes,
 ) -> Vec<NetworkModel> {
     let definition = "NetworkAttachmentDefinition kube-system/default-network";
     let mut models = NetworkModel::ALL.to_vec();
-    match &clues.default_network {
-        Some(Seen::Seen(true)) => {
+    match &hints.default_network {
+        Some(HostFact::Seen(true)) => {
             notes.add("networkModel", NetworkModel::Eni, definition);
             return vec![NetworkModel::Eni];
         }
-        Some(Seen::Seen(false)) => models.retain(|model| *model != NetworkModel::Eni),
-        Some(Seen::Unknown(why)) => {
+        Some(HostFact::Seen(false)) => models.retain(|model| *model != NetworkModel::Eni),
+        Some(HostFact::Unknown(why)) => {
             notes.add("networkModel", "unknown", format!("{definition}: {why}"));
         }
         None => {}
@@ -223,7 +223,7 @@ fn found_models(
         return models;
     }
     for (node, view) in views {
-        let Seen::Seen(interfaces) = &view.interfaces else {
+        let HostFact::Seen(interfaces) = &view.interfaces else {
             continue;
         };
         if interfaces
@@ -258,9 +258,9 @@ fn circumstances(
         );
     }
     let (classes, gateway) = match elb::class(service).filter(|_| balanced) {
-        Some(elb::Class::Shared) => (vec![Class::Shared], false),
-        Some(elb::Class::Dedicated) => (vec![Class::Dedicated], false),
-        Some(elb::Class::DnatGateway) => (Vec::new(), true),
+        Some(elb::ElbClass::Shared) => (vec![Class::Shared], false),
+        Some(elb::ElbClass::Dedicated) => (vec![Class::Dedicated], false),
+        Some(elb::ElbClass::DnatGateway) => (Vec::new(), true),
         None => (Class::ALL.to_vec(), false),
     };
     let front = if gateway {
@@ -366,9 +366,9 @@ fn host_network(facts: &Facts) -> Option<bool> {
 mod tests {
     use super::{ClusterOverrides, Detection, detect, remaining};
     use crate::{
-        probes::lifecycle::{End, Heard},
-        reporting::cells::Stand,
-        survey::{clues::Clues, kube_proxy::ProxyConfig},
+        probes::lifecycle::{End, ProbeOutput},
+        reporting::cells::ProbedPosition,
+        survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
         testing::{endpoint, facts, node},
     };
     use std::collections::BTreeMap;
@@ -379,29 +379,29 @@ mod tests {
         network_model::NetworkModel,
         position::Position,
         proxy_mode::ProxyMode,
-        wire::line::{HostView, Interface, Seen},
+        wire::line::{HostFact, HostView, Interface},
     };
 
     /// A probe on the host network of `node`, which saw this mode and these interfaces.
-    fn stand(node: &str, mode: Result<ProxyMode, &str>, interfaces: &[&str]) -> Stand {
+    fn stand(node: &str, mode: Result<ProxyMode, &str>, interfaces: &[&str]) -> ProbedPosition {
         let interface = |name: &&str| Interface {
             name: (*name).to_owned(),
             addresses: Vec::new(),
         };
-        Stand {
+        ProbedPosition {
             position: Position::NodeSame,
             node: Some(node.to_owned()),
             targets: Vec::new(),
-            heard: Ok(Heard {
+            heard: Ok(ProbeOutput {
                 results: BTreeMap::new(),
                 host: Some(HostView {
                     proxy_mode: match mode {
-                        Ok(mode) => Seen::Seen(mode),
-                        Err(why) => Seen::Unknown(why.to_owned()),
+                        Ok(mode) => HostFact::Seen(mode),
+                        Err(why) => HostFact::Unknown(why.to_owned()),
                     },
-                    kube_ipvs0: Seen::Seen(false),
-                    interfaces: Seen::Seen(interfaces.iter().map(interface).collect()),
-                    routes: Seen::Seen(Vec::new()),
+                    kube_ipvs0: HostFact::Seen(false),
+                    interfaces: HostFact::Seen(interfaces.iter().map(interface).collect()),
+                    routes: HostFact::Seen(Vec::new()),
                 }),
                 end: End::Complete,
             }),
@@ -448,29 +448,29 @@ mod tests {
         };
         let none = ClusterOverrides::default();
         let iptables = config("iptables");
-        let clues = Clues::default();
+        let hints = ProviderHints::default();
         let rows = [
             (
                 "told",
-                detect(&cce(), &ipvs, Some(&iptables), &clues, told),
+                detect(&cce(), &ipvs, Some(&iptables), &hints, told),
                 Some(ProxyMode::Nftables),
             ),
             (
                 "seen",
-                detect(&cce(), &ipvs, Some(&iptables), &clues, none),
+                detect(&cce(), &ipvs, Some(&iptables), &hints, none),
                 Some(ProxyMode::Ipvs),
             ),
             (
                 "configured",
-                detect(&cce(), &mute, Some(&iptables), &clues, none),
+                detect(&cce(), &mute, Some(&iptables), &hints, none),
                 Some(ProxyMode::Iptables),
             ),
-            ("unknown", detect(&cce(), &mute, None, &clues, none), None),
+            ("unknown", detect(&cce(), &mute, None, &hints, none), None),
         ];
         for (name, detection, expected) in rows {
             assert_eq!(detection.environment.proxy_mode, expected, "{name}");
         }
-        let unknown = detect(&cce(), &mute, None, &clues, none);
+        let unknown = detect(&cce(), &mute, None, &hints, none);
         assert!(
             sources(&unknown, "proxyMode")[0].ends_with("connection refused"),
             "could not look is told: {:?}",
@@ -488,7 +488,7 @@ mod tests {
             network_model: Some(NetworkModel::Vpc),
             ..ClusterOverrides::default()
         };
-        let detection = detect(&cce(), &stands, None, &Clues::default(), told);
+        let detection = detect(&cce(), &stands, None, &ProviderHints::default(), told);
         assert_eq!(detection.environment.proxy_mode, None);
         assert_eq!(columns(&detection), ["vpc/ipvs", "vpc/iptables"]);
         assert_eq!(
@@ -499,12 +499,12 @@ mod tests {
 
     #[test]
     fn cilium_without_kube_proxy_is_ebpf() {
-        let clues = Clues {
-            cilium: Some(Seen::Seen(Some("yangtse-cilium"))),
-            ..Clues::default()
+        let hints = ProviderHints {
+            cilium: Some(HostFact::Seen(Some("yangtse-cilium"))),
+            ..ProviderHints::default()
         };
-        let mode = |stands: &[Stand]| {
-            let detection = detect(&cce(), stands, None, &clues, ClusterOverrides::default());
+        let mode = |stands: &[ProbedPosition]| {
+            let detection = detect(&cce(), stands, None, &hints, ClusterOverrides::default());
             detection.environment.proxy_mode
         };
         assert_eq!(mode(&[]), Some(ProxyMode::Ebpf));
@@ -520,23 +520,23 @@ mod tests {
     fn the_network_model_is_only_what_can_be_known() {
         let ovs = [stand("a", Ok(ProxyMode::Ipvs), &["eth0", "ovs-system"])];
         let plain = [stand("a", Ok(ProxyMode::Ipvs), &["eth0"])];
-        let definition = |seen| Clues {
+        let definition = |seen| ProviderHints {
             default_network: Some(seen),
-            ..Clues::default()
+            ..ProviderHints::default()
         };
         let told = ClusterOverrides {
             network_model: Some(NetworkModel::Vpc),
             ..ClusterOverrides::default()
         };
         let none = ClusterOverrides::default();
-        let there = definition(Seen::Seen(true));
-        let absent = definition(Seen::Seen(false));
-        let forbidden = definition(Seen::Unknown("forbidden".to_owned()));
+        let there = definition(HostFact::Seen(true));
+        let absent = definition(HostFact::Seen(false));
+        let forbidden = definition(HostFact::Unknown("forbidden".to_owned()));
         let all = ["tunnel/ipvs", "vpc/ipvs", "eni/ipvs"];
         type Row<'a> = (
             &'a str,
-            &'a [Stand],
-            &'a Clues,
+            &'a [ProbedPosition],
+            &'a ProviderHints,
             ClusterOverrides,
             &'a [&'a str],
         );
@@ -553,8 +553,8 @@ mod tests {
             ("no sign of either", &plain, &absent, none, &all[..2]),
             ("not allowed to look", &plain, &forbidden, none, &all),
         ];
-        for (name, stands, clues, told, expected) in rows {
-            let detection = detect(&cce(), stands, None, clues, told);
+        for (name, stands, hints, told, expected) in rows {
+            let detection = detect(&cce(), stands, None, hints, told);
             assert_eq!(columns(&detection), expected, "{name}");
             let one = (expected.len() == 1).then(|| expected[0].to_owned());
             assert_eq!(detection.environment.column, one, "{name}");
@@ -577,8 +577,18 @@ mod tests {
             (vec![(class, "union")], cluster, vec![Class::Shared], off),
             (vec![(class, "union")], local, vec![Class::Shared], open),
             (vec![(class, "shared")], local, vec![Class::Shared], open),
-            (vec![(class, "performance")], local, vec![Class::Dedicated], open),
-            (vec![(class, "dedicated")], cluster, vec![Class::Dedicated], off),
+            (
+                vec![(class, "performance")],
+                local,
+                vec![Class::Dedicated],
+                open,
+            ),
+            (
+                vec![(class, "dedicated")],
+                cluster,
+                vec![Class::Dedicated],
+                off,
+            ),
             (vec![], local, both.clone(), off),
             (vec![(class, "gold")], local, both.clone(), open),
             (vec![(passing, "true")], cluster, both.clone(), on),
@@ -599,12 +609,15 @@ mod tests {
                 &facts,
                 &[],
                 None,
-                &Clues::default(),
+                &ProviderHints::default(),
                 ClusterOverrides::default(),
             );
             let circumstances = detected.circumstances;
             assert_eq!(circumstances.classes, classes, "{annotations:?}");
-            assert_eq!(circumstances.pass_through, pass_through, "{annotations:?} {policy}");
+            assert_eq!(
+                circumstances.pass_through, pass_through,
+                "{annotations:?} {policy}"
+            );
         }
     }
 
@@ -615,7 +628,7 @@ mod tests {
                 facts,
                 &[],
                 None,
-                &Clues::default(),
+                &ProviderHints::default(),
                 ClusterOverrides::default(),
             )
             .circumstances
@@ -640,7 +653,7 @@ mod tests {
                 proxy_mode: mode,
                 ..ClusterOverrides::default()
             };
-            detect(facts, &[], None, &Clues::default(), told)
+            detect(facts, &[], None, &ProviderHints::default(), told)
                 .circumstances
                 .pass_through
         };
@@ -664,7 +677,7 @@ mod tests {
             &facts,
             &[],
             None,
-            &Clues::default(),
+            &ProviderHints::default(),
             ClusterOverrides::default(),
         );
         assert_eq!(detected.circumstances.pass_through, [true]);
@@ -677,7 +690,7 @@ mod tests {
                 facts,
                 &[],
                 None,
-                &Clues::default(),
+                &ProviderHints::default(),
                 ClusterOverrides::default(),
             )
             .circumstances

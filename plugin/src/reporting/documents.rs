@@ -2,7 +2,7 @@
 
 use super::source::choose;
 use crate::{config::ExpectationSettings, error::Error};
-use svc_reach_common::matrix::{Catalog, Selection};
+use svc_reach_common::matrix::{Catalog, MatrixSelection};
 
 /// What observations are held against.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub struct Documents {
     /// Every matrix that is known.
     pub catalog: Catalog,
     /// What the command line asks for; `None`: what the provider calls for.
-    chosen: Option<Selection>,
+    chosen: Option<MatrixSelection>,
     /// Whether one edition alone counts.
     strict: bool,
 }
@@ -28,10 +28,10 @@ impl Documents {
             None => None,
             Some(given) => {
                 let (name, edition) = choose(&mut catalog, given)?;
-                Some(Selection {
+                Some(MatrixSelection {
                     edition,
                     strict,
-                    ..Selection::of(Some(&name))
+                    ..MatrixSelection::of(Some(&name))
                 })
             }
         };
@@ -43,7 +43,7 @@ impl Documents {
     }
 
     /// Which of them count on a cluster of this provider.
-    pub fn selection(&self, provider: Option<&str>) -> Selection {
+    pub fn selection(&self, provider: Option<&str>) -> MatrixSelection {
         match &self.chosen {
             Some(chosen) => chosen.clone(),
             None => self.catalog.select(provider, self.strict),

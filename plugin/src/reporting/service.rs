@@ -8,7 +8,7 @@ use svc_reach_common::{
 };
 
 /// The Service, as a report describes it. A policy that does not apply to its type is absent.
-pub fn service(facts: &Facts) -> report::Service {
+pub fn service(facts: &Facts) -> report::ReportedService {
     let service = &facts.service;
     let external = match service.kind {
         ServiceType::NodePort | ServiceType::LoadBalancer => true,
@@ -16,7 +16,7 @@ pub fn service(facts: &Facts) -> report::Service {
         ServiceType::ExternalName => false,
     };
     let internal = !service.cluster_ips.is_empty();
-    report::Service {
+    report::ReportedService {
         namespace: service.namespace.clone(),
         name: service.name.clone(),
         kind: service.kind,

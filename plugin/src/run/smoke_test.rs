@@ -3,7 +3,8 @@
 use crate::config::UsageError;
 use crate::{
     config::{
-        Ask, CellWord, Check, Choice, FailOn, RequestPath, RunSettings, Selection, ServiceName,
+        Ask, CellWord, Check, Choice, FailOn, RequestPath, RunSettings, ServiceName,
+        ServiceSelection,
     },
     error::Error,
 };
@@ -25,10 +26,10 @@ words! {
     }
 }
 
-/// The file. What a Service does not say, the file says for all, and else the command line.
+/// The file. What a ListedService does not say, the file says for all, and else the command line.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct File {
+struct SmokeTestFile {
     api_version: Spanned<String>,
     #[serde(rename = "kind")]
     _kind: Kind,
@@ -37,36 +38,36 @@ struct File {
     #[serde(default)]
     expect: Expect,
     #[serde(default)]
-    request: Request,
-    services: Vec<Service>,
+    request: RequestKeys,
+    services: Vec<ListedService>,
 }
 
 /// One of the Services.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Service {
+struct ListedService {
     /// As on the command line.
     name: Spanned<String>,
     namespace: Option<String>,
     #[serde(default)]
     expect: Expect,
     #[serde(default)]
-    request: Request,
+    request: RequestKeys,
 }
 
-/// What a Service has to live up to.
+/// What a ListedService has to live up to.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Expect {
     fail_on: Option<Vec<FailOn>>,
-    reachable: Option<Vec<Place>>,
-    unreachable: Option<Vec<Place>>,
+    reachable: Option<Vec<RequiredCell>>,
+    unreachable: Option<Vec<RequiredCell>>,
 }
 
 /// What is asked of it, and how.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Request {
+struct RequestKeys {
     only: Option<Vec<CellWord>>,
     skip: Option<Vec<CellWord>>,
     probe: Option<Ask>,
@@ -79,9 +80,9 @@ struct Request {
 /// A position and a kind of target.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-struct Place(Required);
+struct RequiredCell(Required);
 
-impl TryFrom<String> for Place {
+impl TryFrom<String> for RequiredCell {
     type Error = NotRequired;
 
     fn try_from(text: String) -> Result<Self, NotRequired> {
@@ -91,7 +92,7 @@ impl TryFrom<String> for Place {
 
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+enum SmokeTestError {
     /// It is not of our format.
     #[error("{}: {message}", place(*line, key))]
     Format {
@@ -152,20 +153,24 @@ pub fn read(
     of(&text, settings, namespace).map_err(|error| unusable(error.into()))
 }
 
-fn of(text: &str, settings: RunSettings, namespace: Option<&str>) -> Result<RunSettings, Unusable> {
+fn of(
+    text: &str,
+    settings: RunSettings,
+    namespace: Option<&str>,
+) -> Result<RunSettings, SmokeTestError> {
     let mut key = String::new();
-    let file: File = with_deserializer_from_str(text, |deserializer| {
+    let file: SmokeTestFile = with_deserializer_from_str(text, |deserializer| {
         let mut track = Track::new();
-        File::deserialize(Deserializer::new(deserializer, &mut track))
+        SmokeTestFile::deserialize(Deserializer::new(deserializer, &mut track))
             .inspect_err(|_| key = track.path().to_string())
     })
-    .map_err(|error| Unusable::Format {
+    .map_err(|error| SmokeTestError::Format {
         line: error.location().map_or(0, |location| location.line()),
         message: message(&error),
         key,
     })?;
     if file.api_version.value != API_VERSION {
-        return Err(Unusable::ApiVersion {
+        return Err(SmokeTestError::ApiVersion {
             line: file.api_version.referenced.line(),
             found: file.api_version.value,
         });
@@ -177,13 +182,13 @@ fn of(text: &str, settings: RunSettings, namespace: Option<&str>) -> Result<RunS
         let line = service.name.referenced.line();
         let name = service
             .named(file.namespace.as_deref(), namespace)
-            .map_err(|source| Unusable::Name {
+            .map_err(|source| SmokeTestError::Name {
                 line,
                 index,
                 source,
             })?;
         if names.contains(&name) {
-            return Err(Unusable::Twice {
+            return Err(SmokeTestError::Twice {
                 line,
                 index,
                 name: service.name.value.clone(),
@@ -191,16 +196,16 @@ fn of(text: &str, settings: RunSettings, namespace: Option<&str>) -> Result<RunS
         }
         let check = service.request.over(&service.expect.over(&all));
         if let Some(place) = check.terms.contradiction() {
-            return Err(Unusable::Contradiction { line, index, place });
+            return Err(SmokeTestError::Contradiction { line, index, place });
         }
         names.push(name);
         own.push(check);
     }
     if names.is_empty() {
-        return Err(Unusable::Empty);
+        return Err(SmokeTestError::Empty);
     }
     Ok(RunSettings {
-        selection: Selection::Named(names),
+        selection: ServiceSelection::Named(names),
         list: true,
         own,
         ..settings
@@ -215,7 +220,7 @@ fn message(error: &serde_saphyr::Error) -> String {
     text[..place.unwrap_or(text.len())].to_owned()
 }
 
-impl Service {
+impl ListedService {
     /// Its name, with the namespace that it or the file gives it.
     fn named(&self, file: Option<&str>, flag: Option<&str>) -> Result<ServiceName, UsageError> {
         let own = self.namespace.as_deref();
@@ -230,7 +235,7 @@ impl Service {
 
 impl Expect {
     fn over(&self, check: &Check) -> Check {
-        let required = |places: &Option<Vec<Place>>, value| {
+        let required = |places: &Option<Vec<RequiredCell>>, value| {
             let places = places.as_ref()?.iter();
             Some(places.map(|place| Required { value, ..place.0 }).collect())
         };
@@ -247,7 +252,7 @@ impl Expect {
     }
 }
 
-impl Request {
+impl RequestKeys {
     fn over(&self, check: &Check) -> Check {
         let mut check = check.clone();
         let words = |own: &Option<Vec<CellWord>>| own.as_ref().map(|w| w.iter().copied().collect());
@@ -285,7 +290,7 @@ mod tests {
     use crate::{
         cli::Cli,
         cli::action::{Action, Config},
-        config::{RunSettings, Selection},
+        config::{RunSettings, ServiceSelection},
         error::chain,
     };
     use clap::Parser;
@@ -329,7 +334,7 @@ services:
             None,
         )
         .unwrap();
-        let Selection::Named(names) = &run.selection else {
+        let ServiceSelection::Named(names) = &run.selection else {
             panic!("{run:?}")
         };
         let names: Vec<_> = names

@@ -1,6 +1,6 @@
 //! `--wait`: until there is something behind the Service, and an address in front of it.
 
-use crate::{cluster::Cluster, config::Selection, error::Error, survey, terminal::progress};
+use crate::{cluster::Cluster, config::ServiceSelection, error::Error, survey, terminal::progress};
 use std::time::Duration;
 use svc_reach_common::facts::{Endpoint, Service, ServiceType};
 use tokio::time::{Instant, sleep_until};
@@ -19,7 +19,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 pub async fn until_served(
     cluster: &impl Cluster,
     namespace: &str,
-    selection: &Selection,
+    selection: &ServiceSelection,
     patience: Duration,
 ) -> Result<(), Error> {
     let end = Instant::now() + patience;
@@ -66,7 +66,7 @@ enum State {
 async fn look(
     cluster: &impl Cluster,
     namespace: &str,
-    selection: &Selection,
+    selection: &ServiceSelection,
 ) -> Result<State, Error> {
     let missing = |service, missing| State::Missing { service, missing };
     match survey::asked(cluster, namespace, selection).await {
@@ -113,7 +113,7 @@ mod tests {
     use super::until_served;
     use crate::{
         cluster::scripted::{Reply, Scripted},
-        config::{Selection, ServiceName},
+        config::{ServiceName, ServiceSelection},
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -146,7 +146,7 @@ mod tests {
 
     async fn wait(cluster: &Scripted) -> (Result<(), String>, u64) {
         let began = Instant::now();
-        let selection = Selection::Named(vec![ServiceName {
+        let selection = ServiceSelection::Named(vec![ServiceName {
             namespace: None,
             name: "nginx".into(),
         }]);

@@ -182,7 +182,7 @@ mod tests {
     use super::{changes, tell, watch};
     use crate::{
         cluster::scripted::{Reply, Scripted},
-        config::{Color, Format, Output},
+        config::{Color, Output, ReportFormat},
         error::Error,
         output::Outlet,
         reporting::documents::Documents,
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_watch_ends_where_its_reader_has_left_and_for_no_other_failure_to_write() {
         let output = Output {
-            format: Format::Table,
+            format: ReportFormat::Table,
             file: None,
         };
         let outlets = Outlet::all(&[output], Color::Never).unwrap();
@@ -242,7 +242,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report");
         let output = Output {
-            format: Format::Json,
+            format: ReportFormat::Json,
             file: Some(file.clone()),
         };
         let (connection, settings) = typed(&["a", "b", "--watch", "--only", "pod-same,cluster-ip"]);

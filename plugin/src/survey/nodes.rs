@@ -1,6 +1,6 @@
 //! Nodes enough to place probes on.
 
-use super::services::Asked;
+use super::services::SurveyedService;
 use crate::cluster::page::{AT_ONCE, FEW, MANY, Page, page};
 use crate::{
     cluster::{Call, Cluster},
@@ -28,11 +28,11 @@ const NAMED: usize = 64;
 /// Reads nodes until enough of each role fit, for every Service: in pages, then those with a backend by name.
 pub async fn nodes(
     cluster: &impl Cluster,
-    asked: &[Asked],
+    asked: &[SurveyedService],
     fits: &dyn Fn(&Node) -> bool,
     first: Page,
 ) -> Result<Vec<Node>, Error> {
-    let mut known = Known::new(asked, fits);
+    let mut known = KnownNodes::new(asked, fits);
     let mut page = first;
     for pages in 1.. {
         known.add(&page.items)?;
@@ -72,10 +72,10 @@ pub async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<P
 
 async fn all(
     cluster: &impl Cluster,
-    asked: &[Asked],
+    asked: &[SurveyedService],
     fits: &dyn Fn(&Node) -> bool,
 ) -> Result<Vec<Node>, Error> {
-    let mut known = Known::new(asked, fits);
+    let mut known = KnownNodes::new(asked, fits);
     let mut next = None;
     loop {
         let page = list(cluster, MANY, next).await?;
@@ -126,7 +126,7 @@ async fn node(cluster: &impl Cluster, name: &str) -> Result<Option<Value>, Error
 }
 
 /// What is known of nodes so far.
-struct Known<'a> {
+struct KnownNodes<'a> {
     fitting: &'a dyn Fn(&Node) -> bool,
     /// Names of the nodes that run a backend, of each Service.
     backends: Vec<BTreeSet<&'a str>>,
@@ -135,9 +135,9 @@ struct Known<'a> {
     fits: BTreeMap<String, bool>,
 }
 
-impl<'a> Known<'a> {
-    fn new(asked: &'a [Asked], fitting: &'a dyn Fn(&Node) -> bool) -> Self {
-        let names = |asked: &'a Asked| {
+impl<'a> KnownNodes<'a> {
+    fn new(asked: &'a [SurveyedService], fitting: &'a dyn Fn(&Node) -> bool) -> Self {
+        let names = |asked: &'a SurveyedService| {
             let ready = asked
                 .backends
                 .endpoints

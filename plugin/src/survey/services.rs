@@ -5,7 +5,7 @@ use crate::cluster::page::{AT_ONCE, MANY, page};
 use crate::{
     cluster::{Call, CallError, Cluster, names},
     config::UsageError,
-    config::{Selection, ServiceName},
+    config::{ServiceName, ServiceSelection},
     error::{Error, Permission},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -17,7 +17,7 @@ const ONE_BY_ONE: usize = 16;
 
 /// A Service and its endpoints.
 #[derive(Debug)]
-pub struct Asked {
+pub struct SurveyedService {
     /// The Service.
     pub service: Service,
     /// What is behind it.
@@ -29,10 +29,10 @@ pub struct Asked {
 pub async fn asked(
     cluster: &impl Cluster,
     namespace: &str,
-    selection: &Selection,
-) -> Result<Vec<Asked>, Error> {
+    selection: &ServiceSelection,
+) -> Result<Vec<SurveyedService>, Error> {
     match selection {
-        Selection::Named(names) => {
+        ServiceSelection::Named(names) => {
             if let Some(service) = twice(namespace, names) {
                 return Err(Error::Usage(UsageError::Twice(service)));
             }
@@ -43,7 +43,7 @@ pub async fn asked(
                         service(cluster, namespace, &name.name),
                         endpoints(cluster, namespace, &name.name)
                     );
-                    Ok(Asked {
+                    Ok(SurveyedService {
                         service: service?,
                         backends: backends?,
                     })
@@ -52,7 +52,7 @@ pub async fn asked(
                 .try_collect()
                 .await
         }
-        Selection::Matching {
+        ServiceSelection::Matching {
             selector,
             everywhere,
         } => {
@@ -63,7 +63,7 @@ pub async fn asked(
             {
                 return Ok(services
                     .into_iter()
-                    .map(|service| Asked {
+                    .map(|service| SurveyedService {
                         backends: all
                             .remove(&(service.namespace.clone(), service.name.clone()))
                             .unwrap_or_default(),
@@ -74,7 +74,7 @@ pub async fn asked(
             stream::iter(services)
                 .map(async |service| {
                     let backends = endpoints(cluster, &service.namespace, &service.name).await?;
-                    Ok(Asked { service, backends })
+                    Ok(SurveyedService { service, backends })
                 })
                 .buffered(AT_ONCE)
                 .try_collect()

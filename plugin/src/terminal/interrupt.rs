@@ -43,7 +43,7 @@ impl Signals {
     /// Raises the interrupt at the first signal and returns at the second.
     pub async fn watch(self) -> Exit {
         self.heeded.notified().await;
-        let Some(mut asked) = Asked::listen() else {
+        let Some(mut asked) = SignalListener::listen() else {
             progress::plain(
                 "signals cannot be handled here: an interrupted run leaves its probes to their deadline",
             );
@@ -85,7 +85,7 @@ impl Interrupt {
 
 /// What asks for an end: every signal, listened to from the first to the last, so that none is lost between two.
 #[cfg(unix)]
-struct Asked {
+struct SignalListener {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     /// A terminal that was closed, a connection that was lost.
@@ -93,7 +93,7 @@ struct Asked {
 }
 
 #[cfg(unix)]
-impl Asked {
+impl SignalListener {
     fn listen() -> Option<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Some(Self {
@@ -149,10 +149,10 @@ fn ignores_hang_up(status: &str) -> bool {
 }
 
 #[cfg(not(unix))]
-struct Asked;
+struct SignalListener;
 
 #[cfg(not(unix))]
-impl Asked {
+impl SignalListener {
     fn listen() -> Option<Self> {
         Some(Self)
     }

@@ -15,7 +15,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// How far a probe has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phase {
+pub enum ProbePhase {
     /// On its way: creating, scheduled, pulling, …
     Starting(&'static str),
     /// On its way, and held up by something.
@@ -33,7 +33,7 @@ pub enum Phase {
     Ended(String),
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for ProbePhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting(what) => f.write_str(what),
@@ -50,10 +50,10 @@ pub struct Progress {
     bars: Option<MultiProgress>,
     /// Whether nothing is told where lines are not live.
     quiet: bool,
-    lines: RefCell<BTreeMap<String, Line>>,
+    lines: RefCell<BTreeMap<String, ProgressLine>>,
 }
 
-struct Line {
+struct ProgressLine {
     bar: Option<ProgressBar>,
     text: String,
 }
@@ -87,18 +87,20 @@ impl Progress {
     }
 
     /// Tells how far a probe has come. The same twice is told once.
-    pub fn phase(&self, label: &str, phase: &Phase) {
-        let text = if matches!(phase, Phase::Running { .. }) && !self.live() {
+    pub fn phase(&self, label: &str, phase: &ProbePhase) {
+        let text = if matches!(phase, ProbePhase::Running { .. }) && !self.live() {
             // A line for each target would only be noise.
             "running".to_owned()
         } else {
             phase.to_string()
         };
         let mut lines = self.lines.borrow_mut();
-        let line = lines.entry(label.to_owned()).or_insert_with(|| Line {
-            bar: self.bar(),
-            text: String::new(),
-        });
+        let line = lines
+            .entry(label.to_owned())
+            .or_insert_with(|| ProgressLine {
+                bar: self.bar(),
+                text: String::new(),
+            });
         if line.text == text {
             return;
         }
@@ -106,8 +108,8 @@ impl Progress {
             Some(bar) => {
                 let shown = format!("{label:<10} {text}");
                 match phase {
-                    Phase::Done | Phase::Ended(_) => bar.finish_with_message(shown),
-                    Phase::Starting(_) | Phase::Held(_) | Phase::Running { .. } => {
+                    ProbePhase::Done | ProbePhase::Ended(_) => bar.finish_with_message(shown),
+                    ProbePhase::Starting(_) | ProbePhase::Held(_) | ProbePhase::Running { .. } => {
                         bar.set_message(shown);
                     }
                 }
@@ -149,7 +151,7 @@ fn line(text: &str, writer: &mut impl Write) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Phase, Progress, line};
+    use super::{ProbePhase, Progress, line};
     use indicatif::{InMemoryTerm, MultiProgress, ProgressDrawTarget, TermLike};
     use std::time::{Duration, Instant};
 
@@ -190,29 +192,29 @@ mod tests {
         let screen = InMemoryTerm::new(10, 60);
         let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
         let progress = Progress::on(Some(MultiProgress::with_draw_target(target)));
-        let running = |done| Phase::Running { done, of: 9 };
-        let (creating, other) = (Phase::Starting("creating"), "node-other scheduled");
+        let running = |done| ProbePhase::Running { done, of: 9 };
+        let (creating, other) = (ProbePhase::Starting("creating"), "node-other scheduled");
         progress.phase("pod-same", &creating);
-        progress.phase("node-other", &Phase::Starting("scheduled"));
+        progress.phase("node-other", &ProbePhase::Starting("scheduled"));
         until_shown(&screen, &["pod-same   creating", other]);
         for (phase, shown) in [
             (
-                Phase::Held("0/3 nodes\u{1b}[31m fit".to_owned()),
+                ProbePhase::Held("0/3 nodes\u{1b}[31m fit".to_owned()),
                 "pod-same   0/3 nodes\\u{1b}[31m fit",
             ),
             (
-                Phase::Starting("pulling its image"),
+                ProbePhase::Starting("pulling its image"),
                 "pod-same   pulling its image",
             ),
             (running(0), "pod-same   running, 0 of 9 targets"),
             (running(9), "pod-same   running, 9 of 9 targets"),
-            (Phase::Done, "pod-same   done"),
+            (ProbePhase::Done, "pod-same   done"),
         ] {
             progress.phase("pod-same", &phase);
             until_shown(&screen, &[shown, other]);
         }
         let why = "did not start: its image, of which there is much to say, cannot be pulled";
-        progress.phase("node-other", &Phase::Ended(why.to_owned()));
+        progress.phase("node-other", &ProbePhase::Ended(why.to_owned()));
         // In one line, however narrow the terminal.
         until_shown(&screen, &["done", "of which there is"]);
         assert!(

@@ -3,7 +3,7 @@
 use super::paths::Input;
 use crate::model::NotModelled;
 use crate::{
-    model::{cause::Cause, flow::Action},
+    model::{cause::Cause, flow::ProxyAction},
     report::{Prediction, Why},
     verdict::Reachability,
 };
@@ -11,7 +11,7 @@ use std::fmt;
 
 /// What the client sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum PredictedOutcome {
     /// It is served.
     Reached,
     /// It is told at once that nobody listens.
@@ -35,7 +35,7 @@ pub enum Outcome {
     NotModelled(String),
 }
 
-impl Outcome {
+impl PredictedOutcome {
     const fn is_unserved(&self) -> bool {
         matches!(
             self,
@@ -55,7 +55,7 @@ impl Outcome {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for PredictedOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reached => f.write_str("reached"),
@@ -83,13 +83,13 @@ impl fmt::Display for Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast {
     /// What the proxy that takes the packet does with it; `None` where it is not known.
-    pub action: Option<Action>,
+    pub action: Option<ProxyAction>,
     /// The endpoints that may answer the client, as `ip:port`.
     pub endpoints: Vec<String>,
     /// Whether that proxy gives the packet its node's address.
     pub masquerade: Option<bool>,
     /// What the client sees.
-    pub outcome: Outcome,
+    pub outcome: PredictedOutcome,
     /// Whether the backend sees the client's own address.
     pub client_kept: Option<bool>,
     /// The rules that lead there.
@@ -106,7 +106,7 @@ impl Forecast {
             action: None,
             endpoints: Vec::new(),
             masquerade: None,
-            outcome: Outcome::Unknown(vec![missing]),
+            outcome: PredictedOutcome::Unknown(vec![missing]),
             client_kept: None,
             why: Vec::new(),
             cause: None,
@@ -115,17 +115,17 @@ impl Forecast {
 
     pub(super) fn not_modelled(error: &NotModelled) -> Self {
         Self {
-            outcome: Outcome::NotModelled(error.to_string()),
+            outcome: PredictedOutcome::NotModelled(error.to_string()),
             ..Self::unknown(Input::ProxyMode)
         }
     }
 
-    pub(super) fn lost(action: Option<Action>, cause: Option<Cause>, why: Vec<Why>) -> Self {
+    pub(super) fn lost(action: Option<ProxyAction>, cause: Option<Cause>, why: Vec<Why>) -> Self {
         Self {
             action,
             endpoints: Vec::new(),
             masquerade: None,
-            outcome: Outcome::TimedOut,
+            outcome: PredictedOutcome::TimedOut,
             client_kept: None,
             why,
             cause,
@@ -149,7 +149,7 @@ impl Forecast {
         if outcome.is_none() {
             let mut missing = vec![input];
             for forecast in [&yes, &no] {
-                if let Outcome::Unknown(others) = &forecast.outcome {
+                if let PredictedOutcome::Unknown(others) = &forecast.outcome {
                     missing.extend(others);
                 }
             }
@@ -158,7 +158,7 @@ impl Forecast {
             return Self {
                 action: (yes.action == no.action).then_some(yes.action).flatten(),
                 endpoints: union(yes.endpoints, no.endpoints),
-                outcome: Outcome::Unknown(missing),
+                outcome: PredictedOutcome::Unknown(missing),
                 why: yes.why,
                 cause: yes.cause.or(no.cause),
                 ..Self::unknown(input)
@@ -191,15 +191,15 @@ impl Forecast {
         let of = forecasts.len();
         let reached = forecasts
             .iter()
-            .filter(|forecast| forecast.outcome == Outcome::Reached)
+            .filter(|forecast| forecast.outcome == PredictedOutcome::Reached)
             .count();
         let partly = forecasts
             .iter()
-            .any(|forecast| matches!(forecast.outcome, Outcome::Sometimes { .. }));
+            .any(|forecast| matches!(forecast.outcome, PredictedOutcome::Sometimes { .. }));
         let unknown = forecasts.iter().find(|forecast| {
             matches!(
                 forecast.outcome,
-                Outcome::Unknown(_) | Outcome::NotModelled(_)
+                PredictedOutcome::Unknown(_) | PredictedOutcome::NotModelled(_)
             )
         });
         if let Some(unknown) = unknown {
@@ -210,7 +210,7 @@ impl Forecast {
             return Self::unknown(Input::TargetNode);
         };
         for other in all {
-            if first.action != other.action && first.outcome != Outcome::Reached {
+            if first.action != other.action && first.outcome != PredictedOutcome::Reached {
                 // Reasons of a node that does not serve it belong beside those of one that does.
                 first.action = other.action.or(first.action);
             }
@@ -228,7 +228,7 @@ impl Forecast {
             }
         }
         if partly || (reached > 0 && reached < of) {
-            first.outcome = Outcome::Sometimes { reached, of };
+            first.outcome = PredictedOutcome::Sometimes { reached, of };
         }
         first.client_kept = match (first.client_kept, balancer_keeps) {
             (Some(false), _) | (_, Some(false)) => Some(false),
@@ -261,11 +261,14 @@ impl Forecast {
     #[must_use]
     pub const fn reachability(&self) -> Option<Reachability> {
         match self.outcome {
-            Outcome::Reached => Some(Reachability::Reachable),
-            Outcome::Refused | Outcome::TimedOut | Outcome::RefusedOrTimedOut | Outcome::NoName => {
-                Some(Reachability::Unreachable)
-            }
-            Outcome::Sometimes { .. } | Outcome::Unknown(_) | Outcome::NotModelled(_) => None,
+            PredictedOutcome::Reached => Some(Reachability::Reachable),
+            PredictedOutcome::Refused
+            | PredictedOutcome::TimedOut
+            | PredictedOutcome::RefusedOrTimedOut
+            | PredictedOutcome::NoName => Some(Reachability::Unreachable),
+            PredictedOutcome::Sometimes { .. }
+            | PredictedOutcome::Unknown(_)
+            | PredictedOutcome::NotModelled(_) => None,
         }
     }
 
@@ -273,7 +276,10 @@ impl Forecast {
     #[must_use]
     pub fn prediction(&self) -> Prediction {
         Prediction {
-            action: self.action.map_or("unknown", Action::as_str).to_owned(),
+            action: self
+                .action
+                .map_or("unknown", ProxyAction::as_str)
+                .to_owned(),
             endpoints: self.endpoints.clone(),
             masquerade: self.masquerade,
             outcome: self.outcome.to_string(),

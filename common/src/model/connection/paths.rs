@@ -106,7 +106,7 @@ impl Balancer {
             Some(_) => None,
         };
         Self {
-            keeps_client: (elb::class(service) == Some(elb::Class::Dedicated)).then_some(true),
+            keeps_client: (elb::class(service) == Some(elb::ElbClass::Dedicated)).then_some(true),
             reaches_pods: false,
             pass_through,
         }

@@ -1,7 +1,7 @@
 //! A packet on a node, with what every proxy mode asks about it.
 
 use super::{
-    packet::{Action, Answer, NotModelled, Packet},
+    packet::{Answer, NotModelled, Packet, ProxyAction},
     rules,
     rules::Rule,
 };
@@ -10,7 +10,7 @@ use crate::{
     model::{
         proxy::{Detector, NodePortAddresses},
         version::Version,
-        world::{Backend, Family, Place, PortOf, World},
+        world::{AddressKind, Backend, Family, PortOf, World},
     },
     position::Network,
     protocol::Protocol,
@@ -177,7 +177,7 @@ impl<'w, 'a> Context<'w, 'a> {
     }
 
     /// The Service ports that have the destination as an address of their own, cluster IPs first.
-    pub(super) fn addressed(&self) -> impl Iterator<Item = (Place, &'w PortOf<'a>)> {
+    pub(super) fn addressed(&self) -> impl Iterator<Item = (AddressKind, &'w PortOf<'a>)> {
         self.world
             .by_address
             .get(&(self.ip, self.port, self.protocol))
@@ -185,7 +185,7 @@ impl<'w, 'a> Context<'w, 'a> {
             .flatten()
             .map(|&(place, index)| (place, &self.world.ports[index]))
             .filter(|&(place, port)| {
-                place != Place::LoadBalancer || self.is_vip(port.service, self.ip)
+                place != AddressKind::LoadBalancer || self.is_vip(port.service, self.ip)
             })
     }
 
@@ -387,7 +387,7 @@ impl<'w, 'a> Context<'w, 'a> {
     /// An answer without endpoints.
     pub(super) fn end(
         &self,
-        action: Action,
+        action: ProxyAction,
         service: Option<&'a Service>,
         rules: &[Rule],
     ) -> Answer<'a> {
@@ -436,7 +436,7 @@ impl<'w, 'a> Context<'w, 'a> {
             }
         };
         Answer {
-            action: Action::Endpoints,
+            action: ProxyAction::Endpoints,
             endpoints: endpoints.iter().map(|&&backend| backend).collect(),
             masquerade,
             why,

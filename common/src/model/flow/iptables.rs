@@ -5,13 +5,13 @@
 //! from a process of the node, and then INPUT too if it is for the node.
 
 use super::{
-    Action, Answer,
+    Answer, ProxyAction,
     context::{Context, Detected, Mark, NodePortAddress},
     endpoints::Sets,
     rules::{self, Rule},
 };
 use crate::{
-    model::world::{Place, PortOf},
+    model::world::{AddressKind, PortOf},
     position::Network,
 };
 
@@ -23,9 +23,9 @@ pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
 fn nat<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     for (place, port) in cx.addressed() {
         let answer = match place {
-            Place::Cluster => cluster_ip(cx, port),
-            Place::External => external_ip(cx, port),
-            Place::LoadBalancer => load_balancer(cx, port),
+            AddressKind::Cluster => cluster_ip(cx, port),
+            AddressKind::External => external_ip(cx, port),
+            AddressKind::LoadBalancer => load_balancer(cx, port),
         };
         if answer.is_some() {
             return answer;
@@ -58,7 +58,7 @@ fn cluster_ip<'a>(cx: &Context<'_, 'a>, port: &PortOf<'a>) -> Option<Answer<'a>>
         if sets.local.is_empty() {
             // Up to 1.24 a mark in nat drops it; later it is dropped in the filter table. Either way in every hook.
             return Some(cx.end(
-                Action::Drop,
+                ProxyAction::Drop,
                 Some(port.service),
                 &[rules::CLUSTER_IP, rules::INTERNAL_LOCAL_DROP],
             ));
@@ -120,7 +120,7 @@ fn load_balancer<'a>(cx: &Context<'_, 'a>, port: &PortOf<'a>) -> Option<Answer<'
         Err(rule) => {
             // Up to 1.24 a mark in nat, later KUBE-PROXY-FIREWALL in INPUT, OUTPUT and FORWARD.
             why.push(rule);
-            return Some(cx.end(Action::Drop, Some(port.service), &why));
+            return Some(cx.end(ProxyAction::Drop, Some(port.service), &why));
         }
     }
     if cx.external_local(port.service) {
@@ -191,7 +191,7 @@ pub(super) fn external_local<'a>(
         return None;
     }
     why.push(rules::LOCAL_POLICY_DROP);
-    Some(cx.end(Action::Drop, Some(port.service), &why))
+    Some(cx.end(ProxyAction::Drop, Some(port.service), &why))
 }
 
 /// The filter table.
@@ -205,34 +205,36 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
         let sets = cx.sets(port);
         match place {
             // KUBE-SERVICES: FORWARD and OUTPUT, up to 1.18 INPUT too.
-            Place::Cluster if !sets.any => {
+            AddressKind::Cluster if !sets.any => {
                 if forward || output || !cx.version.since(19) {
                     return cx.end(
-                        Action::Reject,
+                        ProxyAction::Reject,
                         Some(port.service),
                         &[rules::CLUSTER_IP, rules::NO_ENDPOINTS],
                     );
                 }
             }
-            Place::Cluster => {}
-            Place::External | Place::LoadBalancer => {
-                let place_rule = if place == Place::External {
+            AddressKind::Cluster => {}
+            AddressKind::External | AddressKind::LoadBalancer => {
+                let place_rule = if place == AddressKind::External {
                     rules::EXTERNAL_IP
                 } else {
                     rules::LOAD_BALANCER
                 };
                 let local = match place {
-                    Place::External => cx.external_ip_local(port.service),
-                    Place::Cluster | Place::LoadBalancer => cx.external_local(port.service),
+                    AddressKind::External => cx.external_ip_local(port.service),
+                    AddressKind::Cluster | AddressKind::LoadBalancer => {
+                        cx.external_local(port.service)
+                    }
                 };
                 // KUBE-EXTERNAL-SERVICES: INPUT, since 1.19 FORWARD too. Up to 1.18 a load balancer's address without
                 // endpoints is in KUBE-SERVICES.
-                let everywhere = place == Place::LoadBalancer && !cx.version.since(19);
+                let everywhere = place == AddressKind::LoadBalancer && !cx.version.since(19);
                 let hooked = input || (forward && cx.version.since(19)) || everywhere;
                 if !sets.any {
                     if hooked {
                         return cx.end(
-                            Action::Reject,
+                            ProxyAction::Reject,
                             Some(port.service),
                             &[place_rule, rules::NO_ENDPOINTS],
                         );
@@ -240,11 +242,11 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
                     touched = Some((port, rules::NO_ENDPOINTS_OUTPUT));
                 } else if cx.version.since(25) && local && sets.local.is_empty() && hooked {
                     return cx.end(
-                        Action::Drop,
+                        ProxyAction::Drop,
                         Some(port.service),
                         &[place_rule, rules::LOCAL_POLICY_DROP],
                     );
-                } else if place == Place::External && !cx.version.since(21) {
+                } else if place == AddressKind::External && !cx.version.since(21) {
                     touched = Some((port, rules::EXTERNAL_IP_FROM_OUTSIDE));
                 }
             }
@@ -256,14 +258,14 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             let sets = cx.sets(port);
             if !sets.any {
                 return cx.end(
-                    Action::Reject,
+                    ProxyAction::Reject,
                     Some(port.service),
                     &[rules::NODE_PORT, rules::NO_ENDPOINTS],
                 );
             }
             if cx.version.since(25) && cx.external_local(port.service) && sets.local.is_empty() {
                 return cx.end(
-                    Action::Drop,
+                    ProxyAction::Drop,
                     Some(port.service),
                     &[rules::NODE_PORT, rules::LOCAL_POLICY_DROP],
                 );
@@ -280,14 +282,22 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
         // KUBE-NODEPORTS in INPUT, since 1.21.
         if let Some(service) = cx.health_check() {
             return if cx.version.since(21) {
-                cx.end(Action::Accept, Some(service), &[rules::HEALTH_CHECK_ACCEPT])
+                cx.end(
+                    ProxyAction::Accept,
+                    Some(service),
+                    &[rules::HEALTH_CHECK_ACCEPT],
+                )
             } else {
-                cx.end(Action::None, Some(service), &[rules::HEALTH_CHECK_LISTENER])
+                cx.end(
+                    ProxyAction::None,
+                    Some(service),
+                    &[rules::HEALTH_CHECK_LISTENER],
+                )
             };
         }
     }
     match touched {
-        Some((port, rule)) => cx.end(Action::None, Some(port.service), &[rule]),
+        Some((port, rule)) => cx.end(ProxyAction::None, Some(port.service), &[rule]),
         None => left_alone(cx),
     }
 }
@@ -295,19 +305,23 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
 /// Nothing is said of this address and port.
 pub(super) fn left_alone<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     if let Some(owners) = cx.world.owned.get(&cx.ip)
-        && let Some(&(_, service)) = owners
-            .iter()
-            .find(|&&(place, service)| place == Place::LoadBalancer && !cx.is_vip(service, cx.ip))
+        && let Some(&(_, service)) = owners.iter().find(|&&(place, service)| {
+            place == AddressKind::LoadBalancer && !cx.is_vip(service, cx.ip)
+        })
     {
-        return cx.end(Action::None, Some(service), &[rules::LOAD_BALANCER_PROXY]);
+        return cx.end(
+            ProxyAction::None,
+            Some(service),
+            &[rules::LOAD_BALANCER_PROXY],
+        );
     }
     if cx.node.external_ips.contains(&cx.ip) {
-        return cx.end(Action::None, None, &[rules::PUBLIC_NODE_ADDRESS]);
+        return cx.end(ProxyAction::None, None, &[rules::PUBLIC_NODE_ADDRESS]);
     }
     let rule = if cx.to_node() {
         rules::NO_RULE_NODE_PORT
     } else {
         rules::NO_RULE
     };
-    cx.end(Action::None, None, &[rule])
+    cx.end(ProxyAction::None, None, &[rule])
 }

@@ -4,14 +4,14 @@
 //! clients outside alike. Addresses other than the node's own are put on the device `kube-ipvs0` of every node.
 
 use super::{
-    Action, Answer,
+    Answer, ProxyAction,
     context::{Context, Detected, Mark, NodePortAddress},
     iptables,
     rules::{self, Rule},
 };
 use crate::{
     facts::Service,
-    model::world::{Place, PortOf},
+    model::world::{AddressKind, PortOf},
     position::Network,
     protocol::Protocol,
 };
@@ -29,9 +29,9 @@ enum Server {
 pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     let addressed = cx.addressed().map(|(place, port)| {
         let server = match place {
-            Place::Cluster => Server::ClusterIp,
-            Place::External => Server::ExternalIp,
-            Place::LoadBalancer => Server::LoadBalancer,
+            AddressKind::Cluster => Server::ClusterIp,
+            AddressKind::External => Server::ExternalIp,
+            AddressKind::LoadBalancer => Server::LoadBalancer,
         };
         (server, port)
     });
@@ -55,7 +55,11 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
         && cx.client != Network::Host
         && owner(cx).is_some()
     {
-        return cx.end(Action::Reject, Some(service), &[rules::IPVS_INVALID_PORT]);
+        return cx.end(
+            ProxyAction::Reject,
+            Some(service),
+            &[rules::IPVS_INVALID_PORT],
+        );
     }
     let mut why = vec![match server {
         Server::ClusterIp => rules::CLUSTER_IP,
@@ -69,7 +73,7 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
             Ok(rule) => why.extend(rule),
             Err(rule) => {
                 why.push(rule);
-                return cx.end(Action::Drop, Some(service), &why);
+                return cx.end(ProxyAction::Drop, Some(service), &why);
             }
         }
     }
@@ -80,7 +84,7 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
     };
     if server == Server::ExternalIp && local && rejected_on_the_way_in(cx) {
         why.push(rules::IPVS_EXTERNAL_IP_LOCAL_REJECT);
-        return cx.end(Action::Reject, Some(service), &why);
+        return cx.end(ProxyAction::Reject, Some(service), &why);
     }
     let sets = cx.sets(port);
     let endpoints = if !local {
@@ -107,7 +111,7 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
     };
     if endpoints.is_empty() {
         why.push(rules::NO_REAL_SERVER);
-        return cx.end(Action::Reject, Some(service), &why);
+        return cx.end(ProxyAction::Reject, Some(service), &why);
     }
     let source = source(cx, server);
     let (mark, mark_rule) = mark(cx, server, port, local, source);
@@ -122,7 +126,9 @@ fn rejected_on_the_way_in(cx: &Context<'_, '_>) -> bool {
     cx.version.between(26, 29)
         && cx.client != Network::Host
         && owner(cx).is_some()
-        && cx.addressed().all(|(place, _)| place == Place::External)
+        && cx
+            .addressed()
+            .all(|(place, _)| place == AddressKind::External)
 }
 
 /// The source that the packet leaves with. A process of the node that binds no address and dials one that the node has on
@@ -169,7 +175,11 @@ fn mark(
                 cx.world
                     .by_address
                     .get(&(source, port.port.port.get(), cx.protocol))
-                    .is_some_and(|found| found.iter().any(|&(place, _)| place == Place::Cluster))
+                    .is_some_and(|found| {
+                        found
+                            .iter()
+                            .any(|&(place, _)| place == AddressKind::Cluster)
+                    })
             });
             match cx.detected() {
                 Detected::Pod => (Mark::Never, Some(rules::KEEP_POD)),
@@ -203,20 +213,36 @@ fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     if let Some(service) = owner(cx) {
         return if cx.health_check().is_some() && cx.version.since(28) {
             // KUBE-IPVS-FILTER lets health check ports pass, since 1.28.
-            cx.end(Action::Accept, Some(service), &[rules::HEALTH_CHECK_ACCEPT])
+            cx.end(
+                ProxyAction::Accept,
+                Some(service),
+                &[rules::HEALTH_CHECK_ACCEPT],
+            )
         } else if cx.version.since(26) {
-            cx.end(Action::Reject, Some(service), &[rules::IPVS_INVALID_PORT])
+            cx.end(
+                ProxyAction::Reject,
+                Some(service),
+                &[rules::IPVS_INVALID_PORT],
+            )
         } else {
-            cx.end(Action::Accept, Some(service), &[rules::IPVS_HOST_PORT])
+            cx.end(ProxyAction::Accept, Some(service), &[rules::IPVS_HOST_PORT])
         };
     }
     if cx.to_node() {
         if let Some(service) = cx.health_check() {
             // KUBE-NODE-PORT in INPUT, since 1.21.
             return if cx.version.since(21) {
-                cx.end(Action::Accept, Some(service), &[rules::HEALTH_CHECK_ACCEPT])
+                cx.end(
+                    ProxyAction::Accept,
+                    Some(service),
+                    &[rules::HEALTH_CHECK_ACCEPT],
+                )
             } else {
-                cx.end(Action::None, Some(service), &[rules::HEALTH_CHECK_LISTENER])
+                cx.end(
+                    ProxyAction::None,
+                    Some(service),
+                    &[rules::HEALTH_CHECK_LISTENER],
+                )
             };
         }
         if let Some(port) = cx.node_ports().next() {
@@ -225,7 +251,7 @@ fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             } else {
                 rules::NODE_PORT_ADDRESS
             };
-            return cx.end(Action::None, Some(port.service), &[rule]);
+            return cx.end(ProxyAction::None, Some(port.service), &[rule]);
         }
     }
     iptables::left_alone(cx)
@@ -242,6 +268,6 @@ fn owner<'a>(cx: &Context<'_, 'a>) -> Option<&'a Service> {
         .get(&cx.ip)
         .into_iter()
         .flatten()
-        .find(|&&(place, service)| place != Place::LoadBalancer || cx.is_vip(service, cx.ip))
+        .find(|&&(place, service)| place != AddressKind::LoadBalancer || cx.is_vip(service, cx.ip))
         .map(|&(_, service)| service)
 }

@@ -5,7 +5,7 @@
 //! rejected.
 
 use super::{
-    Action, Answer,
+    Answer, ProxyAction,
     context::{Context, Mark, NodePortAddress},
     endpoints::Sets,
     iptables,
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     model::{
         version::Version,
-        world::{Family, Place, PortOf},
+        world::{AddressKind, Family, PortOf},
     },
     position::Network,
 };
@@ -36,11 +36,11 @@ pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
 /// that see forwarded packets too late, kubernetes/kubernetes#122614; that alpha's fault is not modelled.)
 fn firewall<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     cx.addressed()
-        .filter(|&(place, _)| place == Place::LoadBalancer)
+        .filter(|&(place, _)| place == AddressKind::LoadBalancer)
         .find_map(|(_, port)| {
             let rule = cx.source_allowed(port.service, cx.client_ip).err()?;
             Some(cx.end(
-                Action::Drop,
+                ProxyAction::Drop,
                 Some(port.service),
                 &[rules::LOAD_BALANCER, rule],
             ))
@@ -62,7 +62,7 @@ fn early_output<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     };
     let external = cx
         .addressed()
-        .find(|(place, port)| *place != Place::Cluster && drops(port))
+        .find(|(place, port)| *place != AddressKind::Cluster && drops(port))
         .map(|(_, port)| port);
     // In 1.29 node ports are checked there too.
     let node_port = || {
@@ -71,7 +71,7 @@ fn early_output<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     };
     external.or_else(node_port).map(|port| {
         cx.end(
-            Action::Drop,
+            ProxyAction::Drop,
             Some(port.service),
             &[rules::LOCAL_POLICY_DROP, rules::LOCAL_POLICY_DROP_OUTPUT],
         )
@@ -83,9 +83,9 @@ fn nat<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     for (place, port) in cx.addressed() {
         let sets = cx.sets(port);
         let answer = match place {
-            Place::Cluster => cluster_ip(cx, port, &sets),
-            Place::External => external(cx, port, &sets, rules::EXTERNAL_IP),
-            Place::LoadBalancer => external(cx, port, &sets, rules::LOAD_BALANCER),
+            AddressKind::Cluster => cluster_ip(cx, port, &sets),
+            AddressKind::External => external(cx, port, &sets, rules::EXTERNAL_IP),
+            AddressKind::LoadBalancer => external(cx, port, &sets, rules::LOAD_BALANCER),
         };
         if answer.is_some() {
             return answer;
@@ -115,7 +115,7 @@ fn cluster_ip<'a>(
     let endpoints = if cx.internal_local(port.service) {
         if sets.local.is_empty() {
             return Some(cx.end(
-                Action::Drop,
+                ProxyAction::Drop,
                 Some(port.service),
                 &[rules::CLUSTER_IP, rules::INTERNAL_LOCAL_DROP],
             ));
@@ -153,21 +153,22 @@ fn external<'a>(
 fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     for (place, port) in cx.addressed() {
         let place_rule = match place {
-            Place::Cluster => rules::CLUSTER_IP,
-            Place::External => rules::EXTERNAL_IP,
-            Place::LoadBalancer => rules::LOAD_BALANCER,
+            AddressKind::Cluster => rules::CLUSTER_IP,
+            AddressKind::External => rules::EXTERNAL_IP,
+            AddressKind::LoadBalancer => rules::LOAD_BALANCER,
         };
         let sets = cx.sets(port);
         if !sets.any {
             return cx.end(
-                Action::Reject,
+                ProxyAction::Reject,
                 Some(port.service),
                 &[place_rule, rules::NO_ENDPOINTS],
             );
         }
-        if place != Place::Cluster && cx.external_local(port.service) && sets.local.is_empty() {
+        if place != AddressKind::Cluster && cx.external_local(port.service) && sets.local.is_empty()
+        {
             return cx.end(
-                Action::Drop,
+                ProxyAction::Drop,
                 Some(port.service),
                 &[place_rule, rules::LOCAL_POLICY_DROP],
             );
@@ -184,14 +185,14 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             let sets = cx.sets(port);
             if checked && !sets.any {
                 return cx.end(
-                    Action::Reject,
+                    ProxyAction::Reject,
                     Some(port.service),
                     &[rules::NODE_PORT, rules::NO_ENDPOINTS],
                 );
             }
             if checked && cx.external_local(port.service) && sets.local.is_empty() {
                 return cx.end(
-                    Action::Drop,
+                    ProxyAction::Drop,
                     Some(port.service),
                     &[rules::NODE_PORT, rules::LOCAL_POLICY_DROP],
                 );
@@ -201,17 +202,28 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             } else {
                 rules::NODE_PORT_PRIMARY
             };
-            return cx.end(Action::None, Some(port.service), &[rule]);
+            return cx.end(ProxyAction::None, Some(port.service), &[rule]);
         }
         if let Some(service) = cx.health_check() {
-            return cx.end(Action::None, Some(service), &[rules::HEALTH_CHECK_LISTENER]);
+            return cx.end(
+                ProxyAction::None,
+                Some(service),
+                &[rules::HEALTH_CHECK_LISTENER],
+            );
         }
         return iptables::left_alone(cx);
     }
     if cx.version.since(30) {
         let owners = cx.world.owned.get(&cx.ip).into_iter().flatten();
-        if let Some(&(_, service)) = owners.clone().find(|&&(place, _)| place == Place::Cluster) {
-            return cx.end(Action::Reject, Some(service), &[rules::NFT_INVALID_PORT]);
+        if let Some(&(_, service)) = owners
+            .clone()
+            .find(|&&(place, _)| place == AddressKind::Cluster)
+        {
+            return cx.end(
+                ProxyAction::Reject,
+                Some(service),
+                &[rules::NFT_INVALID_PORT],
+            );
         }
         let unallocated = cx
             .world
@@ -221,7 +233,7 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             .filter(|range| Family::of(range.network()) == cx.family)
             .any(|range| range.contains(&cx.ip));
         if unallocated {
-            return cx.end(Action::Drop, None, &[rules::NFT_UNALLOCATED]);
+            return cx.end(ProxyAction::Drop, None, &[rules::NFT_UNALLOCATED]);
         }
     }
     iptables::left_alone(cx)

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 words! {
     /// What a node's proxy does with a packet.
-    pub enum Action("action") {
+    pub enum ProxyAction("action") {
         /// Sends it to one of some endpoints.
         Endpoints = "endpoints",
         /// Answers that nobody listens.
@@ -47,7 +47,7 @@ pub struct Packet<'p> {
 #[derive(Debug, Clone)]
 pub struct Answer<'a> {
     /// What it does.
-    pub action: Action,
+    pub action: ProxyAction,
     /// The endpoints it may choose, sorted as text. Session affinity does not change them: it only lets a client meet
     /// the same one again.
     pub endpoints: Vec<Backend<'a>>,

@@ -1,6 +1,6 @@
 //! Every rule has a row here, with the upstream test or file that says so beside the table.
 
-use super::{Action, NotModelled, Packet};
+use super::{NotModelled, Packet, ProxyAction};
 use crate::{
     facts::{Endpoint, Node, Service},
     model::{Detector, NodePortAddresses, Proxy, Version, World},
@@ -132,11 +132,14 @@ impl Cluster {
             .map(|backend| backend.address.to_string())
             .collect();
         match (answer.action, answer.masquerade) {
-            (Action::Endpoints, Some(true)) => format!("{} masq", endpoints.join(" ")),
-            (Action::Endpoints, Some(false)) => format!("{} keep", endpoints.join(" ")),
-            (Action::Endpoints, None) => format!("{} ?", endpoints.join(" ")),
+            (ProxyAction::Endpoints, Some(true)) => format!("{} masq", endpoints.join(" ")),
+            (ProxyAction::Endpoints, Some(false)) => format!("{} keep", endpoints.join(" ")),
+            (ProxyAction::Endpoints, None) => format!("{} ?", endpoints.join(" ")),
             (
-                action @ (Action::Reject | Action::Drop | Action::Accept | Action::None),
+                action @ (ProxyAction::Reject
+                | ProxyAction::Drop
+                | ProxyAction::Accept
+                | ProxyAction::None),
                 masquerade,
             ) => {
                 assert_eq!((masquerade, endpoints.len()), (None, 0));

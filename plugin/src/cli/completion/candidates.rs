@@ -97,14 +97,14 @@ impl Candidates {
                 files: true,
             },
             "output" => match cursor.command.get_name() {
-                "list" | "show" | "diff" => Self::plain(words(matrix::Format::ALL)),
-                "images" | "version" => Self::plain(words(plain::Format::ALL)),
-                "explain" => Self::plain(words(explain::Format::ALL)),
+                "list" | "show" | "diff" => Self::plain(words(matrix::MatrixFormat::ALL)),
+                "images" | "version" => Self::plain(words(plain::PlainFormat::ALL)),
+                "explain" => Self::plain(words(explain::ExplainFormat::ALL)),
                 _ if cursor.begun.contains('=') => Self {
                     lines: Vec::new(),
                     files: true,
                 },
-                _ => Self::plain(words(config::Format::ALL)),
+                _ => Self::plain(words(config::ReportFormat::ALL)),
             },
             "color" => Self::plain(words(config::Color::ALL)),
             "only" | "skip" => Self::plain(one_more(

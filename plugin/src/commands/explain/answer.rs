@@ -9,7 +9,7 @@ use svc_reach_common::{model::World, network_model::NetworkModel};
 
 /// What is asked.
 #[derive(Debug)]
-pub enum Question {
+pub enum ExplainQuery {
     /// What should become of connections to a Service.
     Service {
         /// Its namespace.
@@ -25,7 +25,7 @@ pub enum Question {
 
 /// What the model answers.
 #[derive(Debug)]
-pub enum Reply {
+pub enum ExplainReply {
     /// Cells of a Service.
     Explanation(Box<cells::Explanation>),
     /// Answers, in the order of the questions.
@@ -40,11 +40,11 @@ pub enum Reply {
 pub fn answer(
     dump: &Dump,
     told: &ProxyOverrides,
-    question: &Question,
-) -> Result<Reply, ExplainError> {
+    question: &ExplainQuery,
+) -> Result<ExplainReply, ExplainError> {
     let settings = Settings::gather(told, dump.proxy_config.as_ref(), &dump.service_cidrs);
     match question {
-        Question::Flows(queries) => {
+        ExplainQuery::Flows(queries) => {
             let proxy = settings.for_flows();
             let world = World::new(
                 dump.services
@@ -63,9 +63,9 @@ pub fn answer(
                     })
                 })
                 .collect::<Result<_, _>>()
-                .map(Reply::Flows)
+                .map(ExplainReply::Flows)
         }
-        Question::Service {
+        ExplainQuery::Service {
             namespace,
             name,
             network,
@@ -73,7 +73,7 @@ pub fn answer(
             let facts = dump
                 .facts(namespace, name)
                 .ok_or_else(|| no_service(dump, namespace, name))?;
-            Ok(Reply::Explanation(Box::new(cells::explanation(
+            Ok(ExplainReply::Explanation(Box::new(cells::explanation(
                 &facts, &settings, *network,
             ))))
         }

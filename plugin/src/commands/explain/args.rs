@@ -1,7 +1,7 @@
 //! The command line of `explain`: what was typed, and what it means.
 
 use super::{
-    answer::Question,
+    answer::ExplainQuery,
     flows::{Query, To},
 };
 use crate::config::UsageError;
@@ -147,14 +147,14 @@ impl ExplainArgs {
         namespace: &str,
         service_name: impl FnOnce(&str) -> Result<String, UsageError>,
         flows: Option<Vec<Query>>,
-    ) -> Result<Question, UsageError> {
+    ) -> Result<ExplainQuery, UsageError> {
         if let Some(queries) = flows {
-            return Ok(Question::Flows(queries));
+            return Ok(ExplainQuery::Flows(queries));
         }
         if let Some(to) = &self.packet.to {
-            return Ok(Question::Flows(vec![self.packet.query(to)?]));
+            return Ok(ExplainQuery::Flows(vec![self.packet.query(to)?]));
         }
-        Ok(Question::Service {
+        Ok(ExplainQuery::Service {
             namespace: namespace.to_owned(),
             name: service_name(self.service.as_deref().unwrap_or_default())?,
             network: word::<NetworkModel>(self.network_model.as_deref())?,

@@ -34,13 +34,13 @@ pub struct Explanation {
     /// [`KIND`].
     pub kind: &'static str,
     /// The Service.
-    pub service: report::Service,
+    pub service: report::ReportedService,
     /// What is known of the cluster.
     pub environment: Environment,
     /// Every position and target.
     pub cells: Vec<ExplainedCell>,
     /// Positions that cannot be, and why.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<OmittedPosition>,
 }
 
 /// One position and one target.
@@ -65,7 +65,7 @@ pub struct ExplainedCell {
 
 /// A position that cannot be.
 #[derive(Debug, Clone, Serialize)]
-pub struct LeftOut {
+pub struct OmittedPosition {
     /// Which.
     pub position: Position,
     /// Why.
@@ -88,7 +88,7 @@ pub(super) fn explanation(
         let node = match placement.node(position) {
             Some(Ok(node)) => Some(node.to_owned()),
             Some(Err(reason)) => {
-                left_out.push(LeftOut {
+                left_out.push(OmittedPosition {
                     position,
                     reason: reason.to_owned(),
                 });

@@ -1,7 +1,7 @@
 //! `explain` carried out: where the objects come from, and how the answer is written.
 
 use super::{
-    answer::{Question, Reply, answer},
+    answer::{ExplainQuery, ExplainReply, answer},
     args::ExplainArgs,
     cells,
     dump::{Dump, Source, read_files},
@@ -11,7 +11,7 @@ use super::{
 use crate::survey::kube_proxy::{ProxyOverrides, Settings};
 use crate::{
     cluster::{Call, Cluster, page},
-    config::{self, Selection, ServiceName},
+    config::{self, ServiceName, ServiceSelection},
     error::{Error, Permission},
     output::json::pretty,
     survey,
@@ -35,7 +35,7 @@ const LISTS: [(&str, &str, &str, &str); 3] = [
 
 words! {
     /// How to print an explanation.
-    pub enum Format("output format") {
+    pub enum ExplainFormat("output format") {
         /// For people.
         Table = "table",
         /// For programs.
@@ -48,7 +48,7 @@ words! {
 pub struct ExplainCommand {
     args: ExplainArgs,
     told: ProxyOverrides,
-    output: Format,
+    output: ExplainFormat,
 }
 
 impl ExplainCommand {
@@ -109,12 +109,12 @@ impl ExplainCommand {
         writer: &mut impl Write,
     ) -> Result<(), Error> {
         let reply = match self.question(namespace)? {
-            Question::Service {
+            ExplainQuery::Service {
                 namespace,
                 name,
                 network,
             } => {
-                let selection = Selection::Named(vec![ServiceName {
+                let selection = ServiceSelection::Named(vec![ServiceName {
                     namespace: Some(namespace),
                     name,
                 }]);
@@ -125,9 +125,9 @@ impl ExplainCommand {
                 let Some(facts) = survey.services.first() else {
                     return Ok(());
                 };
-                Reply::Explanation(Box::new(cells::explanation(facts, &settings, network)))
+                ExplainReply::Explanation(Box::new(cells::explanation(facts, &settings, network)))
             }
-            question @ Question::Flows(_) => {
+            question @ ExplainQuery::Flows(_) => {
                 let dump = read_cluster(cluster).await?;
                 answer(&dump, &self.told, &question)?
             }
@@ -135,7 +135,7 @@ impl ExplainCommand {
         self.write(&reply, writer)
     }
 
-    fn question(&self, namespace: &str) -> Result<Question, Error> {
+    fn question(&self, namespace: &str) -> Result<ExplainQuery, Error> {
         let queries = match &self.args.packet.flows {
             None => None,
             Some(path) => {
@@ -152,16 +152,26 @@ impl ExplainCommand {
             .question(namespace, config::service_name, queries)?)
     }
 
-    fn write(&self, reply: &Reply, writer: &mut impl Write) -> Result<(), Error> {
+    fn write(&self, reply: &ExplainReply, writer: &mut impl Write) -> Result<(), Error> {
         let written = match (reply, self.output) {
-            (Reply::Explanation(explanation), Format::Table) => table::write(explanation, writer),
-            (Reply::Explanation(explanation), Format::Json) => pretty(explanation, writer),
+            (ExplainReply::Explanation(explanation), ExplainFormat::Table) => {
+                table::write(explanation, writer)
+            }
+            (ExplainReply::Explanation(explanation), ExplainFormat::Json) => {
+                pretty(explanation, writer)
+            }
             // One packet reads as a sentence; a list is made for programs.
-            (Reply::Flows(answers), Format::Table) if self.args.packet.flows.is_none() => answers
-                .iter()
-                .map(FlowAnswer::text)
-                .try_for_each(|text| writeln!(writer, "{text}")),
-            (Reply::Flows(answers), Format::Table | Format::Json) => pretty(answers, writer),
+            (ExplainReply::Flows(answers), ExplainFormat::Table)
+                if self.args.packet.flows.is_none() =>
+            {
+                answers
+                    .iter()
+                    .map(FlowAnswer::text)
+                    .try_for_each(|text| writeln!(writer, "{text}"))
+            }
+            (ExplainReply::Flows(answers), ExplainFormat::Table | ExplainFormat::Json) => {
+                pretty(answers, writer)
+            }
         };
         written.map_err(Error::Write)
     }

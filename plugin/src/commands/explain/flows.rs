@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::net::IpAddr;
 use svc_reach_common::{
-    model::{Action, NotModelled, Packet, World},
+    model::{NotModelled, Packet, ProxyAction, World},
     position::Network,
     protocol::Protocol,
     report::Why,
@@ -46,7 +46,7 @@ pub struct FlowAnswer {
     /// The question's.
     pub id: Value,
     /// What it does.
-    pub action: Action,
+    pub action: ProxyAction,
     /// The endpoints that it may choose, sorted.
     pub endpoints: Vec<String>,
     /// Whether it gives the packet its own address; `null` where that depends on the endpoint, is not known, or where the
@@ -111,7 +111,7 @@ impl FlowAnswer {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match self.action {
-            Action::Endpoints => format!(
+            ProxyAction::Endpoints => format!(
                 "endpoints {}, {}",
                 self.endpoints.join(" "),
                 match self.masquerade {
@@ -120,10 +120,10 @@ impl FlowAnswer {
                     None => "masqueraded or not, see below",
                 }
             ),
-            Action::Reject => "reject: the client is told that nobody listens".to_owned(),
-            Action::Drop => "drop: the client hears nothing".to_owned(),
-            Action::Accept => "accept: the node itself answers".to_owned(),
-            Action::None => "none: the proxy leaves it alone".to_owned(),
+            ProxyAction::Reject => "reject: the client is told that nobody listens".to_owned(),
+            ProxyAction::Drop => "drop: the client hears nothing".to_owned(),
+            ProxyAction::Accept => "accept: the node itself answers".to_owned(),
+            ProxyAction::None => "none: the proxy leaves it alone".to_owned(),
         };
         for why in &self.why {
             text += &format!("\n  {}\n    {}", why.rule, why.source);

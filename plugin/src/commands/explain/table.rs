@@ -253,7 +253,7 @@ fn sentence(note: &Note<'_>) -> String {
 mod tests {
     use super::write;
     use crate::{
-        commands::explain::cells::{LeftOut, explanation},
+        commands::explain::cells::{OmittedPosition, explanation},
         output::printable::hidden,
         survey::kube_proxy::{ProxyOverrides, Settings},
         testing::{NASTY, facts},
@@ -264,7 +264,7 @@ mod tests {
     fn nothing_from_a_cluster_is_obeyed_or_unseen() {
         let settings = Settings::gather(&ProxyOverrides::default(), None, &[]);
         let mut explanation = explanation(&facts(), &settings, None);
-        explanation.left_out.push(LeftOut {
+        explanation.left_out.push(OmittedPosition {
             position: Position::PodOther,
             reason: NASTY.to_owned(),
         });

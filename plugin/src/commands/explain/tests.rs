@@ -1,7 +1,7 @@
 //! From what a customer mails to what a reader gets.
 
 use super::{
-    answer::{Question, Reply, answer},
+    answer::{ExplainQuery, ExplainReply, answer},
     args::ExplainArgs,
     dump::{Dump, Source, read_files},
     flows, table,
@@ -85,9 +85,9 @@ fn shop() -> Vec<Value> {
 
 fn ask(dump: &Dump, told: &ProxyOverrides, flow: &Value) -> Value {
     let queries = flows::parse(&json!([flow]).to_string()).unwrap();
-    match answer(dump, told, &Question::Flows(queries)).unwrap() {
-        Reply::Flows(answers) => serde_json::to_value(&answers[0]).unwrap(),
-        Reply::Explanation(_) => panic!("flows were asked"),
+    match answer(dump, told, &ExplainQuery::Flows(queries)).unwrap() {
+        ExplainReply::Flows(answers) => serde_json::to_value(&answers[0]).unwrap(),
+        ExplainReply::Explanation(_) => panic!("flows were asked"),
     }
 }
 
@@ -135,7 +135,12 @@ fn flows_that_make_no_sense_are_errors_that_name_them() {
     let mut elsewhere = flow();
     elsewhere["node"] = json!("n9");
     let queries = flows::parse(&json!([flow(), elsewhere]).to_string()).unwrap();
-    let error = answer(&dump, &ProxyOverrides::default(), &Question::Flows(queries)).unwrap_err();
+    let error = answer(
+        &dump,
+        &ProxyOverrides::default(),
+        &ExplainQuery::Flows(queries),
+    )
+    .unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(error.to_string(), "failed to answer flow f1");
     assert_eq!(cause, r#"unknown node "n9", expected one of: n1, n2, n3"#);
@@ -150,7 +155,7 @@ fn flows_that_make_no_sense_are_errors_that_name_them() {
     let ebpf = answer(
         &dump,
         &told(&["--proxy-mode=ebpf"]),
-        &Question::Flows(flows::parse(&json!([flow()]).to_string()).unwrap()),
+        &ExplainQuery::Flows(flows::parse(&json!([flow()]).to_string()).unwrap()),
     );
     assert!(ebpf.is_err(), "an answer for a proxy that is not modelled");
 }
@@ -169,7 +174,8 @@ fn one_packet_reads_like_ip_route_get() {
     let question = args
         .question("shop", |name| Ok(name.to_owned()), None)
         .unwrap();
-    let Reply::Flows(answers) = answer(&dump, &args.proxy.told().unwrap(), &question).unwrap()
+    let ExplainReply::Flows(answers) =
+        answer(&dump, &args.proxy.told().unwrap(), &question).unwrap()
     else {
         panic!("a packet was asked");
     };
@@ -328,7 +334,7 @@ fn an_object_that_makes_no_sense_costs_that_object() {
         dump.problems
     );
     let ask = |namespace: &str, name: &str| {
-        let question = Question::Service {
+        let question = ExplainQuery::Service {
             namespace: namespace.to_owned(),
             name: name.to_owned(),
             network: None,
@@ -543,12 +549,12 @@ fn the_table_reads_like_an_explanation() {
     objects.truncate(4);
     objects.push(shop().pop().unwrap());
     let dump = dump(&json!(objects));
-    let question = Question::Service {
+    let question = ExplainQuery::Service {
         namespace: "shop".to_owned(),
         name: "web".to_owned(),
         network: None,
     };
-    let Reply::Explanation(explanation) =
+    let ExplainReply::Explanation(explanation) =
         answer(&dump, &ProxyOverrides::default(), &question).unwrap()
     else {
         panic!("a Service was asked");

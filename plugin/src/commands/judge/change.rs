@@ -100,9 +100,9 @@ pub struct Change {
     /// What it requested: now, or before where it is gone.
     pub target: Target,
     /// What was seen before.
-    pub from: Option<Seen>,
+    pub from: Option<CellState>,
     /// What was seen after.
-    pub to: Option<Seen>,
+    pub to: Option<CellState>,
     /// What that amounts to.
     pub became: Became,
     /// Both places in words.
@@ -112,7 +112,7 @@ pub struct Change {
 
 /// What was seen.
 #[derive(Debug, Serialize)]
-pub struct Seen {
+pub struct CellState {
     /// What it amounts to.
     pub value: ObservedValue,
     /// Why.
@@ -251,7 +251,7 @@ impl Change {
                 (Some(_), Some(_)) | (None, None) => return None,
             },
         };
-        let seen = |(_, cell): (&Report, &Cell)| Seen {
+        let seen = |(_, cell): (&Report, &Cell)| CellState {
             value: cell.observed.value,
             reason: cell.observed.reason.clone(),
         };
@@ -277,8 +277,8 @@ mod tests {
     use crate::{
         config::{ClusterOverrides, ExpectationSettings},
         reporting::documents::Documents,
-        reporting::{Expectations, cells::Stand, report},
-        survey::clues::Clues,
+        reporting::{Expectations, cells::ProbedPosition, report},
+        survey::provider_hints::ProviderHints,
         testing::{cell, facts},
     };
     use std::time::Duration;
@@ -292,11 +292,11 @@ mod tests {
     };
 
     fn run(cells: Vec<Cell>) -> Report {
-        let none: [Stand; 0] = [];
+        let none: [ProbedPosition; 0] = [];
         let expectations = Expectations {
             documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: None,
-            clues: &Clues::default(),
+            hints: &ProviderHints::default(),
             overrides: ClusterOverrides::default(),
             terms: &Terms::default(),
             at: None,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::config::UsageError;
 use crate::{
-    config::{self, Color, ExpectationSettings, Format, Output},
+    config::{self, Color, ExpectationSettings, Output, ReportFormat},
     error::Error,
     output::{self, Outlet, json, printable::printable, screen::Screen},
     reporting::advisories,
@@ -27,11 +27,11 @@ use svc_reach_common::{
 #[derive(Debug)]
 pub struct JudgeCommand {
     file: String,
-    question: Question,
+    question: Comparing,
 }
 
 #[derive(Debug)]
-enum Question {
+enum Comparing {
     /// What the report comes to beside these documents.
     Again {
         expectations: ExpectationSettings,
@@ -59,7 +59,7 @@ impl JudgeCommand {
         let given = args.output.output.join(" ");
         let outputs = config::outputs(args.output)?;
         let question = match args.new {
-            None => Question::Again {
+            None => Comparing::Again {
                 terms: config::given_terms(&args.expectations)?,
                 expectations: config::expectations(args.expectations)?,
                 outputs,
@@ -69,11 +69,15 @@ impl JudgeCommand {
                 let why = "standard input can be read once only";
                 return Err(UsageError::invalid("NEW", &new, why));
             }
-            Some(new) => Question::Since {
+            Some(new) => Comparing::Since {
                 new,
                 json: match outputs.as_slice() {
-                    [output] if output.file.is_none() && output.format == Format::Table => false,
-                    [output] if output.file.is_none() && output.format == Format::Json => true,
+                    [output] if output.file.is_none() && output.format == ReportFormat::Table => {
+                        false
+                    }
+                    [output] if output.file.is_none() && output.format == ReportFormat::Json => {
+                        true
+                    }
                     _ => {
                         let why = "what changed is printed as table or json, to standard output";
                         return Err(UsageError::invalid("--output", &given, why));
@@ -96,11 +100,11 @@ impl JudgeCommand {
     pub fn answer(&self, writer: &mut impl Write) -> Result<Exit, Error> {
         let reports = saved::read(&self.file)?;
         match &self.question {
-            Question::Since { new, json, color } => {
+            Comparing::Since { new, json, color } => {
                 let screen = (!json).then(|| Screen::stdout(*color));
                 self.compare(&reports, new, &saved::read(new)?, screen, writer)
             }
-            Question::Again {
+            Comparing::Again {
                 expectations,
                 terms,
                 outputs,
@@ -219,7 +223,7 @@ fn judge(
     }
     circumstances.columns = columns;
     let selection = documents.selection(report.environment.provider.as_deref());
-    let against = judging::Documents {
+    let against = judging::Judge {
         catalog: &documents.catalog,
         selection: &selection,
         circumstances,
@@ -229,7 +233,7 @@ fn judge(
         against.judge(cell);
     }
     let primary = documents.catalog.primary(&selection);
-    report.matrix = primary.map(report::Matrix::of);
+    report.matrix = primary.map(report::MatrixReference::of);
     report.summary = Summary::of(&report.cells, &terms);
     advisories::judged_again(&mut report.advisories, &terms, &report.cells);
     report.terms = terms;

@@ -7,7 +7,7 @@ use svc_reach_common::report::{API_VERSION, Kind, Report, Reports};
 
 /// A file that was meant as a report.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+enum SavedReportError {
     #[error("{0}")]
     Yaml(String),
     #[error("it is no report of kubectl svc-reach: apiVersion {0:?}, expected {API_VERSION:?}")]
@@ -42,26 +42,27 @@ pub fn read(file: &str) -> Result<Reports, Error> {
     parse(&text).map_err(|error| unusable(error.into()))
 }
 
-fn parse(text: &str) -> Result<Reports, Unusable> {
+fn parse(text: &str) -> Result<Reports, SavedReportError> {
     let head: Head = yaml(text)?;
     if head.api_version != API_VERSION {
-        return Err(Unusable::ApiVersion(head.api_version));
+        return Err(SavedReportError::ApiVersion(head.api_version));
     }
     let reports = match head.kind {
         Kind::Report => yaml::<Report>(text)?.into(),
         Kind::ReportList => Reports::List(yaml(text)?),
     };
     if reports.items().is_empty() {
-        return Err(Unusable::Empty);
+        return Err(SavedReportError::Empty);
     }
     Ok(reports)
 }
 
 /// Reports are what we wrote ourselves, of any length; JSON by the faster reader.
-fn yaml<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Unusable> {
+fn yaml<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, SavedReportError> {
     if text.trim_start().starts_with('{') {
-        return serde_json::from_str(text).map_err(|error| Unusable::Yaml(error.to_string()));
+        return serde_json::from_str(text)
+            .map_err(|error| SavedReportError::Yaml(error.to_string()));
     }
     serde_saphyr::from_str(text)
-        .map_err(|error| Unusable::Yaml(error.without_snippet().to_string()))
+        .map_err(|error| SavedReportError::Yaml(error.without_snippet().to_string()))
 }

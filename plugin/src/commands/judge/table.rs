@@ -1,6 +1,6 @@
 //! What changed between two runs, for people.
 
-use super::change::{Change, Comparison, Seen};
+use super::change::{CellState, Change, Comparison};
 use crate::output::{printable::printable, screen::Screen, table::item};
 use std::io::{self, Write};
 
@@ -40,7 +40,7 @@ pub fn line(change: &Change) -> String {
 }
 
 fn text(change: &Change) -> String {
-    let seen = |seen: &Option<Seen>| {
+    let seen = |seen: &Option<CellState>| {
         seen.as_ref().map_or_else(
             || "not asked".to_owned(),
             |seen| format!("{} ({})", seen.value, seen.reason),

@@ -5,11 +5,11 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
     #[command(subcommand)]
-    pub question: Question,
+    pub question: MatrixQuery,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Question {
+pub enum MatrixQuery {
     /// Names, editions, dates, sources and numbers of cells
     List(ListArgs),
     /// One edition, as the table that the document has
@@ -21,7 +21,7 @@ pub enum Question {
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: MatrixOutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub struct ShowArgs {
     #[arg(value_name = "MATRIX")]
     pub matrix: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: MatrixOutputArgs,
 }
 
 #[derive(Debug, Args)]
@@ -42,11 +42,11 @@ pub struct DiffArgs {
     #[arg(value_name = "TO")]
     pub to: String,
     #[command(flatten)]
-    pub output: OutputArgs,
+    pub output: MatrixOutputArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct OutputArgs {
+pub struct MatrixOutputArgs {
     /// Output format: table, json, yaml or markdown
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: String,

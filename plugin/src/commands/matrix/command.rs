@@ -2,7 +2,7 @@
 
 use super::grid::Look;
 use super::{
-    args::{MatrixArgs, Question},
+    args::{MatrixArgs, MatrixQuery},
     diff::Difference,
     list::{self, Entry},
     show,
@@ -16,7 +16,7 @@ use svc_reach_common::{matrix::Catalog, words};
 
 words! {
     /// How to print a matrix.
-    pub enum Format("output format") {
+    pub enum MatrixFormat("output format") {
         /// For people.
         Table = "table",
         /// For programs.
@@ -31,8 +31,8 @@ words! {
 /// A command line of `matrix` that makes sense.
 #[derive(Debug)]
 pub struct MatrixCommand {
-    question: Question,
-    output: Format,
+    question: MatrixQuery,
+    output: MatrixFormat,
 }
 
 impl MatrixCommand {
@@ -43,9 +43,9 @@ impl MatrixCommand {
     /// Says what is wrong with them.
     pub fn new(args: MatrixArgs) -> Result<Self, UsageError> {
         let output = match &args.question {
-            Question::List(args) => &args.output,
-            Question::Show(args) => &args.output,
-            Question::Diff(args) => &args.output,
+            MatrixQuery::List(args) => &args.output,
+            MatrixQuery::Show(args) => &args.output,
+            MatrixQuery::Diff(args) => &args.output,
         };
         Ok(Self {
             output: output.output.parse()?,
@@ -61,19 +61,19 @@ impl MatrixCommand {
     pub fn answer(&self, writer: &mut impl Write) -> Result<(), Error> {
         let mut catalog = Catalog::builtin()?;
         match &self.question {
-            Question::List(_) => {
+            MatrixQuery::List(_) => {
                 let entries: Vec<Entry<'_>> = catalog.editions().iter().map(Entry::of).collect();
                 self.write(writer, &entries, |style, writer| {
                     list::write(&entries, style, writer)
                 })
             }
-            Question::Show(args) => {
+            MatrixQuery::Show(args) => {
                 let edition = source::edition(&mut catalog, &args.matrix)?;
                 self.write(writer, edition, |style, writer| {
                     show::write(edition, style, writer)
                 })
             }
-            Question::Diff(args) => {
+            MatrixQuery::Diff(args) => {
                 let from = source::edition(&mut catalog, &args.from)?.clone();
                 // The same file may be named twice, for two of its editions.
                 let mut catalog = Catalog::builtin()?;
@@ -93,10 +93,10 @@ impl MatrixCommand {
         text: impl FnOnce(Look, &mut W) -> io::Result<()>,
     ) -> Result<(), Error> {
         let written = match self.output {
-            Format::Table => text(Look::Terminal, writer),
-            Format::Markdown => text(Look::Markdown, writer),
-            Format::Json => output::json::pretty(data, writer),
-            Format::Yaml => output::yaml::pretty(data, writer),
+            MatrixFormat::Table => text(Look::Terminal, writer),
+            MatrixFormat::Markdown => text(Look::Markdown, writer),
+            MatrixFormat::Json => output::json::pretty(data, writer),
+            MatrixFormat::Yaml => output::yaml::pretty(data, writer),
         };
         written.map_err(Error::Write)
     }

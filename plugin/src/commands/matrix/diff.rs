@@ -3,7 +3,7 @@
 use super::grid::{Look, draw, mark, section, service};
 use serde::Serialize;
 use std::io::{self, Write};
-use svc_reach_common::matrix::{Cell, Conditions, Edition};
+use svc_reach_common::matrix::{Conditions, DocumentedCell, Edition};
 
 /// What differs between two editions.
 #[derive(Debug, Serialize)]
@@ -39,7 +39,7 @@ struct Said<'e> {
 }
 
 impl<'e> Said<'e> {
-    fn of(cell: &'e Cell) -> Self {
+    fn of(cell: &'e DocumentedCell) -> Self {
         Self {
             value: cell.value,
             basis: cell.basis,

@@ -1,7 +1,7 @@
 //! Tables of cells.
 
 use svc_reach_common::{
-    matrix::{Cell, Class, Conditions, ServiceKind, Spot},
+    matrix::{Class, Conditions, DocumentedCell, ServiceKind, Spot},
     verdict::{Basis, Reachability},
 };
 use tabled::{builder::Builder, settings::Style};
@@ -39,7 +39,7 @@ pub fn heading(text: &str, look: Look) -> String {
 }
 
 /// Mark of a value; in parentheses where it is implied.
-pub fn mark(cell: &Cell) -> String {
+pub fn mark(cell: &DocumentedCell) -> String {
     let mark = match cell.value {
         Reachability::Reachable => '✓',
         Reachability::Unreachable => '✗',

@@ -23,7 +23,8 @@ pub struct Entry<'e> {
 impl<'e> Entry<'e> {
     /// An edition in short.
     pub fn of(edition: &'e Edition) -> Self {
-        let implied = |cell: &&svc_reach_common::matrix::Cell| cell.basis == Basis::Implied;
+        let implied =
+            |cell: &&svc_reach_common::matrix::DocumentedCell| cell.basis == Basis::Implied;
         Self {
             name: &edition.name,
             provider: &edition.provider,

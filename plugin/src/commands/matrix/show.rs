@@ -2,13 +2,13 @@
 
 use super::grid::{Look, draw, heading, mark, section, service};
 use std::io::{self, Write};
-use svc_reach_common::matrix::{Cell, Column, Conditions, Edition};
+use svc_reach_common::matrix::{Column, Conditions, DocumentedCell, Edition};
 
 /// A row: its conditions but for access and column, the accesses it holds for, and its cells.
 struct Row<'e> {
     conditions: Conditions,
     accesses: Vec<&'static str>,
-    cells: Vec<(Option<Column>, &'e Cell)>,
+    cells: Vec<(Option<Column>, &'e DocumentedCell)>,
 }
 
 /// Writes an edition.

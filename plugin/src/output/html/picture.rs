@@ -9,11 +9,11 @@ mod places;
 use super::{super::wording, Nth};
 use frame::{Frame, NARROW, WIDE};
 use maud::{Markup, html};
-use places::{Column, Places};
+use places::{Column, Lanes};
 use svc_reach_common::{observation::ObservedValue, report::Report};
 
 pub fn section(report: &Report, nth: Nth) -> Markup {
-    let places = Places::of(report);
+    let places = Lanes::of(report);
     let id = nth.id("picture");
     html! {
         section aria-labelledby=(id) {
@@ -25,7 +25,7 @@ pub fn section(report: &Report, nth: Nth) -> Markup {
     }
 }
 
-fn drawing(report: &Report, places: &Places<'_>, frame: &Frame) -> Markup {
+fn drawing(report: &Report, places: &Lanes<'_>, frame: &Frame) -> Markup {
     let inside = frame.band(
         frame::MARGIN,
         &places.inside(Column::From),

@@ -1,6 +1,6 @@
 //! Where places are drawn.
 
-use super::places::{Column, Place, Site, Spot};
+use super::places::{Column, Lane, Site, Spot};
 use maud::{Markup, html};
 use svc_reach_common::position::Network;
 
@@ -48,7 +48,7 @@ pub const NARROW: Frame = Frame {
 
 /// A box, with the middle of each of its rows.
 struct Boxed<'a> {
-    place: &'a Place<'a>,
+    place: &'a Lane<'a>,
     top: u32,
     height: u32,
     rows: Vec<(Spot, u32)>,
@@ -93,7 +93,7 @@ impl Frame {
     }
 
     /// Places one beneath the other, the shorter column in the middle of the longer.
-    pub fn band<'a>(&self, top: u32, from: &[&'a Place<'a>], to: &[&'a Place<'a>]) -> Band<'a> {
+    pub fn band<'a>(&self, top: u32, from: &[&'a Lane<'a>], to: &[&'a Lane<'a>]) -> Band<'a> {
         let (from_height, to_height) = (stacked(from), stacked(to));
         let tallest = from_height.max(to_height);
         let start = top + TITLE;
@@ -187,11 +187,11 @@ fn clipped(text: &str, letters: usize) -> String {
     kept + "…"
 }
 
-fn height(place: &Place<'_>) -> u32 {
+fn height(place: &Lane<'_>) -> u32 {
     place.spots.iter().fold(HEAD + FOOT, |sum, _| sum + ROW)
 }
 
-fn stacked(places: &[&Place<'_>]) -> u32 {
+fn stacked(places: &[&Lane<'_>]) -> u32 {
     places
         .iter()
         .map(|place| height(place) + GAP)
@@ -199,7 +199,7 @@ fn stacked(places: &[&Place<'_>]) -> u32 {
         .saturating_sub(GAP)
 }
 
-fn boxes<'a>(places: &[&'a Place<'a>], top: u32) -> Vec<Boxed<'a>> {
+fn boxes<'a>(places: &[&'a Lane<'a>], top: u32) -> Vec<Boxed<'a>> {
     let mut y = top;
     places
         .iter()
@@ -228,12 +228,12 @@ fn boxes<'a>(places: &[&'a Place<'a>], top: u32) -> Vec<Boxed<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::places::Place, Column, Site, Spot, WIDE};
+    use super::{super::places::Lane, Column, Site, Spot, WIDE};
     use svc_reach_common::target::TargetKind;
 
     #[test]
     fn thousands_of_nodes_stand_one_beneath_the_other() {
-        let place = Place {
+        let place = Lane {
             site: Site::Node(false, Some("a")),
             spots: vec![Spot::To(TargetKind::NodePort)],
         };

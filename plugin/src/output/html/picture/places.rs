@@ -33,18 +33,18 @@ pub enum Spot {
 
 /// A place and the spots in it.
 #[derive(Debug)]
-pub struct Place<'a> {
+pub struct Lane<'a> {
     pub site: Site<'a>,
     pub spots: Vec<Spot>,
 }
 
 /// All places of a report.
-pub struct Places<'a> {
-    from: Vec<Place<'a>>,
-    to: Vec<Place<'a>>,
+pub struct Lanes<'a> {
+    from: Vec<Lane<'a>>,
+    to: Vec<Lane<'a>>,
 }
 
-impl<'a> Places<'a> {
+impl<'a> Lanes<'a> {
     pub fn of(report: &'a Report) -> Self {
         let mut places = Self {
             from: Vec::new(),
@@ -70,21 +70,21 @@ impl<'a> Places<'a> {
         places
     }
 
-    pub fn inside(&self, column: Column) -> Vec<&Place<'a>> {
+    pub fn inside(&self, column: Column) -> Vec<&Lane<'a>> {
         self.all(column)
             .iter()
             .filter(|place| place.site != Site::Outside)
             .collect()
     }
 
-    pub fn outside(&self, column: Column) -> Vec<&Place<'a>> {
+    pub fn outside(&self, column: Column) -> Vec<&Lane<'a>> {
         self.all(column)
             .iter()
             .filter(|place| place.site == Site::Outside)
             .collect()
     }
 
-    fn all(&self, column: Column) -> &[Place<'a>] {
+    fn all(&self, column: Column) -> &[Lane<'a>] {
         match column {
             Column::From => &self.from,
             Column::To => &self.to,
@@ -92,11 +92,11 @@ impl<'a> Places<'a> {
     }
 }
 
-fn add<'a>(places: &mut Vec<Place<'a>>, site: Site<'a>, spot: Spot) {
+fn add<'a>(places: &mut Vec<Lane<'a>>, site: Site<'a>, spot: Spot) {
     match places.iter_mut().find(|place| place.site == site) {
         Some(place) if place.spots.contains(&spot) => {}
         Some(place) => place.spots.push(spot),
-        None => places.push(Place {
+        None => places.push(Lane {
             site,
             spots: vec![spot],
         }),

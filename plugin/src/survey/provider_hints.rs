@@ -7,7 +7,7 @@ use svc_reach_common::provider::elb;
 use svc_reach_common::{
     facts::{Facts, Service, ServiceType},
     provider::Provider,
-    wire::line::Seen,
+    wire::line::HostFact,
 };
 
 /// Objects that are looked through for those that share a load balancer: one page, so that the number of requests and
@@ -16,16 +16,16 @@ const PAGE: &str = "500";
 
 /// What was found; `None`: not asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Clues {
+pub struct ProviderHints {
     /// Whether there is a NetworkAttachmentDefinition `kube-system/default-network`, which clusters with Cloud Native
     /// Network 2.0 have (opentelekomcloud-docs/cloud-container-engine at b553f21, `umn/source/high-risk_operations.rst`
     /// and `umn/source/networking/container_networks/cloud_native_network_2.0_settings`).
-    pub default_network: Option<Seen<bool>>,
+    pub default_network: Option<HostFact<bool>>,
     /// Whether there is a DaemonSet of Cilium, and which (same source,
     /// `pod_network_settings/dataplane_v2_network_acceleration.rst`, for `yangtse-cilium`).
-    pub cilium: Option<Seen<Option<&'static str>>>,
+    pub cilium: Option<HostFact<Option<&'static str>>>,
     /// What else uses the Service's load balancer.
-    pub sharing: Option<Seen<Sharing>>,
+    pub sharing: Option<HostFact<Sharing>>,
 }
 
 /// What else uses a load balancer.
@@ -41,9 +41,9 @@ pub struct Sharing {
 
 /// What is looked at once for all Services.
 #[derive(Debug, Default)]
-pub struct Found {
-    default_network: Option<Seen<bool>>,
-    cilium: Option<Seen<Option<&'static str>>>,
+pub struct HintsFound {
+    default_network: Option<HostFact<bool>>,
+    cilium: Option<HostFact<Option<&'static str>>>,
     /// Services and Ingresses, of which some may use the load balancer of another.
     users: Option<Result<[Value; 2], String>>,
 }
@@ -54,7 +54,7 @@ pub async fn look(
     provider: Option<Provider>,
     services: &[Facts],
     kube_proxy_found: bool,
-) -> Found {
+) -> HintsFound {
     if provider == Some(Provider::HuaweiCce) {
         let (default_network, cilium, users) = tokio::join!(
             exists(
@@ -72,32 +72,32 @@ pub async fn look(
                 Some(both.map_err(|error| error.to_string()))
             },
         );
-        return Found {
+        return HintsFound {
             default_network: Some(default_network),
             cilium: Some(cilium),
             users,
         };
     }
     if kube_proxy_found {
-        return Found::default();
+        return HintsFound::default();
     }
-    Found {
+    HintsFound {
         cilium: Some(daemon_set(cluster, "cilium").await),
-        ..Found::default()
+        ..HintsFound::default()
     }
 }
 
-impl Found {
+impl HintsFound {
     /// What of it matters to a Service.
-    pub fn clues(&self, facts: &Facts) -> Clues {
+    pub fn hints(&self, facts: &Facts) -> ProviderHints {
         let id = load_balancer(facts);
         let sharing = self.users.as_ref().zip(id).map(|(users, id)| match users {
             Ok([services, ingresses]) => {
-                Seen::Seen(Sharing::of(&facts.service, id, services, ingresses))
+                HostFact::Seen(Sharing::of(&facts.service, id, services, ingresses))
             }
-            Err(why) => Seen::Unknown(why.clone()),
+            Err(why) => HostFact::Unknown(why.clone()),
         });
-        Clues {
+        ProviderHints {
             default_network: self.default_network.clone(),
             cilium: self.cilium.clone(),
             sharing,
@@ -153,19 +153,19 @@ impl Sharing {
     }
 }
 
-async fn exists(cluster: &impl Cluster, path: &str) -> Seen<bool> {
+async fn exists(cluster: &impl Cluster, path: &str) -> HostFact<bool> {
     match cluster.call(Call::get(path)).await {
-        Ok(_) => Seen::Seen(true),
-        Err(error) if error.is_not_found() => Seen::Seen(false),
-        Err(error) => Seen::Unknown(error.to_string()),
+        Ok(_) => HostFact::Seen(true),
+        Err(error) if error.is_not_found() => HostFact::Seen(false),
+        Err(error) => HostFact::Unknown(error.to_string()),
     }
 }
 
-async fn daemon_set(cluster: &impl Cluster, name: &'static str) -> Seen<Option<&'static str>> {
+async fn daemon_set(cluster: &impl Cluster, name: &'static str) -> HostFact<Option<&'static str>> {
     let path = format!("/apis/apps/v1/namespaces/kube-system/daemonsets/{name}");
     match exists(cluster, &path).await {
-        Seen::Seen(there) => Seen::Seen(there.then_some(name)),
-        Seen::Unknown(why) => Seen::Unknown(why),
+        HostFact::Seen(there) => HostFact::Seen(there.then_some(name)),
+        HostFact::Unknown(why) => HostFact::Unknown(why),
     }
 }
 
@@ -192,7 +192,7 @@ fn annotation<'v>(object: &'v Value, key: &str) -> Option<&'v str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clues, Sharing, look};
+    use super::{ProviderHints, Sharing, look};
     use crate::{
         cluster::scripted::{Reply, Scripted},
         testing::facts,
@@ -201,7 +201,7 @@ mod tests {
     use svc_reach_common::{
         facts::{Facts, ServiceType},
         provider::Provider,
-        wire::line::Seen,
+        wire::line::HostFact,
     };
 
     const DEFINITION: &str = "GET /apis/k8s.cni.cncf.io/v1/namespaces/kube-system/network-attachment-definitions/default-network";
@@ -228,10 +228,10 @@ mod tests {
         json!({"metadata": {"namespace": "default", "name": name, "annotations": annotations}})
     }
 
-    async fn of_cce(cluster: &Scripted, facts: &Facts) -> Clues {
+    async fn of_cce(cluster: &Scripted, facts: &Facts) -> ProviderHints {
         let services = std::slice::from_ref(facts);
         let found = look(cluster, Some(Provider::HuaweiCce), services, true).await;
-        found.clues(facts)
+        found.hints(facts)
     }
 
     #[tokio::test]
@@ -250,28 +250,28 @@ mod tests {
             INGRESSES_BETA => Reply::Object(json!({"items": [on("web", "lb-1", &json!({}))]})),
             other => panic!("{other}"),
         });
-        let clues = of_cce(&cluster, &balanced()).await;
-        assert_eq!(clues.default_network, Some(Seen::Seen(true)));
-        assert_eq!(clues.cilium, Some(Seen::Seen(None)));
+        let hints = of_cce(&cluster, &balanced()).await;
+        assert_eq!(hints.default_network, Some(HostFact::Seen(true)));
+        assert_eq!(hints.cilium, Some(HostFact::Seen(None)));
         let expected = Sharing {
             services: vec![("default/other".to_owned(), Some("true".to_owned()))],
             ingresses: vec!["default/web".to_owned()],
             complete: false,
         };
-        assert_eq!(clues.sharing, Some(Seen::Seen(expected)));
+        assert_eq!(hints.sharing, Some(HostFact::Seen(expected)));
         assert_eq!(cluster.asked().len(), 5, "bounded: {:?}", cluster.asked());
     }
 
     #[tokio::test]
     async fn what_may_not_be_read_is_unknown_and_not_absent() {
         let cluster = Scripted::new(|_, _| Reply::Failure(403));
-        let clues = of_cce(&cluster, &balanced()).await;
+        let hints = of_cce(&cluster, &balanced()).await;
         let unknown = [
-            matches!(clues.default_network, Some(Seen::Unknown(_))),
-            matches!(clues.cilium, Some(Seen::Unknown(_))),
-            matches!(clues.sharing, Some(Seen::Unknown(_))),
+            matches!(hints.default_network, Some(HostFact::Unknown(_))),
+            matches!(hints.cilium, Some(HostFact::Unknown(_))),
+            matches!(hints.sharing, Some(HostFact::Unknown(_))),
         ];
-        assert_eq!(unknown, [true; 3], "{clues:?}");
+        assert_eq!(unknown, [true; 3], "{hints:?}");
     }
 
     #[tokio::test]
@@ -284,10 +284,10 @@ mod tests {
         let services = std::slice::from_ref(&facts);
         let found = look(&cluster, Some(Provider::Kubeadm), services, true).await;
         assert_eq!(
-            (found.clues(&facts), cluster.asked().len()),
-            (Clues::default(), 0)
+            (found.hints(&facts), cluster.asked().len()),
+            (ProviderHints::default(), 0)
         );
-        let found = look(&cluster, None, services, false).await.clues(&facts);
-        assert_eq!(found.cilium, Some(Seen::Seen(Some("cilium"))));
+        let found = look(&cluster, None, services, false).await.hints(&facts);
+        assert_eq!(found.cilium, Some(HostFact::Seen(Some("cilium"))));
     }
 }
