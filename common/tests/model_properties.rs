@@ -313,7 +313,7 @@ proptest! {
         prop_assume!(case.has_ready());
         for (client, name, action, endpoints, _) in answers(&case, &V4) {
             prop_assert!(
-                matches!(action, ProxyAction::Endpoints | Action::None),
+                matches!(action, ProxyAction::Endpoints | ProxyAction::None),
                 "{client} to {name}: {action}"
             );
             prop_assert_eq!(action == ProxyAction::Endpoints, !endpoints.is_empty());

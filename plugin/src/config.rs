@@ -28,6 +28,7 @@ pub use self::{
 
 use std::{path::PathBuf, time::Duration};
 use svc_reach_common::{
+    facts::Service,
     report::{Report, Reports},
     terms::Terms,
 };
@@ -51,8 +52,8 @@ pub struct RunSettings {
     pub watch: Option<Duration>,
     /// What is asked of each Service.
     pub check: Check,
-    /// What is asked of each named Service instead, where they differ.
-    pub own: Vec<Check>,
+    /// What is asked of a named Service instead, where it differs.
+    pub own: Vec<(ServiceName, Check)>,
     /// What observations are held against.
     pub expectations: ExpectationSettings,
     /// The probe pods.
@@ -85,9 +86,12 @@ pub struct Check {
 }
 
 impl RunSettings {
-    /// What is asked of a Service, by its place among those that are asked about.
-    pub fn check(&self, index: usize) -> &Check {
-        self.own.get(index).unwrap_or(&self.check)
+    /// What is asked of a Service. `current`: the namespace of Services that are named without one.
+    pub fn check(&self, service: &Service, current: &str) -> &Check {
+        self.own
+            .iter()
+            .find(|(name, _)| name.means(&service.namespace, &service.name, current))
+            .map_or(&self.check, |(_, check)| check)
     }
 
     /// The same without one of the Services that are named, and with its probes where they were; `None`: no other is named.
@@ -98,16 +102,9 @@ impl RunSettings {
         let ServiceSelection::Named(names) = &mut rest.selection else {
             return None;
         };
-        let gone = names.iter().position(|named| {
-            named.name == name && named.namespace.as_deref().unwrap_or(current) == namespace
-        })?;
-        names.remove(gone);
-        let others = !names.is_empty();
-        // What is asked of each stands in the order of their names.
-        if gone < rest.own.len() {
-            rest.own.remove(gone);
-        }
-        others.then_some(rest)
+        let before = names.len();
+        names.retain(|named| !named.means(namespace, name, current));
+        (!names.is_empty() && names.len() < before).then_some(rest)
     }
 
     /// Namespace of the probes. `current`: of Services that are named without one.

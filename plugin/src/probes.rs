@@ -5,5 +5,8 @@ pub mod external;
 pub mod job;
 pub mod ledger;
 pub mod lifecycle;
+pub mod output;
 pub mod pod_state;
 pub mod preflight;
+pub mod probed_position;
+pub mod rehearsal;

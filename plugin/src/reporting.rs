@@ -11,10 +11,8 @@ pub mod source;
 use crate::reporting::documents::Documents;
 use crate::{
     config::ClusterOverrides,
-    reporting::{
-        advisories::Findings,
-        cells::{ObservedCell, ProbedPosition},
-    },
+    probes::probed_position::ProbedPosition,
+    reporting::{advisories::Findings, cells::ObservedCell},
     survey::{
         kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
         provider_hints::ProviderHints,

@@ -1,4 +1,9 @@
-//! A run in reading order: facts, placements, plans, pods, observations, verdicts, reports, exit code.
+//! A run in reading order: facts, nodes, plans, pods, observations, verdicts, reports, exit code.
+//!
+//! ```text
+//! survey ──► plan ──► probes ──► reporting ──► output
+//! (reads)    (pure)   (Jobs, logs, removal)  (pure)
+//! ```
 
 pub mod smoke_test;
 pub mod wait;
@@ -7,21 +12,24 @@ pub mod watch;
 use crate::{
     cluster::Cluster,
     config::{Connection, RunSettings, ServiceSelection, UsageError},
-    error::{Error, chain},
+    error::Error,
     plan::{
-        assignment::{self, Asked, Assignment, Planned},
-        placement::{self, Placement},
+        assignment::assign,
+        placement,
+        planned_position::PlannedPosition,
+        service_check::{self, ServiceCheck},
     },
     probes::{
         deployment::{Deployment, ProbeJob},
-        external::{self, FromHere},
-        job::{self, Blueprint},
+        external,
+        job::{self, JobSettings},
         ledger::Ledger,
-        lifecycle::ProbeOutput,
-        preflight::{self, Shown, Ttl},
+        output::ProbeOutput,
+        preflight::{self, Ttl},
+        probed_position::ProbedPosition,
+        rehearsal::rehearse,
     },
-    reporting::documents::Documents,
-    reporting::{self, Expectations, cells::ProbedPosition},
+    reporting::{self, Expectations, documents::Documents},
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
@@ -36,66 +44,63 @@ use crate::{
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use svc_reach_common::{
     exit::Exit,
-    facts::{Facts, Node},
+    facts::Node,
     observation::NotObserved,
-    position::Network,
     provider::Provider,
     report::{Report, Reports},
 };
 
-/// The main job: what is to be done, and what with.
+/// One run over the selected Services.
 pub struct Run<'a, C> {
     /// The cluster.
     pub cluster: &'a C,
-    /// How it is reached.
+    /// How the plugin reaches the cluster.
     pub connection: &'a Connection,
-    /// Namespace of Services that are named without one.
+    /// The namespace of Services that are named without one.
     pub namespace: &'a str,
     /// What the command line asks for.
     pub settings: &'a RunSettings,
-    /// What observations are held against.
+    /// The documented matrices.
     pub documents: &'a Documents,
-    /// Whether the user wants an end.
+    /// Whether the user wants the run to end.
     pub interrupt: &'a Interrupt,
-    /// Whether it was done before, so that progress need not be told line by line.
+    /// Whether an earlier run has shown its progress, so that this one stays quiet.
     pub again: bool,
 }
 
-/// Everything that is known before the first probe.
+/// Everything that is known before the first probe is created.
 struct Prepared {
     /// The API server's time.
     at: Option<String>,
     proxy: Option<ProxyConfig>,
-    found: HintsFound,
-    services: Vec<Facts>,
-    placements: Vec<Placement>,
-    stands: Vec<Vec<Planned>>,
+    hints: HintsFound,
+    services: Vec<ServiceCheck>,
     probes: Vec<ProbeJob>,
 }
 
 impl<C: Cluster> Run<'_, C> {
-    /// Does it once and tells of what was seen as soon as that is known; `tell` returns how telling ended.
+    /// Runs once. As soon as the reports exist, `tell` gets them and returns how showing them ended. Removal of the last
+    /// pods is awaited after that.
     ///
     /// # Errors
     ///
-    /// What kept it from being done.
+    /// What kept the run from producing a report.
     pub async fn once(&self, tell: impl FnOnce(&Reports) -> Exit) -> Result<Exit, Error> {
         let began = Instant::now();
-        let id = run_id();
+        let run_id = run_id();
         let probes_in = self.settings.probes_in(self.namespace);
 
-        // Nothing is made before this is through, so an interrupt just ends it.
-        let prepared = tokio::select! {
+        // Nothing exists in the cluster yet, so an interrupt ends this at once.
+        let mut prepared = tokio::select! {
             exit = self.interrupt.raised() => return Ok(exit),
-            prepared = self.prepare(probes_in, &id) => prepared?,
+            prepared = self.prepare(probes_in, &run_id) => prepared?,
         };
-        let asked = self.asked(&prepared.services, &prepared.placements);
 
-        let ledger = Ledger::new(probes_in, &id, self.connection.flags());
+        let ledger = Ledger::new(probes_in, &run_id, self.connection.flags());
         let progress = if self.again {
             Progress::quiet()
         } else {
@@ -104,27 +109,28 @@ impl<C: Cluster> Run<'_, C> {
         let deployment = Deployment {
             cluster: self.cluster,
             namespace: probes_in,
-            run_id: &id,
+            run_id: &run_id,
             start_timeout: self.settings.probe.start_timeout,
             ledger: &ledger,
             progress: &progress,
             interrupt: self.interrupt,
         };
-        let (heard, from_here) = tokio::join!(deployment.run(prepared.probes), async {
+        let probes = std::mem::take(&mut prepared.probes);
+        let (outputs, ()) = tokio::join!(deployment.run(probes), async {
             tokio::select! {
-                _ = self.interrupt.raised() => Vec::new(),
-                from_here = external::probe(&asked) => from_here,
+                _ = self.interrupt.raised() => {}
+                () = external::probe(&mut prepared.services) => {}
             }
         });
         progress.clear();
         let removed = ledger.remove_all(self.cluster).await;
-        let heard = match heard {
-            Ok(heard) => heard,
+        let outputs = match outputs {
+            Ok(outputs) => outputs,
             Err(error) => {
                 if let Err(left) = removed {
                     report_error(&left);
                 }
-                // What failed meanwhile does not make it less of an interrupted run.
+                // An interrupted run ends as interrupted, whatever failed meanwhile.
                 return match self.interrupt.get() {
                     Some(interrupted) => Ok(report_error(&error).and(interrupted)),
                     None => Err(error),
@@ -132,30 +138,7 @@ impl<C: Cluster> Run<'_, C> {
             }
         };
 
-        let elapsed = began.elapsed();
-        let mut from_here = from_here.into_iter();
-        let reports: Vec<Report> = asked
-            .iter()
-            .zip(prepared.stands)
-            .map(|(asked, stands)| {
-                let FromHere { stand, left_out } = from_here.next().unwrap_or_default();
-                let stands: Vec<ProbedPosition> = stands
-                    .into_iter()
-                    .map(|planned| stand_of(planned, &heard))
-                    .chain(stand)
-                    .collect();
-                let expectations = Expectations {
-                    documents: self.documents,
-                    proxy: prepared.proxy.as_ref(),
-                    hints: &prepared.found.hints(asked.facts),
-                    overrides: self.settings.expectations.overrides,
-                    terms: &asked.check.terms,
-                    at: prepared.at.as_deref(),
-                };
-                let left_out = left_out.as_deref();
-                reporting::report(&id, elapsed, asked.facts, &stands, expectations, left_out)
-            })
-            .collect();
+        let reports = self.reports(prepared, &outputs, &run_id, began.elapsed());
         let mut exit = tell(&self.settings.reports(reports));
         if let Some(interrupted) = self.interrupt.get() {
             exit = exit.and(interrupted);
@@ -170,7 +153,8 @@ impl<C: Cluster> Run<'_, C> {
         Ok(exit)
     }
 
-    async fn prepare(&self, probes_in: &str, id: &str) -> Result<Prepared, Error> {
+    /// Reads the cluster, chooses nodes, plans the probes, and asks the API server whether it would admit them.
+    async fn prepare(&self, probes_in: &str, run_id: &str) -> Result<Prepared, Error> {
         let RunSettings {
             selection, probe, ..
         } = self.settings;
@@ -187,78 +171,105 @@ impl<C: Cluster> Run<'_, C> {
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
         }
-        let all: Vec<&Facts> = services.iter().collect();
-        let placements = placement::place(&all, probe);
-        let Assignment {
-            mut stands,
-            errands,
-        } = assignment::assign(&self.asked(&services, &placements));
-        if errands.len() > probe.most {
-            return Err(Error::Usage(UsageError::TooManyProbes {
-                most: probe.most,
-                needed: errands.len(),
-            }));
-        }
-        let mut probes: Vec<ProbeJob> = errands
-            .into_iter()
-            .map(|errand| ProbeJob {
-                job: job::job(Blueprint {
-                    run_id: id,
-                    namespace: probes_in,
-                    errand: &errand,
-                    settings: probe,
-                }),
-                name: errand.name,
-                network: errand.network,
-                plan: errand.plan,
-            })
-            .collect();
         let provider = services
             .iter()
             .find_map(Provider::of)
             .map(|(provider, _)| provider);
-        let (rehearsed, found) = tokio::join!(
-            rehearse(self.cluster, probes_in, &mut stands, &mut probes),
-            provider_hints::look(self.cluster, provider, &services, proxy.is_some())
-        );
-        let shown = rehearsed?;
-        if shown
-            .as_ref()
-            .is_some_and(|shown| shown.ttl == Ttl::Dropped)
-            && !self.again
+        let mut services = service_check::place(services, probe, |service| {
+            self.settings.check(service, self.namespace).clone()
+        });
+        let plans = assign(&mut services);
+        if plans.len() > probe.most {
+            return Err(Error::Usage(UsageError::TooManyProbes {
+                most: probe.most,
+                needed: plans.len(),
+            }));
+        }
+        let mut probes: Vec<ProbeJob> = plans
+            .into_iter()
+            .map(|plan| ProbeJob {
+                job: job::job(JobSettings {
+                    run_id,
+                    namespace: probes_in,
+                    probe: &plan,
+                    settings: probe,
+                }),
+                name: plan.name,
+                network: plan.network,
+                plan: plan.plan,
+            })
+            .collect();
+        let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
+        let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
+        let (rehearsed, hints) =
+            tokio::join!(rehearse(self.cluster, probes_in, &mut probes), hints);
+        let rehearsal = rehearsed?;
+        for position in services
+            .iter_mut()
+            .flat_map(|service| &mut service.positions)
         {
+            if position.slice.is_ok()
+                && let Some(why) = rehearsal.refusals.get(&position.position.network())
+            {
+                position.slice = Err(NotObserved::NotStarted(why.clone()));
+            }
+        }
+        if rehearsal.ttl == Some(Ttl::Dropped) && !self.again {
             progress::plain(&format!(
-                "note: this cluster does not delete finished Jobs by itself; should this run be killed, remove its probes with: {}",
-                job::cleanup_command(probes_in, Some(id), &self.connection.flags())
+                "note: this cluster does not delete finished Jobs by itself; if this run is killed, remove its probes with: {}",
+                job::cleanup_command(probes_in, Some(run_id), &self.connection.flags())
             ));
         }
         Ok(Prepared {
-            at: shown.and_then(|shown| shown.at),
+            at: rehearsal.at,
             proxy,
-            found,
+            hints,
             services,
-            placements,
-            stands,
             probes,
         })
     }
 
-    /// The Services with what is wanted of them.
-    fn asked<'s>(&'s self, services: &'s [Facts], placements: &'s [Placement]) -> Vec<Asked<'s>> {
-        services
-            .iter()
-            .zip(placements)
-            .enumerate()
-            .map(|(index, (facts, placement))| Asked {
-                facts,
-                placement,
-                check: self.settings.check(index),
+    /// Compares what the probes found with what is expected, Service by Service.
+    fn reports(
+        &self,
+        prepared: Prepared,
+        outputs: &BTreeMap<String, ProbeOutput>,
+        run_id: &str,
+        elapsed: Duration,
+    ) -> Vec<Report> {
+        prepared
+            .services
+            .into_iter()
+            .map(|service| {
+                let positions: Vec<ProbedPosition> = service
+                    .positions
+                    .into_iter()
+                    .map(|planned| probed(planned, outputs))
+                    .chain(service.external.probed)
+                    .collect();
+                let expectations = Expectations {
+                    documents: self.documents,
+                    proxy: prepared.proxy.as_ref(),
+                    hints: &prepared.hints.hints(&service.facts),
+                    overrides: self.settings.expectations.overrides,
+                    terms: &service.check.terms,
+                    at: prepared.at.as_deref(),
+                };
+                let left_out = service.external.left_out.as_deref();
+                reporting::report(
+                    run_id,
+                    elapsed,
+                    &service.facts,
+                    &positions,
+                    expectations,
+                    left_out,
+                )
             })
             .collect()
     }
 }
 
-/// In kubectl's words.
+/// What kubectl prints when it finds nothing.
 fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     match selection {
         ServiceSelection::Matching {
@@ -270,12 +281,12 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     }
 }
 
-/// A position with what was heard of it.
-fn stand_of(planned: Planned, heard: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
+/// A position with what its probe said about it.
+fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
     ProbedPosition {
-        heard: planned.part.and_then(|part| {
-            let heard = heard.get(&part.probe).ok_or(NotObserved::Interrupted)?;
-            Ok(heard.part(part.first, planned.targets.len()))
+        heard: planned.slice.and_then(|slice| {
+            let output = outputs.get(&slice.probe).ok_or(NotObserved::Interrupted)?;
+            Ok(output.part(slice.first, planned.targets.len()))
         }),
         position: planned.position,
         node: planned.node,
@@ -283,79 +294,7 @@ fn stand_of(planned: Planned, heard: &BTreeMap<String, ProbeOutput>) -> ProbedPo
     }
 }
 
-/// Lets admission speak before anything is made: one pod of each network, and one Job. Positions whose pods it refuses
-/// are given up, with what it said.
-async fn rehearse(
-    cluster: &impl Cluster,
-    namespace: &str,
-    stands: &mut [Vec<Planned>],
-    probes: &mut Vec<ProbeJob>,
-) -> Result<Option<Shown>, Error> {
-    let mut refusals = BTreeMap::new();
-    let first = |network| {
-        probes
-            .iter()
-            .find(|probe: &&ProbeJob| probe.network == network)
-    };
-    let (host, pod, job) = tokio::join!(
-        rehearse_pod(cluster, namespace, first(Network::Host)),
-        rehearse_pod(cluster, namespace, first(Network::Pod)),
-        async {
-            match probes.first() {
-                Some(probe) => Some(preflight::dry_run_job(cluster, namespace, &probe.job).await),
-                None => None,
-            }
-        }
-    );
-    for (network, refusal) in [(Network::Host, host), (Network::Pod, pod)] {
-        if let Some(error) = refusal {
-            refusals.insert(network, error);
-        }
-    }
-    let shown = match job {
-        None => return Ok(None),
-        Some(Ok(shown)) => shown,
-        Some(Err(source)) => {
-            return Err(Error::ProbesRefused {
-                namespace: namespace.to_owned(),
-                source,
-            });
-        }
-    };
-    probes.retain(|probe| !refusals.contains_key(&probe.network));
-    let planned = stands.iter_mut().flatten();
-    for stand in planned.filter(|stand| stand.part.is_ok()) {
-        if let Some(error) = refusals.get(&stand.position.network()) {
-            let why = format!(
-                "the cluster refuses probes on the {} network: {}",
-                stand.position.network(),
-                chain(error)
-            );
-            stand.part = Err(NotObserved::NotStarted(why));
-        }
-    }
-    if probes.is_empty()
-        && let Some((_, source)) = refusals.pop_last()
-    {
-        return Err(Error::ProbesRefused {
-            namespace: namespace.to_owned(),
-            source,
-        });
-    }
-    Ok(shown)
-}
-
-async fn rehearse_pod(
-    cluster: &impl Cluster,
-    namespace: &str,
-    probe: Option<&ProbeJob>,
-) -> Option<crate::cluster::CallError> {
-    preflight::dry_run_pod(cluster, namespace, &probe?.job)
-        .await
-        .err()
-}
-
-/// Eight characters that no other run has: those that a label and a name may hold.
+/// Eight characters that no other run has, fit for a label and for a name.
 fn run_id() -> String {
     let mut number = RandomState::new().hash_one(std::process::id());
     (0..8)

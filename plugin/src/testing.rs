@@ -9,14 +9,15 @@ use crate::{
         ProbeSettings, RequestSettings, RunSettings,
     },
     plan::{
-        assignment::Errand,
+        assignment::ProbePlan,
         placement::place,
         requests::{self, Requests},
         targets::targets,
     },
-    probes::lifecycle::{End, ProbeOutput},
+    probes::output::{End, ProbeOutput},
+    probes::probed_position::ProbedPosition,
     reporting::documents::Documents,
-    reporting::{self, Expectations, cells::ProbedPosition},
+    reporting::{self, Expectations},
     survey::provider_hints::ProviderHints,
 };
 use serde_json::{Value, json};
@@ -227,8 +228,8 @@ pub fn plan_of(facts: &Facts, position: Position, targets: &[Target]) -> Plan {
 }
 
 /// What the probe of a position is sent out for, on node `n1`, without a target.
-pub fn errand(position: Position) -> Errand {
-    Errand {
+pub fn probe_plan(position: Position) -> ProbePlan {
+    ProbePlan {
         name: position.to_string(),
         network: position.network(),
         node: "n1".into(),

@@ -30,7 +30,7 @@ use svc_reach_common::{
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     wire::{
         line::Line,
-        outcome::{Attempt, PredictedOutcome},
+        outcome::{Attempt, Outcome},
         plan::{self, Plan, Request, RequestKind, Tls, View},
     },
 };
@@ -213,10 +213,10 @@ fn said(file: &Path) -> BTreeMap<u32, Vec<Attempt>> {
 }
 
 /// Whether what was seen is what was predicted; `None`: the model is not certain.
-fn agrees(predicted: &Predicted, seen: &PredictedOutcome) -> Option<bool> {
-    let answered = matches!(seen, PredictedOutcome::Answered { .. });
-    let refused = matches!(seen, PredictedOutcome::Refused { .. });
-    let silent = matches!(seen, PredictedOutcome::TimedOut { .. });
+fn agrees(predicted: &Predicted, seen: &Outcome) -> Option<bool> {
+    let answered = matches!(seen, Outcome::Answered { .. });
+    let refused = matches!(seen, Outcome::Refused { .. });
+    let silent = matches!(seen, Outcome::TimedOut { .. });
     match predicted {
         Predicted::Reached => Some(answered),
         Predicted::Refused => Some(refused),
@@ -317,7 +317,7 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
                 if let (
                     Network::Pod,
                     Some(kept),
-                    PredictedOutcome::Answered {
+                    Outcome::Answered {
                         echo: Some(echo), ..
                     },
                 ) = (position.network(), forecast.client_kept, &attempt.outcome)

@@ -3,7 +3,7 @@
 use crate::protocol::Protocol;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16};
+use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroU16};
 
 words! {
     /// `spec.type`.
@@ -128,4 +128,11 @@ pub struct Service {
     pub publish_not_ready_addresses: bool,
     /// `spec.trafficDistribution`.
     pub traffic_distribution: Option<String>,
+}
+
+impl fmt::Display for Service {
+    /// `namespace/name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }

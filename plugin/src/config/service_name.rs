@@ -12,6 +12,11 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
+    /// Whether it is the name of this Service. `current`: the namespace of names without one.
+    pub fn means(&self, namespace: &str, name: &str, current: &str) -> bool {
+        self.name == name && self.namespace.as_deref().unwrap_or(current) == namespace
+    }
+
     /// Reads `NAME` or `NAME.NAMESPACE`, with or without the kind before it. No Service has a dot in its name.
     /// `namespace`: that of `--namespace`, which must not be another.
     pub fn parse(given: &str, namespace: Option<&str>) -> Result<Self, UsageError> {

@@ -2,16 +2,13 @@
 //!
 //! Services share probes: one on each node and network that a position of any of them stands on.
 
-use crate::{
-    config::Check,
-    plan::{
-        placement::Placement,
-        requests::{self, Requests},
-        targets,
-    },
+use super::{
+    planned_position::{PlanSlice, PlannedPosition},
+    requests::{self, Requests},
+    service_check::ServiceCheck,
+    targets,
 };
 use svc_reach_common::{
-    facts::Facts,
     observation::NotObserved,
     position::{Network, Position},
     target::Target,
@@ -33,177 +30,138 @@ const PLAN_BYTES: usize = 512 * 1024;
 /// (`containerLogMaxSize`), and what stands in the first is then not read again.
 const PLAN_ATTEMPTS: usize = 20_000;
 
-/// A Service that is asked about.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// What the cluster tells of it.
-    pub facts: &'a Facts,
-    /// Where its probes stand.
-    pub placement: &'a Placement,
-    /// What is asked of it.
-    pub check: &'a Check,
-}
-
-/// What a run sends out and whom it asks.
+/// What one probe does.
 #[derive(Debug)]
-pub struct Assignment {
-    /// Positions of each Service.
-    pub stands: Vec<Vec<Planned>>,
-    /// The probes.
-    pub errands: Vec<Errand>,
-}
-
-/// A position of a Service, its targets, and which probe asks them.
-#[derive(Debug)]
-pub struct Planned {
-    /// Where.
-    pub position: Position,
-    /// The node, where there is one.
-    pub node: Option<String>,
-    /// What is to be asked.
-    pub targets: Vec<Target>,
-    /// By whom, or why by nobody.
-    pub part: Result<Part, NotObserved>,
-}
-
-/// Part of a probe's plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Name of the probe.
-    pub probe: String,
-    /// Id of the first target.
-    pub first: u32,
-}
-
-/// What a probe is sent out for.
-#[derive(Debug)]
-pub struct Errand {
-    /// Names the probe among those of the run.
+pub struct ProbePlan {
+    /// Name of the probe within the run.
     pub name: String,
     /// Which network it is on.
     pub network: Network,
-    /// The node it stands on.
+    /// The node it runs on.
     pub node: String,
     /// The Services that it asks about, as `namespace/name`.
     pub services: Vec<String>,
-    /// What it does.
+    /// What it requests.
     pub plan: Plan,
 }
 
-/// Assigns every position of every Service to a probe.
-pub fn assign(asked: &[Asked<'_>]) -> Assignment {
-    let mut sites = Sites {
-        only: asked.len() == 1,
+/// Assigns every position of every Service to a probe, and returns the probes.
+pub fn assign(services: &mut [ServiceCheck]) -> Vec<ProbePlan> {
+    let mut builders = PlanBuilders {
+        single: services.len() == 1,
         nodes: Vec::new(),
-        sites: Vec::new(),
+        builders: Vec::new(),
     };
-    let mut stands = Vec::new();
-    for service in asked {
-        let choice = &service.check.choice;
-        let mut planned = Vec::new();
-        for position in IN_CLUSTER.into_iter().filter(|p| choice.position(*p)) {
-            let mut targets = targets::targets(service.facts, service.placement, position);
-            targets.retain(|target| choice.target(target.kind));
-            let node = service
-                .placement
-                .node(position)
-                .unwrap_or(Err("not a position on a node"));
-            let part = match node {
-                Err(why) => Err(NotObserved::NoNode(why.to_owned())),
-                Ok(node) => sites.take(position, node, service, &targets),
-            };
-            planned.push(Planned {
-                position,
-                node: node.ok().map(str::to_owned),
-                targets,
-                part,
-            });
-        }
-        stands.push(planned);
+    for service in services {
+        service.positions = IN_CLUSTER
+            .into_iter()
+            .filter(|position| service.check.choice.position(*position))
+            .map(|position| builders.plan(service, position))
+            .collect();
     }
-    Assignment {
-        stands,
-        errands: sites.sites.into_iter().map(Site::errand).collect(),
-    }
+    builders
+        .builders
+        .into_iter()
+        .map(PlanBuilder::finish)
+        .collect()
 }
 
-/// Where probes are wanted.
-struct Sites<'a> {
-    /// Whether there is one Service only, so that a probe has one position only.
-    only: bool,
-    nodes: Vec<&'a str>,
-    sites: Vec<Site<'a>>,
+/// The probes of a run, while they are being filled.
+struct PlanBuilders {
+    /// One Service only, so that each probe serves one position.
+    single: bool,
+    nodes: Vec<String>,
+    builders: Vec<PlanBuilder>,
 }
 
 /// A probe that is being filled.
-struct Site<'a> {
+struct PlanBuilder {
     name: String,
     network: Network,
-    node: &'a str,
+    node: String,
     services: Vec<String>,
     blank: Plan,
     requests: Requests,
     load: Load,
 }
 
-impl<'a> Sites<'a> {
-    /// Has targets asked from a position: by the probe that stands there, or by one more where that has enough to do.
-    fn take(
+impl PlanBuilders {
+    /// Plans one position of a Service.
+    fn plan(&mut self, service: &ServiceCheck, position: Position) -> PlannedPosition {
+        let mut targets = targets::targets(&service.facts, &service.placement, position);
+        targets.retain(|target| service.check.choice.target(target.kind));
+        let node = service
+            .placement
+            .node(position)
+            .unwrap_or(Err("not a position on a node"));
+        let slice = match node {
+            Err(why) => Err(NotObserved::NoNode(why.to_owned())),
+            Ok(node) => self.add(service, position, node, &targets),
+        };
+        PlannedPosition {
+            position,
+            node: node.ok().map(str::to_owned),
+            targets,
+            slice,
+        }
+    }
+
+    /// Adds targets to the probe on this node and network. When that probe is full, another one is made beside it.
+    fn add(
         &mut self,
+        service: &ServiceCheck,
         position: Position,
-        node: &'a str,
-        asked: &Asked<'_>,
+        node: &str,
         targets: &[Target],
-    ) -> Result<Part, NotObserved> {
-        let settings = &asked.check.request;
-        let requests = requests::requests(asked.facts, settings, targets);
+    ) -> Result<PlanSlice, NotObserved> {
+        let settings = &service.check.request;
+        let requests = requests::requests(&service.facts, settings, targets);
         if requests.is_empty() {
             return Err(NotObserved::NotStarted(
-                "there is nothing that it could ask".to_owned(),
+                "there is nothing to ask from this position".to_owned(),
             ));
         }
         let load = Load::of(&requests);
         let network = position.network();
-        let there = |site: &Site<'_>| (site.network, site.node) == (network, node);
-        let last = self.sites.iter().rposition(there);
-        let with_room = last.filter(|at| self.sites[*at].load.leaves_room_for(load));
+        let here = |builder: &PlanBuilder| builder.network == network && builder.node == node;
+        let last = self.builders.iter().rposition(here);
+        let with_room = last.filter(|at| self.builders[*at].load.leaves_room_for(load));
         let at = with_room.unwrap_or_else(|| {
-            let number = self.sites.iter().filter(|site| there(site)).count() + 1;
+            let number = self.builders.iter().filter(|builder| here(builder)).count() + 1;
             let name = self.name(position, node, number);
-            self.sites.push(Site {
+            self.builders.push(PlanBuilder {
                 name,
                 network,
-                node,
+                node: node.to_owned(),
                 services: Vec::new(),
                 blank: requests::blank(settings, network),
                 requests: Requests::default(),
                 load: Load::default(),
             });
-            self.sites.len() - 1
+            self.builders.len() - 1
         });
-        let site = &mut self.sites[at];
-        let first = site.requests.add(requests, targets.len());
-        site.load = site.load.and(load);
-        let service = &asked.facts.service;
-        let service = format!("{}/{}", service.namespace, service.name);
-        if site.services.last() != Some(&service) {
-            site.services.push(service);
+        let builder = &mut self.builders[at];
+        let first = builder.requests.add(requests, targets.len());
+        builder.load = builder.load.and(load);
+        let service = service.facts.service.to_string();
+        if builder.services.last() != Some(&service) {
+            builder.services.push(service);
         }
-        Ok(Part {
-            probe: site.name.clone(),
+        Ok(PlanSlice {
+            probe: builder.name.clone(),
             first,
         })
     }
 
     /// A name for the `number`-th probe of a network and node: of its only position, or else of its network and the
     /// node's number among those of the run.
-    fn name(&mut self, position: Position, node: &'a str, number: usize) -> String {
-        let mut name = if self.only {
+    fn name(&mut self, position: Position, node: &str, number: usize) -> String {
+        let mut name = if self.single {
             position.to_string()
         } else {
-            let known = self.nodes.iter().position(|known| *known == node);
+            let known = self.nodes.iter().position(|known| known == node);
             let at = known.unwrap_or_else(|| {
-                self.nodes.push(node);
+                self.nodes.push(node.to_owned());
                 self.nodes.len() - 1
             });
             format!("{}-{}", position.network(), at + 1)
@@ -215,12 +173,12 @@ impl<'a> Sites<'a> {
     }
 }
 
-impl Site<'_> {
-    fn errand(self) -> Errand {
-        Errand {
+impl PlanBuilder {
+    fn finish(self) -> ProbePlan {
+        ProbePlan {
             name: self.name,
             network: self.network,
-            node: self.node.to_owned(),
+            node: self.node,
             services: self.services,
             plan: self.requests.plan(self.blank),
         }
@@ -259,9 +217,9 @@ impl Load {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Assignment, assign};
+    use super::{ProbePlan, assign};
     use crate::{
-        plan::placement::place,
+        plan::service_check::{ServiceCheck, place},
         testing::{check, endpoint, facts, node, probe_settings},
     };
     use std::{collections::BTreeSet, sync::Arc};
@@ -283,49 +241,49 @@ mod tests {
             .collect()
     }
 
-    fn assigned(services: &[Facts]) -> Assignment {
-        let all: Vec<&Facts> = services.iter().collect();
-        let placements = place(&all, &probe_settings());
-        let check = check();
-        let asked: Vec<Asked<'_>> = all
-            .iter()
-            .zip(&placements)
-            .map(|(facts, placement)| Asked {
-                facts,
-                placement,
-                check: &check,
-            })
-            .collect();
-        assign(&asked)
+    struct Assigned {
+        services: Vec<ServiceCheck>,
+        probes: Vec<ProbePlan>,
     }
 
-    fn names(assignment: &Assignment) -> Vec<(&str, &str)> {
-        let errands = assignment.errands.iter();
-        errands
+    fn assigned(services: Vec<Facts>) -> Assigned {
+        let mut services = place(services, &probe_settings(), |_| check());
+        let probes = assign(&mut services);
+        Assigned { services, probes }
+    }
+
+    fn names(assigned: &Assigned) -> Vec<(&str, &str)> {
+        assigned
+            .probes
+            .iter()
             .map(|e| (e.name.as_str(), e.node.as_str()))
             .collect()
     }
 
-    /// Every target of every stand is asked by the probe that its part names, under its id, from the stand's node.
-    fn all_is_asked(assignment: &Assignment) {
+    /// The probe that a position names asks each of its targets, under its id, from the position's node.
+    fn all_is_asked(assigned: &Assigned) {
         let mut asked = BTreeSet::new();
-        for stand in assignment.stands.iter().flatten() {
-            let part = stand.part.as_ref().unwrap();
-            let mut errands = assignment.errands.iter();
-            let errand = errands.find(|errand| errand.name == part.probe).unwrap();
-            assert_eq!(stand.node.as_ref(), Some(&errand.node));
-            assert_eq!(stand.position.network(), errand.network);
-            for (target, id) in stand.targets.iter().zip(part.first..) {
-                let mut requests = errand.plan.targets.iter();
+        for position in assigned
+            .services
+            .iter()
+            .flat_map(|service| &service.positions)
+        {
+            let slice = position.slice.as_ref().unwrap();
+            let mut probes = assigned.probes.iter();
+            let probe = probes.find(|probe| probe.name == slice.probe).unwrap();
+            assert_eq!(position.node.as_ref(), Some(&probe.node));
+            assert_eq!(position.position.network(), probe.network);
+            for (target, id) in position.targets.iter().zip(slice.first..) {
+                let mut requests = probe.plan.targets.iter();
                 let request = requests.find(|request| request.id == id).unwrap();
                 assert_eq!(
                     (&request.host, request.port),
                     (&target.address, target.port)
                 );
                 assert!(
-                    asked.insert((&errand.name, id)),
+                    asked.insert((&probe.name, id)),
                     "{} asks {id} twice",
-                    errand.name
+                    probe.name
                 );
             }
         }
@@ -333,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_probes_of_one_service_bear_the_names_of_its_positions() {
-        let assignment = assigned(&services(&["b"]));
+        let assignment = assigned(services(&["b"]));
         assert_eq!(
             names(&assignment),
             [
@@ -350,7 +308,7 @@ mod tests {
     fn the_number_of_probes_depends_on_nodes_and_not_on_services() {
         for backends in [&["a", "b"][..], &["b", "a", "b", "a", "a"], &["a"; 100]] {
             let services = services(backends);
-            let assignment = assigned(&services);
+            let assignment = assigned(services);
             let mut names = names(&assignment);
             names.sort_unstable();
             let sites = [
@@ -363,14 +321,14 @@ mod tests {
             assert_eq!(nodes, BTreeSet::from(["a", "b"]), "{backends:?}");
             assert_eq!(names.len(), sites.len(), "{backends:?}: {names:?}");
             all_is_asked(&assignment);
-            for errand in &assignment.errands {
-                assert_eq!(errand.services.len(), backends.len());
-                let view = if errand.name.starts_with("host") {
+            for probe in &assignment.probes {
+                assert_eq!(probe.services.len(), backends.len());
+                let view = if probe.name.starts_with("host") {
                     View::Host
                 } else {
                     View::None
                 };
-                assert_eq!(errand.plan.view, view);
+                assert_eq!(probe.plan.view, view);
             }
         }
     }
@@ -379,12 +337,12 @@ mod tests {
     fn a_service_with_more_backends_is_asked_more_often_and_others_are_not() {
         let mut services = services(&["a", "b"]);
         services[1].endpoints.push(endpoint("b", 7));
-        let assignment = assigned(&services);
-        for errand in &assignment.errands {
-            for request in &errand.plan.targets {
+        let assignment = assigned(services);
+        for probe in &assignment.probes {
+            for request in &probe.plan.targets {
                 let dns = if request.host.starts_with("s1") { 6 } else { 3 };
                 if request.host.ends_with(".svc") {
-                    assert_eq!(errand.plan.attempts_on(request), dns, "{request:?}");
+                    assert_eq!(probe.plan.attempts_on(request), dns, "{request:?}");
                 }
             }
         }
@@ -392,12 +350,12 @@ mod tests {
 
     #[test]
     fn what_is_too_much_for_one_probe_is_asked_by_two() {
-        let assignment = assigned(&services(&["a"; 1200]));
+        let assignment = assigned(services(&["a"; 1200]));
         let names = names(&assignment);
         assert!(names.contains(&("host-1-2", "a")), "{names:?}");
-        for errand in &assignment.errands {
-            let bytes = serde_json::to_vec(&errand.plan).unwrap().len();
-            assert!(bytes < 1024 * 1024, "{}: {bytes}", errand.name);
+        for probe in &assignment.probes {
+            let bytes = serde_json::to_vec(&probe.plan).unwrap().len();
+            assert!(bytes < 1024 * 1024, "{}: {bytes}", probe.name);
         }
         all_is_asked(&assignment);
     }

@@ -8,7 +8,8 @@ use crate::{
     plan::requests,
     probes::{
         ledger::{self, Ledger},
-        lifecycle::{End, NextStep, ProbeLifecycle, ProbeOutput},
+        lifecycle::{NextStep, ProbeLifecycle},
+        output::{End, ProbeOutput},
         pod_state, preflight,
     },
     terminal::{interrupt::Interrupt, progress::Progress},
@@ -415,12 +416,12 @@ mod tests {
         cluster::scripted::{Reply, Scripted},
         error::Error,
         probes::{
-            job::{Blueprint, job},
+            job::{JobSettings, job},
             ledger::Ledger,
-            lifecycle::{End, ProbeOutput},
+            output::{End, ProbeOutput},
         },
         terminal::{interrupt::Signals, progress::Progress},
-        testing::{errand, probe_settings},
+        testing::{probe_plan, probe_settings},
     };
     use serde_json::json;
     use std::{collections::BTreeMap, time::Duration};
@@ -455,11 +456,11 @@ mod tests {
     /// Sends one probe, to `pod-same`, and returns what was heard of it and whether anything is left to be removed.
     async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<String, ProbeOutput>, Error>, bool) {
         let settings = probe_settings();
-        let errand = errand(Position::PodSame);
-        let job = job(Blueprint {
+        let probe = probe_plan(Position::PodSame);
+        let job = job(JobSettings {
             run_id: "r1",
             namespace: "web",
-            errand: &errand,
+            probe: &probe,
             settings: &settings,
         });
         let (_signals, interrupt) = Signals::new();
@@ -476,9 +477,9 @@ mod tests {
         };
         let heard = deployment
             .run(vec![ProbeJob {
-                name: errand.name,
-                network: errand.network,
-                plan: errand.plan,
+                name: probe.name,
+                network: probe.network,
+                plan: probe.plan,
                 job,
             }])
             .await;

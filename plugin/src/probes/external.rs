@@ -3,12 +3,12 @@
 use crate::{
     config::External,
     plan::{
-        assignment::Asked,
         requests::{self, Requests},
+        service_check::{ExternalPosition, ServiceCheck},
         targets,
     },
-    probes::lifecycle::{End, ProbeOutput},
-    reporting::cells::ProbedPosition,
+    probes::output::{End, ProbeOutput},
+    probes::probed_position::ProbedPosition,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,50 +27,37 @@ use svc_reach_common::{
 /// Why something was left out, where that is worth telling.
 type Omission = Option<String>;
 
-/// What came of the external position.
-#[derive(Debug, Default)]
-pub struct FromHere {
-    /// The position, where any of it was asked and counts.
-    pub stand: Option<ProbedPosition>,
-    /// Why some or all of it was left out.
-    pub left_out: Omission,
-}
-
-/// The targets of a Service with the id of the first, or why nothing is asked of it.
+/// The targets of a Service with the id of the first, or why nothing is asked.
 type TargetsFromHere = Result<(u32, Vec<Target>), Omission>;
 
-/// Asks from this machine whatever makes sense from here, of all Services together; what came of it, for each.
-pub async fn probe(asked: &[Asked<'_>]) -> Vec<FromHere> {
+/// Asks from this machine whatever is meant for clients outside the cluster, for all Services together.
+pub async fn probe(services: &mut [ServiceCheck]) {
     let mut requests = Requests::default();
-    let chosen: Vec<TargetsFromHere> = asked
+    let chosen: Vec<TargetsFromHere> = services
         .iter()
-        .map(|asked| {
-            let targets = targets_from_here(asked)?;
-            let settings = &asked.check.request;
-            let of_service = requests::requests(asked.facts, settings, &targets);
+        .map(|service| {
+            let targets = targets_from_here(service)?;
+            let of_service = requests::requests(&service.facts, &service.check.request, &targets);
             Ok((requests.add(of_service, targets.len()), targets))
         })
         .collect();
-    let heard = match asked.first() {
-        None => nothing_heard(),
-        Some(asked) => {
-            let blank = requests::blank(&asked.check.request, Network::External);
-            follow(requests.plan(blank), &chosen, ask).await
-        }
+    let Some(first) = services.first() else {
+        return;
     };
-    chosen
-        .into_iter()
-        .map(|chosen| match chosen {
-            Err(left_out) => FromHere {
-                stand: None,
+    let blank = requests::blank(&first.check.request, Network::External);
+    let output = follow(requests.plan(blank), &chosen, ask).await;
+    for (service, chosen) in services.iter_mut().zip(chosen) {
+        service.external = match chosen {
+            Err(left_out) => ExternalPosition {
+                probed: None,
                 left_out,
             },
             Ok((first, targets)) => {
-                let heard = heard.part(first, targets.len());
-                keep(targets, heard.results)
+                let results = output.part(first, targets.len()).results;
+                keep(targets, results)
             }
-        })
-        .collect()
+        };
+    }
 }
 
 /// Follows a plan. Where all of it does not fit at once, what may be private is tried once before: a machine without a way
@@ -139,20 +126,20 @@ fn nothing_heard() -> ProbeOutput {
 }
 
 /// What is asked of a Service from here, or why nothing is.
-fn targets_from_here(asked: &Asked<'_>) -> Result<Vec<Target>, Omission> {
-    let choice = &asked.check.choice;
+fn targets_from_here(service: &ServiceCheck) -> Result<Vec<Target>, Omission> {
+    let choice = &service.check.choice;
     let left_out = |why: &str| Err(Some(why.to_owned()));
     if !choice.position(Position::External) {
         return Err(None);
     }
-    match asked.check.request.external {
+    match service.check.request.external {
         External::Never => return left_out("--external never"),
         External::Auto if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
             return left_out("the plugin itself runs in a cluster, which is not outside");
         }
         External::Auto => {}
     }
-    let targets = targets::targets(asked.facts, asked.placement, Position::External);
+    let targets = targets::targets(&service.facts, &service.placement, Position::External);
     let targets: Vec<Target> = targets
         .into_iter()
         .filter(|target| makes_sense(target) && choice.target(target.kind))
@@ -203,7 +190,7 @@ fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool
 }
 
 /// The position, of the targets that count.
-fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> FromHere {
+fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> ExternalPosition {
     let counts = counts(&targets, &results);
     let (kept, dropped): (Vec<_>, Vec<_>) = (0..)
         .zip(targets)
@@ -220,7 +207,7 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> FromHere 
         }
         targets.push(target);
     }
-    let stand = (!targets.is_empty()).then_some(ProbedPosition {
+    let probed = (!targets.is_empty()).then_some(ProbedPosition {
         position: Position::External,
         node: None,
         targets,
@@ -230,7 +217,7 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> FromHere 
             end: End::Complete,
         }),
     });
-    FromHere { stand, left_out }
+    ExternalPosition { probed, left_out }
 }
 
 #[cfg(test)]
@@ -238,7 +225,7 @@ mod tests {
     use super::{TargetsFromHere, follow, keep, nothing_heard};
     use crate::{
         plan::requests::{self, Requests},
-        probes::lifecycle::ProbeOutput,
+        probes::output::ProbeOutput,
         testing::{facts, port, request_settings},
     };
     use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr};
@@ -312,7 +299,7 @@ mod tests {
         ];
         for (name, outcomes, kept, left_out) in rows {
             let from_here = keep(targets(), attempts(&outcomes));
-            let stand = from_here.stand.unwrap();
+            let stand = from_here.probed.unwrap();
             assert_eq!(
                 stand
                     .targets
@@ -346,7 +333,7 @@ mod tests {
             results.get_mut(&0).unwrap()[0].remote =
                 remote.map(|remote: &str| remote.parse::<SocketAddr>().unwrap());
             let from_here = keep(vec![named.clone()], results);
-            assert_eq!(from_here.stand.is_some(), kept, "{remote:?}");
+            assert_eq!(from_here.probed.is_some(), kept, "{remote:?}");
             assert_eq!(from_here.left_out.is_none(), kept, "{remote:?}");
         }
     }

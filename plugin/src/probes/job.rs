@@ -5,7 +5,7 @@
 
 use crate::{
     config::{ProbeSettings, Toleration},
-    plan::{assignment::Errand, requests},
+    plan::{assignment::ProbePlan, requests},
 };
 use k8s_openapi::{
     api::{
@@ -42,13 +42,13 @@ const SERVICES_NAMED: usize = 100;
 
 /// What a probe is made from.
 #[derive(Debug, Clone, Copy)]
-pub struct Blueprint<'a> {
+pub struct JobSettings<'a> {
     /// Identifies the run.
     pub run_id: &'a str,
     /// Namespace of the probe.
     pub namespace: &'a str,
     /// What it is sent out for.
-    pub errand: &'a Errand,
+    pub probe: &'a ProbePlan,
     /// The user's wishes.
     pub settings: &'a ProbeSettings,
 }
@@ -67,17 +67,17 @@ pub fn cleanup_command(namespace: &str, run_id: Option<&str>, flags: &str) -> St
 }
 
 /// The Job.
-pub fn job(blueprint: Blueprint<'_>) -> Job {
-    let labels = labels(blueprint);
-    let deadline = deadline_seconds(blueprint);
+pub fn job(spec: JobSettings<'_>) -> Job {
+    let labels = labels(spec);
+    let deadline = deadline_seconds(spec);
     Job {
         metadata: ObjectMeta {
-            name: Some(name(blueprint.run_id, &blueprint.errand.name)),
-            namespace: Some(blueprint.namespace.to_owned()),
+            name: Some(name(spec.run_id, &spec.probe.name)),
+            namespace: Some(spec.namespace.to_owned()),
             labels: Some(labels.clone()),
             annotations: Some(BTreeMap::from([(
                 names::ANNOTATION_SERVICE.to_owned(),
-                services(blueprint),
+                services(spec),
             )])),
             ..ObjectMeta::default()
         },
@@ -90,10 +90,10 @@ pub fn job(blueprint: Blueprint<'_>) -> Job {
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
                     labels: Some(labels.into_iter().chain(mesh_labels()).collect()),
-                    annotations: Some(annotations(blueprint)),
+                    annotations: Some(annotations(spec)),
                     ..ObjectMeta::default()
                 }),
-                spec: Some(pod_spec(blueprint, deadline)),
+                spec: Some(pod_spec(spec, deadline)),
             },
             ..JobSpec::default()
         }),
@@ -120,11 +120,11 @@ pub fn pod(job: &Job) -> Pod {
 }
 
 /// Our own labels only, all under our own prefix, so that no selector but ours can match.
-fn labels(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
+fn labels(spec: JobSettings<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (names::LABEL_RUN.to_owned(), blueprint.run_id.to_owned()),
+        (names::LABEL_RUN.to_owned(), spec.run_id.to_owned()),
         (names::LABEL_ROLE.to_owned(), names::ROLE_PROBE.to_owned()),
-        (names::LABEL_PROBE.to_owned(), blueprint.errand.name.clone()),
+        (names::LABEL_PROBE.to_owned(), spec.probe.name.clone()),
     ])
 }
 
@@ -144,8 +144,8 @@ fn mesh_labels() -> impl Iterator<Item = (String, String)> {
 
 /// Meshes that are told by annotation not to inject: Istio before 1.10, Linkerd (linkerd.io, "Automatic Proxy
 /// Injection"), Consul (developer.hashicorp.com, "Annotations and labels", `connect-inject`), Open Service Mesh.
-fn annotations(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
-    let services = services(blueprint);
+fn annotations(spec: JobSettings<'_>) -> BTreeMap<String, String> {
+    let services = services(spec);
     [
         (names::ANNOTATION_SERVICE, services.as_str()),
         ("sidecar.istio.io/inject", "false"),
@@ -159,8 +159,8 @@ fn annotations(blueprint: Blueprint<'_>) -> BTreeMap<String, String> {
 }
 
 /// The Services that are asked about, as far as somebody who finds the object can make use of them.
-fn services(blueprint: Blueprint<'_>) -> String {
-    let services = &blueprint.errand.services;
+fn services(spec: JobSettings<'_>) -> String {
+    let services = &spec.probe.services;
     let mut text = services[..services.len().min(SERVICES_NAMED)].join(",");
     if services.len() > SERVICES_NAMED {
         text.push_str(&format!(" and {} more", services.len() - SERVICES_NAMED));
@@ -168,22 +168,22 @@ fn services(blueprint: Blueprint<'_>) -> String {
     text
 }
 
-fn deadline_seconds(blueprint: Blueprint<'_>) -> i64 {
-    let work = blueprint.settings.start_timeout + requests::duration(&blueprint.errand.plan);
+fn deadline_seconds(spec: JobSettings<'_>) -> i64 {
+    let work = spec.settings.start_timeout + requests::duration(&spec.probe.plan);
     i64::try_from(work.as_secs() + DEADLINE_MARGIN_SECONDS).unwrap_or(i64::MAX)
 }
 
-fn pod_spec(blueprint: Blueprint<'_>, deadline: i64) -> PodSpec {
-    let settings = blueprint.settings;
-    let host = match blueprint.errand.network {
+fn pod_spec(spec: JobSettings<'_>, deadline: i64) -> PodSpec {
+    let settings = spec.settings;
+    let host = match spec.probe.network {
         Network::Host => Some(true),
         Network::Pod | Network::External => None,
     };
     PodSpec {
         active_deadline_seconds: Some(deadline),
-        affinity: Some(on_node(&blueprint.errand.node)),
+        affinity: Some(on_node(&spec.probe.node)),
         automount_service_account_token: Some(false),
-        containers: vec![container(blueprint)],
+        containers: vec![container(spec)],
         // Names of Services resolve on the host network too.
         dns_policy: Some(
             if host.is_some() {
@@ -220,7 +220,7 @@ fn pod_spec(blueprint: Blueprint<'_>, deadline: i64) -> PodSpec {
     }
 }
 
-fn container(blueprint: Blueprint<'_>) -> Container {
+fn container(spec: JobSettings<'_>) -> Container {
     let amounts = |pairs: [(&str, &str); 2]| {
         Some(
             pairs
@@ -231,14 +231,11 @@ fn container(blueprint: Blueprint<'_>) -> Container {
     };
     Container {
         name: names::CONTAINER.to_owned(),
-        image: Some(blueprint.settings.image.clone()),
-        image_pull_policy: blueprint
-            .settings
-            .pull_policy
-            .map(|policy| policy.to_string()),
+        image: Some(spec.settings.image.clone()),
+        image_pull_policy: spec.settings.pull_policy.map(|policy| policy.to_string()),
         args: Some(
             std::iter::once("run".to_owned())
-                .chain(plan_arguments(&blueprint.errand.plan))
+                .chain(plan_arguments(&spec.probe.plan))
                 .collect(),
         ),
         resources: Some(ResourceRequirements {
@@ -326,10 +323,10 @@ fn tolerations(wished: &[Toleration]) -> Vec<PodToleration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Blueprint, job, plan_arguments, pod};
+    use super::{JobSettings, job, plan_arguments, pod};
     use crate::{
         config::{ProbeSettings, PullPolicy, Toleration},
-        testing::{errand, facts, plan_of, probe_settings},
+        testing::{facts, plan_of, probe_plan, probe_settings},
     };
     use serde_json::{Value, json};
     use svc_reach_common::{
@@ -338,14 +335,14 @@ mod tests {
     };
 
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
-        let errand = errand(position);
-        let blueprint = Blueprint {
+        let probe = probe_plan(position);
+        let spec = JobSettings {
             run_id: "r1",
             namespace: "web",
-            errand: &errand,
+            probe: &probe,
             settings,
         };
-        serde_json::to_value(job(blueprint)).unwrap()
+        serde_json::to_value(job(spec)).unwrap()
     }
 
     #[test]
@@ -478,10 +475,10 @@ mod tests {
     #[test]
     fn admission_is_shown_the_pod_that_the_job_will_make() {
         let settings = probe_settings();
-        let job = job(Blueprint {
+        let job = job(JobSettings {
             run_id: "r1",
             namespace: "web",
-            errand: &errand(Position::PodSame),
+            probe: &probe_plan(Position::PodSame),
             settings: &settings,
         });
         let pod = pod(&job);

@@ -1,28 +1,14 @@
 //! From what probes heard to the cells of a report. Pure.
 
-use crate::probes::lifecycle::{End, ProbeOutput};
+use crate::probes::{output::End, probed_position::ProbedPosition};
 use std::{collections::BTreeMap, net::IpAddr};
 use svc_reach_common::{
     observation::{NotObserved, Observation, ObservedValue, Silence, answered, observe},
-    position::Position,
     protocol::Protocol,
     report::Observed,
     target::Target,
     wire::outcome::{Attempt, Meaning, Outcome},
 };
-
-/// One position: its targets, and what came of them.
-#[derive(Debug)]
-pub struct ProbedPosition {
-    /// Where.
-    pub position: Position,
-    /// The node, where there is one.
-    pub node: Option<String>,
-    /// What was to be asked, in the order of ids.
-    pub targets: Vec<Target>,
-    /// What was heard, or why nothing could be.
-    pub heard: Result<ProbeOutput, NotObserved>,
-}
 
 /// A target and what all attempts on it amount to.
 #[derive(Debug)]
@@ -187,7 +173,7 @@ fn client_ip_seen(attempts: &[Attempt]) -> Option<IpAddr> {
 mod tests {
     use super::{ProbedPosition, observed, seen};
     use crate::{
-        probes::lifecycle::{End, ProbeOutput},
+        probes::output::{End, ProbeOutput},
         testing::port,
     };
     use std::collections::BTreeMap;

@@ -2,7 +2,7 @@
 
 use crate::{
     config::ClusterOverrides,
-    reporting::cells::ProbedPosition,
+    probes::probed_position::ProbedPosition,
     survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
 };
 use svc_reach_common::{
@@ -366,8 +366,8 @@ fn host_network(facts: &Facts) -> Option<bool> {
 mod tests {
     use super::{ClusterOverrides, Detection, detect, remaining};
     use crate::{
-        probes::lifecycle::{End, ProbeOutput},
-        reporting::cells::ProbedPosition,
+        probes::output::{End, ProbeOutput},
+        probes::probed_position::ProbedPosition,
         survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
         testing::{endpoint, facts, node},
     };

@@ -198,8 +198,8 @@ fn of(
         if let Some(place) = check.terms.contradiction() {
             return Err(SmokeTestError::Contradiction { line, index, place });
         }
+        own.push((name.clone(), check));
         names.push(name);
-        own.push(check);
     }
     if names.is_empty() {
         return Err(SmokeTestError::Empty);
@@ -344,7 +344,8 @@ services:
         assert_eq!(names, [("web", Some("shop")), ("dns", Some("kube-system"))]);
         assert!(run.list);
         let required = |index: usize| -> Vec<String> {
-            run.check(index)
+            run.own[index]
+                .1
                 .terms
                 .required
                 .iter()
@@ -359,13 +360,13 @@ services:
             ]
         );
         assert_eq!(required(1), ["--require-reachable pod-other:cluster-ip"]);
-        assert_eq!(run.check(1).terms.fail_on, [Verdict::Worse]);
-        assert!(run.check(0).choice.position(Position::External));
-        assert!(!run.check(1).choice.position(Position::External));
-        assert!(run.check(1).choice.target(TargetKind::ClusterIp));
-        let paths = [0, 1].map(|index| run.check(index).request.path.as_str());
+        assert_eq!(run.own[1].1.terms.fail_on, [Verdict::Worse]);
+        assert!(run.own[0].1.choice.position(Position::External));
+        assert!(!run.own[1].1.choice.position(Position::External));
+        assert!(run.own[1].1.choice.target(TargetKind::ClusterIp));
+        let paths = [0, 1].map(|index| run.own[index].1.request.path.as_str());
         assert_eq!(paths, ["/healthz", "/flag"]);
-        assert_eq!(run.check(0).request.attempts.unwrap().get(), 2);
+        assert_eq!(run.own[0].1.request.attempts.unwrap().get(), 2);
     }
 
     #[test]

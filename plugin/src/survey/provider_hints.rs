@@ -52,7 +52,7 @@ pub struct HintsFound {
 pub async fn look(
     cluster: &impl Cluster,
     provider: Option<Provider>,
-    services: &[Facts],
+    services: &[&Facts],
     kube_proxy_found: bool,
 ) -> HintsFound {
     if provider == Some(Provider::HuaweiCce) {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     async fn of_cce(cluster: &Scripted, facts: &Facts) -> ProviderHints {
-        let services = std::slice::from_ref(facts);
+        let services = &[facts];
         let found = look(cluster, Some(Provider::HuaweiCce), services, true).await;
         found.hints(facts)
     }
@@ -281,7 +281,7 @@ mod tests {
             other => panic!("{other}"),
         });
         let facts = balanced();
-        let services = std::slice::from_ref(&facts);
+        let services = &[&facts];
         let found = look(&cluster, Some(Provider::Kubeadm), services, true).await;
         assert_eq!(
             (found.hints(&facts), cluster.asked().len()),

@@ -276,8 +276,9 @@ mod tests {
     use super::Comparison;
     use crate::{
         config::{ClusterOverrides, ExpectationSettings},
+        probes::probed_position::ProbedPosition,
         reporting::documents::Documents,
-        reporting::{Expectations, cells::ProbedPosition, report},
+        reporting::{Expectations, report},
         survey::provider_hints::ProviderHints,
         testing::{cell, facts},
     };

@@ -1,0 +1,56 @@
+//! One Service in a run, from what the cluster says about it to what its probes found.
+
+use super::{
+    placement::{self, Placement},
+    planned_position::PlannedPosition,
+};
+use crate::{
+    config::{Check, ProbeSettings},
+    probes::probed_position::ProbedPosition,
+};
+use svc_reach_common::facts::{Facts, Service};
+
+/// One Service in a run.
+#[derive(Debug)]
+pub struct ServiceCheck {
+    /// What the API server says about it.
+    pub facts: Facts,
+    /// What to ask, and what must hold.
+    pub check: Check,
+    /// The nodes that its probes use.
+    pub placement: Placement,
+    /// Its positions in the cluster.
+    pub positions: Vec<PlannedPosition>,
+    /// The position on this machine.
+    pub external: ExternalPosition,
+}
+
+/// The position on the machine that runs the plugin.
+#[derive(Debug, Default)]
+pub struct ExternalPosition {
+    /// What was found. `None`: nothing was asked, or nothing that was asked counts.
+    pub probed: Option<ProbedPosition>,
+    /// Why some or all of its targets were left out, where the user should know.
+    pub left_out: Option<String>,
+}
+
+/// Chooses nodes for the probes of all Services. `check`: what to ask of a Service.
+pub fn place(
+    services: Vec<Facts>,
+    probe: &ProbeSettings,
+    check: impl Fn(&Service) -> Check,
+) -> Vec<ServiceCheck> {
+    let all: Vec<&Facts> = services.iter().collect();
+    let placements = placement::place(&all, probe);
+    services
+        .into_iter()
+        .zip(placements)
+        .map(|(facts, placement)| ServiceCheck {
+            check: check(&facts.service),
+            facts,
+            placement,
+            positions: Vec::new(),
+            external: ExternalPosition::default(),
+        })
+        .collect()
+}
