@@ -1,29 +1,12 @@
 //! What can go wrong, in terms of what was attempted on which object.
 
+mod permission;
+
+pub use permission::Permission;
+
 use crate::{cluster::CallError, config::UsageError};
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 use svc_reach_common::{exit::Exit, matrix::MatrixError, model::NotModelled, objects::ObjectError};
-
-/// Something that the user may have to be allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Permission {
-    /// Such as `create`.
-    pub verb: &'static str,
-    /// Such as `batch`; empty for the core group.
-    pub group: &'static str,
-    /// Such as `jobs`, or `pods/log`.
-    pub resource: &'static str,
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        Ok(())
-    }
-}
 
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +153,16 @@ fn list(permissions: &[Permission]) -> String {
 }
 
 impl Error {
+    /// A call to the API server that failed. `attempted` reads after "failed to"; `needs` is what the user may lack.
+    pub fn call(attempted: impl Into<String>, needs: Permission) -> impl FnOnce(CallError) -> Self {
+        let attempted = attempted.into();
+        move |source| Self::Call {
+            attempted,
+            source,
+            needs: Some(needs),
+        }
+    }
+
     /// An answer of the API server that is not the object it should be.
     pub fn not_understood(object: impl Into<String>, source: ObjectError) -> Self {
         Self::Object {

@@ -37,15 +37,10 @@ pub async fn cleanup(
     loop {
         let page = page(cluster, call.clone(), MANY, next)
             .await
-            .map_err(|source| Error::Call {
-                attempted: format!("list probe Jobs in namespace {namespace}"),
-                source,
-                needs: Some(Permission {
-                    verb: "list",
-                    group: "batch",
-                    resource: "jobs",
-                }),
-            })?;
+            .map_err(Error::call(
+                format!("list probe Jobs in namespace {namespace}"),
+                Permission::of("list", "batch", "jobs"),
+            ))?;
         for job in &page.items {
             let text = |pointer| job.pointer(pointer).and_then(Value::as_str);
             let Some(name) = text("/metadata/name") else {

@@ -83,15 +83,10 @@ impl<C: Cluster> Deployment<'_, C> {
             Ok(events) => events,
             // Asking again would not change that. Anything else may pass, as when a watch is opened again.
             Err(source) if source.is_forbidden() || source.is_unauthorized() => {
-                return Err(Error::Call {
-                    attempted: format!("watch the probe pods in namespace {}", self.namespace),
-                    source,
-                    needs: Some(Permission {
-                        verb: "watch",
-                        group: "",
-                        resource: "pods",
-                    }),
-                });
+                return Err(Error::call(
+                    format!("watch the probe pods in namespace {}", self.namespace),
+                    Permission::core("watch", "pods"),
+                )(source));
             }
             Err(error) => {
                 tracing::debug!(error = chain(&error), "the watch did not open");
@@ -125,15 +120,10 @@ impl<C: Cluster> Deployment<'_, C> {
         if failures.len() == followed.len()
             && let Some(source) = failures.into_iter().next()
         {
-            return Err(Error::Call {
-                attempted: format!("create probe Jobs in namespace {}", self.namespace),
-                source,
-                needs: Some(Permission {
-                    verb: "create",
-                    group: "batch",
-                    resource: "jobs",
-                }),
-            });
+            return Err(Error::call(
+                format!("create probe Jobs in namespace {}", self.namespace),
+                Permission::of("create", "batch", "jobs"),
+            )(source));
         }
         Ok(LogReader {
             deployment: self,

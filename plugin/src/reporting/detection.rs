@@ -1,26 +1,32 @@
 //! What kind of cluster and load balancer this is, as far as documents depend on it, and how that is known. Pure.
 
+mod circumstances;
+mod network_model;
+mod notes;
+mod pass_through;
+mod proxy_mode;
+
 use crate::{
     config::ClusterOverrides,
     probes::probed_position::ProbedPosition,
     survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
 };
+use circumstances::circumstances;
+use network_model::{NETWORK_MODEL, network_models};
+use notes::Notes;
+use pass_through::pass_through;
+use proxy_mode::{PROXY_MODE, proxy_modes};
+
 use svc_reach_common::{
-    facts::{Facts, IpMode, Service, ServiceType},
-    matrix::{Circumstances, Class, Column, ServiceKind},
+    facts::Facts,
+    matrix::{Circumstances, Column},
     network_model::NetworkModel,
-    provider::{Provider, elb},
+    provider::Provider,
     proxy_mode::ProxyMode,
     report::{Environment, Evidence},
-    wire::line::{HostFact, HostView},
+    wire::line::HostView,
 };
 
-/// Turns pass-through off on Tencent Kubernetes Engine; its source is at [`pass_through`].
-const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
-
-/// Sources of evidence that the user is, `--column` included.
-const PROXY_MODE: &str = "--proxy-mode";
-const NETWORK_MODEL: &str = "--network-model";
 const TOLD: [&str; 2] = [PROXY_MODE, NETWORK_MODEL];
 
 /// What kind of cluster and load balancer this is.
@@ -30,20 +36,6 @@ pub struct Detection {
     pub environment: Environment,
     /// What documented expectations depend on.
     pub circumstances: Circumstances,
-}
-
-/// Evidence as it comes together.
-#[derive(Default)]
-struct Notes(Vec<Evidence>);
-
-impl Notes {
-    fn add(&mut self, fact: &str, value: impl ToString, source: impl Into<String>) {
-        self.0.push(Evidence {
-            fact: fact.to_owned(),
-            value: value.to_string(),
-            source: source.into(),
-        });
-    }
 }
 
 /// Weighs everything that was read and seen.
@@ -130,236 +122,6 @@ fn only<T: Copy>(values: &[T]) -> Option<T> {
         [value] => Some(*value),
         [] | [_, _, ..] => None,
     }
-}
-
-/// What the user told, else what kube-proxy answered on the probed nodes, else its ConfigMap; else a Cilium that nothing
-/// of kube-proxy is seen beside; else both of the modes that the documents' tables have.
-fn proxy_modes(
-    views: &[(&str, &HostView)],
-    proxy: Option<&ProxyConfig>,
-    hints: &ProviderHints,
-    overrides: ClusterOverrides,
-    notes: &mut Notes,
-) -> Vec<ProxyMode> {
-    let mut seen = Vec::new();
-    for (node, view) in views {
-        let source = format!("127.0.0.1:10249/proxyMode on node {node}");
-        match &view.proxy_mode {
-            HostFact::Seen(mode) => {
-                notes.add("proxyMode", mode, source);
-                if !seen.contains(mode) {
-                    seen.push(*mode);
-                }
-            }
-            HostFact::Unknown(why) => notes.add("proxyMode", "unknown", format!("{source}: {why}")),
-        }
-    }
-    if let Some(mode) = overrides.proxy_mode {
-        notes.add("proxyMode", mode, PROXY_MODE);
-        return vec![mode];
-    }
-    if !seen.is_empty() {
-        return seen;
-    }
-    if let Some(config) = proxy {
-        notes.add("proxyMode", config.mode, config.source.clone());
-        return vec![config.mode];
-    }
-    match &hints.cilium {
-        Some(HostFact::Seen(Some(name))) => {
-            let source = format!("DaemonSet kube-system/{name}, and no kube-proxy was seen");
-            notes.add("proxyMode", ProxyMode::Ebpf, source);
-            vec![ProxyMode::Ebpf]
-        }
-        Some(HostFact::Seen(None) | HostFact::Unknown(_)) | None => {
-            vec![ProxyMode::Iptables, ProxyMode::Ipvs]
-        }
-    }
-}
-
-/// The device of Open vSwitch's kernel datapath (openvswitch/ovs `Documentation/intro/install/general.rst`). Huawei
-/// Cloud CCE's tunnel networks use Open vSwitch, its VPC networks do not (User Guide, Container Network Models).
-const OPEN_VSWITCH: &str = "ovs-system";
-
-/// What the user told; else Cloud Native Network 2.0 where its NetworkAttachmentDefinition is, and tunnel where a node
-/// has a device of Open vSwitch. That there is none is no proof of a VPC network, so that both remain.
-fn network_models(
-    views: &[(&str, &HostView)],
-    provider: Option<Provider>,
-    hints: &ProviderHints,
-    overrides: ClusterOverrides,
-    notes: &mut Notes,
-) -> Vec<NetworkModel> {
-    let found = found_models(views, provider, hints, notes);
-    match overrides.network_model {
-        Some(model) => {
-            notes.add("networkModel", model, NETWORK_MODEL);
-            vec![model]
-        }
-        None => found,
-    }
-}
-
-fn found_models(
-    views: &[(&str, &HostView)],
-    provider: Option<Provider>,
-    hints: &ProviderHints,
-    notes: &mut Notes,
-) -> Vec<NetworkModel> {
-    let definition = "NetworkAttachmentDefinition kube-system/default-network";
-    let mut models = NetworkModel::ALL.to_vec();
-    match &hints.default_network {
-        Some(HostFact::Seen(true)) => {
-            notes.add("networkModel", NetworkModel::Eni, definition);
-            return vec![NetworkModel::Eni];
-        }
-        Some(HostFact::Seen(false)) => models.retain(|model| *model != NetworkModel::Eni),
-        Some(HostFact::Unknown(why)) => {
-            notes.add("networkModel", "unknown", format!("{definition}: {why}"));
-        }
-        None => {}
-    }
-    if provider != Some(Provider::HuaweiCce) {
-        return models;
-    }
-    for (node, view) in views {
-        let HostFact::Seen(interfaces) = &view.interfaces else {
-            continue;
-        };
-        if interfaces
-            .iter()
-            .any(|interface| interface.name == OPEN_VSWITCH)
-        {
-            let source = format!("{OPEN_VSWITCH} on node {node}; likely");
-            notes.add("networkModel", NetworkModel::Tunnel, source);
-            return vec![NetworkModel::Tunnel];
-        }
-        let source =
-            format!("no {OPEN_VSWITCH} on node {node}; not certain, so that it decides nothing");
-        notes.add("networkModel", "rather vpc", source);
-    }
-    models
-}
-
-/// What documented expectations depend on.
-fn circumstances(
-    facts: &Facts,
-    columns: Vec<Column>,
-    pass_through: Vec<bool>,
-    notes: &mut Notes,
-) -> Circumstances {
-    let service = &facts.service;
-    let balanced = service.kind == ServiceType::LoadBalancer;
-    if let Some(word) = service.annotations.get(elb::CLASS).filter(|_| balanced) {
-        notes.add(
-            "loadBalancerClass",
-            word,
-            format!("annotation {}", elb::CLASS),
-        );
-    }
-    let (classes, gateway) = match elb::class(service).filter(|_| balanced) {
-        Some(elb::ElbClass::Shared) => (vec![Class::Shared], false),
-        Some(elb::ElbClass::Dedicated) => (vec![Class::Dedicated], false),
-        Some(elb::ElbClass::DnatGateway) => (Vec::new(), true),
-        None => (Class::ALL.to_vec(), false),
-    };
-    let front = if gateway {
-        ServiceKind::Dnat
-    } else if is_nginx_ingress(service) {
-        notes.add(
-            "ingressController",
-            &service.name,
-            "the name that the add-on gives its Service",
-        );
-        ServiceKind::NginxIngress
-    } else {
-        ServiceKind::LoadBalancer
-    };
-    Circumstances {
-        front,
-        classes,
-        pass_through,
-        columns,
-        external_traffic_policy: service.external_traffic_policy,
-        internal_traffic_policy: service.internal_traffic_policy,
-        host_network: host_network(facts),
-        served: facts.endpoints.iter().any(|endpoint| endpoint.ready),
-    }
-}
-
-/// The name that CCE's add-on gives to its controller, and to the Service in front of it (Huawei Cloud CCE, User Guide,
-/// Service overview, failure table).
-fn is_nginx_ingress(service: &Service) -> bool {
-    service.name.starts_with("cceaddon-nginx-ingress")
-}
-
-/// Whether requests from inside go to the load balancer itself: by CCE's annotations ([`elb::pass_through`]); by TKE's,
-/// which turns it off where IPVS mode has it on
-/// (tencentyun/intlcloud-documents at 7a4d535, `yehe_doc/容器/容器服务/故障处理/CLB 回环问题_intl_en.md`); by upstream's
-/// `ipMode: Proxy`, with which kube-proxy leaves the address alone.
-fn pass_through(
-    facts: &Facts,
-    provider: Option<Provider>,
-    modes: &[ProxyMode],
-    notes: &mut Notes,
-) -> Vec<bool> {
-    let service = &facts.service;
-    if let Some(values) = elb::pass_through(service) {
-        let (value, source) = match service.annotations.get(elb::PASS_THROUGH) {
-            Some(word) => (word.as_str(), format!("annotation {}", elb::PASS_THROUGH)),
-            None if values.len() > 1 => (
-                "unknown",
-                format!(
-                    "no annotation {}; newer versions of CCE pass through under policy Local",
-                    elb::PASS_THROUGH
-                ),
-            ),
-            None => ("false", format!("no annotation {}", elb::PASS_THROUGH)),
-        };
-        notes.add("passThrough", value, source);
-        return values.to_vec();
-    }
-    if provider == Some(Provider::TencentTke) && modes.contains(&ProxyMode::Ipvs) {
-        let word = service.annotations.get(PREVENT_LOOPBACK);
-        if word.is_some_and(|word| word == "true") {
-            notes.add(
-                "passThrough",
-                false,
-                format!("annotation {PREVENT_LOOPBACK}"),
-            );
-            return vec![false];
-        }
-        notes.add(
-            "passThrough",
-            true,
-            format!("no annotation {PREVENT_LOOPBACK}; TKE's default in IPVS mode"),
-        );
-        return modes.iter().map(|mode| *mode == ProxyMode::Ipvs).collect();
-    }
-    let proxied = service
-        .load_balancer
-        .iter()
-        .any(|ingress| ingress.ip_mode == Some(IpMode::Proxy));
-    if proxied {
-        notes.add("passThrough", true, "status.loadBalancer.ingress[].ipMode");
-    }
-    vec![proxied]
-}
-
-/// Whether backends are on the host network, which shows by their having a node's address; `None`: some are.
-fn host_network(facts: &Facts) -> Option<bool> {
-    let mut on_host = facts
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.ready)
-        .map(|endpoint| {
-            facts
-                .nodes
-                .iter()
-                .any(|node| node.internal_ips.contains(&endpoint.address))
-        });
-    let first = on_host.next()?;
-    on_host.all(|other| other == first).then_some(first)
 }
 
 #[cfg(test)]
@@ -661,7 +423,7 @@ mod tests {
         assert_eq!(passing(&facts, Some(ProxyMode::Iptables)), [false]);
         assert_eq!(passing(&facts, None), [false, true], "not known which");
         let annotations = &mut facts.service.annotations;
-        annotations.insert(super::PREVENT_LOOPBACK.into(), "true".into());
+        annotations.insert(super::pass_through::PREVENT_LOOPBACK.into(), "true".into());
         assert_eq!(passing(&facts, Some(ProxyMode::Ipvs)), [false]);
     }
 

@@ -68,15 +68,10 @@ pub async fn endpoints(
             Ok(backends)
         }
         Err(error) if error.is_not_found() && refused.is_none() => Ok(Backends::default()),
-        Err(source) => Err(refused.unwrap_or(Error::Call {
-            attempted: format!("get Endpoints {namespace}/{name}"),
-            source,
-            needs: Some(Permission {
-                verb: "get",
-                group: "",
-                resource: "endpoints",
-            }),
-        })),
+        Err(source) => Err(refused.unwrap_or(Error::call(
+            format!("get Endpoints {namespace}/{name}"),
+            Permission::core("get", "endpoints"),
+        )(source))),
     }
 }
 
@@ -94,17 +89,10 @@ async fn slices(
             "labelSelector",
             format!("kubernetes.io/service-name={name}"),
         );
-        let page = page(cluster, call, FEW, next)
-            .await
-            .map_err(|source| Error::Call {
-                attempted: format!("list EndpointSlices of Service {namespace}/{name}"),
-                source,
-                needs: Some(Permission {
-                    verb: "list",
-                    group: "discovery.k8s.io",
-                    resource: "endpointslices",
-                }),
-            })?;
+        let page = page(cluster, call, FEW, next).await.map_err(Error::call(
+            format!("list EndpointSlices of Service {namespace}/{name}"),
+            Permission::of("list", "discovery.k8s.io", "endpointslices"),
+        ))?;
         for slice in &page.items {
             let slice = ServiceEndpoints::from_slice(slice).map_err(|source| {
                 Error::not_understood(

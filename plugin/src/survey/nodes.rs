@@ -94,15 +94,10 @@ async fn list(
 ) -> Result<Page, Error> {
     page(cluster, Call::get("/api/v1/nodes"), limit, next)
         .await
-        .map_err(|source| Error::Call {
-            attempted: "list Nodes".to_owned(),
-            source,
-            needs: Some(Permission {
-                verb: "list",
-                group: "",
-                resource: "nodes",
-            }),
-        })
+        .map_err(Error::call(
+            "list Nodes".to_owned(),
+            Permission::core("list", "nodes"),
+        ))
 }
 
 /// One node, if it is there.
@@ -113,15 +108,10 @@ async fn node(cluster: &impl Cluster, name: &str) -> Result<Option<Value>, Error
     {
         Ok(object) => Ok(Some(object)),
         Err(error) if error.is_not_found() => Ok(None),
-        Err(source) => Err(Error::Call {
-            attempted: format!("get Node {name}"),
-            source,
-            needs: Some(Permission {
-                verb: "get",
-                group: "",
-                resource: "nodes",
-            }),
-        }),
+        Err(source) => Err(Error::call(
+            format!("get Node {name}"),
+            Permission::core("get", "nodes"),
+        )(source)),
     }
 }
 

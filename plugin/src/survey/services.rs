@@ -139,18 +139,13 @@ async fn matching(
                     why: status.message.clone(),
                 });
             }
-            Error::Call {
-                attempted: match namespace {
+            Error::call(
+                match namespace {
                     Some(namespace) => format!("list Services of namespace {namespace}"),
                     None => "list Services of all namespaces".to_owned(),
                 },
-                source,
-                needs: Some(Permission {
-                    verb: "list",
-                    group: "",
-                    resource: "services",
-                }),
-            }
+                Permission::core("list", "services"),
+            )(source)
         })?;
         for object in &page.items {
             services.push(
@@ -187,15 +182,10 @@ pub async fn service(
             });
         }
         Err(source) => {
-            return Err(Error::Call {
-                attempted: format!("get Service {namespace}/{name}"),
-                source,
-                needs: Some(Permission {
-                    verb: "get",
-                    group: "",
-                    resource: "services",
-                }),
-            });
+            return Err(Error::call(
+                format!("get Service {namespace}/{name}"),
+                Permission::core("get", "services"),
+            )(source));
         }
     };
     Service::try_from(&object)

@@ -1,0 +1,77 @@
+//! What documented expectations depend on.
+
+use super::notes::Notes;
+
+use svc_reach_common::{
+    facts::{Facts, Service, ServiceType},
+    matrix::{Circumstances, Class, Column, ServiceKind},
+    provider::elb,
+};
+
+/// What documented expectations depend on.
+pub fn circumstances(
+    facts: &Facts,
+    columns: Vec<Column>,
+    pass_through: Vec<bool>,
+    notes: &mut Notes,
+) -> Circumstances {
+    let service = &facts.service;
+    let balanced = service.kind == ServiceType::LoadBalancer;
+    if let Some(word) = service.annotations.get(elb::CLASS).filter(|_| balanced) {
+        notes.add(
+            "loadBalancerClass",
+            word,
+            format!("annotation {}", elb::CLASS),
+        );
+    }
+    let (classes, gateway) = match elb::class(service).filter(|_| balanced) {
+        Some(elb::ElbClass::Shared) => (vec![Class::Shared], false),
+        Some(elb::ElbClass::Dedicated) => (vec![Class::Dedicated], false),
+        Some(elb::ElbClass::DnatGateway) => (Vec::new(), true),
+        None => (Class::ALL.to_vec(), false),
+    };
+    let front = if gateway {
+        ServiceKind::Dnat
+    } else if is_nginx_ingress(service) {
+        notes.add(
+            "ingressController",
+            &service.name,
+            "the name that the add-on gives its Service",
+        );
+        ServiceKind::NginxIngress
+    } else {
+        ServiceKind::LoadBalancer
+    };
+    Circumstances {
+        front,
+        classes,
+        pass_through,
+        columns,
+        external_traffic_policy: service.external_traffic_policy,
+        internal_traffic_policy: service.internal_traffic_policy,
+        host_network: host_network(facts),
+        served: facts.endpoints.iter().any(|endpoint| endpoint.ready),
+    }
+}
+
+/// The name that CCE's add-on gives to its controller, and to the Service in front of it (Huawei Cloud CCE, User Guide,
+/// Service overview, failure table).
+pub fn is_nginx_ingress(service: &Service) -> bool {
+    service.name.starts_with("cceaddon-nginx-ingress")
+}
+
+/// Whether backends are on the host network, which shows by their having a node's address; `None`: some are.
+pub fn host_network(facts: &Facts) -> Option<bool> {
+    let mut on_host = facts
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.ready)
+        .map(|endpoint| {
+            facts
+                .nodes
+                .iter()
+                .any(|node| node.internal_ips.contains(&endpoint.address))
+        });
+    let first = on_host.next()?;
+    on_host.all(|other| other == first).then_some(first)
+}

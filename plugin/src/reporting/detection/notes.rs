@@ -1,0 +1,17 @@
+//! Evidence as it comes together.
+
+use svc_reach_common::report::Evidence;
+
+/// Evidence as it comes together.
+#[derive(Default)]
+pub struct Notes(pub Vec<Evidence>);
+
+impl Notes {
+    pub fn add(&mut self, fact: &str, value: impl ToString, source: impl Into<String>) {
+        self.0.push(Evidence {
+            fact: fact.to_owned(),
+            value: value.to_string(),
+            source: source.into(),
+        });
+    }
+}
