@@ -233,6 +233,11 @@ impl Error {
         }
     }
 
+    /// Whether the API server refused a call because of missing permissions.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Call { source, .. } if source.is_forbidden())
+    }
+
     /// Whether it may pass by itself: the API server was away, or overloaded.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Call { source, .. } if !source.is_refusal())

@@ -261,6 +261,22 @@ pub fn plugin_folder() -> PathBuf {
     std::env::var_os(PLUGIN).map_or_else(built, PathBuf::from)
 }
 
+/// The plugin under test.
+///
+/// # Panics
+///
+/// Where it is not built.
+#[must_use]
+pub fn plugin() -> PathBuf {
+    let plugin = plugin_folder().join("kubectl-svc_reach");
+    assert!(
+        plugin.exists(),
+        "{} is not built: cargo build -p svc-reach",
+        plugin.display()
+    );
+    plugin
+}
+
 /// Where cargo puts the plugin: beside the folder of the running test.
 fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();

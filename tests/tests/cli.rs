@@ -10,28 +10,8 @@ use std::{
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
-
-/// The plugin under test.
-fn plugin() -> PathBuf {
-    let folder = std::env::var_os("SVC_REACH_PLUGIN_DIR").map_or_else(
-        || {
-            std::env::current_exe()
-                .unwrap()
-                .ancestors()
-                .nth(2)
-                .unwrap()
-                .to_owned()
-        },
-        PathBuf::from,
-    );
-    let plugin = folder.join("kubectl-svc_reach");
-    assert!(
-        plugin.exists(),
-        "{} is not built: cargo build -p svc-reach",
-        plugin.display()
-    );
-    plugin
-}
+use svc_reach_tests::folder::Folder;
+use svc_reach_tests::kubectl::plugin;
 
 fn run(args: &[&str]) -> Output {
     Command::new(plugin())
@@ -46,16 +26,14 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A kubeconfig of an API server on this machine, in a file of the test's own.
-fn kubeconfig(name: &str, port: u16) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
+fn kubeconfig(folder: &Folder, port: u16) -> PathBuf {
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
          clusters: [{{name: c, cluster: {{server: \"http://127.0.0.1:{port}\"}}}}]\n\
          users: [{{name: u, user: {{}}}}]\n\
          contexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
     );
-    std::fs::write(&path, text).unwrap();
-    path
+    folder.file("kubeconfig", &text)
 }
 
 #[test]
@@ -151,7 +129,8 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
 
 #[test]
 fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
-    let config = kubeconfig("context", 1);
+    let folder = Folder::new("context");
+    let config = kubeconfig(&folder, 1);
     let output = run(&[
         "nginx",
         "--kubeconfig",
@@ -159,7 +138,6 @@ fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
         "--context",
         "elsewhere",
     ]);
-    std::fs::remove_file(config).unwrap();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("elsewhere"), "{stderr}");
@@ -167,10 +145,10 @@ fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
 
 #[test]
 fn a_kubeconfig_that_cannot_be_read_is_named() {
-    let config = kubeconfig("broken", 1);
+    let folder = Folder::new("broken");
+    let config = kubeconfig(&folder, 1);
     std::fs::write(&config, "clusters: {").unwrap();
     let output = run(&["nginx", "--kubeconfig", config.to_str().unwrap()]);
-    std::fs::remove_file(&config).unwrap();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
@@ -187,9 +165,9 @@ fn an_api_server_that_is_not_there_ends_with_4_and_the_next_step() {
         .local_addr()
         .unwrap()
         .port();
-    let config = kubeconfig("absent", port);
+    let folder = Folder::new("absent");
+    let config = kubeconfig(&folder, port);
     let output = run(&["nginx", "--kubeconfig", config.to_str().unwrap()]);
-    std::fs::remove_file(config).unwrap();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{stderr}");
     assert!(
@@ -206,7 +184,8 @@ fn an_api_server_that_is_not_there_ends_with_4_and_the_next_step() {
 #[test]
 fn an_api_server_that_stays_silent_ends_with_4_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let config = kubeconfig("silent", listener.local_addr().unwrap().port());
+    let folder = Folder::new("silent");
+    let config = kubeconfig(&folder, listener.local_addr().unwrap().port());
     std::thread::spawn(move || {
         // Connections are kept open and unanswered until the plugin leaves.
         for connection in listener.incoming().flatten() {
@@ -223,7 +202,6 @@ fn an_api_server_that_stays_silent_ends_with_4_in_time() {
         "--request-timeout",
         "1s",
     ]);
-    std::fs::remove_file(config).unwrap();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{stderr}");
     assert!(
@@ -236,7 +214,8 @@ fn an_api_server_that_stays_silent_ends_with_4_in_time() {
 fn a_signal_before_anything_is_made_ends_it_at_once() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let config = kubeconfig(signal, silent.local_addr().unwrap().port());
+        let folder = Folder::new(signal);
+        let config = kubeconfig(&folder, silent.local_addr().unwrap().port());
         let child = Command::new(plugin())
             .args(["nginx", "--kubeconfig", config.to_str().unwrap()])
             .env_clear()
@@ -254,7 +233,6 @@ fn a_signal_before_anything_is_made_ends_it_at_once() {
         assert!(sent.success(), "kill -{signal}");
         let output = child.wait_with_output().unwrap();
         drop(asking);
-        std::fs::remove_file(config).unwrap();
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "SIG{signal}: {stderr}");
         assert_eq!(text(&output.stdout), "", "SIG{signal}: there is no report");
@@ -407,7 +385,8 @@ fn what_changed_between_two_editions_is_told_contradictions_first() {
 
 #[test]
 fn a_report_that_is_none_ends_with_2_and_says_why() {
-    let file = std::env::temp_dir().join(format!("svc-reach-{}-report.json", std::process::id()));
+    let folder = Folder::new("report");
+    let file = folder.join("report.json");
     let path = file.to_str().unwrap();
     for (content, expected) in [
         ("", "unexpected end of input"),
@@ -434,7 +413,6 @@ fn a_report_that_is_none_ends_with_2_and_says_why() {
             "{content}: {error}"
         );
     }
-    std::fs::remove_file(&file).unwrap();
     for args in [
         &["judge", "./absent.json"][..],
         &["judge", "a.json", "b.json", "--matrix", "kubernetes"],
@@ -447,7 +425,8 @@ fn a_report_that_is_none_ends_with_2_and_says_why() {
 
 #[test]
 fn a_matrix_that_is_none_ends_with_2_and_says_why() {
-    let file = std::env::temp_dir().join(format!("svc-reach-{}-matrix.yaml", std::process::id()));
+    let folder = Folder::new("matrix");
+    let file = folder.join("matrix.yaml");
     let path = file.to_str().unwrap();
     let text_of = |row: &str| {
         format!(
@@ -484,7 +463,6 @@ fn a_matrix_that_is_none_ends_with_2_and_says_why() {
             );
         }
     }
-    std::fs::remove_file(&file).unwrap();
     for (args, expected) in [
         (
             &["matrix", "show", "gold"][..],

@@ -365,8 +365,9 @@ fn a_saved_report_is_judged_again_and_compared() {
     );
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_exit(0);
+    let folder = Folder::new("judge");
     let file = |name: &str| {
-        let path = std::env::temp_dir().join(format!("{}-{name}.json", namespace.name));
+        let path = folder.join(format!("{name}.json"));
         path.to_str().unwrap().to_owned()
     };
     let (old, new) = (file("old"), file("new"));
@@ -421,9 +422,6 @@ fn a_saved_report_is_judged_again_and_compared() {
             .contains("now unreachable (timed out\\u{1b}[31m)"),
         "{worse}"
     );
-    for path in [old, new] {
-        std::fs::remove_file(path).unwrap();
-    }
 }
 
 /// A platform team's own matrix, which speaks of one cell.
@@ -431,12 +429,12 @@ fn a_saved_report_is_judged_again_and_compared() {
 #[ignore = "needs a cluster: tests/run brings one up"]
 fn a_run_is_held_against_a_file() {
     let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 1);
-    let file = std::env::temp_dir().join(format!("{}.yaml", namespace.name));
+    let folder = Folder::new("matrix");
+    let file = folder.join("ours.yaml");
     let text = "name: ours\nprovider: us\neditions:\n- edition: one\n  language: en\n  source: our wiki\n  rows:\n  \
         - {position: pod-other, pointer: page 1, values: {node-port/other: unreachable}}\n";
     std::fs::write(&file, text).unwrap();
     let run = from_inside(&kubectl, &namespace, &["--matrix", file.to_str().unwrap()]);
-    std::fs::remove_file(&file).unwrap();
     let cell = run.cells(PodOther, node_port(Other, Own))[0];
     assert_eq!(cell.verdict, Verdict::Better, "{cell:?}");
     assert_eq!(
@@ -920,7 +918,8 @@ fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
     let live = explained(&[]);
     assert_eq!(namespace.leftovers(), [""; 0]);
     let kinds = "svc,endpointslices,endpoints,nodes,pods,configmaps";
-    let dump = std::env::temp_dir().join(format!("{}.json", namespace.name));
+    let folder = Folder::new("dump");
+    let dump = folder.join("dump.json");
     std::fs::write(&dump, kubectl.succeed(&["get", kinds, "-A", "-o", "json"])).unwrap();
     let from_dump = explained(&["--from", dump.to_str().unwrap()]);
     assert_eq!(
@@ -962,7 +961,6 @@ fn a_cluster_and_its_dump_are_explained_alike_and_nothing_is_made() {
         .collect();
     let from_dump: Value = serde_json::from_str(&kubectl.succeed(&offline)).unwrap();
     assert_eq!(live, from_dump);
-    std::fs::remove_file(dump).unwrap();
 }
 
 #[test]

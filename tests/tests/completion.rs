@@ -7,9 +7,10 @@ use std::{
     fs,
     io::Write,
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
 };
+use svc_reach_tests::folder::Folder;
 use svc_reach_tests::{
     kubectl::plugin_folder,
     names_only::{api_server, kubeconfig},
@@ -51,9 +52,8 @@ const LINES: [(&str, &[&str]); 16] = [
 ];
 
 /// A folder of the test's own, with a kubeconfig of an API server that has names, and a report.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
-    fs::create_dir_all(&path).unwrap();
+fn folder(name: &str) -> Folder {
+    let path = Folder::new(name);
     let config = kubeconfig(&path, api_server());
     assert_eq!(config, path.join("kubeconfig"));
     fs::write(path.join("report.json"), "").unwrap();
@@ -131,7 +131,6 @@ fn expect(shell: &str, set_up: &str, program: &str, name: &str) {
         let whole: Vec<&str> = program.split(' ').chain(expected.iter().copied()).collect();
         assert_eq!(seen, whole, "{shell}: {program} {typed}");
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -179,7 +178,6 @@ fn fish_completes() {
             "{typed}: {error}"
         );
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// A kubectl that asks plugins for completions.
@@ -230,7 +228,6 @@ fn kubectl_completes() {
             "{typed}: {text}"
         );
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -274,5 +271,4 @@ fn a_new_kubectl_knows_the_plugin() {
     assert_eq!(code, Some(0), "{help}");
     assert!(help.contains("Usage: kubectl svc-reach"), "{help}");
     assert_eq!(run(&["svc-reach", "--nonsense"]).0, Some(2));
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::names;
+use svc_reach_tests::folder::Folder;
 use svc_reach_tests::{
     fixture::{
         apply, await_answer, await_endpoints_of, await_proxies_of, deploy, load_balancer_of, nodes,
@@ -231,7 +232,7 @@ fn every_example_does_what_it_says() {
     await_answer(&kubectl, &address);
 
     // A folder as a reader has it: a kubeconfig, kubectl and the plugin on the PATH, and the dump that the README tells of.
-    let folder = std::env::temp_dir().join(format!("svc-reach-{}-documents", std::process::id()));
+    let folder = Folder::new("documents");
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
     symlink(kubectl::program(), bin.join("kubectl")).unwrap();
@@ -253,7 +254,7 @@ fn every_example_does_what_it_says() {
             .args(["enter", "client", "env", &path])
             .arg(format!("KUBECONFIG={}", config.display()))
             .args(["bash", "-c", line])
-            .current_dir(&folder)
+            .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -339,6 +340,5 @@ fn every_example_does_what_it_says() {
         }
     }
     assert_eq!(written, FILES.into(), "files of the examples");
-    fs::remove_dir_all(folder).unwrap();
     assert!(faults.is_empty(), "{}", faults.join("\n\n"));
 }

@@ -34,6 +34,7 @@ use svc_reach_common::{
         plan::{self, Plan, Request, RequestKind, Tls, View},
     },
 };
+use svc_reach_tests::folder::Folder;
 
 /// Where each position stands: its node, where it has one, and its own address.
 const PLACES: [(Position, Option<&str>, &str); 5] = [
@@ -232,8 +233,7 @@ fn agrees(predicted: &Predicted, seen: &Outcome) -> Option<bool> {
 #[test]
 #[ignore = "boots a kernel with the real kube-proxy, which tests/run builds"]
 fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
-    let folder = std::env::temp_dir().join(format!("svc-reach-ipvs-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::new("ipvs");
     let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
     let mut items: Vec<Value> = (1..=3).map(node).collect();
     let all: Vec<Facts> = SERVICES
@@ -270,7 +270,7 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
     write("servers", (SERVICES.len() * 5).to_string());
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("ipvs/run");
-    let output = Command::new(script).arg(&folder).output().unwrap();
+    let output = Command::new(script).arg(folder.path()).output().unwrap();
     assert!(
         output.status.success(),
         "{}",
@@ -334,5 +334,4 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
     println!("{compared} attempts as predicted, {uncertain} of which the model is not certain");
     assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert!(compared > 60, "{compared} attempts were compared");
-    fs::remove_dir_all(&folder).unwrap();
 }

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::names;
+use svc_reach_tests::folder::Folder;
 use svc_reach_tests::{
     fixture::{deploy, nodes, service},
     kubectl::{Kubectl, Output, plugin_folder},
@@ -54,13 +55,6 @@ fn manifest(name: &str) -> String {
 
 fn documents(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
-}
-
-/// A folder of the test's own.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
-    fs::create_dir_all(&path).unwrap();
-    path
 }
 
 /// The namespaced roles for a namespace, by the command that stands in the file.
@@ -655,7 +649,7 @@ fn the_commands_that_await_the_job_end_whichever_way_it_does() {
         .map(|line| format!("    {}\n", line.replace("default", "web")))
         .collect();
     assert!(readme.contains(&of_readme.concat()), "{of_readme:#?}");
-    let folder = folder("await");
+    let folder = Folder::new("await");
     let kubectl = folder.join("kubectl");
     let script = "#!/bin/sh\ncase \"$*\" in\n*exitCode*) printf %s \"$CODE\" ;;\n*conditions*) printf %s \"$CONDITIONS\" ;;\nesac\n";
     fs::write(&kubectl, script).unwrap();
@@ -677,7 +671,6 @@ fn the_commands_that_await_the_job_end_whichever_way_it_does() {
             .unwrap();
         assert_eq!(status.code(), Some(expected), "{conditions}, {code:?}");
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -689,7 +682,7 @@ fn what_runs_it_in_the_cluster_fits_pod_security_restricted() {
         &json!({"pod-security.kubernetes.io/enforce": "restricted"}),
     );
     namespace.kubectl(&["create", "serviceaccount", "svc-reach"]);
-    let folder = folder("restricted");
+    let folder = Folder::new("restricted");
     let admitted = |form: &str, pod: &Value| {
         let file = folder.join(format!("{form}.json"));
         fs::write(&file, pod.to_string()).unwrap();
@@ -723,7 +716,6 @@ fn what_runs_it_in_the_cluster_fits_pod_security_restricted() {
             assert!(limit.is_string(), "{form}: {resource}");
         }
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// A pod whose account is not known any more: a token that nobody accepts stands where its own would.
@@ -806,7 +798,7 @@ fn schemas(args: &[&str]) -> (bool, String) {
 #[test]
 #[ignore = "needs the schemas that PyPI has: tests/run fetches them"]
 fn every_manifest_fits_the_schemas_of_every_version() {
-    let folder = folder("schemas");
+    let folder = Folder::new("schemas");
     let native = NATIVE.iter().map(|name| (*name, *VERSIONS.start()));
     let mut files: Vec<(PathBuf, usize, u32)> = native
         .chain(SINCE)
@@ -858,7 +850,6 @@ fn every_manifest_fits_the_schemas_of_every_version() {
             "{said}"
         );
     }
-    fs::remove_dir_all(folder).unwrap();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -878,7 +869,7 @@ fn the_workflows_fit_the_schema_of_github() {
         let (fits, said) = check(file);
         assert!(fits, "{}: {said}", file.display());
     }
-    let folder = folder("workflow");
+    let folder = Folder::new("workflow");
     let wrong = folder.join("wrong.yaml");
     fs::write(
         &wrong,
@@ -887,7 +878,6 @@ fn the_workflows_fit_the_schema_of_github() {
     .unwrap();
     let (fits, said) = check(&wrong);
     assert!(!fits && said.contains("run-on"), "{said}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// The workflow's own steps, in a shell as GitHub runs them, with an archive of this plugin.
@@ -895,7 +885,7 @@ fn the_workflows_fit_the_schema_of_github() {
 #[ignore = "needs the test cluster: tests/run brings it up"]
 fn the_workflow_installs_what_it_checked_and_asks() {
     let (kubectl, namespace) = with_web("Cluster");
-    let folder = folder("runner");
+    let folder = Folder::new("runner");
     let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let (program, archive) = (
         plugin_folder().join("kubectl-svc_reach"),
@@ -936,7 +926,7 @@ fn the_workflow_installs_what_it_checked_and_asks() {
             .args(["-e", "-c", &script("Install")])
             .env("ARCHIVE", format!("file://{archive}"))
             .env("SHA256", sum)
-            .env("RUNNER_TEMP", &folder)
+            .env("RUNNER_TEMP", folder.path())
             .env("GITHUB_PATH", file("path"))
             .output()
             .unwrap()
@@ -965,13 +955,13 @@ fn the_workflow_installs_what_it_checked_and_asks() {
     let path = fs::read_to_string(file("path")).unwrap();
     let output = Command::new(kubectl.testbed())
         .args(["enter", "client", "bash", "-e", "-c", &ask])
-        .current_dir(&folder)
+        .current_dir(folder.path())
         .env(
             "PATH",
             format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", path.trim()),
         )
         .env("CONTENT", fs::read_to_string(kubeconfig.trim()).unwrap())
-        .env("RUNNER_TEMP", &folder)
+        .env("RUNNER_TEMP", folder.path())
         .env("GITHUB_STEP_SUMMARY", file("summary.md"))
         .output()
         .unwrap();
@@ -989,5 +979,4 @@ fn the_workflow_installs_what_it_checked_and_asks() {
         !folder.join("kubeconfig").exists(),
         "the kubeconfig does not stay"
     );
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -13,28 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 use svc_reach_common::{names, wire::plan};
+use svc_reach_tests::folder::Folder;
+use svc_reach_tests::kubectl::plugin;
 use svc_reach_tests::{
     kubectl::{self, plugin_folder},
     names_only::{api_server, kubeconfig},
 };
-
-/// A folder of the test's own.
-fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("svc-reach-{}-{name}", std::process::id()));
-    fs::create_dir_all(&path).unwrap();
-    path
-}
-
-/// The plugin under test.
-fn plugin() -> PathBuf {
-    let plugin = plugin_folder().join("kubectl-svc_reach");
-    assert!(
-        plugin.exists(),
-        "{} is not built: cargo build -p svc-reach",
-        plugin.display()
-    );
-    plugin
-}
 
 fn run(args: &[&str]) -> Output {
     Command::new(plugin())
@@ -124,7 +108,7 @@ fn completions(kubeconfig: &Path, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn kubectl_is_told_what_a_word_can_become() {
-    let folder = folder("completion");
+    let folder = Folder::new("completion");
     let config = kubeconfig(&folder, api_server());
     for (words, expected) in [
         (&["svc/"][..], &["svc/cart", ":4"][..]),
@@ -195,12 +179,11 @@ fn kubectl_is_told_what_a_word_can_become() {
     for one in ["explain", "cleanup", "version", "cart"] {
         assert!(all.iter().any(|line| line == one), "{one}: {all:?}");
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn a_silent_cluster_does_not_hold_up_a_user_who_types() {
-    let folder = folder("silent");
+    let folder = Folder::new("silent");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = kubeconfig(&folder, silent.local_addr().unwrap().port());
     let begun = Instant::now();
@@ -209,7 +192,6 @@ fn a_silent_cluster_does_not_hold_up_a_user_who_types() {
     let waited = begun.elapsed();
     assert!(waited < Duration::from_secs(8), "{waited:?}");
     assert!(waited > Duration::from_secs(1), "{waited:?}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -222,7 +204,7 @@ fn every_shell_has_its_script() {
 
 #[test]
 fn a_mistyped_service_is_answered_with_the_nearest() {
-    let folder = folder("mistyped");
+    let folder = Folder::new("mistyped");
     let config = kubeconfig(&folder, api_server());
     let ask = |args: &[&str]| {
         let output = Command::new(plugin())
@@ -251,7 +233,6 @@ fn a_mistyped_service_is_answered_with_the_nearest() {
     }
     let (code, error) = ask(&["nginx.web", "-n", "shop"]);
     assert_eq!(code, Some(2), "{error}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -325,7 +306,7 @@ fn sha256(file: &Path) -> String {
 fn an_archive_depends_on_what_is_in_it_and_nothing_else() {
     let mut sums = BTreeSet::new();
     for (name, umask) in [("archive-one", "022"), ("archive-two", "077")] {
-        let folder = folder(name);
+        let folder = Folder::new(name);
         let (program, man) = (stand_in(&folder), folder.join("man"));
         pack(&folder, &program, "linux-amd64");
         // Other times, another mask, another order of files in the folder.
@@ -346,7 +327,6 @@ fn an_archive_depends_on_what_is_in_it_and_nothing_else() {
         sums.insert(sha256(
             &folder.join("archives/kubectl-svc_reach-linux-amd64.tar.gz"),
         ));
-        fs::remove_dir_all(folder).unwrap();
     }
     assert_eq!(sums.len(), 1, "{sums:?}");
 }
@@ -408,7 +388,7 @@ chmod +x "$out"
 
 #[test]
 fn a_release_deploys_the_probe_by_the_digest_of_its_image() {
-    let folder = folder("release-digest");
+    let folder = Folder::new("release-digest");
     sources(&folder);
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
@@ -420,7 +400,7 @@ fn a_release_deploys_the_probe_by_the_digest_of_its_image() {
                 .args(args)
                 .env_clear()
                 .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
-                .env("HOME", &folder),
+                .env("HOME", folder.path()),
         )
     };
     let images = run("images", &[]);
@@ -445,19 +425,17 @@ fn a_release_deploys_the_probe_by_the_digest_of_its_image() {
         let told = succeed(&mut Command::new(&program));
         assert_eq!(told.lines().next(), Some(deployed));
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn a_release_of_the_same_program_is_the_same_to_the_byte() {
     let sums = ["release-one", "release-two"].map(|name| {
-        let folder = folder(name);
+        let folder = Folder::new(name);
         let output = release(&folder, &["--no-build", "--no-sbom"]);
         assert!(output.status.success(), "{output:?}");
         let sums = fs::read_to_string(folder.join("dist/SHA256SUMS")).unwrap();
         let archive = folder.join("dist/kubectl-svc_reach-linux-amd64.tar.gz");
         assert!(sums.contains(&sha256(&archive)), "{sums}");
-        fs::remove_dir_all(folder).unwrap();
         sums
     });
     assert_eq!(sums[0], sums[1]);
@@ -465,18 +443,17 @@ fn a_release_of_the_same_program_is_the_same_to_the_byte() {
 
 #[test]
 fn a_release_without_a_bill_of_materials_is_asked_for() {
-    let folder = folder("release-bill");
+    let folder = Folder::new("release-bill");
     let output = release(&folder, &["--no-build"]);
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{error}");
     assert!(error.contains("--no-sbom"), "{error}");
     assert!(!folder.join("dist/SHA256SUMS").exists(), "{error}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
-    let folder = folder("contents");
+    let folder = Folder::new("contents");
     for (platform, present, absent) in [
         (
             "linux-amd64",
@@ -513,12 +490,11 @@ fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
         }
         assert!(!names.contains(absent), "{platform}: {listed}");
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn an_image_is_called_by_the_digest_that_a_registry_will_give_it() {
-    let folder = folder("image");
+    let folder = Folder::new("image");
     let script = packaging("../probe-agent/image");
     let mut digests = BTreeSet::new();
     for name in ["example/probe:1", "registry.example/mirror/probe:1"] {
@@ -542,7 +518,6 @@ fn an_image_is_called_by_the_digest_that_a_registry_will_give_it() {
         digests.insert(digest);
     }
     assert_eq!(digests.len(), 1, "a mirror's has the same: {digests:?}");
-    fs::remove_dir_all(folder).unwrap();
 }
 
 const PLATFORMS: [&str; 5] = [
@@ -645,7 +620,7 @@ fn krew_takes_the_manifest_of_whatever_platforms_there_are() {
         ("manifest-all", &PLATFORMS[..]),
         ("manifest-one", &PLATFORMS[..1]),
     ] {
-        let folder = folder(name);
+        let folder = Folder::new(name);
         let program = stand_in(&folder);
         let archives: Vec<PathBuf> = platforms
             .iter()
@@ -660,25 +635,23 @@ fn krew_takes_the_manifest_of_whatever_platforms_there_are() {
             .collect();
         let expected: Vec<String> = archives.iter().map(|archive| sha256(archive)).collect();
         assert_eq!(sums, expected);
-        fs::remove_dir_all(folder).unwrap();
     }
     // A manifest of nothing is none.
-    let empty = folder("manifest-none");
+    let empty = Folder::new("manifest-none");
     let mut command = Command::new(packaging("manifest"));
     let status = command
         .args(["1.2.3", "https://example.org"])
-        .arg(&empty)
+        .arg(empty.path())
         .output()
         .unwrap()
         .status;
     assert!(!status.success());
-    fs::remove_dir_all(empty).unwrap();
 }
 
 #[test]
 #[ignore = "needs kubectl: tests/run builds it"]
 fn what_krew_installs_runs_by_kubectl() {
-    let folder = folder("install");
+    let folder = Folder::new("install");
     let archive = pack(&folder, &plugin(), "linux-amd64");
     let manifest = manifest(&folder.join("archives"));
     let entry = &manifest["spec"]["platforms"][0];
@@ -715,7 +688,7 @@ fn what_krew_installs_runs_by_kubectl() {
             .args(args)
             .env_clear()
             .env("PATH", &path)
-            .env("HOME", &folder);
+            .env("HOME", folder.path());
         succeed(&mut command)
     };
     let kubectl = PathBuf::from(kubectl::program());
@@ -733,5 +706,4 @@ fn what_krew_installs_runs_by_kubectl() {
         clean(&helper, &["matrix", "sh"]),
         "show\tOne edition, as the table that the document has\n:4\n"
     );
-    fs::remove_dir_all(folder).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use crate::cluster::page::{FEW, MANY, page};
 use crate::{
-    cluster::{Call, CallError, Cluster},
+    cluster::{Call, Cluster},
     error::{Error, Permission},
 };
 use std::collections::BTreeMap;
@@ -37,22 +37,13 @@ pub async fn endpoints(
     namespace: &str,
     name: &str,
 ) -> Result<Backends, Error> {
-    let elsewhere = |error: &CallError| error.is_not_found() || error.is_forbidden();
     let mut refused = None;
     for version in VERSIONS {
         match slices(cluster, version, namespace, name).await {
             Ok(endpoints) => return Ok(endpoints),
             Err(Error::Call { source, .. }) if source.is_not_found() => {}
-            Err(Error::Call {
-                source,
-                attempted,
-                needs,
-            }) if elsewhere(&source) => {
-                refused = Some(Error::Call {
-                    attempted,
-                    source,
-                    needs,
-                });
+            Err(error) if error.is_forbidden() => {
+                refused = Some(error);
                 break;
             }
             Err(error) => return Err(error),

@@ -188,15 +188,10 @@ async fn read_cluster(cluster: &impl Cluster) -> Result<Dump, Error> {
             }
             other => other,
         };
-        let listed = listed.map_err(|source| Error::Call {
-            attempted: format!("list {resource} of all namespaces"),
-            source,
-            needs: Some(Permission {
-                verb: "list",
-                group,
-                resource,
-            }),
-        })?;
+        let listed = listed.map_err(Error::call(
+            format!("list {resource} of all namespaces"),
+            Permission::of("list", group, resource),
+        ))?;
         // Items of a list do not say what they are.
         items.extend(listed.into_iter().map(|mut item| {
             item["kind"] = kind.into();

@@ -4,6 +4,7 @@
 //! does not need are passed over.
 
 use crate::cluster::yaml;
+use crate::error::chain;
 use crate::survey::kube_proxy::ProxyConfig;
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use std::{
 };
 use svc_reach_common::{
     facts::{Endpoint, Facts, Node, Service},
-    objects::{ObjectError, ServiceEndpoints},
+    objects::ServiceEndpoints,
 };
 
 /// Endings of the files of a folder that are read.
@@ -280,7 +281,7 @@ impl Gathered {
             _ => Ok(()),
         };
         if let Err(error) = read {
-            self.problems.push(with_causes(&error));
+            self.problems.push(chain(&error));
         }
     }
 
@@ -362,14 +363,4 @@ fn key(object: &Value) -> (String, String) {
         text("/metadata/namespace", "default"),
         text("/metadata/name", ""),
     )
-}
-
-fn with_causes(error: &ObjectError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
 }
