@@ -1,6 +1,7 @@
 //! Reports as text. Renderers take a report and a writer, tables a screen, too; they decide nothing and read nothing
 //! else.
 
+mod answer;
 mod file;
 mod findings;
 mod grid;
@@ -9,11 +10,13 @@ mod html;
 pub mod json;
 mod junit;
 mod markdown;
+mod marks;
 mod overview;
 pub mod printable;
 pub mod screen;
 pub mod table;
 mod tap;
+mod test_results;
 pub mod wording;
 pub mod yaml;
 
@@ -155,6 +158,9 @@ fn write(
         ReportFormat::Html => html::write(reports.items(), writer),
     }
 }
+
+#[cfg(test)]
+mod snapshots;
 
 #[cfg(test)]
 mod tests {

@@ -30,11 +30,13 @@ use std::{
 };
 use svc_reach_common::{
     facts::{
-        Endpoint, EndpointPort, Facts, Node, Service, ServicePort, ServiceType, TrafficPolicy,
+        Endpoint, EndpointPort, Facts, Ingress, Node, Service, ServicePort, ServiceType,
+        TrafficPolicy,
     },
     observation::{NotObserved, ObservedValue},
     position::Position,
     protocol::Protocol,
+    proxy_mode::ProxyMode,
     report::{Cell, EditionValue, Observed, Report, Summary},
     target::{Target, TargetKind},
     terms::{Required, Terms},
@@ -301,6 +303,107 @@ pub fn report() -> Report {
         expectations,
         None,
     )
+}
+
+/// A Service as large as one Service gets: a load balancer, two families, two ports, policy Local, three nodes of which
+/// one runs the backend. Every cell is as expected.
+pub fn healthy() -> Report {
+    let mut facts = facts();
+    let service = &mut facts.service;
+    service.kind = ServiceType::LoadBalancer;
+    service.external_traffic_policy = TrafficPolicy::Local;
+    service.health_check_node_port = Some(port(32000));
+    service.cluster_ips.push("fd00:10::7".parse().unwrap());
+    let [http] = service.ports.as_slice() else {
+        panic!("one port");
+    };
+    let named = |name: &str, number, node_port| ServicePort {
+        name: Some(name.into()),
+        port: port(number),
+        node_port: Some(port(node_port)),
+        ..http.clone()
+    };
+    service.ports = vec![named("http", 80, 30080), named("https", 443, 30443)];
+    let ingress = |ip: &str| Ingress {
+        ip: Some(ip.parse().unwrap()),
+        hostname: None,
+        ip_mode: None,
+    };
+    service.load_balancer = vec![ingress("192.168.0.200"), ingress("fd00::200")];
+    facts.nodes = Arc::new(
+        (0..3)
+            .map(|index| {
+                let mut node = node(&format!("node-{}", index + 1), index);
+                node.internal_ips
+                    .push(format!("fd00::1{index}").parse().unwrap());
+                node
+            })
+            .collect(),
+    );
+    let mut endpoint = endpoint("node-1", 0);
+    endpoint.ports = [("http", 8080), ("https", 8443)]
+        .map(|(name, number)| EndpointPort {
+            name: Some(name.into()),
+            protocol: Protocol::Tcp,
+            port: port(number),
+        })
+        .into();
+    let mut other_family = endpoint.clone();
+    other_family.address = "fd00:172::10".parse().unwrap();
+    facts.endpoints = vec![endpoint, other_family];
+    let placement = place(&[&facts], &probe_settings()).remove(0);
+    let positions: Vec<ProbedPosition> = Position::ALL
+        .iter()
+        .map(|&position| {
+            let targets = targets(&facts, &placement, position);
+            let answered = Outcome::Answered {
+                status: Some(200),
+                echo: None,
+            };
+            ProbedPosition {
+                position,
+                node: placement
+                    .node(position)
+                    .map(|node| node.unwrap().to_owned()),
+                heard: Ok(ProbeOutput {
+                    results: (0..)
+                        .zip(&targets)
+                        .map(|(id, _)| (id, vec![attempt(answered.clone()); 3]))
+                        .collect(),
+                    host: None,
+                    end: End::Complete,
+                }),
+                targets,
+            }
+        })
+        .collect();
+    let documents = Documents::of(&ExpectationSettings::default()).unwrap();
+    let expectations = Expectations {
+        documents: &documents,
+        proxy: None,
+        hints: &ProviderHints::default(),
+        overrides: ClusterOverrides {
+            network_model: None,
+            proxy_mode: Some(ProxyMode::Iptables),
+        },
+        terms: &Terms::default(),
+        at: None,
+    };
+    let elapsed = Duration::from_secs(4);
+    let mut report = reporting::report("r1", elapsed, &facts, &positions, expectations, None);
+    report.cells.retain(|cell| cell.expected.is_some());
+    for cell in &mut report.cells {
+        cell.verdict = Verdict::AsExpected;
+        if cell.expected.as_ref().map(|expected| expected.value) == Some(Reachability::Unreachable)
+        {
+            cell.observed.value = ObservedValue::Unreachable;
+            cell.observed.reason = "timed out".to_owned();
+            cell.observed.ok = Some(0);
+        }
+    }
+    report.advisories.clear();
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
 }
 
 /// What a server, an annotation or a node's name may try on whoever reads it.

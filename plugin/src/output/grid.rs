@@ -1,11 +1,18 @@
 //! Cells as rows and columns: targets down, positions across.
 
 use super::{groups::groups, wording};
+use std::{collections::BTreeSet, net::IpAddr};
 use svc_reach_common::{
+    observation::ObservedValue,
     position::Position,
+    protocol::Protocol,
     report::{Cell, Report},
-    target::Target,
+    target::{NodeRole, Scope, Target, TargetKind},
+    verdict::{Basis, Reachability, Verdict},
 };
+
+/// Names, ports or nodes that a row spells out. More than that are counted.
+const SPELLED_OUT: usize = 3;
 
 /// Cells as rows and columns.
 pub struct Grid<'r> {
@@ -15,48 +22,194 @@ pub struct Grid<'r> {
     pub rows: Vec<Row<'r>>,
 }
 
-/// One target, from everywhere.
+/// One target, or several that every position sees alike.
 pub struct Row<'r> {
-    /// Its address: `node-port 192.168.0.10:30080`.
+    /// Its address, such as `node-port 192.168.0.10:30080`, or what the addresses have in common.
     pub address: String,
-    /// Whose address it is: `on node-3 (backend)`.
+    /// Where it is, such as `on node-3 (backend)`.
     pub place: Option<String>,
-    /// What became of it, column by column; `None` where it was not asked.
+    /// The cells of its first target, column by column. `None`: this position does not ask for it.
     pub cells: Vec<Option<&'r Cell>>,
+    /// Number of targets in the row.
+    pub targets: usize,
 }
 
+/// What targets must share to be one row: their kind, their role, and everything that a table shows of their cells.
+#[derive(PartialEq, Eq, Hash)]
+struct Likeness {
+    kind: TargetKind,
+    role: Option<NodeRole>,
+    scope: Option<Scope>,
+    cells: Vec<Option<CellLikeness>>,
+}
+
+type CellLikeness = (ObservedValue, Verdict, Option<(Reachability, Basis)>);
+
 impl<'r> Grid<'r> {
-    /// Arranges the cells of a report.
+    /// One row for each target.
     pub fn of(report: &'r Report) -> Self {
-        let mut columns: Vec<(Position, Option<&str>)> = Vec::new();
-        for cell in &report.cells {
-            if !columns.iter().any(|(known, _)| *known == cell.position) {
-                columns.push((cell.position, cell.node.as_deref()));
-            }
-        }
-        columns.sort();
-        let rows = groups(report.cells.iter().map(|cell| (from_anywhere(cell), cell)))
+        let columns = columns(report);
+        let rows = targets(report, &columns)
             .into_iter()
             .map(|(target, cells)| Row {
                 address: wording::address(report, &target),
                 place: wording::place(&target),
-                cells: columns
-                    .iter()
-                    .map(|(position, _)| {
-                        let mut cells = cells.iter().copied();
-                        cells.find(|cell| cell.position == *position)
-                    })
-                    .collect(),
+                cells,
+                targets: 1,
+            })
+            .collect();
+        Self { columns, rows }
+    }
+
+    /// One row for all targets of a kind that differ only in address family, port or node. A target that differs in one
+    /// mark or in one expectation stands alone.
+    pub fn grouped(report: &'r Report) -> Self {
+        let columns = columns(report);
+        let alike = groups(
+            targets(report, &columns)
+                .into_iter()
+                .map(|(target, cells)| (likeness(&target, &cells), (target, cells))),
+        );
+        let rows = alike
+            .into_iter()
+            .filter_map(|(_, members)| {
+                let (targets, mut cells): (Vec<Target>, Vec<_>) = members.into_iter().unzip();
+                let (address, place) = match targets.as_slice() {
+                    [target] => (wording::address(report, target), wording::place(target)),
+                    targets => (common_address(report, targets), common_place(targets)),
+                };
+                Some(Row {
+                    address,
+                    place,
+                    targets: targets.len(),
+                    cells: (!cells.is_empty()).then(|| cells.swap_remove(0))?,
+                })
             })
             .collect();
         Self { columns, rows }
     }
 }
 
-/// A target as every position sees it: its relation to the probe differs from one to the next.
+fn columns(report: &Report) -> Vec<(Position, Option<&str>)> {
+    let mut columns: Vec<(Position, Option<&str>)> = Vec::new();
+    for cell in &report.cells {
+        if !columns.iter().any(|(known, _)| *known == cell.position) {
+            columns.push((cell.position, cell.node.as_deref()));
+        }
+    }
+    columns.sort();
+    columns
+}
+
+/// Every target with its cells, column by column.
+fn targets<'r>(
+    report: &'r Report,
+    columns: &[(Position, Option<&str>)],
+) -> Vec<(Target, Vec<Option<&'r Cell>>)> {
+    groups(report.cells.iter().map(|cell| (from_anywhere(cell), cell)))
+        .into_iter()
+        .map(|(target, cells)| {
+            let of_column = |position: Position| {
+                let mut cells = cells.iter().copied();
+                cells.find(|cell| cell.position == position)
+            };
+            let cells = columns.iter().map(|(position, _)| of_column(*position));
+            (target, cells.collect())
+        })
+        .collect()
+}
+
+/// A target without its relation to the probe, which differs from position to position.
 fn from_anywhere(cell: &Cell) -> Target {
     Target {
         relation: None,
         ..cell.target.clone()
+    }
+}
+
+fn likeness(target: &Target, cells: &[Option<&Cell>]) -> Likeness {
+    let of_cell = |cell: &Cell| {
+        let expected = cell.expected.as_ref();
+        let expected = expected.map(|expected| (expected.value, expected.basis));
+        (cell.observed.value, cell.verdict, expected)
+    };
+    Likeness {
+        kind: target.kind,
+        role: target.node_role,
+        scope: target.scope,
+        cells: cells.iter().map(|cell| cell.map(of_cell)).collect(),
+    }
+}
+
+/// What the addresses of several targets have in common: their kind, ports and families. Several ports go by their names
+/// where they have some; the wide form has the numbers.
+fn common_address(report: &Report, targets: &[Target]) -> String {
+    let kind = targets.first().map_or("", |target| target.kind.as_str());
+    let addresses = distinct(targets.iter().map(|target| target.address.clone()));
+    let numbers = distinct(targets.iter().map(|target| target.port.to_string()));
+    let names = distinct(targets.iter().filter_map(|target| target.port_name.clone()));
+    let ports = if report.service.ports.len() > 1 && names.len() > 1 {
+        spelled(&names, "ports")
+    } else {
+        spelled(&numbers, "ports")
+    };
+    let mut parts = match addresses.as_slice() {
+        [address] => vec![format!("{kind} {address}"), ports],
+        _ => vec![format!("{kind} {ports}")],
+    };
+    if targets
+        .iter()
+        .any(|target| target.protocol != Protocol::Tcp)
+    {
+        let protocols = distinct(targets.iter().map(|target| target.protocol.to_string()));
+        parts.push(protocols.join("/"));
+    }
+    let families: BTreeSet<&str> = targets
+        .iter()
+        .filter_map(|target| target.address.parse().ok())
+        .map(|address| match address {
+            IpAddr::V4(_) => "IPv4",
+            IpAddr::V6(_) => "IPv6",
+        })
+        .collect();
+    if families.len() > 1 {
+        parts.push("IPv4/IPv6".to_owned());
+    }
+    let on_nodes = targets.iter().any(|target| target.node.is_some());
+    if !on_nodes && addresses.len() > families.len().max(1) {
+        parts.push(format!("{} addresses", addresses.len()));
+    }
+    parts.join(", ")
+}
+
+/// The nodes of several targets, and their role.
+fn common_place(targets: &[Target]) -> Option<String> {
+    let nodes = distinct(targets.iter().filter_map(|target| target.node.clone()));
+    if nodes.is_empty() {
+        return None;
+    }
+    let role = targets.first().and_then(|target| target.node_role);
+    let role = role.map_or_else(String::new, |role| format!(" ({role})"));
+    Some(format!("on {}{role}", spelled(&nodes, "nodes")))
+}
+
+fn distinct(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for word in words {
+        if !all.contains(&word) {
+            all.push(word);
+        }
+    }
+    all
+}
+
+/// A few words as a list, many as a number.
+fn spelled(words: &[String], what: &str) -> String {
+    match words {
+        [one] => one.clone(),
+        [first @ .., last] if words.len() <= SPELLED_OUT => {
+            format!("{} and {last}", first.join(", "))
+        }
+        _ => format!("{} {what}", words.len()),
     }
 }

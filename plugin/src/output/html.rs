@@ -12,7 +12,8 @@ mod matrix;
 mod picture;
 mod service;
 
-use super::{printable::printable, wording};
+use super::answer;
+use super::printable::printable;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use std::{
     fmt,
@@ -91,7 +92,7 @@ fn contents(reports: &[Report]) -> Markup {
                 @for (index, report) in reports.iter().enumerate() {
                     li.(service::tone(report)) {
                         a href={ "#" (Nth(index).id("service")) } { (name(report)) }
-                        span { (service::answer(report)) ": " (wording::sentence(report)) }
+                        span { (service::answer(report)) ": " (answer::answer(report)) }
                     }
                 }
             }
@@ -124,8 +125,8 @@ mod tests {
     use super::write;
     use crate::{
         output::{
+            answer,
             printable::{hidden, printable},
-            wording,
         },
         testing::{NASTY, mixed, report, undocumented},
     };
@@ -148,7 +149,7 @@ mod tests {
             let text = printable(&maud::html! { (text) }.0);
             assert!(page.contains(&text), "{text}");
         };
-        holds(&wording::sentence(&report));
+        holds(&answer::answer(&report));
         for cell in &report.cells {
             holds(&cell.target.address);
             for attempt in &cell.observed.attempts {

@@ -9,9 +9,11 @@
 //! compared, and that no Service was found. So there are failures where the exit code is 1, errors and no failures where it is 3, and neither where it
 //! is 0.
 
+use super::answer;
 use super::{
     printable::printable,
-    wording::{self, Ending},
+    test_results::{self, Ending},
+    wording,
 };
 use quick_xml::{
     Writer,
@@ -30,7 +32,7 @@ pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
     element(&mut xml, "testsuites", &all, |xml| {
         if reports.is_empty() {
             let run = named("svc-reach".to_owned(), reports);
-            let (name, why) = wording::FOUND;
+            let (name, why) = test_results::FOUND;
             element(xml, "testsuite", &run, |xml| {
                 incomplete(xml, "svc-reach".to_owned(), name.to_owned(), why.to_owned())
             })?;
@@ -55,7 +57,7 @@ fn suite<W: Write>(xml: &mut Writer<W>, report: &Report) -> io::Result<()> {
             .cells
             .iter()
             .try_for_each(|cell| case(xml, report, cell))?;
-        wording::unmet(report)
+        test_results::unmet(report)
             .into_iter()
             .try_for_each(|(name, why)| incomplete(xml, class(report, "run"), name, why))
     })
@@ -77,7 +79,9 @@ fn incomplete<W: Write>(
 
 /// A name, and how many cases of these reports ended in which way. Services of one run share its time.
 fn named(name: String, reports: &[Report]) -> Attributes {
-    let unmet = reports.iter().map(|report| wording::unmet(report).len());
+    let unmet = reports
+        .iter()
+        .map(|report| test_results::unmet(report).len());
     let unmet = unmet.sum::<usize>() + usize::from(reports.is_empty());
     let endings: Vec<Ending> = reports
         .iter()
@@ -85,7 +89,7 @@ fn named(name: String, reports: &[Report]) -> Attributes {
             report
                 .cells
                 .iter()
-                .map(|cell| wording::ending(report, cell))
+                .map(|cell| test_results::ending(report, cell))
         })
         .collect();
     let count = |ending| endings.iter().filter(|one| **one == ending).count();
@@ -104,8 +108,8 @@ fn named(name: String, reports: &[Report]) -> Attributes {
 /// What the whole run went by.
 fn properties(report: &Report) -> Attributes {
     let mut properties = vec![
-        ("service", wording::service(report)),
-        ("verdict", wording::sentence(report)),
+        ("service", answer::service(report)),
+        ("verdict", answer::answer(report)),
         ("run", report.run.clone()),
     ];
     properties.extend(
@@ -114,7 +118,7 @@ fn properties(report: &Report) -> Attributes {
             .map(|text| ("knownBy", text)),
     );
     properties.extend(
-        wording::notes(report)
+        wording::notes(report, true)
             .into_iter()
             .map(|text| ("note", text)),
     );
@@ -134,11 +138,11 @@ fn case<W: Write>(xml: &mut Writer<W>, report: &Report, cell: &Cell) -> io::Resu
         ("classname", class(report, cell.position.as_str())),
         ("name", wording::cell(report, cell)),
     ];
-    let (result, message) = match wording::ending(report, cell) {
+    let (result, message) = match test_results::ending(report, cell) {
         Ending::Passed => return empty(xml, "testcase", &attributes),
         Ending::Failed => ("failure", wording::difference(cell)),
         Ending::Errored => ("error", wording::difference(cell)),
-        Ending::Skipped => ("skipped", wording::skipped(cell)),
+        Ending::Skipped => ("skipped", test_results::skipped(cell)),
     };
     element(xml, "testcase", &attributes, |xml| {
         let mut about = vec![("message", message)];

@@ -1,16 +1,19 @@
 //! `-o markdown`: for a pull request or a page.
 
+use super::answer;
+use super::marks;
 use super::{findings, grid::Grid, printable::printable, wording};
 use std::io::{self, Write};
 use svc_reach_common::report::Report;
 
 pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    writeln!(writer, "### {}\n", escape(&wording::service(report)))?;
-    writeln!(writer, "**{}**", escape(&wording::sentence(report)))?;
+    writeln!(writer, "### {}\n", escape(&answer::service(report)))?;
+    writeln!(writer, "**{}**", escape(&answer::answer(report)))?;
     if !report.cells.is_empty() {
         writeln!(writer)?;
-        grid(report, writer)?;
-        let legend: Vec<String> = wording::legend(report)
+        matrix(report, writer)?;
+        let legend: Vec<String> = marks::legend(report)
+            .into_iter()
             .map(|(mark, text)| format!("{} {text}", escape(&mark.to_string())))
             .collect();
         writeln!(writer, "\n{}", legend.join(", "))?;
@@ -29,8 +32,8 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
         }
     }
     for (title, lines) in [
-        ("Notes", wording::notes(report)),
-        ("Known by", wording::evidence(report)),
+        ("Notes", wording::notes(report, true)),
+        ("Evidence", wording::evidence(report)),
     ] {
         if lines.is_empty() {
             continue;
@@ -43,8 +46,23 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-fn grid(report: &Report, writer: &mut impl Write) -> io::Result<()> {
-    let grid = Grid::of(report);
+/// The grouped table. Where a row stands for several targets, a second table unfolds that lists each of them.
+fn matrix(report: &Report, writer: &mut impl Write) -> io::Result<()> {
+    let grouped = Grid::grouped(report);
+    table(&grouped, writer)?;
+    if grouped.rows.iter().any(|row| row.targets > 1) {
+        let targets: usize = grouped.rows.iter().map(|row| row.targets).sum();
+        writeln!(
+            writer,
+            "\n<details><summary>All {targets} targets</summary>\n"
+        )?;
+        table(&Grid::of(report), writer)?;
+        writeln!(writer, "\n</details>")?;
+    }
+    Ok(())
+}
+
+fn table(grid: &Grid<'_>, writer: &mut impl Write) -> io::Result<()> {
     write!(writer, "| target |")?;
     for (position, node) in &grid.columns {
         write!(writer, " {position}<br>{} |", escape(node.unwrap_or("-")))?;
@@ -63,7 +81,7 @@ fn grid(report: &Report, writer: &mut impl Write) -> io::Result<()> {
             write!(
                 writer,
                 " | {}",
-                cell.map_or_else(String::new, |cell| escape(&wording::mark(cell)))
+                cell.map_or_else(String::new, |cell| escape(&marks::mark(cell)))
             )?;
         }
         writeln!(writer, " |")?;
@@ -131,9 +149,8 @@ mod tests {
         let text = String::from_utf8(text).unwrap();
         let mut rest = text.as_str();
         for part in [
-            "### Service default/nginx (NodePort, externalTrafficPolicy Local)\n\n",
-            "**3 of 10 cells as ",
-            "; 1 is worse: cluster-ip 10.247.0.7:80 from node-other; 1 is unstable: ",
+            "### Service default/nginx, type NodePort, externalTrafficPolicy Local\n\n",
+            "**nginx is not reachable from everywhere it should be: of 10 checks, 1 failed (cluster-ip 10.247.0.7:80 from node-other); 1 succeeded only sometimes ",
             "| target | node-other<br>b | pod-other<br>b |\n| --- | :-: | :-: |\n",
             "| cluster-ip 10.247.0.7:80 | ✗! | ✓+ |\n",
             "#### Worse than expected\n\n- node-other to cluster-ip 10.247.0.7:80: expected reachable, was unreachable (timed out)\n",
@@ -141,7 +158,7 @@ mod tests {
             "#### Better than expected\n",
             "#### Disputed between editions\n",
             "#### Not observed\n",
-            "#### Known by\n\n- matrix kubernetes@",
+            "#### Evidence\n\n- matrix kubernetes@",
         ] {
             let at = rest
                 .find(part)

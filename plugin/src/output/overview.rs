@@ -1,10 +1,10 @@
 //! Several Services at a glance: how each of them is, and then those that somebody has to look at.
 
+use super::answer;
 use super::{
     markdown::{self, escape},
     screen::{Screen, ending},
     table::{self, Detail},
-    wording,
 };
 use std::io::{self, Write};
 use svc_reach_common::{
@@ -16,7 +16,7 @@ use svc_reach_common::{
 const KINDS: [(Exit, &str, &str); 3] = [
     (Exit::AsExpected, "✓", "as expected"),
     (Exit::Differs, "!", "not as expected"),
-    (Exit::Incomplete, "?", "not known in part"),
+    (Exit::Incomplete, "?", "incomplete"),
 ];
 
 /// As tables. The wide form shows that of every Service, the other one those that are not just as expected.
@@ -76,7 +76,7 @@ fn noteworthy(report: &Report) -> bool {
 /// The answer in a sentence.
 fn sentence(list: &[Report]) -> String {
     let services = match list.len() {
-        0 => return "no Service to ask about".to_owned(),
+        0 => return "No Service was found.".to_owned(),
         1 => "1 Service".to_owned(),
         count => format!("{count} Services"),
     };
@@ -85,7 +85,7 @@ fn sentence(list: &[Report]) -> String {
         let count = reports.count();
         (count > 0).then(|| format!("{count} {text}"))
     });
-    format!("{services}: {}", counts.collect::<Vec<_>>().join(", "))
+    format!("{services}: {}.", counts.collect::<Vec<_>>().join(", "))
 }
 
 /// A Service in a line.
@@ -95,12 +95,7 @@ fn line(report: &Report) -> String {
         .iter()
         .find(|(kind, _, _)| *kind == exit)
         .map_or("?", |(_, mark, _)| mark);
-    format!(
-        "{mark} {}/{}: {}",
-        report.service.namespace,
-        report.service.name,
-        wording::sentence(report)
-    )
+    format!("{mark} {}", answer::answer_of_many(report))
 }
 
 #[cfg(test)]
@@ -149,13 +144,19 @@ mod tests {
         let short = text(&several(), Detail::Short);
         assert!(
             short.starts_with(
-                "3 Services: 1 as expected, 1 not as expected, 1 not known in part\n\n  ✓ default/good: 1 of 1"
+                "3 Services: 1 as expected, 1 not as expected, 1 incomplete.\n\n  ✓ default/good is reachable from everywhere "
             ),
             "{short}"
         );
-        assert!(short.contains("\n  ! default/bad: "), "{short}");
-        assert!(short.contains("\n  ? default/odd: "), "{short}");
-        let tables = |text: &str| text.matches("\n\nService default/").count();
+        assert!(
+            short.contains("\n  ! default/bad is not reachable "),
+            "{short}"
+        );
+        assert!(
+            short.contains("\n  ? default/odd could not be judged"),
+            "{short}"
+        );
+        let tables = |text: &str| text.matches("\nService default/").count();
         assert_eq!(tables(&short), 2, "{short}");
         assert!(!short.contains("\nService default/good"), "{short}");
         assert_eq!(tables(&text(&several(), Detail::Wide)), 3);
@@ -164,7 +165,7 @@ mod tests {
     #[test]
     fn no_service_is_said_to_be_fine_where_there_is_none() {
         let none = Reports::list(Vec::new());
-        assert_eq!(text(&none, Detail::Short), "no Service to ask about\n");
+        assert_eq!(text(&none, Detail::Short), "No Service was found.\n");
         assert_eq!(none.exit().code(), 3);
     }
 

@@ -1,7 +1,10 @@
-//! `-o table` and `-o wide`: the answer in a sentence, the matrix, what differs and why, and how that is known.
+//! `-o table` and `-o wide`: the answer in a sentence, the table of positions and targets, and what differs and why.
 //!
-//! The table fits into the screen; the wide one adds nodes, attempts, times and editions, and is as wide as it gets.
+//! The table fits the screen, and targets that every position sees alike share a row. The wide form lists every target with
+//! nodes, attempts, times and editions, and always shows the evidence.
 
+use super::answer;
+use super::marks;
 use super::{
     findings,
     grid::{Grid, Row},
@@ -12,13 +15,16 @@ use super::{
 use anstyle::Style as Ansi;
 use std::io::{self, Write};
 use svc_reach_common::{
+    exit::Exit,
+    observation::ObservedValue,
     position::Position,
     report::{Cell, Report},
+    verdict::Verdict,
 };
 use tabled::{
     builder::Builder,
     settings::{
-        Alignment, Color, Modify, Style,
+        Alignment, Color, Modify, Padding, Style,
         object::{Cell as At, Columns},
     },
 };
@@ -29,6 +35,9 @@ const NARROW: usize = 14;
 
 /// The least that it is narrowed to at all. With five positions by number, that fits into the narrowest screen.
 const NARROWEST: usize = 11;
+
+/// Columns between one column of the table and the next.
+const GAP: usize = 2;
 
 /// Words of so many columns are broken where they have parts.
 const LONG: usize = 30;
@@ -48,43 +57,16 @@ pub fn write(
     screen: Screen,
     writer: &mut impl Write,
 ) -> io::Result<()> {
-    let answer = format!(
-        "{}: {}",
-        wording::service(report),
-        wording::sentence(report)
-    );
-    for line in wrapped(&answer, screen.width, "", "") {
-        writeln!(
-            writer,
-            "{}",
-            screen.paint(ending(report.summary.exit()).bold(), &line)
-        )?;
+    for line in wrapped(&answer::answer(report), screen.width, "", "") {
+        let style = ending(report.summary.exit()).bold();
+        writeln!(writer, "{}", screen.paint(style, &line))?;
+    }
+    for line in wrapped(&answer::service(report), screen.width, "", "  ") {
+        writeln!(writer, "{line}")?;
     }
     if !report.cells.is_empty() {
-        let grid = Grid::of(report);
-        let natural = natural(&grid);
-        let heading = match detail {
-            Detail::Short => Heading::that_fits(&grid, natural, screen.width),
-            Detail::Wide => Heading::Nodes,
-        };
-        writeln!(
-            writer,
-            "\n{}",
-            draw(&grid, &heading, natural, detail, screen)
-        )?;
-        // A mark stays with its meaning.
-        let legend: Vec<String> = wording::legend(report)
-            .map(|(mark, text)| format!("{mark} {text}").replace(' ', "\u{a0}"))
-            .collect();
         writeln!(writer)?;
-        for line in wrapped(&legend.join("   "), screen.width, "", "") {
-            writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
-        }
-        if detail == Detail::Short {
-            for line in wrapped(&nodes(&grid, &heading), screen.width, "", "  ") {
-                writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
-            }
-        }
+        matrix(report, detail, screen, writer)?;
     }
     for section in findings::sections(report) {
         heading(writer, section.title, style(section.verdict), screen)?;
@@ -106,14 +88,26 @@ pub fn write(
             }
         }
     }
-    let editions = match detail {
-        Detail::Short => Vec::new(),
-        Detail::Wide => findings::editions(report),
-    };
+    let wide = detail == Detail::Wide;
+    let differs = differs(report);
     for (title, lines) in [
-        ("Notes", wording::notes(report)),
-        ("Editions", editions),
-        ("Known by", wording::evidence(report)),
+        ("Notes", wording::notes(report, wide || differs)),
+        (
+            "Editions",
+            if wide {
+                findings::editions(report)
+            } else {
+                Vec::new()
+            },
+        ),
+        (
+            "Evidence",
+            if wide || differs {
+                wording::evidence(report)
+            } else {
+                Vec::new()
+            },
+        ),
     ] {
         if !lines.is_empty() {
             heading(writer, title, Ansi::new(), screen)?;
@@ -121,6 +115,48 @@ pub fn write(
         lines
             .iter()
             .try_for_each(|line| item(writer, line, 2, screen))?;
+    }
+    Ok(())
+}
+
+/// Whether a reader has to look at anything.
+fn differs(report: &Report) -> bool {
+    report.summary.exit() != Exit::AsExpected
+}
+
+/// The table of positions and targets, and what its marks mean.
+fn matrix(
+    report: &Report,
+    detail: Detail,
+    screen: Screen,
+    writer: &mut impl Write,
+) -> io::Result<()> {
+    let grid = match detail {
+        Detail::Short => Grid::grouped(report),
+        Detail::Wide => Grid::of(report),
+    };
+    let natural = natural(&grid);
+    let heading = match detail {
+        Detail::Short => Heading::that_fits(&grid, natural, screen.width),
+        Detail::Wide => Heading::Nodes,
+    };
+    for line in draw(&grid, &heading, natural, detail, screen).lines() {
+        writeln!(writer, "{}", line.trim_end())?;
+    }
+    // A line break must not part a mark from its meaning.
+    let legend: Vec<String> = marks::legend(report)
+        .into_iter()
+        .map(|(mark, text)| format!("{mark} {text}").replace(' ', "\u{a0}"))
+        .collect();
+    writeln!(writer)?;
+    for line in wrapped(&legend.join("   "), screen.width, "", "") {
+        writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
+    }
+    // A healthy Service fits one screen; its nodes are in the wide form.
+    if detail == Detail::Short && differs(report) {
+        for line in wrapped(&nodes(&grid, &heading), screen.width, "", "  ") {
+            writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
+        }
     }
     Ok(())
 }
@@ -278,20 +314,21 @@ fn draw(
         );
         let marks = row.cells.iter().map(|cell| match (cell, detail) {
             (None, _) => String::new(),
-            (Some(cell), Detail::Short) => wording::mark(cell),
+            (Some(cell), Detail::Short) => marks::mark(cell),
             (Some(cell), Detail::Wide) => measured(cell),
         });
         builder.push_record(std::iter::once(label.join("\n")).chain(marks));
     }
     let mut table = builder.build();
     table
-        .with(Style::sharp())
+        .with(Style::empty())
+        .with(Padding::new(0, GAP, 0, 0))
         .with(Modify::new(Columns::new(1..)).with(Alignment::center()));
     if screen.color {
         for (line, Row { cells, .. }) in (1..).zip(&grid.rows) {
             for (column, cell) in (1..).zip(cells) {
                 if let Some(cell) = cell {
-                    let style = style(cell.verdict);
+                    let style = cell_style(cell);
                     let color =
                         Color::new(style.render().to_string(), style.render_reset().to_string());
                     table.with(Modify::new(At::new(line, column)).with(color));
@@ -302,13 +339,21 @@ fn draw(
     table.to_string()
 }
 
-/// What such headers leave of the screen for the targets, lines between the columns taken off.
+/// The colour of a cell: red is for what differs, and a target that is unreachable by design is neutral.
+fn cell_style(cell: &Cell) -> Ansi {
+    match (cell.verdict, cell.observed.value) {
+        (Verdict::AsExpected, ObservedValue::Unreachable) => Ansi::new().dimmed(),
+        (verdict, _) => style(verdict),
+    }
+}
+
+/// What such headers leave of the screen for the targets, gaps between the columns taken off.
 fn room(headers: &[String], width: usize) -> Option<usize> {
     let taken: usize = headers
         .iter()
-        .map(|header| 3 + header.lines().map(columns).max().unwrap_or_default())
+        .map(|header| GAP + header.lines().map(columns).max().unwrap_or_default())
         .sum();
-    width.checked_sub(taken + 4)
+    width.checked_sub(taken + GAP)
 }
 
 /// How many columns of a screen a text takes.
@@ -318,7 +363,7 @@ fn columns(text: &str) -> usize {
 
 /// A mark, how many of how many attempts were answered, and how long that took.
 fn measured(cell: &Cell) -> String {
-    let mut text = wording::mark(cell);
+    let mut text = marks::mark(cell);
     if let (Some(ok), Some(of)) = (cell.observed.ok, cell.observed.of) {
         text += &format!(" {ok} of {of}");
     }
@@ -359,17 +404,17 @@ mod tests {
         comes_in_order(
             &text,
             &[
-                "Service default/nginx (NodePort, externalTrafficPolicy Local): 3 of 10 cells as expected",
-                "; 1 is worse: cluster-ip 10.247.0.7:80 from node-other; 5 were not observed: the probe did not start",
-                "│ cluster-ip 10.247.0.7:80     │     ✗!     │     ?     │",
-                "│ node-port 192.168.0.10:30080 │     ✓      │     ?     │",
-                "✓ reachable   ✗ unreachable   ? not observed   ! worse than expected",
+                "nginx is not reachable from everywhere it should be: of 10 checks, 1 failed (cluster-ip 10.247.0.7:80 from node-other); 5 could not be made (the probe did not start",
+                "Service default/nginx, type NodePort, externalTrafficPolicy Local\n",
+                "cluster-ip 10.247.0.7:80          ✗!          ?",
+                "node-port 192.168.0.10:30080      ✓           ?",
+                "✓ reachable   ✗ unreachable   ? could not look   ! but expected to be reachable",
                 "Probes: node-other, pod-other on b",
                 "Worse than expected:",
                 "node-other -> cluster-ip 10.247.0.7:80\n    expected reachable, was unreachable (timed out)",
                 "Not observed:",
                 "pod-other (5 cells): the probe did not start: no\\u{1b}[31m image",
-                "Known by:",
+                "Evidence:",
                 "matrix kubernetes@1.35: https://",
                 "kubernetesVersion v1.20.2",
             ],
@@ -409,13 +454,6 @@ mod tests {
                     let taken = textwrap::core::display_width(line);
                     assert!(taken <= width, "{taken} of {width}:\n{text}");
                 }
-                // Every row of the table is as wide as its frame.
-                let frame = text
-                    .lines()
-                    .filter(|line| line.starts_with(['┌', '│', '├', '└']));
-                let mut widths: Vec<_> = frame.map(textwrap::core::display_width).collect();
-                widths.dedup();
-                assert_eq!(widths.len(), 1, "{width}:\n{text}");
             }
         }
     }
@@ -423,14 +461,14 @@ mod tests {
     #[test]
     fn positions_have_numbers_where_there_is_no_room_for_names() {
         let narrow = text(&crowded(), Detail::Short, 40, false);
-        comes_in_order(
-            &narrow,
-            &["│ 1  │ 2  │ 3  │ 4  │ 5  │", "Probes: 1 node-same on"],
-        );
+        comes_in_order(&narrow, &["1   2   3   4   5\n", "Probes: 1 node-same on"]);
         assert!(narrow.contains("5 external"), "{narrow}");
         for (width, header) in [
-            (60, "│ node- │ node- │ pod- │ pod-  │ external │"),
-            (200, "│ node-same │ node-other │"),
+            (60, "node-  node-  pod-  pod-   external\n"),
+            (
+                200,
+                "node-same  node-other  pod-same  pod-other  external\n",
+            ),
         ] {
             let text = text(&crowded(), Detail::Short, width, false);
             comes_in_order(&text, &[header, "Probes: node-same on"]);
@@ -453,8 +491,8 @@ mod tests {
         comes_in_order(
             &text,
             &[
-                "│ node-same ",
-                "│ ip-10-0-0-1.example.internal ",
+                "node-same ",
+                "ip-10-0-0-1.example.internal ",
                 "✓ 3 of 3, 1.5 ms",
                 "Editions:",
                 "reachable by new; unreachable by old: pod-ip 172.16.0.10:8080 from everywhere; cluster-ip",

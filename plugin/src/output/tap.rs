@@ -5,9 +5,11 @@
 //! What no cell stands for is a point of its own that is `not ok`: a requirement that nothing was asked for, that nothing
 //! could be compared, and that no Service was found. So a point is `not ok` exactly where the exit code is not 0.
 
+use super::answer;
 use super::{
     printable::printable,
-    wording::{self, Ending},
+    test_results::{self, Ending},
+    wording,
 };
 use serde::Serialize;
 use std::io::{self, Write};
@@ -25,10 +27,10 @@ struct Diagnostic {
 }
 
 pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
-    let points = |report: &Report| report.cells.len() + wording::unmet(report).len();
+    let points = |report: &Report| report.cells.len() + test_results::unmet(report).len();
     writeln!(writer, "TAP version 14")?;
     if reports.is_empty() {
-        let (name, why) = wording::FOUND;
+        let (name, why) = test_results::FOUND;
         writeln!(writer, "1..1")?;
         return incomplete(writer, 1, name, why);
     }
@@ -43,7 +45,7 @@ pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
 
 /// The points of a Service, counted from `first`.
 fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result<()> {
-    let (service, sentence) = (wording::service(report), wording::sentence(report));
+    let (service, sentence) = (answer::service(report), answer::answer(report));
     writeln!(
         writer,
         "# {}: {}",
@@ -53,11 +55,11 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
     for (number, cell) in (first..).zip(&report.cells) {
         point(writer, number, report, cell)?;
     }
-    for (number, (name, why)) in (first + report.cells.len()..).zip(wording::unmet(report)) {
+    for (number, (name, why)) in (first + report.cells.len()..).zip(test_results::unmet(report)) {
         incomplete(writer, number, &name, &why)?;
     }
     for (title, lines) in [
-        ("note", wording::notes(report)),
+        ("note", wording::notes(report, true)),
         ("known by", wording::evidence(report)),
     ] {
         for line in lines {
@@ -83,12 +85,12 @@ fn incomplete(writer: &mut impl Write, number: usize, name: &str, why: &str) -> 
 
 fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -> io::Result<()> {
     let what = escape(&wording::cell(report, cell));
-    match wording::ending(report, cell) {
+    match test_results::ending(report, cell) {
         Ending::Passed => writeln!(writer, "ok {number} - {what}"),
         Ending::Skipped => writeln!(
             writer,
             "ok {number} - {what} # SKIP {}",
-            escape(&wording::skipped(cell))
+            escape(&test_results::skipped(cell))
         ),
         Ending::Failed | Ending::Errored => {
             writeln!(writer, "not ok {number} - {what}")?;

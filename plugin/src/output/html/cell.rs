@@ -1,6 +1,7 @@
 //! All that is known of one cell.
 
 use super::{super::wording, link::linked};
+use crate::output::marks;
 use maud::{Markup, html};
 use std::net::SocketAddr;
 use svc_reach_common::{
@@ -13,8 +14,8 @@ use svc_reach_common::{
 pub fn mark(cell: &Cell) -> Markup {
     html! {
         span.mark.{ "seen-" (cell.observed.value) }.{ "is-" (cell.verdict) } {
-            span aria-hidden="true" { (wording::mark(cell)) }
-            span.unseen { (wording::words(cell)) }
+            span aria-hidden="true" { (marks::mark(cell)) }
+            span.unseen { (marks::words(cell)) }
         }
     }
 }
@@ -29,7 +30,7 @@ pub fn everything(report: &Report, cell: &Cell) -> Markup {
         }
         dl.cell {
             dt { "Seen" }
-            dd { b { (wording::words(cell)) } ": " (seen(cell)) }
+            dd { b { (marks::words(cell)) } ": " (seen(cell)) }
             dt { "Expected" }
             dd {
                 (expected(report, cell))

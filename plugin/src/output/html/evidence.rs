@@ -38,7 +38,7 @@ pub fn section(report: &Report, nth: Nth) -> Markup {
     let id = nth.id("evidence");
     html! {
         section aria-labelledby=(id) {
-            h3 id=(id) { "Known by" }
+            h3 id=(id) { "Evidence" }
             div.scroll tabindex="0" role="region" aria-labelledby=(id) {
                 table.plain {
                     thead { tr { th scope="col" { "Fact" } th scope="col" { "Found" } th scope="col" { "Where" } } }

@@ -7,42 +7,74 @@ use super::{
     },
     Nth, cell,
 };
+use crate::output::marks;
 use maud::{Markup, html};
 use svc_reach_common::report::{Cell, Report};
 
 pub fn section(report: &Report, nth: Nth) -> Markup {
-    let grid = Grid::of(report);
+    let grouped = Grid::grouped(report);
+    let targets: usize = grouped.rows.iter().map(|row| row.targets).sum();
+    let every = || every_target(report, nth);
     let id = nth.id("matrix");
     html! {
         section aria-labelledby=(id) {
-            h3 id=(id) { "Every cell" }
-            p.guide { "Positions stand across, targets downwards. A mark opens what was seen, expected and predicted." }
-            div.sheet {
-                table.matrix {
-                    caption.unseen { "What each position saw of each target" }
-                    thead {
-                        tr {
-                            td {}
-                            @for (position, node) in &grid.columns {
-                                th scope="col" {
-                                    span.position { (position) }
-                                    @if let Some(node) = node { span.place { (node) } }
-                                }
+            h3 id=(id) { "Positions and targets" }
+            p.guide { "Each column is a position, a place to connect from. Each row is a target, an address of the Service." }
+            @if grouped.rows.len() == targets {
+                (every())
+            } @else {
+                (sheet(&grouped, |cell| html! { span title=(marks::words(cell)) { (cell::mark(cell)) } }))
+                details.targets {
+                    summary { "All " (targets) " targets" }
+                    (every())
+                }
+            }
+            (legend(report))
+            (list(report))
+        }
+    }
+}
+
+/// One row for each target. A mark opens what is known about its cell.
+fn every_target(report: &Report, nth: Nth) -> Markup {
+    html! {
+        p.guide { "Select a mark to see what was observed, expected and predicted." }
+        (sheet(&Grid::of(report), |cell| entry(report, cell, nth)))
+    }
+}
+
+fn sheet(grid: &Grid<'_>, entry: impl Fn(&Cell) -> Markup) -> Markup {
+    html! {
+        div.sheet {
+            table.matrix {
+                caption.unseen { "What each position observed of each target" }
+                thead {
+                    tr {
+                        td {}
+                        @for (position, node) in &grid.columns {
+                            th scope="col" {
+                                span.position { (position) }
+                                @if let Some(node) = node { span.place { (node) } }
                             }
                         }
                     }
-                    tbody {
-                        @for row in &grid.rows {
-                            tr {
-                                th scope="row" { (head(row)) }
-                                @for cell in &row.cells { td { (entry(report, *cell, nth)) } }
+                }
+                tbody {
+                    @for row in &grid.rows {
+                        tr {
+                            th scope="row" { (head(row)) }
+                            @for cell in &row.cells {
+                                td {
+                                    @match cell {
+                                        Some(cell) => { (entry(cell)) }
+                                        None => { span.unseen { "not asked" } }
+                                    }
+                                }
                             }
                         }
                     }
                 }
             }
-            (legend(report))
-            (list(report))
         }
     }
 }
@@ -57,17 +89,12 @@ fn head(row: &Row<'_>) -> Markup {
     }
 }
 
-/// A mark that opens what is known. One at a time is open, since it lies over the rows below.
-fn entry(report: &Report, cell: Option<&Cell>, nth: Nth) -> Markup {
+/// A mark that opens what is known. Only one is open at a time, because it covers the rows below.
+fn entry(report: &Report, cell: &Cell, nth: Nth) -> Markup {
     html! {
-        @match cell {
-            None => { span.none { span aria-hidden="true" { "–" } span.unseen { "not asked" } } }
-            Some(cell) => {
-                details name=(nth.id("cell")) {
-                    summary title=(wording::words(cell)) { (cell::mark(cell)) }
-                    div.panel { (cell::everything(report, cell)) }
-                }
-            }
+        details name=(nth.id("cell")) {
+            summary title=(marks::words(cell)) { (cell::mark(cell)) }
+            div.panel { (cell::everything(report, cell)) }
         }
     }
 }
@@ -76,7 +103,7 @@ fn entry(report: &Report, cell: Option<&Cell>, nth: Nth) -> Markup {
 fn legend(report: &Report) -> Markup {
     html! {
         ul.legend aria-label="Marks" {
-            @for (mark, meaning) in wording::legend(report) {
+            @for (mark, meaning) in marks::legend(report) {
                 li { span.mark aria-hidden="true" { (mark) } " " (meaning) }
             }
         }

@@ -6,7 +6,8 @@ mod frame;
 mod path;
 mod places;
 
-use super::{super::wording, Nth};
+use super::Nth;
+use crate::output::marks;
 use frame::{Frame, NARROW, WIDE};
 use maud::{Markup, html};
 use places::{Column, Lanes};
@@ -70,7 +71,7 @@ fn legend(report: &Report) -> Markup {
     html! {
         ul.legend aria-label="Paths" {
             @for value in ObservedValue::ALL.iter().filter(occurs) {
-                li { (path::sample(*value)) " " (wording::seen_mark(*value).1) }
+                li { (path::sample(*value)) " " (marks::seen(*value)) }
             }
             @if any(true) { li { "bold, with a badge: not as expected" } }
             @if any(false) && any(true) { li { "thin: as expected, or not judged" } }

@@ -1,6 +1,7 @@
 //! What was asked about, what came of it, and by which run.
 
-use super::{super::wording, Nth, name};
+use super::{Nth, name};
+use crate::output::answer;
 use maud::{Markup, html};
 use svc_reach_common::{
     exit::Exit,
@@ -15,7 +16,7 @@ pub fn header(report: &Report, nth: Nth) -> Markup {
             h2 id=(nth.id("service")) { (name(report)) }
             p.verdict.(tone(report)) {
                 b { (answer(report)) }
-                span { (wording::sentence(report)) }
+                span { (answer::answer(report)) }
             }
             (tally(report))
             (facts(report))

@@ -1,10 +1,10 @@
 //! Paths: from a position to the targets of one kind in one place.
 
 use super::{
-    super::super::wording,
     frame::{Band, Frame},
     places::{Column, Site, Spot},
 };
+use crate::output::marks;
 use maud::{Markup, html};
 use svc_reach_common::{
     observation::ObservedValue,
@@ -144,7 +144,7 @@ impl Path<'_> {
         let words = self
             .cells
             .first()
-            .map_or_else(String::new, |cell| wording::words(cell));
+            .map_or_else(String::new, |cell| marks::words(cell));
         let to = match self.to {
             Site::Node(_, Some(node)) => format!(" on {node}"),
             Site::Node(_, None) | Site::Service | Site::Outside => String::new(),

@@ -1,0 +1,342 @@
+//! The answer in one sentence, for a reader who knows nothing about probes and matrices.
+
+use super::wording::{of, places};
+use svc_reach_common::{
+    observation::ObservedValue,
+    report::{Cell, Report},
+    verdict::{Basis, Verdict},
+};
+
+/// How many targets of one verdict the sentence names.
+const NAMED: usize = 2;
+
+/// Verdicts that a reader has to look at, the gravest first.
+const NOTEWORTHY: [Verdict; 6] = [
+    Verdict::Worse,
+    Verdict::Unstable,
+    Verdict::Better,
+    Verdict::Disputed,
+    Verdict::NotObserved,
+    Verdict::Undocumented,
+];
+
+/// The answer of a report about one Service, which is named without its namespace.
+pub fn answer(report: &Report) -> String {
+    sentence(report, &report.service.name)
+}
+
+/// The answer among those of several Services.
+pub fn answer_of_many(report: &Report) -> String {
+    let name = format!("{}/{}", report.service.namespace, report.service.name);
+    sentence(report, &name)
+}
+
+/// The Service: its name, its type and its external traffic policy.
+pub fn service(report: &Report) -> String {
+    let service = &report.service;
+    let mut text = format!(
+        "Service {}/{}, type {}",
+        service.namespace, service.name, service.kind
+    );
+    if let Some(policy) = service.external_traffic_policy {
+        text += &format!(", externalTrafficPolicy {policy}");
+    }
+    text
+}
+
+fn sentence(report: &Report, name: &str) -> String {
+    if report.cells.is_empty() {
+        return format!("{name}: there is nothing to check.");
+    }
+    let findings: Vec<String> = NOTEWORTHY
+        .into_iter()
+        .filter_map(|verdict| finding(report, verdict))
+        .collect();
+    if findings.is_empty() {
+        return as_expected(report, name);
+    }
+    format!(
+        "{name} {}: of {}, {}.",
+        verdict(report),
+        checks(report.cells.len()),
+        findings.join("; ")
+    )
+}
+
+/// Nothing differs. What the expectations rest on is part of the answer.
+fn as_expected(report: &Report, name: &str) -> String {
+    let all = report.cells.len();
+    let resting_on = |basis| {
+        report
+            .cells
+            .iter()
+            .filter(|cell| {
+                cell.expected
+                    .as_ref()
+                    .is_some_and(|expected| expected.basis == basis)
+            })
+            .count()
+    };
+    let (predicted, required) = (resting_on(Basis::Predicted), resting_on(Basis::Required));
+    let who = if predicted == all {
+        "the forwarding model says "
+    } else if required == all {
+        "your requirements say "
+    } else if predicted + required == 0 {
+        "the documentation says "
+    } else {
+        ""
+    };
+    let mut text = if any_reachable(report) {
+        format!(
+            "{name} is reachable from everywhere {who}it should be: {}",
+            checks(all)
+        )
+    } else {
+        format!(
+            "{name} is reachable from nowhere, and {who}so it should be: {}",
+            checks(all)
+        )
+    };
+    if who.is_empty() {
+        let parts = [
+            (predicted, "by the forwarding model alone"),
+            (required, "by your requirements"),
+        ];
+        for (count, by) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            text += &format!(", {count} of them {by}");
+        }
+    }
+    text + "."
+}
+
+/// The gravest thing that can be said about a report that is not just as expected.
+fn verdict(report: &Report) -> &'static str {
+    let summary = &report.summary;
+    if summary.worse > 0 {
+        if any_reachable(report) {
+            "is not reachable from everywhere it should be"
+        } else {
+            "is not reachable from anywhere"
+        }
+    } else if summary.unstable > 0 {
+        "is reachable only some of the time"
+    } else if summary.better > 0 {
+        "is reachable from where it should not be"
+    } else if summary.not_observed > 0 {
+        "could not be checked completely"
+    } else if summary.compared() == 0 {
+        "could not be judged"
+    } else {
+        "is as expected wherever it is clear what to expect"
+    }
+}
+
+fn any_reachable(report: &Report) -> bool {
+    let reached = |cell: &Cell| {
+        matches!(
+            cell.observed.value,
+            ObservedValue::Reachable | ObservedValue::Unstable
+        )
+    };
+    report.cells.iter().any(reached)
+}
+
+/// What a reader has to know about the cells of one verdict.
+fn finding(report: &Report, verdict: Verdict) -> Option<String> {
+    let cells: Vec<&Cell> = of(report, verdict).collect();
+    let count = cells.len();
+    let one = count == 1;
+    if count == 0 {
+        return None;
+    }
+    Some(match verdict {
+        Verdict::Worse => format!("{count} failed ({})", first_places(report, &cells)),
+        Verdict::Unstable => format!(
+            "{count} succeeded only sometimes ({})",
+            first_places(report, &cells)
+        ),
+        Verdict::Better => format!(
+            "{count} reached what should be unreachable ({})",
+            first_places(report, &cells)
+        ),
+        Verdict::Disputed => format!(
+            "{count} {} disputed between editions of the documentation",
+            if one { "is" } else { "are" }
+        ),
+        Verdict::NotObserved => format!("{count} could not be made{}", only_reason(&cells)),
+        Verdict::Undocumented => format!(
+            "{count} {} no expectation to compare with",
+            if one { "has" } else { "have" }
+        ),
+        Verdict::AsExpected => return None,
+    })
+}
+
+fn checks(count: usize) -> String {
+    match count {
+        1 => "1 check".to_owned(),
+        count => format!("{count} checks"),
+    }
+}
+
+/// The first few places of a finding.
+fn first_places(report: &Report, cells: &[&Cell]) -> String {
+    let mut named = places(report, cells);
+    let rest: usize = named.drain(NAMED.min(named.len())..).map(|(_, n)| n).sum();
+    let mut named: Vec<String> = named.into_iter().map(|(text, _)| text).collect();
+    if rest > 0 {
+        named.push(format!("and {rest} more"));
+    }
+    named.join(", ")
+}
+
+/// The reason, if all cells share one.
+fn only_reason(cells: &[&Cell]) -> String {
+    let reason = cells.first().map_or("", |cell| &cell.observed.reason);
+    if cells.iter().all(|cell| cell.observed.reason == reason) {
+        format!(" ({reason})")
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answer;
+    use crate::testing::{crowded, undocumented};
+    use svc_reach_common::{
+        observation::ObservedValue,
+        position::Position,
+        report::{Report, Summary},
+        terms::Terms,
+        verdict::{Basis, Verdict},
+    };
+
+    /// Five targets from five positions, of those cells that documents speak of, with verdicts by the target's place.
+    fn judged(verdict: impl Fn(Position, usize) -> Verdict) -> Report {
+        let mut report = crowded();
+        for (index, cell) in report.cells.iter_mut().enumerate() {
+            cell.verdict = verdict(cell.position, index % 5);
+            cell.observed.value = match cell.verdict {
+                Verdict::Worse => ObservedValue::Unreachable,
+                Verdict::Unstable => ObservedValue::Unstable,
+                Verdict::NotObserved => ObservedValue::NotObserved,
+                _ => ObservedValue::Reachable,
+            };
+            cell.observed.reason = "no image".to_owned();
+        }
+        report.cells.retain(|cell| {
+            let basis = cell.expected.as_ref().map(|expected| expected.basis);
+            basis == Some(Basis::Stated)
+        });
+        report.summary = Summary::of(&report.cells, &Terms::default());
+        report
+    }
+
+    #[test]
+    fn the_answer_says_what_is_wrong_or_that_nothing_is() {
+        use Verdict::{AsExpected, Better, NotObserved, Unstable, Worse};
+        let one = |verdict| {
+            move |position, target| match (position, target) {
+                (Position::PodOther, 1) => verdict,
+                _ => AsExpected,
+            }
+        };
+        let all = judged(|_, _| AsExpected).cells.len();
+        let rows = [
+            (
+                judged(|_, _| AsExpected),
+                format!(
+                    "nginx is reachable from everywhere the documentation says it should be: {all} checks."
+                ),
+            ),
+            (
+                judged(one(Worse)),
+                format!(
+                    "nginx is not reachable from everywhere it should be: of {all} checks, 1 failed (cluster-ip 10.247.0.7:80 from pod-other)."
+                ),
+            ),
+            (
+                judged(one(NotObserved)),
+                format!(
+                    "nginx could not be checked completely: of {all} checks, 1 could not be made (no image)."
+                ),
+            ),
+            (
+                judged(one(Better)),
+                format!(
+                    "nginx is reachable from where it should not be: of {all} checks, 1 reached what should be unreachable (cluster-ip 10.247.0.7:80 from pod-other)."
+                ),
+            ),
+            (
+                judged(|_, target| if target == 1 { Unstable } else { AsExpected }),
+                format!(
+                    "nginx is reachable only some of the time: of {all} checks, 5 succeeded only sometimes (cluster-ip 10.247.0.7:80 from everywhere)."
+                ),
+            ),
+        ];
+        for (report, expected) in rows {
+            assert_eq!(answer(&report), expected);
+        }
+        let worse = answer(&judged(|_, _| Worse));
+        assert!(
+            worse.starts_with("nginx is not reachable from anywhere: "),
+            "{worse}"
+        );
+        let more = format!(", and {} more).", all - 10);
+        assert!(worse.ends_with(&more), "only the first are named: {worse}");
+    }
+
+    #[test]
+    fn a_service_that_is_down_as_expected_is_not_called_reachable() {
+        let mut report = judged(|_, _| Verdict::AsExpected);
+        for cell in &mut report.cells {
+            cell.observed.value = ObservedValue::Unreachable;
+        }
+        assert!(answer(&report).starts_with("nginx is reachable from nowhere, and "));
+    }
+
+    #[test]
+    fn neither_the_model_nor_a_requirement_is_a_document() {
+        let mut report = judged(|_, _| Verdict::AsExpected);
+        let all = report.cells.len();
+        let rest_on = |report: &mut Report, skip: usize, take: usize, basis| {
+            for cell in report.cells.iter_mut().skip(skip).take(take) {
+                if let Some(expected) = &mut cell.expected {
+                    expected.basis = basis;
+                }
+            }
+        };
+        rest_on(&mut report, 0, 2, Basis::Predicted);
+        assert_eq!(
+            answer(&report),
+            format!(
+                "nginx is reachable from everywhere it should be: {all} checks, 2 of them by the forwarding model alone."
+            )
+        );
+        rest_on(&mut report, 2, all, Basis::Required);
+        assert_eq!(
+            answer(&report),
+            format!(
+                "nginx is reachable from everywhere it should be: {all} checks, 2 of them by the forwarding model alone, {} of them by your requirements.",
+                all - 2
+            )
+        );
+        rest_on(&mut report, 0, all, Basis::Required);
+        assert_eq!(
+            answer(&report),
+            format!(
+                "nginx is reachable from everywhere your requirements say it should be: {all} checks."
+            )
+        );
+        rest_on(&mut report, 0, all, Basis::Predicted);
+        assert_eq!(
+            answer(&report),
+            format!(
+                "nginx is reachable from everywhere the forwarding model says it should be: {all} checks."
+            )
+        );
+        assert!(answer(&undocumented()).starts_with("nginx could not be judged: of 5 checks, "));
+    }
+}
