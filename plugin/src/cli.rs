@@ -17,6 +17,10 @@ use clap_complete::Shell;
 use std::{ffi::OsString, path::PathBuf};
 
 /// From where can a Service be reached, is that what the documentation says, and if not, why?
+///
+/// The plugin creates short-lived probe pods on the pod network and on the host network, on a node that runs a backend and on
+/// a node that does not. The probes request every address of the Service. The report compares what they saw with the
+/// documentation of the provider and with a model of kube-proxy. All probes are removed at the end.
 #[derive(Debug, Parser)]
 #[command(
     bin_name = "kubectl svc-reach",
@@ -25,7 +29,8 @@ use std::{ffi::OsString, path::PathBuf};
     args_override_self = true,
     subcommand_precedence_over_arg = true,
     subcommand_negates_reqs = true,
-    after_help = AFTER_HELP
+    after_help = AFTER_SHORT_HELP,
+    after_long_help = AFTER_LONG_HELP
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -64,136 +69,156 @@ impl Cli {
     }
 }
 
-const AFTER_HELP: &str = "\
+const AFTER_SHORT_HELP: &str = "\
 Examples:
-  kubectl svc-reach nginx                         the Service nginx of the current namespace
-  kubectl svc-reach -l app=web -n web             every Service with a label; --all, -A: every Service
-  kubectl svc-reach svc/nginx -n web -o json      for scripts
-  kubectl svc-reach nginx -o junit=report.xml     for pipelines
-  kubectl svc-reach nginx --watch                 again and again, while something is changed
-  kubectl svc-reach explain nginx                 what to expect and why, without a single pod
-  kubectl svc-reach matrix show huawei-cce        what the provider's document says, without a cluster
-  kubectl svc-reach judge before.json after.json  what changed between two runs
+  kubectl svc-reach nginx                      check the Service nginx
+  kubectl svc-reach -l app=web -n web          check every Service with a label
+  kubectl svc-reach nginx -o junit=report.xml  write test results for a pipeline
+
+See 'kubectl svc-reach --help' for all options and exit codes.";
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  kubectl svc-reach nginx                         check the Service nginx of the current namespace
+  kubectl svc-reach -l app=web -n web             check every Service with a label; --all and -A check every Service
+  kubectl svc-reach svc/nginx -n web -o json      print the report for scripts
+  kubectl svc-reach nginx -o junit=report.xml     write test results for a pipeline
+  kubectl svc-reach nginx --watch                 check again and again while something changes
+  kubectl svc-reach explain nginx                 say what to expect and why, without creating a pod
+  kubectl svc-reach matrix show huawei-cce        show what a provider documents, without a cluster
+  kubectl svc-reach judge before.json after.json  compare two runs
   kubectl svc-reach cleanup -n web                remove what a killed run left
 
 Exit codes:
   0    every cell was observed and is as expected
   1    a cell is worse, better or unstable
   2    the command line or a file given to it is wrong
-  3    some cell could not be observed, or nothing could be compared
+  3    a cell could not be observed, or nothing could be compared
   4    the cluster refused or failed
-  130  interrupted (SIGINT), 143: terminated (SIGTERM); cleaned up";
+  130  interrupted (SIGINT) and cleaned up; 143: terminated (SIGTERM) and cleaned up";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// What to expect of a Service, or of single packets, and why; deploys nothing
+    /// Say what to expect of a Service and why; creates nothing
     #[command(after_help = "\
 Examples:
-  kubectl svc-reach explain nginx                   what to expect of each address
+  kubectl svc-reach explain nginx                   say what to expect of each address
   kubectl svc-reach explain nginx --from dump.json  the same from a dump, without a cluster
   kubectl svc-reach explain --client pod --node node-1 --to 10.247.0.7:80")]
     Explain(Box<ExplainArgs>),
-    /// A report of an earlier run, judged again; or what changed between two
+    /// Judge an earlier report again, or compare two reports
     #[command(after_help = "\
 Examples:
   kubectl svc-reach nginx -o json > before.json
   kubectl svc-reach judge before.json --matrix huawei-cce@2024-01-en --column vpc/ipvs
-  kubectl svc-reach judge before.json after.json  what changed from one to a later one")]
+  kubectl svc-reach judge before.json after.json  say what changed")]
     Judge(Box<JudgeArgs>),
-    /// The documented matrices: what is expected, by whose word; needs no cluster
+    /// Show what the documents of each provider say
     #[command(after_help = "\
 Examples:
   kubectl svc-reach matrix list
   kubectl svc-reach matrix show huawei-cce@2024-01-en
   kubectl svc-reach matrix diff huawei-cce@2024-01-en huawei-cce@2026-01-otc")]
     Matrix(Box<MatrixArgs>),
-    /// Remove the probes that earlier runs left in the namespace
+    /// Remove the probes that earlier runs left
     #[command(after_help = "\
 Examples:
-  kubectl svc-reach cleanup                of the current namespace
+  kubectl svc-reach cleanup           remove them from the current namespace
   kubectl svc-reach cleanup -n web")]
     Cleanup(CleanupArgs),
-    /// A script by which a shell completes kubectl-svc_reach
+    /// Print a completion script for a shell
     ///
-    /// From 1.26 on, kubectl itself completes kubectl svc-reach, names of
-    /// Services among it, where kubectl_complete-svc_reach of the release is
-    /// on the PATH. This script is for kubectl-svc_reach called directly:
+    /// kubectl 1.26 and later completes kubectl svc-reach by itself, names of
+    /// Services included, if kubectl_complete-svc_reach from the release is on
+    /// the PATH. You need this script only to call kubectl-svc_reach directly:
     ///
     ///   source <(kubectl svc-reach completion bash)
     #[command(verbatim_doc_comment)]
     Completion(CompletionArgs),
-    /// The images that a run pulls, for a registry that mirrors them; needs no cluster
+    /// List the images that a run pulls
+    ///
+    /// Mirror them if your cluster reaches no public registry. This command needs no cluster.
     #[command(after_help = "\
 Examples:
-  kubectl svc-reach images             one per line
-  kubectl svc-reach images -o json     for programs")]
+  kubectl svc-reach images             print one per line
+  kubectl svc-reach images -o json     print them for programs")]
     Images(PlainArgs),
-    /// Versions of this program, its probe and its matrices; needs no cluster
+    /// Print the versions of the plugin, its probe and its matrices
     #[command(after_help = "\
 Examples:
   kubectl svc-reach version
-  kubectl svc-reach version -o json    for programs")]
+  kubectl svc-reach version -o json    print them for programs")]
     Version(PlainArgs),
 }
 
 /// What `completion` takes.
 #[derive(Debug, Args)]
 pub struct CompletionArgs {
-    /// The shell
+    /// Name of the shell
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub struct CleanupArgs {
-    /// Only those of this run
+    /// Remove only the probes of the run with this ID
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Services: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
+    /// Services: nginx, svc/nginx, or nginx.web for namespace web
     #[arg(
         value_name = "SERVICE",
         required_unless_present_any = ["selector", "all", "all_namespaces", "config"],
         conflicts_with_all = ["selector", "all", "all_namespaces", "config"],
     )]
     pub services: Vec<String>,
-    /// Services with these labels, such as app=web
+    /// Check the Services with these labels
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["all", "config"])]
     pub selector: Option<String>,
-    /// All Services of the namespace
+    /// Check all Services of the namespace
     #[arg(long, conflicts_with = "config")]
     pub all: bool,
-    /// Services of all namespaces
+    /// Check the Services of all namespaces
     #[arg(short = 'A', long, conflicts_with = "config")]
     pub all_namespaces: bool,
-    /// Services, and what is expected of each, from a file; its format is in README.md
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["require_reachable", "require_unreachable", "fail_on", "only", "skip"])]
+    /// Read the Services, and what must hold for each, from a smoke test file
+    #[arg(hide_short_help = true, long, value_name = "FILE", conflicts_with_all = ["require_reachable", "require_unreachable", "fail_on", "only", "skip"])]
     pub config: Option<PathBuf>,
-    #[command(flatten)]
-    pub output: OutputArgs,
-    /// Wait so long for a ready backend, and for an address of the load balancer
+    /// Wait this long for a ready backend
+    ///
+    /// The run begins as soon as a backend is ready and the load balancer has an address. Without them in time, it fails.
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<String>,
-    /// Again and again, with a line for each change
+    /// Check again and again, and print what changes
     #[arg(short, long)]
     pub watch: bool,
-    /// Time from the end of one run to the next, with --watch
+    /// With --watch: pause between the end of one run and the start of the next
     #[arg(
+        hide_short_help = true,
         long,
         value_name = "DURATION",
         default_value = "30s",
         requires = "watch"
     )]
     pub interval: String,
-    /// Only these positions and kinds of target, such as pod-other,cluster-ip
+    /// Check only these positions and kinds of target
+    ///
+    /// For example: pod-other,cluster-ip
     #[arg(long, value_name = "WORDS", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// Not these positions and kinds of target
-    #[arg(long, value_name = "WORDS", value_delimiter = ',')]
+    /// Do not check these positions and kinds of target
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "WORDS",
+        value_delimiter = ','
+    )]
     pub skip: Vec<String>,
+    #[command(flatten)]
+    pub output: OutputArgs,
     #[command(flatten)]
     pub expectations: ExpectationArgs,
     #[command(flatten)]
@@ -201,6 +226,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub request: RequestArgs,
 }
+
+#[cfg(test)]
+mod snapshots;
 
 #[cfg(test)]
 mod tests {

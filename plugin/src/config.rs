@@ -22,7 +22,7 @@ pub use self::{
     },
     output::{Color, Output, OutputArgs, ReportFormat, outputs},
     probe::{ProbeArgs, ProbeSettings, PullPolicy, Toleration, probe},
-    request::{Ask, External, RequestArgs, RequestPath, RequestSettings, request},
+    request::{External, ProtocolChoice, RequestArgs, RequestPath, RequestSettings, request},
     service_name::{ServiceName, is_label, service_name},
 };
 

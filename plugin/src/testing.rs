@@ -5,8 +5,8 @@ use crate::{
     cli::action::{Action, Config},
     cluster::scripted::Reply,
     config::{
-        Ask, Check, Choice, ClusterOverrides, Connection, ExpectationSettings, External,
-        ProbeSettings, RequestSettings, RunSettings,
+        Check, Choice, ClusterOverrides, Connection, ExpectationSettings, External, ProbeSettings,
+        ProtocolChoice, RequestSettings, RunSettings,
     },
     plan::{
         assignment::ProbePlan,
@@ -158,7 +158,7 @@ pub fn probe_settings() -> ProbeSettings {
 /// The settings of a command line without flags.
 pub fn request_settings() -> RequestSettings {
     RequestSettings {
-        ask: Ask::Auto,
+        protocol: ProtocolChoice::Auto,
         path: "/".into(),
         host: None,
         udp_payload: "svc-reach".into(),

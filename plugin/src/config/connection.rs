@@ -3,7 +3,7 @@
 use super::{duration::duration, error::UsageError, service_name::is_label, shell};
 use clap::{
     Args,
-    builder::{OsStringValueParser, TypedValueParser},
+    builder::{OsStringValueParser, Resettable, TypedValueParser},
 };
 use std::{num::ParseIntError, path::PathBuf, str::FromStr, time::Duration};
 
@@ -32,65 +32,97 @@ impl FromStr for Verbosity {
 #[command(next_help_heading = "Cluster")]
 pub struct ConnectionArgs {
     /// Namespace of the Service
-    #[arg(short, long, global = true, value_name = "NAMESPACE")]
+    #[arg(short, long, global = true, value_name = "NAMESPACE", help_heading = Resettable::Reset)]
     pub namespace: Option<String>,
     /// Path to the kubeconfig file
     // Empty, it is not given, which clap's own parser of paths does not have.
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    #[arg(hide_short_help = true, long, global = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// Cluster of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "NAME")]
     pub cluster: Option<String>,
     /// User of the kubeconfig
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "NAME")]
     pub user: Option<String>,
-    /// Address of the API server, in place of the kubeconfig's
-    #[arg(short, long, global = true, value_name = "URL")]
+    /// Address of the API server, instead of the one in the kubeconfig
+    #[arg(hide_short_help = true, short, long, global = true, value_name = "URL")]
     pub server: Option<String>,
     /// Name to expect in the API server's certificate
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, global = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
-    /// Certificates to trust the API server by
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// File with the certificates that sign the API server's certificate
+    #[arg(hide_short_help = true, long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub certificate_authority: Option<String>,
-    /// Trust whatever answers as the API server
-    #[arg(long, global = true, conflicts_with = "certificate_authority")]
+    /// Do not verify the API server's certificate
+    #[arg(
+        hide_short_help = true,
+        long,
+        global = true,
+        conflicts_with = "certificate_authority"
+    )]
     pub insecure_skip_tls_verify: bool,
-    /// Client certificate
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// File with the client certificate
+    #[arg(hide_short_help = true, long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub client_certificate: Option<String>,
-    /// Key of the client certificate
-    #[arg(long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    /// File with the key of the client certificate
+    #[arg(hide_short_help = true, long, global = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub client_key: Option<String>,
     /// Bearer token
-    #[arg(long, global = true, value_name = "TOKEN", conflicts_with_all = ["username", "password"])]
+    #[arg(hide_short_help = true, long, global = true, value_name = "TOKEN", conflicts_with_all = ["username", "password"])]
     pub token: Option<String>,
-    /// User for basic authentication
-    #[arg(long, global = true, value_name = "USER", requires = "password")]
+    /// User name for basic authentication
+    #[arg(
+        hide_short_help = true,
+        long,
+        global = true,
+        value_name = "USER",
+        requires = "password"
+    )]
     pub username: Option<String>,
     /// Password for basic authentication
-    #[arg(long, global = true, value_name = "PASSWORD", requires = "username")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        global = true,
+        value_name = "PASSWORD",
+        requires = "username"
+    )]
     pub password: Option<String>,
     /// User to impersonate
-    #[arg(long = "as", global = true, value_name = "USER")]
+    #[arg(
+        hide_short_help = true,
+        long = "as",
+        global = true,
+        value_name = "USER"
+    )]
     pub impersonate: Option<String>,
     /// Group to impersonate (repeatable)
-    #[arg(long = "as-group", global = true, value_name = "GROUP")]
+    #[arg(
+        hide_short_help = true,
+        long = "as-group",
+        global = true,
+        value_name = "GROUP"
+    )]
     pub impersonate_groups: Vec<String>,
     /// UID to impersonate
-    #[arg(long = "as-uid", global = true, value_name = "UID")]
+    #[arg(
+        hide_short_help = true,
+        long = "as-uid",
+        global = true,
+        value_name = "UID"
+    )]
     pub impersonate_uid: Option<String>,
-    /// Taken as kubectl takes it; answers are not compressed anyhow
+    /// Accepted for compatibility with kubectl; has no effect
     #[arg(long, global = true, hide = true)]
     pub disable_compression: bool,
-    /// Bound on one request to the API server, such as 10s; 0 for the default of 30s
-    #[arg(long, global = true, value_name = "DURATION")]
+    /// Limit for one request to the API server, such as 10s; 0 means the default of 30s
+    #[arg(hide_short_help = true, long, global = true, value_name = "DURATION")]
     pub request_timeout: Option<String>,
-    /// Log what is done, on stderr: -v (kubectl's -v=6) requests, -vv (-v=8) everything; RUST_LOG says it finer
-    #[arg(short, long, alias = "v", global = true, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "+")]
+    /// Log to stderr: -v (like -v=6 of kubectl) logs requests, -vv (like -v=8) logs everything; set RUST_LOG for finer control
+    #[arg(hide_short_help = true, short, long, alias = "v", global = true, value_name = "LEVEL", num_args = 0..=1, require_equals = true, default_missing_value = "+")]
     pub verbose: Vec<Verbosity>,
 }
 

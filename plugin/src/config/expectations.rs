@@ -15,29 +15,33 @@ use svc_reach_common::{
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Expectations")]
 pub struct ExpectationArgs {
-    /// Matrix to go by: NAME[@EDITION] or FILE[@EDITION]; that of the provider where not given
-    #[arg(long, value_name = "MATRIX")]
+    /// Matrix to compare with: NAME[@EDITION] or FILE[@EDITION]. Default: the one of the detected provider
+    #[arg(hide_short_help = true, long, value_name = "MATRIX")]
     pub matrix: Option<String>,
-    /// Hold to one edition, even where others disagree
-    #[arg(long)]
+    /// Compare with one edition only, even where others disagree
+    #[arg(hide_short_help = true, long)]
     pub strict: bool,
-    /// Verdicts that end a run with exit code 1, of worse, better, unstable, disputed, undocumented; the first three where not given
-    #[arg(long, value_name = "VERDICTS")]
+    /// Verdicts that end the run with exit code 1, of worse, better, unstable, disputed and undocumented. Default: the first three
+    #[arg(hide_short_help = true, long, value_name = "VERDICTS")]
     pub fail_on: Option<String>,
-    /// What must be reachable, whatever documents say, such as pod-other:cluster-ip (repeatable)
-    #[arg(long, value_name = "POSITION:TARGET")]
+    /// Require a cell to be reachable, whatever the documents say
+    ///
+    /// For example: pod-other:cluster-ip. The option is repeatable.
+    #[arg(hide_short_help = true, long, value_name = "POSITION:TARGET")]
     pub require_reachable: Vec<String>,
-    /// What must not be reachable, whatever documents say, such as external:node-port (repeatable)
-    #[arg(long, value_name = "POSITION:TARGET")]
+    /// Require a cell to be unreachable, whatever the documents say
+    ///
+    /// For example: external:node-port. The option is repeatable.
+    #[arg(hide_short_help = true, long, value_name = "POSITION:TARGET")]
     pub require_unreachable: Vec<String>,
-    /// Network model and proxy mode, such as vpc/iptables
-    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
+    /// Network model and proxy mode of the cluster, such as vpc/iptables
+    #[arg(hide_short_help = true, long, value_name = "COLUMN", conflicts_with_all = ["network_model", "proxy_mode"])]
     pub column: Option<String>,
-    /// Container network model: tunnel, vpc or eni; as far as it can be found out where not given
-    #[arg(long, value_name = "MODEL")]
+    /// Container network model: tunnel, vpc or eni. Default: what can be detected
+    #[arg(hide_short_help = true, long, value_name = "MODEL")]
     pub network_model: Option<String>,
-    /// What forwards Service traffic: iptables, ipvs, nftables, userspace or ebpf; found out where not given
-    #[arg(long, value_name = "MODE")]
+    /// What forwards Service traffic: iptables, ipvs, nftables, userspace or ebpf. Default: what can be detected
+    #[arg(hide_short_help = true, long, value_name = "MODE")]
     pub proxy_mode: Option<String>,
 }
 

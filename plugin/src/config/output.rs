@@ -1,7 +1,7 @@
 //! In which forms a report is printed, and where to.
 
 use super::error::UsageError;
-use clap::Args;
+use clap::{Args, builder::Resettable};
 use std::path::PathBuf;
 use svc_reach_common::words;
 
@@ -9,14 +9,21 @@ use svc_reach_common::words;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Form of the report: table, wide, json, yaml, junit, tap, markdown or html; with =FILE, into that file (repeatable)
-    #[arg(short, long, value_name = "FORMAT[=FILE]", default_value = "table")]
+    /// Format of the report, such as wide or json
+    ///
+    /// One of table (the default), wide, json, yaml, junit, tap, markdown and html. FORMAT=FILE writes the report to a file. The option is repeatable; at most one may omit =FILE and goes to standard output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table", help_heading = Resettable::Reset, hide_default_value = true)]
     pub output: Vec<String>,
     /// File for the output that names none
-    #[arg(long, value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
-    /// Colours in tables: auto (on a terminal, NO_COLOR not set), always or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    /// When to use colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub color: String,
 }
 

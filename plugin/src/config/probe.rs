@@ -2,7 +2,7 @@
 
 use super::duration::duration;
 use super::error::UsageError;
-use clap::Args;
+use clap::{Args, builder::Resettable};
 use std::{collections::BTreeMap, time::Duration};
 use svc_reach_common::words;
 
@@ -11,39 +11,54 @@ use svc_reach_common::words;
 #[command(next_help_heading = "Probes")]
 pub struct ProbeArgs {
     /// Image of the probe
-    #[arg(long, value_name = "IMAGE", env = "SVC_REACH_IMAGE", default_value = svc_reach_common::names::IMAGE)]
+    ///
+    /// The environment variable SVC_REACH_IMAGE sets it, too.
+    #[arg(long, value_name = "IMAGE", env = "SVC_REACH_IMAGE", default_value = svc_reach_common::names::IMAGE, help_heading = Resettable::Reset, hide_env = true)]
     pub image: String,
-    /// Always, IfNotPresent or Never
-    #[arg(long, value_name = "POLICY")]
+    /// Image pull policy of the probe: Always, IfNotPresent or Never
+    #[arg(hide_short_help = true, long, value_name = "POLICY")]
     pub image_pull_policy: Option<String>,
-    /// Secret to pull the image with (repeatable)
-    #[arg(long, value_name = "SECRET")]
+    /// Secret for pulling the image (repeatable)
+    #[arg(hide_short_help = true, long, value_name = "SECRET")]
     pub image_pull_secret: Vec<String>,
-    /// Architectures that the image is made for
+    /// Architectures that the image supports
     #[arg(
+        hide_short_help = true,
         long,
         value_name = "ARCH",
         value_delimiter = ',',
         default_value = "amd64"
     )]
     pub arch: Vec<String>,
-    /// Namespace of the probes; where not given, that of the Services, or the current one where they have several
-    #[arg(long, value_name = "NAMESPACE")]
+    /// Namespace for the probes
+    ///
+    /// Default: the namespace of the Services, or the current one if they have several.
+    #[arg(hide_short_help = true, long, value_name = "NAMESPACE")]
     pub probe_namespace: Option<String>,
-    /// Only nodes with these labels, such as pool=web,zone=a
-    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    /// Use only nodes with these labels, such as pool=web,zone=a
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "LABELS",
+        value_delimiter = ','
+    )]
     pub node_selector: Vec<String>,
-    /// Taint to tolerate, as KEY[=VALUE][:EFFECT] (repeatable); every taint where not given
-    #[arg(long, value_name = "TAINT")]
+    /// Taint to tolerate, as KEY[=VALUE][:EFFECT] (repeatable). Default: every taint
+    #[arg(hide_short_help = true, long, value_name = "TAINT")]
     pub toleration: Vec<String>,
     /// PriorityClass of the probes
-    #[arg(long, value_name = "NAME")]
+    #[arg(hide_short_help = true, long, value_name = "NAME")]
     pub priority_class: Option<String>,
-    /// Probe pods that a run may make; one that would make more makes none
-    #[arg(long, value_name = "N", default_value = "100")]
+    /// Fail before anything is created if the run needs more probe pods than this
+    #[arg(hide_short_help = true, long, value_name = "N", default_value = "100")]
     pub max_probes: usize,
     /// How long a probe may take to start
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "DURATION",
+        default_value = "60s"
+    )]
     pub probe_timeout: String,
 }
 

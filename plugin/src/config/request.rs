@@ -2,7 +2,7 @@
 
 use super::duration::duration;
 use super::error::UsageError;
-use clap::Args;
+use clap::{Args, builder::Resettable};
 use serde::Deserialize;
 use std::num::{NonZeroU16, NonZeroU32};
 use svc_reach_common::{wire::plan::is_path, words};
@@ -11,32 +11,49 @@ use svc_reach_common::{wire::plan::is_path, words};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub struct RequestArgs {
-    /// How to ask a TCP port: auto, http, https or tcp
-    #[arg(long, value_name = "KIND", default_value = "auto")]
-    pub probe: String,
+    /// How to check TCP ports: auto, http, https or tcp
+    ///
+    /// By default, the appProtocol, name or number of the port decides.
+    #[arg(long, alias = "probe", value_name = "PROTOCOL", default_value = "auto", help_heading = Resettable::Reset, hide_default_value = true)]
+    pub protocol: String,
     /// Path of HTTP requests
-    #[arg(long, value_name = "PATH", default_value = "/")]
+    #[arg(hide_short_help = true, long, value_name = "PATH", default_value = "/")]
     pub path: String,
-    /// Host header of HTTP requests; the address asked where not given
-    #[arg(long, value_name = "HOST")]
+    /// Host header of HTTP requests. Default: the address
+    #[arg(hide_short_help = true, long, value_name = "HOST")]
     pub host_header: Option<String>,
-    /// What to send to a UDP port
-    #[arg(long, value_name = "TEXT", default_value = "svc-reach")]
+    /// Text to send to a UDP port
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "TEXT",
+        default_value = "svc-reach"
+    )]
     pub udp_payload: String,
-    /// Attempts on each target; by the number of backends where not given
-    #[arg(long, value_name = "N")]
+    /// Attempts for each target. Default: more for more backends
+    #[arg(hide_short_help = true, long, value_name = "N")]
     pub attempts: Option<u16>,
-    /// Bound on one attempt
-    #[arg(long, value_name = "DURATION", default_value = "3s")]
+    /// Limit for one attempt
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "DURATION",
+        default_value = "3s"
+    )]
     pub timeout: String,
-    /// Whether this machine is a position too: auto or never
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    /// Whether to check from this machine, too: auto or never
+    #[arg(
+        hide_short_help = true,
+        long,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub external: String,
 }
 
 words! {
     /// How to ask a TCP port.
-    pub enum Ask("probe") {
+    pub enum ProtocolChoice("protocol") {
         /// As the port's `appProtocol`, name or number suggests.
         Auto = "auto",
         /// HTTP.
@@ -61,8 +78,8 @@ words! {
 /// What the probes do.
 #[derive(Debug, Clone)]
 pub struct RequestSettings {
-    /// How to ask a TCP port.
-    pub ask: Ask,
+    /// How to check a TCP port.
+    pub protocol: ProtocolChoice,
     /// Path of HTTP requests.
     pub path: String,
     /// `Host` header of HTTP requests.
@@ -108,7 +125,7 @@ pub fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
         })
         .transpose()?;
     Ok(RequestSettings {
-        ask: args.probe.parse()?,
+        protocol: args.protocol.parse()?,
         path: RequestPath::try_from(args.path)
             .map_err(|error| error.of("--path"))?
             .0,

@@ -222,7 +222,10 @@ mod tests {
                 Verdict::Worse => ObservedValue::Unreachable,
                 Verdict::Unstable => ObservedValue::Unstable,
                 Verdict::NotObserved => ObservedValue::NotObserved,
-                _ => ObservedValue::Reachable,
+                Verdict::AsExpected
+                | Verdict::Better
+                | Verdict::Disputed
+                | Verdict::Undocumented => ObservedValue::Reachable,
             };
             cell.observed.reason = "no image".to_owned();
         }

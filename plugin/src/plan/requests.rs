@@ -1,6 +1,6 @@
 //! What an agent is told to do, so that targets are asked in the way that suits them. Pure.
 
-use crate::config::{Ask, RequestSettings};
+use crate::config::{ProtocolChoice, RequestSettings};
 use std::{num::NonZeroU16, time::Duration};
 use svc_reach_common::{
     facts::{Facts, ServicePort},
@@ -149,7 +149,7 @@ fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<R
                 .ports
                 .iter()
                 .find(|port| port.name == target.port_name && port.protocol == target.protocol);
-            Some(match resolve(settings.ask, port) {
+            Some(match resolve(settings.protocol, port) {
                 Layer::Http => http(&settings.path, Tls::Off),
                 Layer::Https => http(&settings.path, Tls::Unverified),
                 Layer::Tcp => RequestKind::Tcp,
@@ -168,12 +168,12 @@ enum Layer {
 
 /// Decides what is spoken on a port: what the user says; else `appProtocol` (Kubernetes documentation, "Application
 /// protocol"); else the port's name; else its number where it is one that everyone knows.
-fn resolve(ask: Ask, port: Option<&ServicePort>) -> Layer {
-    match ask {
-        Ask::Http => return Layer::Http,
-        Ask::Https => return Layer::Https,
-        Ask::Tcp => return Layer::Tcp,
-        Ask::Auto => {}
+fn resolve(protocol: ProtocolChoice, port: Option<&ServicePort>) -> Layer {
+    match protocol {
+        ProtocolChoice::Http => return Layer::Http,
+        ProtocolChoice::Https => return Layer::Https,
+        ProtocolChoice::Tcp => return Layer::Tcp,
+        ProtocolChoice::Auto => {}
     }
     let Some(port) = port else { return Layer::Tcp };
     if let Some(protocol) = &port.app_protocol {
@@ -200,7 +200,7 @@ fn resolve(ask: Ask, port: Option<&ServicePort>) -> Layer {
 mod tests {
     use super::{Layer, duration, resolve};
     use crate::{
-        config::Ask,
+        config::ProtocolChoice,
         plan::{placement::place, targets::targets},
         testing::{endpoint, facts, node, plan_of, port, probe_settings},
     };
@@ -228,55 +228,55 @@ mod tests {
         for (name, ask, port, layer) in [
             (
                 "the user's word",
-                Ask::Tcp,
+                ProtocolChoice::Tcp,
                 service_port(Some("http"), 80, Some("http")),
                 Layer::Tcp,
             ),
             (
                 "appProtocol",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(None, 9000, Some("HTTPS")),
                 Layer::Https,
             ),
             (
                 "appProtocol before name",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(Some("http"), 80, Some("kubernetes.io/h2c")),
                 Layer::Tcp,
             ),
             (
                 "name",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(Some("http-admin"), 9000, None),
                 Layer::Http,
             ),
             (
                 "name before number",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(Some("https"), 80, None),
                 Layer::Https,
             ),
             (
                 "a name that says nothing",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(Some("main"), 8443, None),
                 Layer::Https,
             ),
             (
                 "number",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(None, 80, None),
                 Layer::Http,
             ),
             (
                 "nothing known",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(None, 3306, None),
                 Layer::Tcp,
             ),
             (
                 "http2 is not HTTP/1.1",
-                Ask::Auto,
+                ProtocolChoice::Auto,
                 service_port(Some("http2"), 9000, None),
                 Layer::Tcp,
             ),

@@ -3,7 +3,7 @@
 use crate::config::UsageError;
 use crate::{
     config::{
-        Ask, CellWord, Check, Choice, FailOn, RequestPath, RunSettings, ServiceName,
+        CellWord, Check, Choice, FailOn, ProtocolChoice, RequestPath, RunSettings, ServiceName,
         ServiceSelection,
     },
     error::Error,
@@ -70,7 +70,8 @@ struct Expect {
 struct RequestKeys {
     only: Option<Vec<CellWord>>,
     skip: Option<Vec<CellWord>>,
-    probe: Option<Ask>,
+    #[serde(alias = "probe")]
+    protocol: Option<ProtocolChoice>,
     path: Option<RequestPath>,
     host: Option<String>,
     udp_payload: Option<String>,
@@ -269,8 +270,8 @@ impl RequestKeys {
             };
         }
         let request = &mut check.request;
-        if let Some(ask) = self.probe {
-            request.ask = ask;
+        if let Some(protocol) = self.protocol {
+            request.protocol = protocol;
         }
         if let Some(path) = &self.path {
             request.path.clone_from(&path.0);

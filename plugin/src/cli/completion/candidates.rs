@@ -117,7 +117,7 @@ impl Candidates {
             "network_model" => Self::plain(words(NetworkModel::ALL)),
             "proxy_mode" => Self::plain(words(ProxyMode::ALL)),
             "image_pull_policy" => Self::plain(words(config::PullPolicy::ALL)),
-            "probe" => Self::plain(words(config::Ask::ALL)),
+            "protocol" => Self::plain(words(config::ProtocolChoice::ALL)),
             "external" => Self::plain(words(config::External::ALL)),
             _ => Self {
                 lines: Vec::new(),

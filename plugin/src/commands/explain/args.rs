@@ -18,10 +18,10 @@ use svc_reach_common::{model::NodePortAddresses, network_model::NetworkModel, pr
 /// What `explain` takes.
 #[derive(Debug, Default, Args)]
 pub struct ExplainArgs {
-    /// The Service: nginx, svc/nginx or service/nginx; nginx.web: that of namespace web
+    /// The Service: nginx, svc/nginx or service/nginx; nginx.web is the Service nginx in namespace web
     #[arg(required_unless_present_any = ["to", "flows"])]
     pub service: Option<String>,
-    /// What kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json (or yaml) printed: a file, a folder, or - for standard input; the cluster where not given
+    /// Read a dump instead of the cluster: a file, a folder, or - for standard input. "kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json" (or yaml) prints one
     #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
     /// Output format: table or json
@@ -40,19 +40,19 @@ pub struct ExplainArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Packets")]
 pub struct PacketArgs {
-    /// What the node's proxy does with a packet to IP:PORT[/PROTOCOL]
+    /// Say what the proxy of a node does with a packet to IP:PORT[/PROTOCOL]
     #[arg(long, value_name = "IP:PORT[/PROTOCOL]", conflicts_with_all = ["flows", "service"], requires_all = ["client", "node"])]
     pub to: Option<String>,
-    /// Where its client is: pod, host or external
+    /// Where the client of the packet is: pod, host or external
     #[arg(long, value_name = "WHERE", requires = "to")]
     pub client: Option<String>,
-    /// The client's address
+    /// Address of the client
     #[arg(long, value_name = "IP", requires = "to")]
     pub client_ip: Option<String>,
-    /// The node that handles it
+    /// Node that handles the packet
     #[arg(long, value_name = "NODE", requires = "to")]
     pub node: Option<String>,
-    /// Many packets: a JSON array of {"id", "node", "client", "clientIp", "to": {"ip", "port", "protocol"}}
+    /// Answer many packets: a JSON array of {"id", "node", "client", "clientIp", "to": {"ip", "port", "protocol"}}
     #[arg(long, value_name = "FILE", conflicts_with = "service")]
     pub flows: Option<PathBuf>,
 }
@@ -61,28 +61,28 @@ pub struct PacketArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "kube-proxy")]
 pub struct ProxyArgs {
-    /// iptables, ipvs, nftables, userspace or ebpf
+    /// Mode of kube-proxy: iptables, ipvs, nftables, userspace or ebpf
     #[arg(long, value_name = "MODE")]
     pub proxy_mode: Option<String>,
-    /// Ranges of pod addresses; an empty text for none
+    /// Ranges of pod addresses; an empty text means none
     #[arg(long, value_name = "CIDR,…")]
     pub cluster_cidr: Option<String>,
     /// Ranges of Service addresses
     #[arg(long, value_name = "CIDR,…")]
     pub service_cidr: Option<String>,
-    /// Masquerade all traffic to cluster IPs
+    /// Whether kube-proxy masquerades all traffic to cluster IPs
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub masquerade_all: Option<bool>,
-    /// Ranges of node addresses that answer node ports, or primary
+    /// Ranges of node addresses that answer node ports, or the word primary
     #[arg(long, value_name = "CIDR,…")]
     pub node_port_addresses: Option<String>,
     /// Whether node ports answer on 127.0.0.1
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub localhost_node_ports: Option<bool>,
-    /// How pods are told from others: cluster-cidr, node-cidr, bridge, interface or none
+    /// How kube-proxy recognises pods: cluster-cidr, node-cidr, bridge, interface or none
     #[arg(long, value_name = "DETECTOR")]
     pub local_detector: Option<String>,
-    /// Version of kube-proxy, such as v1.30.2; by default each node's own
+    /// Version of kube-proxy, such as v1.30.2. Default: the version of each node
     #[arg(long, value_name = "VERSION")]
     pub kubernetes_version: Option<String>,
 }

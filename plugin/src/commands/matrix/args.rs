@@ -10,11 +10,11 @@ pub struct MatrixArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum MatrixQuery {
-    /// Names, editions, dates, sources and numbers of cells
+    /// List names, editions, dates, sources and numbers of cells
     List(ListArgs),
-    /// One edition, as the table that the document has
+    /// Show one edition as the table that the document has
     Show(ShowArgs),
-    /// What differs between two editions
+    /// Show what differs between two editions
     Diff(DiffArgs),
 }
 
@@ -26,7 +26,7 @@ pub struct ListArgs {
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// NAME[@EDITION], the newest edition where none is named; or FILE[@EDITION]
+    /// NAME[@EDITION], the newest edition if none is named; or FILE[@EDITION]
     #[arg(value_name = "MATRIX")]
     pub matrix: String,
     #[command(flatten)]
@@ -35,10 +35,10 @@ pub struct ShowArgs {
 
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The one: NAME[@EDITION] or FILE[@EDITION]
+    /// First edition: NAME[@EDITION] or FILE[@EDITION]
     #[arg(value_name = "FROM")]
     pub from: String,
-    /// The other
+    /// Second edition
     #[arg(value_name = "TO")]
     pub to: String,
     #[command(flatten)]
