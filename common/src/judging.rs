@@ -129,7 +129,7 @@ fn scope_seen(cell: &Cell) -> Option<Scope> {
 fn depends(edition: &Edition, branches: &[Branch]) -> String {
     let branches: Vec<String> = branches.iter().map(Branch::to_string).collect();
     format!(
-        "{} {} depends on what is not known here ({}), so that the cell is not judged",
+        "not judged: what {} {} says depends on a fact that is unknown ({})",
         edition.name,
         edition.readable(),
         branches.join("; ")
@@ -158,7 +158,7 @@ fn dispute(all: &[(&Edition, Reachability)], observed: ObservedValue) -> String 
                 Reachability::Reachable => Reachability::Unreachable,
                 Reachability::Unreachable => Reachability::Reachable,
             };
-            format!("{}, as was seen; {}", saying(value), saying(other))
+            format!("{}, as observed; {}", saying(value), saying(other))
         }
         None => format!(
             "{}; {}",
@@ -184,10 +184,10 @@ fn disagreement(
     };
     let because = predicted.why.last().map_or("", |why| why.rule.as_str());
     Some(if agrees(model) {
-        format!("the forwarding model expects this, against the document: {because}")
+        format!("the forwarding model expects this, unlike the document: {because}")
     } else {
         format!(
-            "the forwarding model expects {}, against the document: {because}",
+            "the forwarding model expects {}, unlike the document: {because}",
             predicted.outcome
         )
     })

@@ -32,14 +32,14 @@ pub const API_VERSION: &str = "svc-reach/v1";
 words! {
     /// `kind` of an object that we print.
     pub enum Kind("kind") {
-        /// One ReportedService.
+        /// One Service.
         Report = "Report",
         /// Several.
         ReportList = "ReportList",
     }
 }
 
-/// The result of a run over one ReportedService.
+/// The result of a run over one Service.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -51,7 +51,7 @@ pub struct Report {
     pub run: String,
     /// Wall time of the run up to the report, in milliseconds.
     pub elapsed_ms: u64,
-    /// The ReportedService.
+    /// The Service.
     pub service: ReportedService,
     /// What was found out about the cluster.
     pub environment: Environment,
@@ -77,7 +77,7 @@ pub struct ReportList {
     pub api_version: String,
     /// [`Kind::ReportList`].
     pub kind: Kind,
-    /// One report for each ReportedService.
+    /// One report for each Service.
     pub items: Vec<Report>,
 }
 
@@ -85,7 +85,7 @@ pub struct ReportList {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Reports {
-    /// Where one ReportedService was asked about by its name.
+    /// One Service was named on the command line.
     One(Box<Report>),
     /// Where several might have been.
     List(ReportList),

@@ -100,10 +100,10 @@ pub enum CallError {
     #[error("the API server answered {} {}: {}", .0.code, .0.reason, .0.message)]
     Status(Box<kube::core::Status>),
     /// No answer in time.
-    #[error("no answer from the API server within {} s", .0.as_secs())]
+    #[error("the API server did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
     /// The API server could not be asked, or its answer could not be read.
-    #[error("could not talk to the API server")]
+    #[error("failed to reach the API server")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -15,7 +15,7 @@ pub enum Error {
     #[error(transparent)]
     Usage(#[from] UsageError),
     /// The kubeconfig, or what it refers to, cannot be used.
-    #[error("could not use the kubeconfig{}", file.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
+    #[error("failed to use the kubeconfig{}", file.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
     Kubeconfig {
         /// The file, where the user named one by flag.
         file: Option<PathBuf>,
@@ -59,7 +59,7 @@ pub enum Error {
         needs: Option<Permission>,
     },
     /// The API server answered with something that is not what was asked for.
-    #[error("failed to understand {object} as the API server returned it")]
+    #[error("failed to understand {object} from the API server")]
     Object {
         /// The object.
         object: String,
@@ -77,7 +77,7 @@ pub enum Error {
         patience: std::time::Duration,
     },
     /// The user may not do what a run needs.
-    #[error("not allowed in namespace {namespace}: {}", list(missing))]
+    #[error("missing permissions in namespace {namespace}: {}", list(missing))]
     NotAllowed {
         /// The namespace of the probes.
         namespace: String,
@@ -96,7 +96,7 @@ pub enum Error {
     #[error("failed to write the report")]
     Write(#[source] std::io::Error),
     /// A file that a report was to go to cannot be used; found out before anything else is done.
-    #[error("cannot write to {}", file.display())]
+    #[error("failed to open {} for writing", file.display())]
     OutputFile {
         /// The file.
         file: PathBuf,
@@ -125,7 +125,7 @@ pub enum Error {
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
     /// The dump does not hold the Service.
-    #[error("found no Service {namespace}/{name} in the dump{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    #[error("failed to find Service {namespace}/{name} in the dump{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
     NoService {
         /// Its namespace.
         namespace: String,
@@ -195,31 +195,31 @@ impl Error {
     /// The next step.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Usage(_) => Some("see kubectl svc-reach --help".to_owned()),
-            Self::Kubeconfig { .. } => Some("check --kubeconfig, --context and KUBECONFIG; kubectl config view shows what is in use; in a pod, the ServiceAccount's token has to be mounted".to_owned()),
+            Self::Usage(_) => Some("see 'kubectl svc-reach --help'".to_owned()),
+            Self::Kubeconfig { .. } => Some("check --kubeconfig, --context and KUBECONFIG; 'kubectl config view' shows what is in use (in a pod, the token of the ServiceAccount must be mounted)".to_owned()),
             Self::NoService { meant: Some(meant), namespace, .. } => {
-                Some(format!("did you mean {meant}? That is a Service of namespace {namespace}"))
+                Some(format!("did you mean {meant}? It is a Service in namespace {namespace}"))
             }
             Self::NoService { meant: None, namespace, .. } => {
-                Some(format!("kubectl get services -n {namespace} lists those that there are; -n names another namespace"))
+                Some(format!("list the Services with 'kubectl get services -n {namespace}', or choose another namespace with -n"))
             }
             Self::Call { source, needs: Some(permission), .. } if source.is_forbidden() => Some(format!(
-                "the role of this user lacks: {permission}; manifests/rbac-namespaced.yaml and rbac-cluster.yaml hold all that is needed"
+                "the role of this user lacks: {permission}; manifests/rbac-namespaced.yaml and rbac-cluster.yaml of the release grant all that is needed"
             )),
             Self::Call { source, .. } if source.is_unauthorized() => Some(
-                "the API server does not accept this user's token or certificate, which may have expired; in a pod that is the ServiceAccount's token".to_owned(),
+                "the API server does not accept this user's token or certificate; it may have expired (in a pod, it is the token of the ServiceAccount)".to_owned(),
             ),
             Self::Call { source: CallError::TimedOut(_) | CallError::Transport(_), .. } => {
-                Some("see whether kubectl version answers; --request-timeout sets how long to wait".to_owned())
+                Some("check whether 'kubectl version' answers; --request-timeout sets the limit".to_owned())
             }
             Self::NotServed { .. } => {
-                Some("kubectl describe service, and kubectl get pods, show what keeps it; --wait sets how long to wait".to_owned())
+                Some("'kubectl describe service' and 'kubectl get pods' show what is missing; --wait sets the limit".to_owned())
             }
             Self::NotAllowed { .. } => {
-                Some("manifests/rbac-namespaced.yaml and rbac-cluster.yaml hold all that is needed; --probe-namespace puts the probes elsewhere".to_owned())
+                Some("apply manifests/rbac-namespaced.yaml or rbac-cluster.yaml from the release, or put the probes elsewhere with --probe-namespace".to_owned())
             }
             Self::ProbesRefused { .. } => Some(
-                "--probe-namespace puts the probes elsewhere, --image takes them from a registry that is allowed".to_owned(),
+                "put the probes elsewhere with --probe-namespace, or take the image from an allowed registry with --image".to_owned(),
             ),
             Self::Leftovers { command, .. } => Some(format!("remove them with: {command}")),
             Self::Call { .. }
@@ -271,12 +271,125 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::{Error, ExplainError, Permission};
     use crate::{
-        cluster::scripted::{Reply, Scripted},
-        config::ServiceSelection,
+        cluster::{
+            CallError,
+            scripted::{Reply, Scripted},
+        },
+        config::{ServiceSelection, UsageError},
         survey,
     };
+    use kube::core::Status;
+    use std::{io, time::Duration};
     use svc_reach_common::exit::Exit;
+
+    /// One of each kind, with the source that it usually has.
+    fn every_error() -> Vec<Error> {
+        let refused = |code, reason: &str, message: &str| {
+            CallError::Status(Status::failure(message, reason).with_code(code).boxed())
+        };
+        let forbidden = || refused(403, "Forbidden", "services is forbidden");
+        let unavailable = || io::Error::other("no space left on device");
+        let list = Permission::core("list", "services");
+        vec![
+            Error::Usage(UsageError::invalid(
+                "--timeout",
+                "0",
+                "must be at least 1ms",
+            )),
+            Error::Usage(UsageError::Twice("web/nginx".into())),
+            Error::Usage(UsageError::TooManyProbes {
+                most: 100,
+                needed: 120,
+            }),
+            Error::Kubeconfig {
+                file: None,
+                source: "the kubeconfig has no current-context; choose one with --context".into(),
+            },
+            Error::File {
+                file: "dump.json".into(),
+                source: "expected value at line 1 column 1".into(),
+            },
+            Error::Explain(ExplainError::NoService {
+                namespace: "web".into(),
+                name: "nginx".into(),
+                hint: None,
+            }),
+            Error::NoService {
+                namespace: "web".into(),
+                name: "ngnix".into(),
+                source: refused(404, "NotFound", "services \"ngnix\" not found"),
+                meant: Some("nginx".into()),
+            },
+            Error::NoService {
+                namespace: "web".into(),
+                name: "nginx".into(),
+                source: refused(404, "NotFound", "services \"nginx\" not found"),
+                meant: None,
+            },
+            Error::call("list Services of namespace web", list)(forbidden()),
+            Error::call("list Services of namespace web", list)(refused(
+                401,
+                "Unauthorized",
+                "Unauthorized",
+            )),
+            Error::call("list Services of namespace web", list)(CallError::TimedOut(
+                Duration::from_secs(30),
+            )),
+            Error::Object {
+                object: "Service web/nginx".into(),
+                source: "missing field `spec`".into(),
+            },
+            Error::NotServed {
+                service: "web/nginx".into(),
+                missing: "a ready backend",
+                patience: Duration::from_secs(10),
+            },
+            Error::NotAllowed {
+                namespace: "web".into(),
+                missing: vec![
+                    Permission::of("create", "batch", "jobs"),
+                    Permission::core("get", "pods/log"),
+                ],
+            },
+            Error::ProbesRefused {
+                namespace: "web".into(),
+                source: forbidden(),
+            },
+            Error::Write(unavailable()),
+            Error::OutputFile {
+                file: "report.xml".into(),
+                source: unavailable(),
+            },
+            Error::WriteFile {
+                file: "report.xml".into(),
+                source: unavailable(),
+            },
+            Error::Leftovers {
+                objects: vec!["job/svc-reach-r1-pod-same".into()],
+                command: "kubectl svc-reach cleanup -n web --run r1".into(),
+            },
+        ]
+    }
+
+    #[test]
+    fn every_error_names_its_object_and_the_next_step() {
+        let text: Vec<String> = every_error()
+            .iter()
+            .map(|error| {
+                let hint = error
+                    .hint()
+                    .map_or_else(String::new, |hint| format!("hint: {hint}\n"));
+                format!(
+                    "error: {}\n{hint}exit code {}\n",
+                    error.chain(),
+                    error.exit().code()
+                )
+            })
+            .collect();
+        expect_test::expect_file!["error/snapshot.txt"].assert_eq(&text.join("\n"));
+    }
 
     #[tokio::test]
     async fn a_refused_token_and_a_missing_permission_are_told_apart() {

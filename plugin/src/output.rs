@@ -67,7 +67,7 @@ impl Outlet {
                 return Err(Error::Usage(UsageError::invalid(
                     "--output",
                     &file.given().display().to_string(),
-                    "takes another output already",
+                    "is already the target of another -o",
                 )));
             }
             outlets.push(Self {
@@ -214,7 +214,7 @@ mod tests {
                     output(ReportFormat::Json, &file),
                     output(ReportFormat::Tap, &same),
                 ],
-                "takes another output already",
+                "is already the target of another -o",
             ),
             (
                 [

@@ -383,7 +383,7 @@ mod tests {
             ServiceSelection::Named(vec![named(None), named(Some("shop")), named(Some("web"))]);
         let error = super::asked(&cluster, "web", &selection).await.unwrap_err();
         assert_eq!(error.exit().code(), 2);
-        assert_eq!(error.to_string(), "Service web/nginx is named twice");
+        assert_eq!(error.to_string(), "Service web/nginx is listed twice");
         assert!(cluster.asked().is_empty());
     }
 }

@@ -434,7 +434,7 @@ pub fn mixed() -> Report {
     report
 }
 
-/// [`report`] with nothing that it could be held against.
+/// [`report`] with nothing to compare with.
 pub fn undocumented() -> Report {
     let mut report = report();
     report

@@ -44,19 +44,19 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
             vec!["nginx", "--nonsense"],
             "unexpected argument '--nonsense'",
         ),
-        (vec!["deploy/nginx"], "only Services can be asked about"),
-        (vec!["Nginx"], "not a name that a Service can have"),
+        (vec!["deploy/nginx"], "only Services can be checked"),
+        (vec!["Nginx"], "not a valid Service name"),
         (
             vec!["nginx", "-o", "xml"],
             "expected one of: table, wide, json",
         ),
         (
             vec!["nginx", "-o", "table", "-o", "json"],
-            "not the only output without a file",
+            "only one -o may omit =FILE",
         ),
         (
             vec!["nginx", "-o", "json=r.json", "--output-file", "r"],
-            "every output has a file of its own",
+            "--output-file needs an -o without =FILE",
         ),
         (
             vec!["nginx", "-o", "json=/nonexistent/r.json"],
@@ -84,9 +84,9 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
         ),
         (
             vec!["nginx", "--node-selector", "pool"],
-            "not of the form KEY=VALUE",
+            "must have the form KEY=VALUE",
         ),
-        (vec!["svc/"], "not a name that a Service can have"),
+        (vec!["svc/"], "not a valid Service name"),
         (
             vec!["nginx", "--probe", "icmp"],
             "expected one of: auto, http, https, tcp",
@@ -98,7 +98,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
         (vec!["nginx", "--timeout", "0"], "must be at least 1ms"),
         (
             vec!["nginx", "--probe-timeout", "0s"],
-            "must be longer than nothing",
+            "must be greater than zero",
         ),
         (
             vec!["nginx", "--probe-timeout=-5s"],
@@ -108,7 +108,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
             vec!["nginx", "--request-timeout", "soon"],
             "not a duration such as 500ms, 10s or 1m",
         ),
-        (vec!["nginx", "--toleration", "=v"], "has no key"),
+        (vec!["nginx", "--toleration", "=v"], "the taint has no key"),
         (vec!["cleanup", "nginx"], "unexpected argument 'nginx'"),
         (
             vec!["nginx", "--kubeconfig", "/nonexistent/config"],
@@ -401,7 +401,7 @@ fn a_report_that_is_none_ends_with_2_and_says_why() {
         ("apiVersion: svc-reach/v1\nkind: Report\n", "missing field"),
         (
             "apiVersion: svc-reach/v1\nkind: ReportList\nitems: []\n",
-            "it holds no report",
+            "it contains no report",
         ),
     ] {
         std::fs::write(&file, content).unwrap();

@@ -686,7 +686,7 @@ fn a_service_without_a_selector_has_the_endpoints_it_was_given() {
     await_proxies(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
-    run.expect_unobserved(NodeSame, "no ready endpoint says which node it is on");
+    run.expect_unobserved(NodeSame, "no ready endpoint names its node");
     run.expect_from(&[NodeOther, PodOther], of(ClusterIp), Reachable);
     run.expect_exit(3);
 }

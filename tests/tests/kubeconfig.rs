@@ -387,7 +387,7 @@ fn credentials_that_cannot_be_had_are_said_with_whose_fault_it_is() {
             json!({}),
             &["--user", "joe"],
             2,
-            &["it has no user \"joe\""],
+            &["does not exist in the kubeconfig \"joe\""],
         ),
     ];
     for (user, args, code, says) in rows {
@@ -525,7 +525,7 @@ fn several_files_are_one_kubeconfig() {
     let no_context = folder.file("no-context", "{}");
     let absent = absent.to_str().unwrap();
     for (env, args, says) in [
-        (absent, &[][..], "there is none: looked for"),
+        (absent, &[][..], "no kubeconfig found (looked for"),
         (
             contexts.to_str().unwrap(),
             &["--kubeconfig", absent],

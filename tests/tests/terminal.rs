@@ -64,7 +64,7 @@ fn who_looks_on_sees_how_far_each_probe_has_come() {
     assert_eq!(live.code, Some(0), "{live}");
     let (before, report) = live.stdout.split_once("Service ").unwrap();
     for position in POSITIONS {
-        for phase in ["creating", "pulling its image", "running, ", "done"] {
+        for phase in ["creating", "pulling the image", "running, ", "done"] {
             let shown = format!("{position:<10} {phase}");
             assert!(before.contains(&shown), "{shown:?}: {live}");
         }

@@ -141,7 +141,7 @@ impl<'de> Deserialize<'de> for Values {
 ///
 /// # Errors
 ///
-/// [`MatrixError::Format`] where the text is not of the format, [`MatrixError::Cell`] where a row does not make cells:
+/// [`MatrixError::Format`] where the text is must have the format, [`MatrixError::Cell`] where a row does not make cells:
 /// too few values for the columns, or a cell that another row has given.
 pub(super) fn read(file: &str, text: &str) -> Result<Vec<Edition>, MatrixError> {
     let parsed: File = serde_saphyr::from_str(text).map_err(|error| MatrixError::Format {
@@ -192,7 +192,7 @@ impl Document {
                 return Err(wrong(file, line, "the pointer of the row is empty"));
             }
             if matches!(row.basis, Basis::Predicted | Basis::Required) {
-                let message = "a document states or implies, it does not predict or require";
+                let message = "a document states or implies; it does not predict or require";
                 return Err(wrong(file, line, message));
             }
             for (&target, values) in &row.values {
@@ -415,12 +415,12 @@ editions:
             (
                 "what a terminal obeys",
                 ("pointer: row 1", "pointer: \"\\e[31mrow 1\""),
-                "\\u{1b}[31mrow 1\" holds a control character, or one that nobody sees",
+                "\\u{1b}[31mrow 1\" contains a control character or an invisible character",
             ),
             (
                 "what nobody sees",
                 ("pointer: row 1", "pointer: \"row\\u202E 1\""),
-                "\"row\\u{202e} 1\" holds a control character, or one that nobody sees",
+                "\"row\\u{202e} 1\" contains a control character or an invisible character",
             ),
             (
                 "an empty list",

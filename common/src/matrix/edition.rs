@@ -30,7 +30,7 @@ pub struct Edition {
     pub source: String,
     /// What it says.
     pub cells: Vec<DocumentedCell>,
-    /// What it advises where a cell is unreachable.
+    /// Advice of the document where a cell is unreachable.
     #[serde(default)]
     pub remedies: Vec<Remedy>,
     /// What it says beside who reaches what.
@@ -82,7 +82,7 @@ impl Edition {
         columns
     }
 
-    /// What it advises where a cell is unreachable, policy Local being what its remedies are for.
+    /// Advice of the document where a cell is unreachable, policy Local being what its remedies are for.
     #[must_use]
     pub fn remedy(&self, cell: &DocumentedCell) -> Option<String> {
         let conditions = &cell.conditions;

@@ -8,7 +8,7 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     let text = String::deserialize(deserializer)?;
     if text.chars().any(hidden) {
         return Err(de::Error::custom(format!(
-            "{text:?} holds a control character, or one that nobody sees"
+            "{text:?} contains a control character or an invisible character"
         )));
     }
     Ok(text)

@@ -33,37 +33,37 @@ impl Cause {
     pub const fn remedy(self) -> &'static str {
         match self {
             Self::NoEndpoint => {
-                "make a backend ready: look at the pods that the selector names, their readiness and the target port's name"
+                "make a backend ready: check the pods that the selector matches, their readiness and the name of the target port"
             }
             Self::NoneOnNode => {
-                "inside the cluster use the cluster IP or the Service's name; externalTrafficPolicy Cluster makes every node answer, at the price of the client's address"
+                "inside the cluster, use the cluster IP or the Service's name; with externalTrafficPolicy Cluster every node answers, but backends no longer see the client's address"
             }
             Self::NoneOnClientsNode => {
                 "run a backend on every node that has clients, or set internalTrafficPolicy Cluster"
             }
             Self::SourceRanges => {
-                "add the client's address to loadBalancerSourceRanges (pods and nodes count by their own), or use the cluster IP inside the cluster"
+                "add the client's address to loadBalancerSourceRanges (pods and nodes count with their own address), or use the cluster IP inside the cluster"
             }
             Self::NotANodePortAddress => {
-                "use the node's primary address, or list this one in kube-proxy's nodePortAddresses"
+                "use the node's primary address, or add this one to nodePortAddresses of kube-proxy"
             }
             Self::ExternalIpRejected => {
                 "use kube-proxy 1.30 or later, a load balancer's address instead of an external IP, or externalTrafficPolicy Cluster"
             }
             Self::LostReply => {
-                "use the cluster IP or the Service's name, or a node that runs a backend and no endpoint elsewhere; externalTrafficPolicy Cluster masquerades, at the price of the client's address"
+                "use the cluster IP or the Service's name; with externalTrafficPolicy Cluster nodes masquerade, but backends no longer see the client's address"
             }
             Self::SameNodeReply => {
-                "use the cluster IP or the Service's name; externalTrafficPolicy Cluster masquerades, at the price of the client's address"
+                "use the cluster IP or the Service's name; with externalTrafficPolicy Cluster nodes masquerade, but backends no longer see the client's address"
             }
             Self::SourceIsLocal => {
-                "from the host use the cluster IP or the Service's name; ipMode Proxy (1.30 and later) leaves the address to the load balancer"
+                "from the host, use the cluster IP or the Service's name; with ipMode Proxy (1.30 and later) kube-proxy leaves the address to the load balancer"
             }
             Self::FilteredReply => {
-                "from the host use the cluster IP or the Service's name, or a node that runs a backend"
+                "from the host, use the cluster IP, the Service's name or a node that runs a backend"
             }
             Self::BalancerHairpin => {
-                "inside the cluster use the cluster IP or the Service's name; or have the load balancer not keep the client's address"
+                "inside the cluster, use the cluster IP or the Service's name, or configure the load balancer not to keep the client's address"
             }
         }
     }

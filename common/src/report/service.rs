@@ -1,4 +1,4 @@
-//! The ReportedService that a report is about.
+//! The Service that a report is about.
 
 use crate::{
     facts::{IpMode, ServicePort, ServiceType, TrafficPolicy},
@@ -7,7 +7,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// The ReportedService that was asked about.
+/// The Service that was checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReportedService {
@@ -28,7 +28,7 @@ pub struct ReportedService {
     pub load_balancer: Option<LoadBalancer>,
 }
 
-/// A ReportedService's load balancer.
+/// A Service's load balancer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancer {

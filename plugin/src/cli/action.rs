@@ -220,10 +220,10 @@ mod tests {
             assert_eq!(names(&[given]).unwrap(), ["nginx"], "{given}");
         }
         for (given, why) in [
-            ("deploy/nginx", "only Services can be asked about"),
-            ("Nginx", "not a name that a Service can have"),
-            ("svc/", "not a name that a Service can have"),
-            ("a/b/c", "only Services can be asked about"),
+            ("deploy/nginx", "only Services can be checked"),
+            ("Nginx", "not a valid Service name"),
+            ("svc/", "not a valid Service name"),
+            ("a/b/c", "only Services can be checked"),
         ] {
             let error = read(&[given]).unwrap_err();
             assert!(error.contains(why), "{given}: {error}");
@@ -293,7 +293,7 @@ mod tests {
         let args = |target| ["a", "--require-reachable=external:node-port", target];
         let error = read(&args("--require-unreachable=external:node-port")).unwrap_err();
         assert!(
-            error.contains("is required to be reachable, too"),
+            error.contains("is also required to be reachable"),
             "{error}"
         );
         let run = read(&args("--require-unreachable=external:load-balancer")).unwrap();
@@ -336,17 +336,17 @@ mod tests {
         for (args, why) in [
             (
                 vec!["-o", "table", "-o", "json"],
-                "not the only output without a file",
+                "only one -o may omit =FILE",
             ),
             (
                 vec!["-o", "table", "-o", "json", "--output-file", "r"],
-                "not the only output without a file",
+                "only one -o may omit =FILE",
             ),
-            (vec!["-o", "json="], "names no file"),
+            (vec!["-o", "json="], "has no file name"),
             (vec!["--output-file", ""], "a value is required"),
             (
                 vec!["-o", "json=a", "--output-file", "r"],
-                "every output has a file of its own",
+                "--output-file needs an -o without =FILE",
             ),
             (vec!["-o", "=r"], "unknown output format"),
         ] {
@@ -369,11 +369,14 @@ mod tests {
         let explained = namespace(&["explain", "nginx.web"]).unwrap();
         assert_eq!(explained.as_deref(), Some("web"));
         for (args, why) in [
-            (&["nginx.web", "-n", "shop"][..], "another namespace"),
-            (&["explain", "nginx.web", "-n", "shop"], "another namespace"),
+            (&["nginx.web", "-n", "shop"][..], "its namespace differs"),
+            (
+                &["explain", "nginx.web", "-n", "shop"],
+                "its namespace differs",
+            ),
             (&["nginx.web.svc"], "only a namespace"),
             (&["nginx."], "only a namespace"),
-            (&[".web"], "not a name that a Service can have"),
+            (&[".web"], "not a valid Service name"),
         ] {
             let error = namespace(args).unwrap_err();
             assert!(error.contains(why), "{args:?}: {error}");
@@ -414,10 +417,7 @@ mod tests {
         assert_eq!(names(&["nginx.web", "-n", ""]).unwrap(), ["nginx.web"]);
         for namespace in ["a/b", "Web", "a b", "-a", "."] {
             let error = connection(&["nginx", &format!("--namespace={namespace}")]).unwrap_err();
-            assert!(
-                error.contains("not a name that a namespace can have"),
-                "{error}"
-            );
+            assert!(error.contains("not a valid namespace name"), "{error}");
         }
     }
 

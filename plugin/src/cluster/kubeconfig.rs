@@ -128,7 +128,10 @@ mod tests {
         );
         for flag in ["--context", "--cluster", "--user"] {
             let error = in_pod(&[flag, "there"]).unwrap_err();
-            assert!(error.contains(&format!("{flag} names nothing")), "{error}");
+            assert!(
+                error.contains(&format!("{flag} cannot be used here")),
+                "{error}"
+            );
         }
     }
 }

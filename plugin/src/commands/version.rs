@@ -80,10 +80,10 @@ impl VersionInfo {
     }
 
     fn text(&self, writer: &mut dyn Write) -> io::Result<()> {
-        writeln!(writer, "Client VersionInfo: v{}", self.client_version)?;
+        writeln!(writer, "Client Version: v{}", self.client_version)?;
         writeln!(writer, "Probe Image: {}", self.probe.image)?;
         let protocol = self.probe.protocol_version;
-        writeln!(writer, "Probe Protocol VersionInfo: {protocol}")?;
+        writeln!(writer, "Probe Protocol Version: {protocol}")?;
         for matrix in &self.matrices {
             let readable = matrix.alias.as_ref().unwrap_or(&matrix.edition);
             let dated = matrix.dated.as_deref().unwrap_or("undated");

@@ -179,7 +179,7 @@ impl Connection {
             return Err(UsageError::invalid(
                 "--namespace",
                 name,
-                "not a name that a namespace can have",
+                "not a valid namespace name",
             ));
         }
         let mut impersonate_groups = args.impersonate_groups;

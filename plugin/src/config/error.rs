@@ -40,11 +40,11 @@ pub enum UsageError {
         why: String,
     },
     /// A Service that is asked about twice, by names that are spelled differently.
-    #[error("Service {0} is named twice")]
+    #[error("Service {0} is listed twice")]
     Twice(String),
     /// More pods than the user allows.
     #[error(
-        "--max-probes {most}: this run takes {needed} probe pods; ask about fewer Services (-l, -n), or allow more"
+        "this run needs {needed} probe pods, but --max-probes allows {most}; check fewer Services (-l, -n) or raise --max-probes"
     )]
     TooManyProbes {
         /// What is allowed.
@@ -56,7 +56,7 @@ pub enum UsageError {
     #[error("verdict {0:?}: {1}")]
     NoFailure(String, &'static str),
     /// A path that would ask something else than was meant.
-    #[error("path {0:?}: must begin with / and hold no spaces")]
+    #[error("path {0:?} must begin with / and must not contain spaces")]
     NoPath(String),
     /// A value that cannot be.
     #[error("{flag} {value:?}: {why}")]

@@ -77,11 +77,11 @@ impl TryFrom<String> for FailOn {
         match word.parse()? {
             Verdict::AsExpected => Err(UsageError::NoFailure(
                 word,
-                "what is as expected cannot fail a run",
+                "as-expected cells never fail a run",
             )),
             Verdict::NotObserved => Err(UsageError::NoFailure(
                 word,
-                "a run that could not look ends with exit code 3, always",
+                "cells that could not be observed always give exit code 3",
             )),
             verdict @ (Verdict::Worse
             | Verdict::Better
@@ -144,7 +144,7 @@ pub fn terms(given: &GivenTerms, others: &Terms) -> Result<Terms, UsageError> {
         Some(both) => Err(UsageError::invalid(
             "--require-unreachable",
             &both.place(),
-            "is required to be reachable, too",
+            "is also required to be reachable",
         )),
     }
 }

@@ -76,7 +76,7 @@ pub fn outputs(args: OutputArgs) -> Result<Vec<Output>, UsageError> {
     let mut outputs = Vec::new();
     for text in &args.output {
         let (format, file) = match text.split_once('=') {
-            Some((_, "")) => return invalid(text, "names no file behind the ="),
+            Some((_, "")) => return invalid(text, "has no file name after the ="),
             Some((format, file)) => (format, Some(PathBuf::from(file))),
             None => (text.as_str(), None),
         };
@@ -91,13 +91,13 @@ pub fn outputs(args: OutputArgs) -> Result<Vec<Output>, UsageError> {
             let last = outputs.iter().rfind(|output| output.file.is_none());
             invalid(
                 last.map_or("", |output| output.format.as_str()),
-                "is not the only output without a file; write FORMAT=FILE",
+                "only one -o may omit =FILE",
             )
         }
         (Some(file), 0) => Err(UsageError::invalid(
             "--output-file",
             &file.display().to_string(),
-            "every output has a file of its own",
+            "--output-file needs an -o without =FILE",
         )),
         (Some(file), _) => {
             if let Some(output) = outputs.iter_mut().find(|output| output.file.is_none()) {

@@ -116,7 +116,7 @@ pub fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
         return Err(UsageError::invalid(
             "--probe-timeout",
             &args.probe_timeout,
-            "must be longer than nothing",
+            "must be greater than zero",
         ));
     }
     Ok(ProbeSettings {
@@ -150,7 +150,7 @@ fn label(text: &str) -> Result<(String, String), UsageError> {
         _ => Err(UsageError::invalid(
             "--node-selector",
             text,
-            "not of the form KEY=VALUE",
+            "must have the form KEY=VALUE",
         )),
     }
 }
@@ -165,7 +165,11 @@ fn toleration(text: &str) -> Result<Toleration, UsageError> {
         None => (taint, None),
     };
     if key.is_empty() {
-        return Err(UsageError::invalid("--toleration", text, "has no key"));
+        return Err(UsageError::invalid(
+            "--toleration",
+            text,
+            "the taint has no key",
+        ));
     }
     if let Some(effect) = effect
         && !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect)
@@ -173,7 +177,7 @@ fn toleration(text: &str) -> Result<Toleration, UsageError> {
         return Err(UsageError::invalid(
             "--toleration",
             text,
-            "the effect is one of NoSchedule, PreferNoSchedule, NoExecute",
+            "the effect must be NoSchedule, PreferNoSchedule or NoExecute",
         ));
     }
     Ok(Toleration {

@@ -28,10 +28,10 @@ impl ServiceName {
         };
         let invalid = |why| Err(UsageError::invalid("SERVICE", given, why));
         if !is_label(within) {
-            return invalid("only a namespace can stand behind the dot: NAME.NAMESPACE");
+            return invalid("only a namespace can follow the dot: NAME.NAMESPACE");
         }
         if namespace.is_some_and(|other| other != within) {
-            return invalid("names another namespace than --namespace");
+            return invalid("its namespace differs from --namespace");
         }
         Ok(Self {
             namespace: Some(within.to_owned()),
@@ -46,12 +46,12 @@ pub fn service_name(given: &str) -> Result<String, UsageError> {
     let name = match given.split_once('/') {
         None => given,
         Some(("svc" | "service" | "services", name)) => name,
-        Some(_) => return invalid("only Services can be asked about: svc/NAME or service/NAME"),
+        Some(_) => return invalid("only Services can be checked: svc/NAME or service/NAME"),
     };
     if is_label(name) {
         Ok(name.to_owned())
     } else {
-        invalid("not a name that a Service can have")
+        invalid("not a valid Service name")
     }
 }
 

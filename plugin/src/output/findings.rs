@@ -44,7 +44,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
     let all = |verdict| differing_all(report, verdict);
     let sections = [
         (
-            "Worse, explained by neither the documents nor the model",
+            "Worse than both the documents and the model expect",
             Verdict::Worse,
             differing(Verdict::Worse, false),
         ),
@@ -55,7 +55,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
         ),
         ("Unstable", Verdict::Unstable, all(Verdict::Unstable)),
         (
-            "Better, explained by neither the documents nor the model",
+            "Better than both the documents and the model expect",
             Verdict::Better,
             differing(Verdict::Better, false),
         ),

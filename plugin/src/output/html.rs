@@ -80,7 +80,7 @@ fn body(reports: &[Report]) -> Markup {
                 (article(report, Nth(index)))
             }
         }
-        footer { p { "Made by " code { "kubectl svc-reach" } ". A mark of a table opens what is known of its cell." } }
+        footer { p { "Made by " code { "kubectl svc-reach" } ". Select a mark in a table to see everything about its cell." } }
     }
 }
 

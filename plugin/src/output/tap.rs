@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(point.contains(" # SKIP "), skipped, "{point}");
         }
         assert!(
-            text.contains("could not be looked at: the probe did not start"),
+            text.contains("could not be observed: the probe did not start"),
             "{text}"
         );
     }

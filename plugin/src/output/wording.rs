@@ -114,7 +114,7 @@ pub fn difference(cell: &Cell) -> String {
     }
     let Observed { value, reason, .. } = &cell.observed;
     if *value == ObservedValue::NotObserved {
-        text + "could not be looked at: " + reason
+        text + "could not be observed: " + reason
     } else {
         text + &format!("was {value} ({reason})")
     }
@@ -123,10 +123,9 @@ pub fn difference(cell: &Cell) -> String {
 /// How it is known what was expected: the evidence, and the matrix.
 pub fn evidence(report: &Report) -> Vec<String> {
     let environment = &report.environment;
-    let column = environment
-        .column
-        .iter()
-        .map(|column| format!("column {column} (network model and proxy mode), by what follows"));
+    let column = environment.column.iter().map(|column| {
+        format!("column {column} (network model and proxy mode), from the facts below")
+    });
     let evidence = environment
         .evidence
         .iter()
@@ -171,7 +170,7 @@ pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
         Some(match expected.basis {
             Basis::Required => format!("required by {source}"),
             Basis::Stated | Basis::Implied | Basis::Predicted => {
-                format!("{} says {source}", expected.value)
+                format!("{}, according to {source}", expected.value)
             }
         })
     });
@@ -179,7 +178,7 @@ pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
         let why: Vec<&str> = predicted.why.iter().map(|why| why.rule.as_str()).collect();
         let because = if why.is_empty() { "" } else { ", because " };
         format!(
-            "the model says {}{because}{}",
+            "the model predicts: {}{because}{}",
             predicted.outcome,
             why.join("; ")
         )

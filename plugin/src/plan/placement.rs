@@ -106,9 +106,12 @@ fn none_fits(
         of_role.filter_map(|at| Some((&nodes[at].name, places[at].why_not.as_deref()?)));
     match (left_out.next(), left_out.count()) {
         (None, _) => none.to_owned(),
-        (Some((name, why)), 0) => format!("node {name} is left out: {why}"),
+        (Some((name, why)), 0) => format!("node {name} cannot take a probe: {why}"),
         (Some((name, why)), more) => {
-            format!("all {} nodes are left out, such as {name}: {why}", more + 1)
+            format!(
+                "none of {} nodes can take a probe, such as {name}: {why}",
+                more + 1
+            )
         }
     }
 }
@@ -120,8 +123,8 @@ fn no_backend(facts: &Facts) -> &'static str {
         facts.backend_nodes().next(),
     ) {
         (false, _) => "the Service has no ready endpoint",
-        (true, None) => "no ready endpoint says which node it is on",
-        (true, Some(_)) => "no node that runs a backend is known to the API server",
+        (true, None) => "no ready endpoint names its node",
+        (true, Some(_)) => "the API server knows no node that runs a backend",
     }
 }
 
@@ -231,7 +234,7 @@ pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
         && !settings.architectures.contains(arch)
     {
         return Some(format!(
-            "it is {arch}, the image is for {} (see --arch)",
+            "its architecture is {arch}, but the image is for {} (see --arch)",
             settings.architectures.join(", ")
         ));
     }
@@ -323,14 +326,14 @@ mod tests {
                 "no node name",
                 cluster(&["a"], &["a"]),
                 |f| f.endpoints[0].node = None,
-                Err("no ready endpoint says which node it is on"),
+                Err("no ready endpoint names its node"),
                 Ok("a"),
             ),
             (
                 "a strange node",
                 cluster(&["a"], &["z"]),
                 |_| {},
-                Err("no node that runs a backend is known to the API server"),
+                Err("the API server knows no node that runs a backend"),
                 Ok("a"),
             ),
             (
@@ -338,21 +341,23 @@ mod tests {
                 cluster(&["a", "b"], &["b"]),
                 |f| nodes_mut(f)[0].ready = false,
                 Ok("b"),
-                Err("node a is left out: it is not Ready"),
+                Err("node a cannot take a probe: it is not Ready"),
             ),
             (
                 "windows",
                 cluster(&["a", "b"], &["b"]),
                 |f| nodes_mut(f)[0].os = Some("windows".into()),
                 Ok("b"),
-                Err("node a is left out: it runs windows"),
+                Err("node a cannot take a probe: it runs windows"),
             ),
             (
                 "arm",
                 cluster(&["a", "b"], &["b"]),
                 |f| nodes_mut(f)[0].arch = Some("arm64".into()),
                 Ok("b"),
-                Err("node a is left out: it is arm64, the image is for amd64 (see --arch)"),
+                Err(
+                    "node a cannot take a probe: its architecture is arm64, but the image is for amd64 (see --arch)",
+                ),
             ),
             (
                 "virtual",
@@ -363,7 +368,7 @@ mod tests {
                         .insert("type".into(), "virtual-kubelet".into());
                 },
                 Ok("b"),
-                Err("node a is left out: it is a virtual node"),
+                Err("node a cannot take a probe: it is a virtual node"),
             ),
             (
                 "cordoned nodes come last",
@@ -476,7 +481,7 @@ mod tests {
         assert_eq!(placement.other, Ok("c".to_owned()));
         assert_eq!(
             placement.same,
-            Err("node b is left out: it has no label pool=web".to_owned())
+            Err("node b cannot take a probe: it has no label pool=web".to_owned())
         );
     }
 }

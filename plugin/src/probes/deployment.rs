@@ -602,7 +602,7 @@ mod tests {
         let (heard, left) = deploy(&cluster).await;
         assert_eq!(
             end(heard),
-            End::NotStarted("its Job made no pod in time".into())
+            End::NotStarted("the Job created no pod in time".into())
         );
         assert!(!left);
         assert_eq!(cluster.asked(), [JOBS, PODS, EVENTS, EVENTS, JOB]);
@@ -625,7 +625,7 @@ mod tests {
         let (heard, left) = deploy(&cluster).await;
         assert_eq!(
             end(heard),
-            End::NotStarted(format!("its Job made no pod: {why}"))
+            End::NotStarted(format!("the Job created no pod: {why}"))
         );
         assert!(!left);
         assert_eq!(began.elapsed().as_secs(), 5, "it is not waited for");

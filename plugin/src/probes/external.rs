@@ -135,7 +135,7 @@ fn targets_from_here(service: &ServiceCheck) -> Result<Vec<Target>, Omission> {
     match service.check.request.external {
         External::Never => return left_out("--external never"),
         External::Auto if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
-            return left_out("the plugin itself runs in a cluster, which is not outside");
+            return left_out("the plugin runs in a pod, which is not outside the cluster");
         }
         External::Auto => {}
     }
@@ -145,9 +145,7 @@ fn targets_from_here(service: &ServiceCheck) -> Result<Vec<Target>, Omission> {
         .filter(|target| makes_sense(target) && choice.target(target.kind))
         .collect();
     if targets.is_empty() {
-        return left_out(
-            "the Service has no address that is meant for clients outside of the cluster",
-        );
+        return left_out("the Service has no address for clients outside the cluster");
     }
     Ok(targets)
 }
@@ -197,7 +195,7 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> ExternalP
         .zip(counts)
         .partition(|(_, counts)| *counts);
     let left_out = (!dropped.is_empty()).then(|| {
-        "no private address answered this machine, which may have no way into the cluster's network".to_owned()
+        "no private address answered this machine, so it may have no route to the cluster's network".to_owned()
     });
     let mut heard = BTreeMap::new();
     let mut targets = Vec::new();

@@ -73,7 +73,7 @@ pub struct ProbeLifecycle {
     pulling: bool,
     /// Why its image could not be pulled, the last time.
     pull_failed: Option<String>,
-    /// How its container ended, once it has.
+    /// How the container ended, once it has.
     exited: Option<String>,
     results: BTreeMap<u32, Vec<Attempt>>,
     host: Option<HostView>,
@@ -160,11 +160,11 @@ impl ProbeLifecycle {
         match &self.stage {
             Stage::Starting { .. } => match &self.last {
                 PodState::Waiting(_) if let (None, Some(why)) = (&self.pod, &self.refused) => {
-                    ProbePhase::Held(format!("its Job makes no pod so far: {why}"))
+                    ProbePhase::Held(format!("the Job has not created a pod yet: {why}"))
                 }
-                PodState::Waiting(_) if self.pulling => ProbePhase::Starting("pulling its image"),
+                PodState::Waiting(_) if self.pulling => ProbePhase::Starting("pulling the image"),
                 PodState::Waiting(what) => ProbePhase::Starting(what),
-                PodState::PullFailed(_) => ProbePhase::Starting("pulling its image again"),
+                PodState::PullFailed(_) => ProbePhase::Starting("pulling the image again"),
                 PodState::Unschedulable(why) => ProbePhase::Held(format!("unschedulable: {why}")),
                 PodState::PullBackOff(why)
                 | PodState::Stuck(why)
@@ -252,11 +252,11 @@ impl ProbeLifecycle {
         self.refused = why.or(self.refused.take());
         match &self.refused {
             Some(why) if asked == EventsRead::Last || will_not_pass(why) => {
-                let why = format!("its Job made no pod: {why}");
+                let why = format!("the Job created no pod: {why}");
                 self.end(End::NotStarted(why))
             }
             None if asked == EventsRead::Last => {
-                self.end(End::NotStarted("its Job made no pod in time".to_owned()))
+                self.end(End::NotStarted("the Job created no pod in time".to_owned()))
             }
             Some(_) | None => NextStep::Wait,
         }
@@ -264,7 +264,7 @@ impl ProbeLifecycle {
 
     /// Its pod was deleted, by somebody else.
     pub fn pod_deleted(&mut self) -> NextStep {
-        let why = "its pod was deleted".to_owned();
+        let why = "the pod was deleted".to_owned();
         match self.stage {
             Stage::Starting { .. } => self.end(End::NotStarted(why)),
             Stage::Reading { .. } => {
@@ -282,7 +282,7 @@ impl ProbeLifecycle {
         }
         match serde_json::from_str(line) {
             Ok(Line::Start { version, .. }) if version != plan::VERSION => self.end(End::Failed(format!(
-                "the image speaks version {version} of the probe's language, this plugin version {}",
+                "the probe image speaks protocol version {version}, this plugin needs {}: use the image of the same release",
                 plan::VERSION
             ))),
             Ok(Line::Start { .. }) => NextStep::Wait,
@@ -317,12 +317,12 @@ impl ProbeLifecycle {
             let how = self
                 .exited
                 .clone()
-                .unwrap_or_else(|| "its container ended".to_owned());
-            return self.end(End::Failed(format!("the probe was cut short: {how}")));
+                .unwrap_or_else(|| "the container ended".to_owned());
+            return self.end(End::Failed(format!("the probe ended early: {how}")));
         }
         if tries >= LOG_TRIES {
-            let why = error.unwrap_or_else(|| "it was cut each time".to_owned());
-            return self.end(End::Failed(format!("its log could not be read: {why}")));
+            let why = error.unwrap_or_else(|| "it ended early each time".to_owned());
+            return self.end(End::Failed(format!("failed to read the log: {why}")));
         }
         self.stage = Stage::Reading {
             done_by,
@@ -374,21 +374,21 @@ impl ProbeLifecycle {
             Stage::Starting { .. } => {
                 let why = match &self.last {
                     PodState::Unschedulable(why) => format!("unschedulable: {why}"),
-                    PodState::PullFailed(why) => format!("it did not start in time: {why}"),
+                    PodState::PullFailed(why) => format!("the probe did not start in time: {why}"),
                     PodState::Waiting(_)
                     | PodState::PullBackOff(_)
                     | PodState::Stuck(_)
                     | PodState::Running
                     | PodState::Exited(_)
                     | PodState::Lost(_) => format!(
-                        "it did not start in time, and was last seen {}",
+                        "the probe did not start in time; its last state was {}",
                         self.phase()
                     ),
                 };
                 self.end(End::NotStarted(why))
             }
             Stage::Reading { .. } => self.end(End::Failed(format!(
-                "it did not finish in time, after {} of {} targets",
+                "the probe did not finish in time: it had checked {} of {} targets",
                 self.results.len(),
                 self.targets
             ))),
@@ -500,7 +500,7 @@ mod tests {
         probe.image_pulled_for("job-x");
         // What a status says while an image is pulled.
         probe.pod_seen("job-x", PodState::Waiting("being created"), now);
-        assert_eq!(probe.phase(), ProbePhase::Starting("pulling its image"));
+        assert_eq!(probe.phase(), ProbePhase::Starting("pulling the image"));
         probe.pod_seen("job-x", PodState::Running, now);
         assert_eq!(probe.phase(), ProbePhase::Running { done: 0, of: 1 });
         probe.heard(RESULT);
@@ -543,7 +543,7 @@ mod tests {
         probe.heard(RESULT);
         assert_eq!(probe.log_ended(None, now), NextStep::Remove);
         let heard = probe.into_heard();
-        let why = "the probe was cut short: ended with exit code 137: OOMKilled";
+        let why = "the probe ended early: ended with exit code 137: OOMKilled";
         assert_eq!(heard.end, End::Failed(why.into()));
         assert_eq!(heard.results.len(), 1);
     }
@@ -563,7 +563,7 @@ mod tests {
             probe.log_ended(Some("no route to the kubelet".into()), now),
             NextStep::Remove
         );
-        let why = "its log could not be read: no route to the kubelet";
+        let why = "failed to read the log: no route to the kubelet";
         assert_eq!(probe.into_heard().end, End::Failed(why.into()));
     }
 
@@ -577,7 +577,7 @@ mod tests {
                 "slow",
                 PodState::Waiting("being created"),
                 60,
-                "it did not start in time, and was last seen being created",
+                "the probe did not start in time; its last state was being created",
             ),
             (
                 "unschedulable",
@@ -657,8 +657,8 @@ mod tests {
                 // Events may be gone by then; what was told before still holds.
                 assert_eq!(probe.no_pod(None), NextStep::Remove, "{why:?}");
             }
-            let end = why.map_or("its Job made no pod in time".to_owned(), |why| {
-                format!("its Job made no pod: {why}")
+            let end = why.map_or("the Job created no pod in time".to_owned(), |why| {
+                format!("the Job created no pod: {why}")
             });
             assert_eq!(probe.into_heard().end, End::NotStarted(end));
         }
@@ -672,7 +672,7 @@ mod tests {
         assert_eq!(probe.pod_seen("p", failed(), now), NextStep::Wait);
         assert_eq!(
             probe.phase(),
-            ProbePhase::Starting("pulling its image again")
+            ProbePhase::Starting("pulling the image again")
         );
         let waits = PodState::PullBackOff("ImagePullBackOff: back-off".into());
         assert_eq!(probe.pod_seen("p", waits, now), NextStep::Remove);
@@ -692,7 +692,7 @@ mod tests {
         let mut late = self::probe(now);
         late.pod_seen("p", failed(), now);
         assert_eq!(late.at(now + Duration::from_secs(60)), NextStep::Remove);
-        let why = "it did not start in time: ErrImagePull: unauthorized";
+        let why = "the probe did not start in time: ErrImagePull: unauthorized";
         assert_eq!(late.into_heard().end, End::NotStarted(why.into()));
     }
 
@@ -703,7 +703,7 @@ mod tests {
         let later = now + Duration::from_secs(6);
         assert_eq!(probe.at(later), NextStep::AskWhy);
         probe.no_pod(Some("exceeded quota".into()));
-        let held = "its Job makes no pod so far: exceeded quota";
+        let held = "the Job has not created a pod yet: exceeded quota";
         assert_eq!(probe.phase(), ProbePhase::Held(held.into()));
         probe.pod_seen("p", PodState::Waiting("scheduled"), later);
         assert_eq!(probe.phase(), ProbePhase::Starting("scheduled"));
@@ -732,7 +732,7 @@ mod tests {
         assert_eq!(waiting.pod_deleted(), NextStep::Remove);
         assert_eq!(
             waiting.into_heard().end,
-            End::NotStarted("its pod was deleted".into())
+            End::NotStarted("the pod was deleted".into())
         );
         let mut running = probe(now);
         running.pod_seen("p", PodState::Running, now);
@@ -745,7 +745,7 @@ mod tests {
         assert_eq!(running.log_ended(None, now), NextStep::Remove);
         assert_eq!(
             running.into_heard().end,
-            End::Failed("the probe was cut short: its pod was deleted".into())
+            End::Failed("the probe ended early: the pod was deleted".into())
         );
     }
 
@@ -758,7 +758,7 @@ mod tests {
             probe.heard(r#"{"line":"start","version":9,"agent":"9.0.0","targets":1}"#),
             NextStep::Remove
         );
-        let why = "the image speaks version 9 of the probe's language, this plugin version 1";
+        let why = "the probe image speaks protocol version 9, this plugin needs 1: use the image of the same release";
         assert_eq!(probe.into_heard().end, End::Failed(why.into()));
     }
 }

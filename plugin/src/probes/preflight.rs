@@ -130,7 +130,7 @@ fn told(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if is_verdict(&error) => Err(error),
         Err(error) => {
-            tracing::debug!(error = chain(&error), "the dry run failed by itself");
+            tracing::debug!(error = chain(&error), "the dry run itself failed");
             Ok(None)
         }
     }
@@ -238,7 +238,7 @@ mod tests {
         let error = check_permissions(&cluster, "web").await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "not allowed in namespace web: delete jobs.batch, list pods, get pods/log"
+            "missing permissions in namespace web: delete jobs.batch, list pods, get pods/log"
         );
         assert_eq!(cluster.asked().len(), PERMISSIONS.len());
     }

@@ -41,7 +41,7 @@ pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> 
         advisories.extend(huawei_cce::advisories(known));
     }
     advisories.extend(left_out.map(|why| {
-        let text = format!("position external was left out, in part or whole: {why}");
+        let text = format!("position external was left out, partly or completely: {why}");
         own("external-left-out", Severity::Info, text)
     }));
     advisories
@@ -51,7 +51,7 @@ pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> 
 fn not_asked(terms: &Terms, cells: &[Cell]) -> impl Iterator<Item = Advisory> {
     terms.unmet(cells).map(|required| {
         let text = format!(
-            "{} is required to be {}, and was not asked: the run has no such cell",
+            "{} is required to be {}, but the run has no such cell",
             required.place(),
             required.value
         );
@@ -79,7 +79,7 @@ fn just_changed(known: Findings<'_>) -> Option<Advisory> {
     let fresh = seconds < SETTLING_SECONDS && known.cells.iter().any(is_wrong);
     fresh.then(|| {
         let text = format!(
-            "the Service's endpoints last changed {} s before the probes were made; nodes may take longer to forward by that: look again before you act on what is worse or unstable",
+            "the Service's endpoints changed {} s before the probes ran, and nodes may not have caught up; run again before you act on worse or unstable cells",
             seconds.max(0)
         );
         own(JUST_CHANGED, Severity::Warning, text)
@@ -102,7 +102,7 @@ fn told_otherwise(environment: &Environment) -> Vec<Advisory> {
                 .map(|evidence| format!("{} by {}", evidence.value, evidence.source))
                 .collect();
             let text = format!(
-                "told {} {}, but it is {}; verdicts are by what was told, and may be of a column that is not this cluster's",
+                "{} {} was given, but {}; verdicts use the given value and may be wrong for this cluster",
                 told.source,
                 told.value,
                 seen.join(", ")
@@ -156,7 +156,7 @@ fn silent_backends(known: Findings<'_>) -> Option<Advisory> {
         return None;
     }
     let text = format!(
-        "{} of the backends asked did not answer directly ({}); whoever is forwarded to them is not served, at random",
+        "{} of the checked backends did not answer directly ({}); clients that are forwarded to them get no answer, at random",
         silent.len(),
         silent.join(", ")
     );
@@ -310,7 +310,7 @@ mod tests {
                 assert_eq!(advisory.severity, Severity::Warning);
                 assert!(
                     advisory.text.starts_with(
-                        "told --proxy-mode ipvs, but it is iptables by 127.0.0.1:10249/proxyMode on node a;"
+                        "--proxy-mode ipvs was given, but iptables by 127.0.0.1:10249/proxyMode on node a;"
                     ),
                     "{}",
                     advisory.text

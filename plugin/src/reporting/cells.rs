@@ -99,7 +99,7 @@ fn observation(
         End::Failed(why) => NotObserved::ProbeFailed(why.clone()),
         End::Interrupted => NotObserved::Interrupted,
         End::Complete => {
-            NotObserved::ProbeFailed("the probe said nothing of this target".to_owned())
+            NotObserved::ProbeFailed("the probe printed nothing about this target".to_owned())
         }
     })
 }
@@ -257,7 +257,7 @@ mod tests {
             (
                 "forgotten",
                 tcp(End::Complete),
-                "the probe said nothing of this target",
+                "the probe printed nothing about this target",
             ),
             (
                 "SCTP",

@@ -113,7 +113,8 @@ pub fn remaining(circumstances: &Circumstances) -> Evidence {
     Evidence {
         fact: "column".to_owned(),
         value: format!("one of {}", columns.join(", ")),
-        source: "what remains; --network-model, --proxy-mode and --column tell it".to_owned(),
+        source: "the remaining possibilities; --network-model, --proxy-mode or --column set it"
+            .to_owned(),
     }
 }
 

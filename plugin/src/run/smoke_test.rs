@@ -26,7 +26,7 @@ words! {
     }
 }
 
-/// The file. What a ListedService does not say, the file says for all, and else the command line.
+/// The file. A Service's own keys come first, then the keys for all Services, then the command line.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SmokeTestFile {
@@ -55,7 +55,7 @@ struct ListedService {
     request: RequestKeys,
 }
 
-/// What a ListedService has to live up to.
+/// What must hold for a Service.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Expect {
@@ -109,7 +109,7 @@ enum SmokeTestError {
         index: usize,
         source: UsageError,
     },
-    #[error("line {line}, services[{index}].name: {name} is in the list already")]
+    #[error("line {line}, services[{index}].name: {name} is listed twice")]
     Twice {
         line: u64,
         index: usize,
@@ -124,7 +124,7 @@ enum SmokeTestError {
         index: usize,
         place: Required,
     },
-    #[error("services: there is none")]
+    #[error("services: must not be empty")]
     Empty,
 }
 
@@ -387,7 +387,7 @@ services:
             ),
             (
                 "request: {path: healthz}\nservices: []",
-                "line 3, request.path: path \"healthz\": must begin with /",
+                "line 3, request.path: path \"healthz\" must begin with /",
             ),
             (
                 "request: {attempts: 0}\nservices: []",
@@ -398,18 +398,18 @@ services:
                 "line 3, expect.failOn[0]: ",
             ),
             ("services: web", "line 3, services: "),
-            ("services: []", "services: there is none"),
+            ("services: []", "services: must not be empty"),
             (
                 "services:\n- name: Web",
-                "line 4, services[0].name: SERVICE \"Web\": not a name",
+                "line 4, services[0].name: SERVICE \"Web\": not a valid",
             ),
             (
                 "services:\n- name: a\n- name: a",
-                "line 5, services[1].name: a is in the list already",
+                "line 5, services[1].name: a is listed twice",
             ),
             (
                 "services:\n- name: a.b\n  namespace: c",
-                "line 4, services[0].name: SERVICE \"a.b\": names another namespace",
+                "line 4, services[0].name: SERVICE \"a.b\": its namespace differs",
             ),
             (
                 "services:\n- name: a\n  expect: {reachable: [external:dns], unreachable: [external:dns]}",
@@ -439,7 +439,7 @@ services:
     fn the_command_line_may_not_contradict_the_file() {
         let error = read("services:\n- name: a.b", Some("c")).unwrap_err();
         assert!(
-            error.contains("names another namespace than --namespace"),
+            error.contains("its namespace differs from --namespace"),
             "{error}"
         );
         assert!(read("services:\n- name: a", Some("c")).is_ok());

@@ -264,7 +264,7 @@ impl Settings {
             None => note(
                 "proxyMode",
                 &mode,
-                "nobody told: kube-proxy's default on Linux",
+                "not specified; the default of kube-proxy on Linux",
             ),
         }
         let detector = match (told.detector, &told.cluster_cidrs, found) {

@@ -45,13 +45,13 @@ impl Signals {
         self.heeded.notified().await;
         let Some(mut asked) = SignalListener::listen() else {
             progress::plain(
-                "signals cannot be handled here: an interrupted run leaves its probes to their deadline",
+                "cannot handle signals here: after an interrupt, probes run until their deadline",
             );
             return pending().await;
         };
         let first = asked.next().await;
         progress::plain(
-            "interrupted: removing the probes (a second signal ends at once and leaves them to their deadline)",
+            "interrupted: removing the probes (press Ctrl-C again to quit now; the probes then expire at their deadline)",
         );
         self.raise.send_replace(Some(first));
         asked.again().await

@@ -203,8 +203,8 @@ mod tests {
                 "pod-same   0/3 nodes\\u{1b}[31m fit",
             ),
             (
-                ProbePhase::Starting("pulling its image"),
-                "pod-same   pulling its image",
+                ProbePhase::Starting("pulling the image"),
+                "pod-same   pulling the image",
             ),
             (running(0), "pod-same   running, 0 of 9 targets"),
             (running(9), "pod-same   running, 9 of 9 targets"),

@@ -168,7 +168,7 @@ impl Forecast {
         if yes.why != no.why {
             why.push(Why {
                 rule: format!(
-                    "{} is not known, and makes no difference here; if so:",
+                    "{} is unknown, but it makes no difference here; if so:",
                     input.missing()
                 ),
                 source: "both cases were computed".to_owned(),

@@ -67,10 +67,8 @@ impl Input {
             }
             Self::KeepsClient => "whether the load balancer keeps the client's address",
             Self::BalancerTarget => "where the load balancer sends to (the port has no node port)",
-            Self::PodRoute => "whether pod addresses are routed from outside of the cluster",
-            Self::ServiceRoute => {
-                "whether Service addresses are routed from outside of the cluster"
-            }
+            Self::PodRoute => "whether pod addresses are routed from outside the cluster",
+            Self::ServiceRoute => "whether Service addresses are routed from outside the cluster",
             Self::ExternalIpRoute => "which node the external IP is routed to",
             Self::Route => "where routing leads a packet that no proxy touches",
             Self::Listener => "what listens on the node itself",

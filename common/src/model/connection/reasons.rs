@@ -39,20 +39,20 @@ reasons! {
     HEADLESS: "kubernetes.io/docs/concepts/services-networking/dns-pod-service", "the name of a headless Service gives the endpoints' own addresses";
     HEADLESS_EMPTY (NoEndpoint): "kubernetes.io/docs/concepts/services-networking/dns-pod-service", "a headless Service without endpoints has no address: the name is not found";
     PUBLIC_ADDRESS: "derived from address translation outside of the node", "a node's public address is translated outside of it: even its own packets come back as from elsewhere";
-    POD_MASQUERADED: "assumed of the pod network", "the pod network gives the packet the address of the pod's node";
-    POD_ADDRESS_KEPT: "assumed of the pod network", "the pod network keeps the pod's address";
-    PASS_THROUGH: "assumed of the provider's kube-proxy", "the address is left to the load balancer (pass-through)";
-    BALANCER_TO_PODS: "assumed of the load balancer", "the load balancer sends to the pods directly";
+    POD_MASQUERADED: "an assumption about the pod network", "the pod network gives the packet the address of the pod's node";
+    POD_ADDRESS_KEPT: "an assumption about the pod network", "the pod network keeps the pod's address";
+    PASS_THROUGH: "an assumption about the provider's kube-proxy", "the address is left to the load balancer (pass-through)";
+    BALANCER_TO_PODS: "an assumption about the load balancer", "the load balancer sends to the pods directly";
     BALANCER_CLUSTER: SOURCE_IP, "the load balancer sends to the node port of any node";
-    BALANCER_LOCAL: SOURCE_IP, "the load balancer sends to the node port of nodes whose health check says that they run a backend";
+    BALANCER_LOCAL: SOURCE_IP, "the load balancer sends to the node port of nodes whose health check reports a backend";
     BALANCER_NO_NODE (NoEndpoint): SOURCE_IP, "no node passes the load balancer's health check";
-    BALANCER_HAIRPIN (BalancerHairpin): "Huawei Cloud ELB FAQ elb_faq_21020218; AWS NLB troubleshooting, loopback timeout", "a load balancer that keeps the client's address cannot send a backend node's own packet back to it";
+    BALANCER_HAIRPIN (BalancerHairpin): "Huawei Cloud ELB FAQ elb_faq_21020218; AWS NLB troubleshooting, loopback timeout", "a load balancer that keeps the client's address cannot send a packet from a backend's node back to that node";
     NO_LISTENER: "derived", "nothing on the node listens there";
-    LOST_REPLY (LostReply): CONNTRACK, "an endpoint on another node gets the packet with the client's address and replies past the node that rewrote it: the reply does not match";
+    LOST_REPLY (LostReply): CONNTRACK, "an endpoint on another node gets the packet with the client's own address and replies past the node that rewrote it: the reply does not match";
     SAME_NODE_BYPASS (SameNodeReply): CONNTRACK, "an endpoint on the client's own node replies to it directly, past the network stack that rewrote the packet: the reply does not match";
     SOURCE_IS_LOCAL (SourceIsLocal): "kubernetes/kubernetes#93456; linux v6.1 net/ipv4/fib_frontend.c fib_validate_source", "the packet leaves with the dialled address as its source, which the endpoint's node has on kube-ipvs0 too: it never replies";
     HOST_REPLY_FILTERED (FilteredReply): "linux v6.1 net/ipv4/fib_frontend.c, rp_filter", "the reply of a pod on another node to this node's address is dropped on the way";
-    AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity a client keeps to the endpoint it met first, so it is always served or never";
+    AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity, a client stays with the endpoint it met first, so it is served always or never";
     HEALTH_CHECK_OK: HEALTH, "the node runs a ready endpoint: its health check port answers 200";
     HEALTH_CHECK_UNAVAILABLE: HEALTH, "the node runs no ready endpoint: its health check port answers 503";
 }

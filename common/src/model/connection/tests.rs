@@ -445,7 +445,7 @@ fn through_the_load_balancer() {
             cluster.paths.balancer.keeps_client = keeps;
         })
     };
-    // Huawei ELB and AWS NLB: with the client's address kept a backend node cannot be its own client.
+    // Huawei ELB and AWS NLB: with the client's own address kept a backend node cannot be its own client.
     let one = proxied(Some(true), &ONE);
     assert_eq!(one.outcome(Host, Some("b1"), BALANCER), "timeout");
     assert_eq!(one.outcome(Pod, Some("b1"), BALANCER), "timeout");
@@ -591,7 +591,7 @@ fn what_is_not_kube_proxy() {
     let cluster = Cluster::new(ProxyMode::Ebpf, "1.30", "Local", &TWO);
     let outcome = cluster.outcome(Pod, Some("o1"), CLUSTER_IP);
     assert!(
-        outcome.starts_with("unknown: not known for proxy mode ebpf"),
+        outcome.starts_with("unknown: the model does not know proxy mode ebpf"),
         "{outcome}"
     );
     assert_eq!(

@@ -76,7 +76,7 @@ pub enum NotModelled {
     },
     /// What this proxy does is not known.
     #[error(
-        "not known for proxy mode {0}: the model knows kube-proxy's iptables, ipvs and nftables"
+        "the model does not know proxy mode {0}; it knows iptables, ipvs and nftables of kube-proxy"
     )]
     Mode(ProxyMode),
 }

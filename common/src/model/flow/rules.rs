@@ -68,62 +68,62 @@ macro_rules! rules {
 
 rules! {
     // Whom the packet is for.
-    NO_RULE: Proxier = "no Service has this address, port and protocol: left alone";
-    NO_RULE_NODE_PORT: Proxier = "no Service has this node port and protocol: the node answers as for any port of its own";
-    NODE_PORT_ADDRESS: NodePortAddresses (NotANodePortAddress) = "this address of the node is not among those that answer node ports (nodePortAddresses)";
+    NO_RULE: Proxier = "no Service has this address, port and protocol, so no rule matches";
+    NO_RULE_NODE_PORT: Proxier = "no Service has this node port and protocol, so the node answers as for any of its own ports";
+    NODE_PORT_ADDRESS: NodePortAddresses (NotANodePortAddress) = "this address of the node does not answer node ports (nodePortAddresses)";
     NODE_PORT_PRIMARY: NodePortAddresses (NotANodePortAddress) = "in nftables mode only the node's primary address answers node ports unless nodePortAddresses says otherwise";
     NODE_PORT_LOOPBACK: Proxier (NotANodePortAddress) = "node ports do not answer on this loopback address";
-    PUBLIC_NODE_ADDRESS: Proxier = "a node's ExternalIP is taken to be translated outside of the node, not to be on an interface of it: left alone here";
+    PUBLIC_NODE_ADDRESS: Proxier = "a node's ExternalIP is assumed to be translated outside the node and not to be on one of its interfaces, so no rule matches";
     HEALTH_CHECK_ACCEPT: Proxier = "healthCheckNodePort is accepted: kube-proxy itself answers on it";
     HEALTH_CHECK_LISTENER: Proxier = "healthCheckNodePort needs no rule: kube-proxy listens on it";
     CLUSTER_IP: Proxier = "a cluster IP goes to the endpoints that internalTrafficPolicy allows";
-    EXTERNAL_IP: Proxier = "an external IP is taken on every node, under externalTrafficPolicy";
-    EXTERNAL_IP_IGNORES_POLICY: Proxier = "an external IP is taken on every node; up to 1.19 externalTrafficPolicy does not apply to it";
-    EXTERNAL_IP_FROM_OUTSIDE: Proxier = "up to 1.20 an external IP is taken only for packets from outside: not for the node's own, nor for those of pods on a bridge";
-    EXTERNAL_IP_BRIDGE_UNKNOWN: Proxier = "up to 1.20 an external IP is not taken for pods on a bridge; it is not known whether these are, assumed not";
-    LOAD_BALANCER: Proxier = "a load balancer's address is taken on every node, under externalTrafficPolicy";
+    EXTERNAL_IP: Proxier = "every node handles an external IP, by externalTrafficPolicy";
+    EXTERNAL_IP_IGNORES_POLICY: Proxier = "every node handles an external IP; up to 1.19 externalTrafficPolicy does not apply to it";
+    EXTERNAL_IP_FROM_OUTSIDE: Proxier = "up to 1.20 a node handles an external IP only for packets from outside, not for its own or for those of pods on a bridge";
+    EXTERNAL_IP_BRIDGE_UNKNOWN: Proxier = "up to 1.20 a node does not handle an external IP for pods on a bridge; whether these pods are on one is unknown and assumed not";
+    LOAD_BALANCER: Proxier = "every node handles a load balancer's address, by externalTrafficPolicy";
     LOAD_BALANCER_PROXY: ServicePort = "a load balancer's address with ipMode Proxy is left to the load balancer";
-    NODE_PORT: Proxier = "a node port is taken on the node that the packet arrives at, under externalTrafficPolicy";
+    NODE_PORT: Proxier = "the node that the packet arrives at handles the node port, by externalTrafficPolicy";
 
     // Policies.
     CLUSTER_POLICY: Proxier = "externalTrafficPolicy Cluster: all endpoints, always masqueraded";
     CLUSTER_POLICY_EXTERNAL_IP: Proxier = "1.21 to 1.23: an external IP under policy Cluster is masqueraded unless the client is a pod";
     LOCAL_POLICY_POD: Proxier = "externalTrafficPolicy Local: a pod is sent to all endpoints, with its own address";
-    LOCAL_POLICY_POD_ASSUMED: Proxier = "how kube-proxy tells pods from others is not known here; taken for a pod because it is one";
+    LOCAL_POLICY_POD_ASSUMED: Proxier = "how kube-proxy recognises pods is unknown; the client is treated as a pod because it is one";
     LOCAL_POLICY_HOST: Proxier = "externalTrafficPolicy Local: a client on the node itself is sent to all endpoints, masqueraded";
-    LOCAL_POLICY: Proxier = "externalTrafficPolicy Local: endpoints of this node only, with the client's address";
+    LOCAL_POLICY: Proxier = "externalTrafficPolicy Local: endpoints of this node only, with the client's own address";
     LOCAL_POLICY_DROP: Proxier (NoneOnNode) = "externalTrafficPolicy Local: there are endpoints, but none on this node: dropped";
-    LOCAL_POLICY_DROP_OUTPUT: Proxier (NoneOnNode) = "nftables mode before 1.33.6 and 1.34: packets of the node itself are dropped before they could be sent to other nodes' endpoints";
+    LOCAL_POLICY_DROP_OUTPUT: Proxier (NoneOnNode) = "nftables mode before 1.33.6 and 1.34 drops packets of the node itself before it could send them to endpoints on other nodes";
     INTERNAL_LOCAL: Proxier = "internalTrafficPolicy Local: endpoints of this node only";
     INTERNAL_LOCAL_DROP: Proxier (NoneOnClientsNode) = "internalTrafficPolicy Local: there are endpoints, but none on this node: dropped";
     INTERNAL_LOCAL_BEFORE_1_24: Topology = "1.22 and 1.23: internalTrafficPolicy Local narrows every address of the Service, not only the cluster IP, unless externalTrafficPolicy is Local too";
-    IPVS_LOCAL: Proxier = "a local policy: the virtual server has the endpoints of this node, for whatever client";
+    IPVS_LOCAL: Proxier = "a local policy: for every client, the virtual server has only the endpoints of this node";
     IPVS_LOCAL_EMPTY: Proxier (NoneOnNode) = "a local policy and no endpoint on this node: up to 1.23 the virtual server is empty";
     IPVS_INTERNAL_EMPTY: Proxier (NoneOnClientsNode) = "internalTrafficPolicy Local and no endpoint on this node: the virtual server is empty";
     IPVS_LOCAL_FALLBACK: Proxier = "a local policy and no endpoint on this node: since 1.24 the virtual server has all endpoints, without masquerade for external traffic";
 
     // Endpoints.
-    TERMINATING: Topology = "no endpoint is ready: those that terminate and still serve are used (since 1.26)";
+    TERMINATING: Topology = "no endpoint is ready, so terminating endpoints that still serve are used (since 1.26)";
     HINTS_ZONE: Topology = "topology hints narrow the endpoints to those for the node's zone";
     HINTS_NODE: Topology = "topology hints narrow the endpoints to those for this node (since 1.34)";
-    NO_ENDPOINTS: Proxier (NoEndpoint) = "the Service has no usable endpoint: rejected";
-    NO_ENDPOINTS_OUTPUT: Proxier (NoEndpoint) = "the Service has no usable endpoint, but external addresses are rejected on the way in only: a packet of the node itself is left alone";
+    NO_ENDPOINTS: Proxier (NoEndpoint) = "the Service has no usable endpoint, so the packet is rejected";
+    NO_ENDPOINTS_OUTPUT: Proxier (NoEndpoint) = "the Service has no usable endpoint, but external addresses are rejected only on the way in, so no rule matches a packet of the node itself";
     NO_REAL_SERVER: Kernel (NoEndpoint) = "a virtual server without a real server answers port unreachable";
 
     // Sources.
-    SOURCE_RANGES_DROP: Proxier (SourceRanges) = "loadBalancerSourceRanges does not list the client: dropped";
-    SOURCE_RANGES_ALLOW: Proxier = "loadBalancerSourceRanges lists the client";
-    SOURCE_RANGES_NODE: Proxier = "loadBalancerSourceRanges lists the node's address, so the load balancer's own address is let in as a source";
+    SOURCE_RANGES_DROP: Proxier (SourceRanges) = "loadBalancerSourceRanges does not include the client, so the packet is dropped";
+    SOURCE_RANGES_ALLOW: Proxier = "loadBalancerSourceRanges includes the client";
+    SOURCE_RANGES_NODE: Proxier = "loadBalancerSourceRanges includes the node's address, so the load balancer's own address is allowed as a source";
     SOURCE_RANGES_HOST_UNFILTERED: Proxier = "1.25 to 1.28: loadBalancerSourceRanges is not applied to clients on the node itself in ipvs mode";
-    SOURCE_UNKNOWN: Proxier (SourceRanges) = "the client's address is not given; taken to be outside of loadBalancerSourceRanges";
+    SOURCE_UNKNOWN: Proxier (SourceRanges) = "the client's address is unknown and assumed to be outside loadBalancerSourceRanges";
     MASQUERADE_ALL: Proxier = "masqueradeAll: traffic to cluster IPs is masqueraded";
     MASQUERADE_NOT_POD: Proxier = "a cluster IP is masqueraded for clients that are not pods";
     KEEP_POD: Proxier = "a cluster IP keeps the address of pods";
-    NO_DETECTOR: Proxier = "kube-proxy cannot tell pods from others (no cluster CIDR): a cluster IP is not masqueraded";
-    DETECTOR_UNKNOWN: Proxier = "whether this is masqueraded depends on kube-proxy's cluster CIDR, which is not known";
+    NO_DETECTOR: Proxier = "kube-proxy cannot recognise pods (no cluster CIDR), so a cluster IP is not masqueraded";
+    DETECTOR_UNKNOWN: Proxier = "whether this is masqueraded depends on kube-proxy's cluster CIDR, which is unknown";
     HAIRPIN: Proxier = "a client that reaches itself is masqueraded";
-    HAIRPIN_SOME: Proxier = "the client is one of the endpoints: masqueraded if it reaches itself, not otherwise";
-    IPVS_VIP_SOURCE: Proxier = "without a cluster CIDR, packets whose source is a Service address (what a process on the node uses) are masqueraded";
+    HAIRPIN_SOME: Proxier = "the client is one of the endpoints, so it is masqueraded only if it reaches itself";
+    IPVS_VIP_SOURCE: Proxier = "without a cluster CIDR, packets from a Service address (which processes on the node use) are masqueraded";
     IPVS_MASQUERADE: Proxier = "external traffic under policy Cluster is masqueraded";
     IPVS_SCTP_MASQUERADE: Proxier = "up to 1.22 in ipvs mode: SCTP node ports are masqueraded under policy Local too";
     IPVS_KEEP: Proxier = "external traffic under policy Local keeps its source address";

@@ -9,22 +9,22 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
     /// There is none, and this is no pod.
-    #[error("there is none: looked for {}", .0.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
+    #[error("no kubeconfig found (looked for {})", .0.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
     Absent(Vec<PathBuf>),
     /// There is none, and an entry of it is named.
-    #[error("there is none, as in most pods, so that {0} names nothing")]
+    #[error("no kubeconfig found, so {0} cannot be used here")]
     InPod(&'static str),
     /// No context is chosen.
-    #[error("it has no current-context, and --context names none")]
+    #[error("the kubeconfig has no current-context; choose one with --context")]
     NoContext,
     /// A user that is not there.
-    #[error("it has no user {0:?}")]
+    #[error("user {0:?} does not exist in the kubeconfig")]
     NoUser(String),
     /// The namespace of a context is none.
-    #[error("its context's namespace {0:?} is not a name that a namespace can have")]
+    #[error("the context's namespace {0:?} is not a valid namespace name")]
     NoNamespace(String),
     /// Something of a user is to be taken on without a user.
-    #[error("groups, a UID or extras to impersonate, and no user to impersonate")]
+    #[error("--as-group, --as-uid and extras need --as")]
     ImpersonatesNobody,
     /// The URL of a proxy is none.
     #[error("the proxy {url:?} is not a URL")]
@@ -35,7 +35,7 @@ pub enum KubeconfigError {
         source: http::uri::InvalidUri,
     },
     /// A file with a token in it cannot be read.
-    #[error("the token file {file} cannot be read")]
+    #[error("failed to read the token file {file}")]
     TokenFile {
         /// The file.
         file: String,
@@ -44,7 +44,7 @@ pub enum KubeconfigError {
     },
     /// A credential plugin wants to ask somebody, and nobody is there.
     #[error(
-        "credential plugin {0:?} needs a terminal (interactiveMode Always), and standard input is none"
+        "credential plugin {0:?} needs a terminal (interactiveMode Always), but standard input is not one"
     )]
     NobodyToAsk(String),
     /// A credential plugin could not be started.
@@ -68,7 +68,7 @@ pub enum KubeconfigError {
         said: Option<String>,
     },
     /// A credential plugin gave no credentials.
-    #[error("credential plugin {command:?} gave no credentials")]
+    #[error("credential plugin {command:?} printed no credentials")]
     NoCredentials {
         /// The command.
         command: String,

@@ -192,7 +192,7 @@ fn destination(text: &str) -> Result<To, UsageError> {
         UsageError::invalid(
             "--to",
             text,
-            "not of the form IP:PORT[/PROTOCOL], with an IPv6 address in brackets",
+            "must have the form IP:PORT[/PROTOCOL], with brackets around an IPv6 address",
         )
     })?;
     Ok(To {

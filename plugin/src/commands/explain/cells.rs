@@ -160,7 +160,7 @@ fn versions(facts: &Facts, world: &World<'_>) -> Evidence {
         source: if told {
             "nodes' status.nodeInfo".to_owned()
         } else {
-            "nobody told: the newest that the model knows".to_owned()
+            "not specified; the model uses the newest version that it knows".to_owned()
         },
     }
 }

@@ -91,7 +91,7 @@ impl ExplainCommand {
         };
         let dump = Dump::parse(&read_files(path).map_err(wrong)?).map_err(wrong)?;
         for problem in &dump.problems {
-            progress::plain(&format!("note: left out of the dump: {problem}"));
+            progress::plain(&format!("note: ignored an object of the dump: {problem}"));
         }
         let reply = answer(&dump, &self.told, &self.question(namespace)?)?;
         self.write(&reply, writer)

@@ -116,14 +116,16 @@ impl FlowAnswer {
                 self.endpoints.join(" "),
                 match self.masquerade {
                     Some(true) => "masqueraded",
-                    Some(false) => "with the client's address",
-                    None => "masqueraded or not, see below",
+                    Some(false) => "with the client's own address",
+                    None => "masqueraded or not; see below",
                 }
             ),
-            ProxyAction::Reject => "reject: the client is told that nobody listens".to_owned(),
-            ProxyAction::Drop => "drop: the client hears nothing".to_owned(),
+            ProxyAction::Reject => "reject: the connection is refused".to_owned(),
+            ProxyAction::Drop => {
+                "drop: the packet is discarded and the client times out".to_owned()
+            }
             ProxyAction::Accept => "accept: the node itself answers".to_owned(),
-            ProxyAction::None => "none: the proxy leaves it alone".to_owned(),
+            ProxyAction::None => "none: no rule of the proxy matches".to_owned(),
         };
         for why in &self.why {
             text += &format!("\n  {}\n    {}", why.rule, why.source);

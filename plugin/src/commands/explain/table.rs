@@ -43,7 +43,7 @@ pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<(
         writeln!(writer, "\n{}\n", grid(explanation, &notes))?;
         writeln!(
             writer,
-            "✓ reached   ✗ not reached   ~ sometimes   ? not known   [n] see note n"
+            "✓ reachable   ✗ unreachable   ~ sometimes   ? unknown   [n] see note n"
         )?;
         for (index, note) in notes.iter().enumerate() {
             writeln!(writer, "\n[{}] {}", index + 1, printable(&sentence(note)))?;
@@ -56,7 +56,7 @@ pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<(
                 )?;
             }
             if let Some(remedy) = note.remedy {
-                writeln!(writer, "    What helps: {remedy}")?;
+                writeln!(writer, "    Try: {remedy}")?;
             }
         }
     }
@@ -70,7 +70,7 @@ pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<(
     }
     let evidence = &explanation.environment.evidence;
     if !evidence.is_empty() {
-        writeln!(writer, "\nKnown by:")?;
+        writeln!(writer, "\nEvidence:")?;
     }
     for evidence in evidence {
         writeln!(
@@ -110,7 +110,7 @@ fn headline(explanation: &Explanation) -> String {
             .count()
     };
     text += &format!(
-        "{} of {} cells should be reached",
+        "{} of {} cells should be reachable",
         count(Some(Reachability::Reachable)),
         explanation.cells.len()
     );
@@ -120,7 +120,7 @@ fn headline(explanation: &Explanation) -> String {
         .filter(|cell| mark(cell) == '?')
         .count();
     if unknown > 0 {
-        text += &format!(", {unknown} not known");
+        text += &format!(", {unknown} unknown");
     }
     text
 }
@@ -244,7 +244,7 @@ fn sentence(note: &Note<'_>) -> String {
     }
     match note.client_address_kept {
         Some(true) => text + "; the backend sees the client's own address",
-        Some(false) => text + "; the backend sees another address than the client's",
+        Some(false) => text + "; the backend does not see the client's own address",
         None => text,
     }
 }

@@ -181,8 +181,8 @@ fn one_packet_reads_like_ip_route_get() {
     };
     assert_eq!(
         answers[0].text(),
-        "drop: the client hears nothing\n  \
-         a node port is taken on the node that the packet arrives at, under externalTrafficPolicy\n    \
+        "drop: the packet is discarded and the client times out\n  \
+         the node that the packet arrives at handles the node port, by externalTrafficPolicy\n    \
          kubernetes/kubernetes v1.20.2 pkg/proxy/iptables/proxier.go\n  \
          externalTrafficPolicy Local: there are endpoints, but none on this node: dropped\n    \
          kubernetes/kubernetes v1.20.2 pkg/proxy/iptables/proxier.go"
@@ -346,11 +346,11 @@ fn an_object_that_makes_no_sense_costs_that_object() {
     assert!(ask("shop", "odd").contains("cannot be \"not an address\""));
     assert_eq!(
         ask("default", "web"),
-        "found no Service default/web in the dump (there is one in namespace shop)"
+        "failed to find Service default/web in the dump (there is one in namespace shop)"
     );
     assert_eq!(
         ask("shop", "cart"),
-        "found no Service shop/cart in the dump"
+        "failed to find Service shop/cart in the dump"
     );
 }
 
@@ -521,8 +521,8 @@ fn the_command_line_of_a_proxy_pod_tells_too() {
 #[test]
 fn packets_that_make_no_sense() {
     for (to, expected) in [
-        ("172.30.0.12", "not of the form IP:PORT[/PROTOCOL]"),
-        ("fd00::1:80", "not of the form IP:PORT[/PROTOCOL]"),
+        ("172.30.0.12", "must have the form IP:PORT[/PROTOCOL]"),
+        ("fd00::1:80", "must have the form IP:PORT[/PROTOCOL]"),
         ("172.30.0.12:80/icmp", "expected one of: TCP, UDP, SCTP"),
     ] {
         let args = args(&["--to", to, "--client", "pod", "--node", "n1"]);
@@ -562,7 +562,7 @@ fn the_table_reads_like_an_explanation() {
     let mut text = Vec::new();
     table::write(&explanation, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
-    assert_eq!(text, include_str!("tests/table.txt"), "\n{text}");
+    expect_test::expect_file!["tests/table.txt"].assert_eq(&text);
     let json = serde_json::to_value(&explanation).unwrap();
     assert_eq!(json["kind"], "Explanation");
     assert_eq!(json["environment"]["proxyMode"], "iptables");

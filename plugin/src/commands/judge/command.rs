@@ -66,7 +66,7 @@ impl JudgeCommand {
                 color,
             },
             Some(new) if args.file == "-" && new == "-" => {
-                let why = "standard input can be read once only";
+                let why = "standard input can be read only once";
                 return Err(UsageError::invalid("NEW", &new, why));
             }
             Some(new) => Comparing::Since {
@@ -79,7 +79,8 @@ impl JudgeCommand {
                         true
                     }
                     _ => {
-                        let why = "what changed is printed as table or json, to standard output";
+                        let why =
+                            "a comparison can be printed as table or json only, to standard output";
                         return Err(UsageError::invalid("--output", &given, why));
                     }
                 },
@@ -149,7 +150,7 @@ impl JudgeCommand {
         let exits = items.iter().map(Comparison::exit);
         let mut exit = exits.reduce(Exit::and).ok_or_else(|| Error::File {
             file: file.to_owned(),
-            source: format!("it holds no Service that {} holds, too", self.file).into(),
+            source: format!("it has no Service in common with {}", self.file).into(),
         })?;
         for from in old.items() {
             if find(new, from).is_none() {
@@ -176,7 +177,7 @@ impl JudgeCommand {
 fn alone(report: &Report, file: &str) {
     let service = &report.service;
     let text = format!(
-        "note: Service {}/{} is in {file} alone",
+        "note: Service {}/{} appears only in {file}",
         service.namespace, service.name
     );
     progress::plain(&printable(&text));
@@ -209,7 +210,7 @@ fn judge(
     let told_of = |fact: &str, value: String| Evidence {
         fact: fact.to_owned(),
         value,
-        source: "told to judge by, whatever the run found".to_owned(),
+        source: "given on the command line of judge".to_owned(),
     };
     if let Some(model) = overrides.network_model {
         environment.network_model = Some(model);
@@ -273,7 +274,11 @@ mod tests {
         let told = environment
             .evidence
             .iter()
-            .filter(|evidence| evidence.source.starts_with("told to judge"))
+            .filter(|evidence| {
+                evidence
+                    .source
+                    .starts_with("given on the command line of judge")
+            })
             .map(|evidence| (evidence.fact.as_str(), evidence.value.as_str()));
         assert_eq!(
             told.collect::<Vec<_>>(),

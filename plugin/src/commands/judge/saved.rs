@@ -10,9 +10,9 @@ use svc_reach_common::report::{API_VERSION, Kind, Report, Reports};
 enum SavedReportError {
     #[error("{0}")]
     Yaml(String),
-    #[error("it is no report of kubectl svc-reach: apiVersion {0:?}, expected {API_VERSION:?}")]
+    #[error("not a report of kubectl svc-reach: apiVersion is {0:?}, expected {API_VERSION:?}")]
     ApiVersion(String),
-    #[error("it holds no report")]
+    #[error("it contains no report")]
     Empty,
 }
 

@@ -16,7 +16,7 @@ pub fn write(comparison: &Comparison, screen: Screen, writer: &mut impl Write) -
     };
     let unseen = match comparison.not_observed {
         0 => String::new(),
-        n => format!(", {n} could not be looked at"),
+        n => format!(", {n} could not be observed"),
     };
     let answer = format!(
         "Service {}, run {} to {}: {} cells compared{unseen}, {changed}",

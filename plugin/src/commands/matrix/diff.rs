@@ -106,7 +106,7 @@ impl<'e> Difference<'e> {
     pub fn write(&self, look: Look, writer: &mut impl Write) -> io::Result<()> {
         let (from, to) = (self.from.readable(), self.to.readable());
         if self.cells.is_empty() {
-            return writeln!(writer, "{from} and {to} say the same");
+            return writeln!(writer, "{from} and {to} are the same");
         }
         let said = |said: &Option<Said<'_>>| {
             said.as_ref()

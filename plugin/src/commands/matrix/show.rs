@@ -50,12 +50,12 @@ pub fn write(edition: &Edition, look: Look, writer: &mut impl Write) -> io::Resu
     }
     writeln!(
         writer,
-        "\n✓ reachable   ✗ unreachable   ( ) implied: the document says that what it does not list is normal"
+        "\n✓ reachable   ✗ unreachable   ( ) implied: the document says that whatever it does not list works"
     )?;
     let advice = edition.remedies.iter().map(|r| (&r.text, &r.pointer));
-    list("What it advises", advice, look, writer)?;
+    list("Advice of the document", advice, look, writer)?;
     let remarks = edition.remarks.iter().map(|r| (&r.text, &r.pointer));
-    list("What else it says", remarks, look, writer)
+    list("Remarks of the document", remarks, look, writer)
 }
 
 fn list<'e>(

@@ -70,15 +70,15 @@ pub fn seen(cell: &Cell) -> Markup {
 pub fn expected(report: &Report, cell: &Cell) -> Markup {
     html! {
         @match &cell.expected {
-            None => "nothing that it could be held against",
+            None => "nothing to compare with",
             Some(expected) => {
                 b { (expected.value) }
                 ", "
                 (match expected.basis {
                     Basis::Stated => "stated",
-                    Basis::Implied => "implied: what the document does not list is normal",
-                    Basis::Predicted => "by the model alone, since no document says anything",
-                    Basis::Required => "required, whatever documents say",
+                    Basis::Implied => "implied: the document says that whatever it does not list works",
+                    Basis::Predicted => "by the forwarding model alone, because no document covers this cell",
+                    Basis::Required => "required by you, whatever the documents say",
                 })
                 @if let Some(matrix) = &expected.matrix { " by " (matrix) }
                 @if let Some(edition) = &expected.edition {
@@ -118,7 +118,7 @@ fn editions(cell: &Cell) -> Markup {
 /// What the model says, without why.
 pub fn outcome(predicted: &Prediction) -> Markup {
     html! {
-        b { (predicted.reachable.map_or("not known, or by chance", |value| value.as_str())) }
+        b { (predicted.reachable.map_or("unknown, or a matter of chance", |value| value.as_str())) }
         ": " (predicted.outcome)
     }
 }

@@ -46,10 +46,10 @@ pub fn section(report: &Report, nth: Nth) -> Markup {
                         @if let Some(matrix) = &report.matrix {
                             (fact("matrix", &format!("{}@{}", matrix.id, matrix.edition), &matrix.source))
                         } @else {
-                            (fact("matrix", "none", "no document speaks of this cluster"))
+                            (fact("matrix", "none", "no document covers this cluster"))
                         }
                         @if let Some(column) = &environment.column {
-                            (fact("column", column, "network model and proxy mode, by what follows"))
+                            (fact("column", column, "network model and proxy mode, from the facts below"))
                         }
                         @for evidence in &environment.evidence {
                             (fact(&evidence.fact, &evidence.value, &evidence.source))

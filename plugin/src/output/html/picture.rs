@@ -48,7 +48,7 @@ fn drawing(report: &Report, places: &Lanes<'_>, frame: &Frame) -> Markup {
         svg.picture viewBox={ "0 0 " (frame.width) " " (height) } role="img"
             aria-label="Paths from each position to each target. The table below says the same in words." {
             @if !inside.is_empty() { (frame.draw("Kubernetes cluster", "cluster", &inside)) }
-            @if !outside.is_empty() { (frame.draw("Outside of the cluster", "beyond", &outside)) }
+            @if !outside.is_empty() { (frame.draw("Outside the cluster", "beyond", &outside)) }
             (paths)
         }
     }

@@ -57,7 +57,7 @@ fn pass_through_agrees(known: Findings<'_>) -> Vec<Advisory> {
     }
     if let Some(HostFact::Unknown(why)) = &known.hints.sharing {
         let text = format!(
-            "whether others on this load balancer have the same pass-through setting could not be looked at: {why}"
+            "whether others on this load balancer have the same pass-through setting could not be observed: {why}"
         );
         return vec![documented(
             "load-balancer-sharing-unknown",
@@ -87,7 +87,7 @@ fn pass_through_agrees(known: Findings<'_>) -> Vec<Advisory> {
         advisories.push(warning("pass-through-disagrees", text, PASS_THROUGH));
     }
     if !sharing.complete {
-        let text = "only the first 500 Services and Ingresses were looked through for those on the same load balancer".to_owned();
+        let text = "only the first 500 Services and Ingresses were searched for others on the same load balancer".to_owned();
         advisories.push(own(
             "load-balancer-sharing-partly-known",
             Severity::Info,
@@ -103,7 +103,7 @@ fn ingress_is_hidden(known: Findings<'_>) -> Vec<Advisory> {
         Some(_) | None => return Vec::new(),
     };
     let text = format!(
-        "in IPVS mode, a Service hides the ingresses on its load balancer from nodes and containers: {}; use different load balancers",
+        "in IPVS mode, nodes and containers cannot reach the Ingresses on the load balancer of a Service: {}; use different load balancers",
         ingresses.join(", ")
     );
     vec![warning("ingress-hidden", text, NOTES)]
@@ -123,7 +123,7 @@ fn node_address_as_external_ip(known: Findings<'_>) -> Vec<Advisory> {
                 .filter(|address| service.external_ips.contains(address))
                 .map(|address| {
                     let text = format!(
-                        "in IPVS mode, an external IP that is a node's address makes the node unavailable: {address} is that of {}",
+                        "in IPVS mode, an external IP that is a node's address makes the node unavailable: {address} belongs to {}",
                         node.name
                     );
                     warning("node-address-as-external-ip", text, NOTES)
@@ -207,7 +207,7 @@ fn stickiness(known: Findings<'_>) -> Vec<Advisory> {
         .collect();
     if !crowded.is_empty() {
         let text = format!(
-            "{STICKINESS} needs backends that anti-affinity keeps on different nodes; {}",
+            "{STICKINESS} needs backends on different nodes (anti-affinity), but {}",
             crowded.join(", ")
         );
         advisories.push(warning("stickiness-without-anti-affinity", text, STICKY));
@@ -258,7 +258,7 @@ fn no_private_address(known: Findings<'_>) -> Vec<Advisory> {
         return Vec::new();
     }
     let text =
-        "a dedicated load balancer must have a private address; the Service has a public one only"
+        "a dedicated load balancer must have a private address, but the Service has only a public one"
             .to_owned();
     vec![warning("dedicated-without-private-address", text, NOTES)]
 }
@@ -307,7 +307,7 @@ fn host_network_forwarding(known: Findings<'_>) -> Vec<Advisory> {
     if !told || known.circumstances.host_network != Some(false) {
         return Vec::new();
     }
-    let text = format!("{HOST_NETWORK} is true, and no backend is on the host network");
+    let text = format!("{HOST_NETWORK} is true, but no backend is on the host network");
     vec![warning("host-network-without-backends", text, PARAMETERS)]
 }
 
@@ -318,7 +318,7 @@ fn switched_to_local(known: Findings<'_>) -> Vec<Advisory> {
     {
         return Vec::new();
     }
-    let text = "if this Service was switched from Cluster to Local, connections that were tracked before still go by Cluster: make the Service anew"
+    let text = "if this Service was switched from Cluster to Local, connections tracked before still follow Cluster: recreate the Service"
         .to_owned();
     vec![documented("switched-to-local", Severity::Info, text, NOTES)]
 }

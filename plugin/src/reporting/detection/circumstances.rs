@@ -36,7 +36,7 @@ pub fn circumstances(
         notes.add(
             "ingressController",
             &service.name,
-            "the name that the add-on gives its Service",
+            "the name that the add-on gives to its Service",
         );
         ServiceKind::NginxIngress
     } else {

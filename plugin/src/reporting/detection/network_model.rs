@@ -64,12 +64,11 @@ pub fn found_models(
             .iter()
             .any(|interface| interface.name == OPEN_VSWITCH)
         {
-            let source = format!("{OPEN_VSWITCH} on node {node}; likely");
+            let source = format!("{OPEN_VSWITCH} on node {node}, which makes it likely");
             notes.add("networkModel", NetworkModel::Tunnel, source);
             return vec![NetworkModel::Tunnel];
         }
-        let source =
-            format!("no {OPEN_VSWITCH} on node {node}; not certain, so that it decides nothing");
+        let source = format!("no {OPEN_VSWITCH} on node {node}, which proves nothing");
         notes.add("networkModel", "rather vpc", source);
     }
     models
