@@ -341,7 +341,7 @@ fn sources(folder: &Path) {
         "krew.yaml",
         "manifests",
         "packaging",
-        "probe-agent/image",
+        "packaging/oci-image",
     ] {
         succeed(
             Command::new("cp")
@@ -495,7 +495,7 @@ fn an_archive_holds_what_krew_can_unpack_and_what_it_has_to() {
 #[test]
 fn an_image_is_called_by_the_digest_that_a_registry_will_give_it() {
     let folder = Folder::new("image");
-    let script = packaging("../probe-agent/image");
+    let script = packaging("oci-image");
     let mut digests = BTreeSet::new();
     for name in ["example/probe:1", "registry.example/mirror/probe:1"] {
         let archive = folder.join("image.tar");
