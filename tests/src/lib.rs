@@ -3,6 +3,7 @@
 pub mod chromium;
 pub mod fixture;
 pub mod folder;
+pub mod imports;
 pub mod junit;
 pub mod kubectl;
 pub mod names_only;

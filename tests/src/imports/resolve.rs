@@ -1,0 +1,124 @@
+//! From paths as they are written to the files that define what they name.
+
+use super::source::Source;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
+
+/// Re-exports that are followed from one file to the next.
+const HOPS: usize = 8;
+
+/// The files of a crate, by module path: `a::b`, and an empty text for the root.
+#[derive(Debug)]
+pub struct Crate(BTreeMap<String, Source>);
+
+impl Crate {
+    /// Reads every file below a folder of sources. The program's `main.rs` is another crate.
+    pub fn read(sources: &Path) -> io::Result<Self> {
+        let mut files = BTreeMap::new();
+        let mut open = vec![(sources.to_owned(), Vec::<String>::new())];
+        while let Some((folder, module)) = open.pop() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let inner = [module.as_slice(), &[stem.clone().into_owned()]].concat();
+                if path.is_dir() {
+                    open.push((path, inner));
+                } else if path.extension().is_some_and(|extension| extension == "rs")
+                    && !(module.is_empty() && stem == "main")
+                {
+                    let name = match (module.is_empty(), stem.as_ref()) {
+                        (true, "lib") => String::new(),
+                        (false, "mod") => module.join("::"),
+                        _ => inner.join("::"),
+                    };
+                    files.insert(name, Source::read(&path)?);
+                }
+            }
+        }
+        Ok(Self(files))
+    }
+
+    /// Which files import which.
+    pub fn imports(&self) -> BTreeMap<String, BTreeSet<String>> {
+        self.0
+            .iter()
+            .map(|(module, source)| {
+                let mut names: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+                for path in &source.paths {
+                    if let (Some(name), Some(path)) = (path.last(), self.absolute(module, path)) {
+                        names.insert(name, path);
+                    }
+                }
+                let files = source.paths.iter().filter_map(|path| {
+                    let path = self.absolute(module, path).or_else(|| {
+                        // `module::item`, where the module was imported.
+                        let (first, rest) = path.split_first()?;
+                        let start = names.get(first.as_str()).filter(|_| !rest.is_empty())?;
+                        Some([start.as_slice(), rest].concat())
+                    })?;
+                    self.file_of(&path, HOPS)
+                });
+                (
+                    module.clone(),
+                    files.filter(|file| file != module).collect(),
+                )
+            })
+            .collect()
+    }
+
+    /// A path from the root of the crate. `None`: it begins with nothing of this crate.
+    fn absolute(&self, module: &str, path: &[String]) -> Option<Vec<String>> {
+        let mut at: Vec<String> = if module.is_empty() {
+            Vec::new()
+        } else {
+            module.split("::").map(str::to_owned).collect()
+        };
+        let mut path = path;
+        match path.first()?.as_str() {
+            "crate" => return Some(path.get(1..)?.to_vec()),
+            "self" => path = path.get(1..)?,
+            "super" => {
+                while path.first().is_some_and(|first| first == "super") {
+                    at.pop()?;
+                    path = path.get(1..)?;
+                }
+            }
+            child => {
+                let child = [at.as_slice(), &[child.to_owned()]].concat().join("::");
+                if !self.0.contains_key(&child) {
+                    return None;
+                }
+            }
+        }
+        at.extend_from_slice(path);
+        Some(at)
+    }
+
+    /// The file that defines what a path names. A path to a module itself is no import: what is taken from it counts.
+    fn file_of(&self, path: &[String], hops: usize) -> Option<String> {
+        if self.0.contains_key(&path.join("::")) {
+            return None;
+        }
+        let (file, rest) = (0..=path.len()).rev().find_map(|length| {
+            let file = path[..length].join("::");
+            self.0
+                .contains_key(&file)
+                .then_some((file, &path[length..]))
+        })?;
+        let name = rest.first()?;
+        let export = self.0[&file]
+            .exports
+            .iter()
+            .find(|(known, _)| known == name);
+        match export {
+            Some((_, behind)) if hops > 0 => {
+                let behind = self.absolute(&file, behind)?;
+                self.file_of(&[behind.as_slice(), &rest[1..]].concat(), hops - 1)
+            }
+            Some(_) | None => Some(file),
+        }
+    }
+}
