@@ -44,13 +44,13 @@ certificate_authority() { # NAME
 certificate() { # NAME AUTHORITY SUBJECT [ALTERNATIVE-NAMES]
   private_key "$1"
   openssl req -new -key "$1.key" -subj "$3" |
-    openssl x509 -req -CA "$2.crt" -CAkey "$2.key" -CAcreateserial -days 365 -sha256 -out "$1.crt" 2>/dev/null \
+    openssl x509 -req -CA "$2.crt" -CAkey "$2.key" -CAcreateserial -days 365 -sha256 -out "$1.crt" \
       -extfile <(
         echo 'basicConstraints=CA:FALSE'
         echo 'keyUsage=critical,digitalSignature,keyEncipherment'
         echo 'extendedKeyUsage=serverAuth,clientAuth'
         [[ -z ${4:-} ]] || echo "subjectAltName=$4"
-      )
+      ) 2>/dev/null
 }
 
 kubeconfig() { # NAME SERVER

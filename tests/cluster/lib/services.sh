@@ -41,7 +41,10 @@ apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: pod-security}
 webhooks:
-$(pod_security_webhook baseline; pod_security_webhook restricted)
+$(
+    pod_security_webhook baseline
+    pod_security_webhook restricted
+  )
 Y
   until_true 180 kctl get serviceaccount default || die "the default ServiceAccount does not appear"
 }

@@ -43,7 +43,10 @@ node_ip() { echo "192.168.60.$((10 + $1))"; }
 pod_cidr() { echo "172.20.$1.0/24"; }
 
 say() { printf '[%s +%ss] %s\n' "$PREFIX" "$SECONDS" "$*" >&2; }
-die() { printf 'cluster: %s\n' "$*" >&2; exit 1; }
+die() {
+  printf 'cluster: %s\n' "$*" >&2
+  exit 1
+}
 
 # Two of these at once would take each other's cluster apart. The lock ends with this shell: what is launched closes it.
 locked() {
