@@ -1,19 +1,19 @@
-//! The probe's image, made without a container engine.
+//! Builds the probe's image without a container engine.
 
 mod servers;
 
 use std::{path::Path, process::Command};
 
-/// 2 MiB.
+/// Maximum size of the image: 2 MiB.
 const BOUND: u64 = 2 * 1024 * 1024;
 
 #[test]
 #[ignore = "needs the released probe: tests/run builds it"]
-fn the_image_is_small_and_the_same_each_time() {
+fn image_is_small_and_reproducible() {
     let folder = std::env::temp_dir().join(format!("svc-reach-image-{}", std::process::id()));
     let make = |name: &str| {
         let archive = folder.join(name);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("image");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/oci-image");
         let output = Command::new(script)
             .arg(servers::probe())
             .arg("svc-reach/probe:test")
@@ -26,7 +26,7 @@ fn the_image_is_small_and_the_same_each_time() {
     let (one, other) = (make("one.tar"), make("other.tar"));
     std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!(one, other, "the same binary gives the same archive");
-    // The layer is nearly all of it, and compressed already.
+    // Nearly all of the archive is the layer, which is already compressed.
     assert!(
         u64::try_from(one.len()).unwrap() <= BOUND,
         "{} bytes",

@@ -1,4 +1,4 @@
-//! What a kernel decides, decided by a kernel: routes, packet filters, names, in namespaces of each test's own.
+//! Tests with a real kernel: routes, packet filters and names. Each test has its own namespaces.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -18,7 +18,7 @@ use svc_reach_common::wire::{
     outcome::{Outcome, Phase},
 };
 
-/// Runs a shell script in namespaces of its own, at whose end stands the agent with a plan of one target.
+/// Runs a shell script in new namespaces. At its end, the script runs the agent with a plan of one target.
 fn in_namespaces(flags: &[&str], script: &str, plan: &str) -> Vec<Line> {
     let output = Command::new("unshare")
         .args(flags)
@@ -67,7 +67,7 @@ const UDP: &str = r#"{"kind":"udp","payload":"hello"}"#;
 
 #[test]
 #[ignore = "needs root, for network namespaces: tests/run has it"]
-fn routes_and_packet_filters_are_told_apart() {
+fn routes_and_filters_have_distinct_outcomes() {
     let link = "ip link set lo up; ip link add d0 type veth peer name d1; ip link set d0 up; ip link set d1 up; ip addr add 198.18.0.1/24 dev d0;\
                 ip -6 addr add fd00::1/64 dev d0 nodad";
     let filter = |rule: &str| format!("{link}; iptables -A OUTPUT {rule}");
@@ -153,8 +153,8 @@ fn routes_and_packet_filters_are_told_apart() {
 
 #[test]
 #[ignore = "needs root, for network namespaces: tests/run has it"]
-fn a_node_is_seen_without_privileges() {
-    // The agent runs as the image has it run: another user, no capabilities, none to be had.
+fn host_view_needs_no_privileges() {
+    // The agent runs as in its image: as another user, without capabilities, and unable to gain any.
     let script = "ip link set lo up; ip link add kube-ipvs0 type bridge; ip link add eth7 type veth peer name eth8; ip link set eth8 up
         ip addr add 198.18.0.1/24 dev eth7; ip link set eth7 up; ip route add 198.18.7.0/24 via 198.18.0.2
         ip route add unreachable 198.18.8.0/24
@@ -197,11 +197,11 @@ fn a_node_is_seen_without_privileges() {
         !routes
             .iter()
             .any(|route| route.destination.to_string() == "198.18.8.0/24"),
-        "a route that leads nowhere is none: {routes:?}"
+        "unreachable routes are left out: {routes:?}"
     );
 }
 
-/// What a name server says of a name.
+/// What a name server answers for a name.
 #[derive(Clone)]
 enum Said {
     Addresses(Vec<[u8; 4]>),
@@ -209,7 +209,7 @@ enum Said {
     Nothing,
 }
 
-/// A name server on port 53 of an address of loopback; a name that it does not know does not exist.
+/// A name server on port 53 of a loopback address. It answers that other names do not exist.
 struct NameServer {
     resolv_conf: PathBuf,
     asked: Arc<Mutex<Vec<String>>>,
@@ -230,7 +230,7 @@ impl NameServer {
         });
         let resolv_conf =
             std::env::temp_dir().join(format!("svc-reach-{}-{address}", std::process::id()));
-        // As the kubelet writes it.
+        // The kubelet writes it like this.
         let text = format!(
             "nameserver {address}\nsearch web.svc.cluster.local svc.cluster.local cluster.local\noptions ndots:5\n"
         );
@@ -304,19 +304,19 @@ fn reply(
 
 #[test]
 #[ignore = "needs root, for mount namespaces and port 53: tests/run has it"]
-fn names_are_resolved_as_the_kubelet_writes_it() {
+fn resolves_with_the_kubelets_settings() {
     let server = listen(Talk::Nothing);
     let local = |last| [127, 0, 0, last];
     let names = NameServer::start(
         "127.53.0.1",
         HashMap::from([
             ("web.web.svc.cluster.local", Said::Addresses(vec![local(1)])),
-            // Nobody listens on the first of them.
+            // Nothing listens on the first address.
             (
                 "two.web.svc.cluster.local",
                 Said::Addresses(vec![local(2), local(1)]),
             ),
-            // Nobody listens on the first of them, and there is no way to the second: TCP does not go to all at once.
+            // Nothing listens on the first address. The second is the broadcast address, which TCP cannot use.
             (
                 "split.web.svc.cluster.local",
                 Said::Addresses(vec![local(2), [255; 4]]),
@@ -346,12 +346,12 @@ fn names_are_resolved_as_the_kubelet_writes_it() {
     assert_eq!(
         names.outcome("two", port),
         Outcome::Connected,
-        "the second address is tried, too"
+        "the second address is also tried"
     );
     assert_eq!(
         names.outcome("split", port),
         Outcome::Refused { errno: 111 },
-        "what the first address showed stands"
+        "the first address counts"
     );
     assert_eq!(names.outcome("absent", port), Outcome::NameNotFound);
     assert_eq!(names.outcome("none", port), Outcome::NameNotFound);
@@ -372,24 +372,24 @@ fn names_are_resolved_as_the_kubelet_writes_it() {
 
 #[test]
 #[ignore = "needs root, for mount namespaces: tests/run has it"]
-fn without_a_resolver_nothing_is_said_of_the_name() {
+fn missing_resolv_conf_is_a_failure() {
     let lines = in_namespaces(
         &["--mount"],
         "mount --bind /dev/null /etc/resolv.conf",
         &plan("none", "web", 80, TCP),
     );
     let Outcome::Failed { detail, .. } = outcome(lines) else {
-        panic!("it could not look")
+        panic!("the attempt should have failed")
     };
     assert!(
-        detail.contains("no settings to resolve names by"),
+        detail.contains("failed to read the resolver's settings"),
         "{detail}"
     );
 }
 
 #[test]
 #[ignore = "needs root, for mount namespaces and port 53: tests/run has it"]
-fn without_descriptors_nothing_is_said_of_the_name() {
+fn missing_descriptors_are_a_failure() {
     let server = listen(Talk::Nothing);
     let names = NameServer::start(
         "127.53.0.2",
@@ -398,7 +398,7 @@ fn without_descriptors_nothing_is_said_of_the_name() {
             Said::Addresses(vec![[127, 0, 0, 1]]),
         )]),
     );
-    // From none to be had to enough.
+    // The limits range from too few descriptors to enough.
     let outcomes: Vec<Outcome> = (9..=20)
         .map(|limit| {
             let script = format!(

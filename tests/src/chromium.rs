@@ -1,9 +1,9 @@
-//! A page as a browser shows it.
+//! Renders a page in Chromium and reports what the browser shows.
 
 use serde::Deserialize;
 use std::{fs, path::Path, process::Command};
 
-/// Flags without which Chromium asks hosts on the internet, or needs a screen.
+/// Without these flags Chromium contacts hosts on the internet, or needs a screen.
 const FLAGS: [&str; 12] = [
     "--headless",
     "--no-sandbox",
@@ -13,44 +13,45 @@ const FLAGS: [&str; 12] = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    // The page that looks may look into the page that is looked at.
+    // The outer page reads the document in its iframe.
     "--allow-file-access-from-files",
     "--virtual-time-budget=10000",
-    // What a page's policy forbade is told on the console.
+    // The console says what the page's Content Security Policy blocked.
     "--enable-logging=stderr",
     "--dump-dom",
 ];
 
-/// How long a page may take: Chromium ends by itself, but for its faults.
+/// Time limit for one page, in seconds. Chromium normally ends by itself; this covers the case that it hangs.
 const SECONDS: &str = "120";
 
-/// What is seen of a page at some width.
+/// What the browser shows of a page at one window width.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Look {
-    /// Width of the window.
+    /// Width of the window, in CSS pixels.
     pub width: u32,
-    /// Width of what is in it.
+    /// Width of the content, in CSS pixels. If it is larger than the window, the page scrolls sideways.
     pub content: u32,
-    /// Its title.
+    /// Title of the page.
     pub title: String,
-    /// Its text, as far as it is shown.
+    /// The visible text.
     pub text: String,
-    /// Cells that can be opened.
+    /// Number of matrix cells that can be opened.
     pub cells: usize,
-    /// Text of a cell once it is opened.
+    /// Text of the first cell after it was opened.
     pub opened: String,
-    /// Paths of pictures that are shown.
+    /// Number of visible lines in the pictures.
     pub paths: usize,
-    /// Elements that could run or fetch something.
+    /// Number of elements that could run code or fetch something.
     pub active: usize,
-    /// Where links lead that are not to pages of the web or to a place in this one.
+    /// Targets of links that lead neither to a web page nor to a place in this page.
     pub odd_links: Vec<String>,
-    /// Colour of the ground.
+    /// Background colour of the page.
     pub ground: String,
 }
 
-/// Looks at a page from a page around it, which may run a script where the page itself must not.
+/// An outer page that loads the page under test in an iframe and inspects it. The script is here because the page under
+/// test must not run any.
 const LOOK: &str = r#"<!DOCTYPE html><meta charset="utf-8"><title>a look</title><body><script>
 const looks = [];
 function look(width) {
@@ -90,16 +91,16 @@ function look(width) {
 })();
 </script>"#;
 
-/// Shows a page in windows of these widths, on a light or dark ground.
+/// Shows a page in windows of these widths, in light or dark mode.
 ///
 /// # Panics
 ///
-/// Where Chromium is not there, or does not show the page.
+/// If Chromium is not installed or does not show the page.
 #[must_use]
 #[expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test without its page fails, and shows what was printed"
+    reason = "if the page is not shown, the test fails with what Chromium printed"
 )]
 pub fn looks(page: &Path, widths: &[u32], dark: bool) -> Vec<Look> {
     let folder = page.parent().unwrap();
@@ -125,20 +126,20 @@ pub fn looks(page: &Path, widths: &[u32], dark: bool) -> Vec<Look> {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(
         !error.contains("Content Security Policy"),
-        "the page tried what its policy forbids\n{error}"
+        "the page tried something that its Content Security Policy forbids\n{error}"
     );
     let body = dom
         .split_once("<body>")
         .and_then(|(_, rest)| rest.split_once("</body>"))
         .map(|(body, _)| body)
         .unwrap_or_default();
-    // As HTML writes text (WHATWG HTML, "Serializing HTML fragments").
+    // Undo the escaping of text (WHATWG HTML, "Serializing HTML fragments").
     let text = body
         .replace("&lt;", "<")
         .replace("&gt;", ">")
         .replace("&nbsp;", "\u{a0}")
         .replace("&amp;", "&");
     serde_json::from_str(&text).unwrap_or_else(|fault| {
-        panic!("the page was not shown (tests/packages installs Chromium): {fault}\n{dom}\n{error}")
+        panic!("Chromium did not show the page (tests/packages installs Chromium): {fault}\n{dom}\n{error}")
     })
 }

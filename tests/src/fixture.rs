@@ -4,13 +4,13 @@ use crate::{kubectl::Kubectl, namespace::Namespace, wait::until};
 use serde_json::{Value, json};
 use std::{process::Command, time::Duration};
 
-/// The probe's image, which serves, too.
+/// The probe's image. It can also act as the web server.
 pub const IMAGE: &str = svc_reach_common::names::IMAGE;
 
 /// How long a web server may take to become ready.
 const READY: Duration = Duration::from_secs(180);
 
-/// Names of the nodes that pods can be put on, in order.
+/// Names of the Ready nodes without taints that are not cordoned, sorted.
 #[must_use]
 pub fn nodes(kubectl: &Kubectl) -> Vec<String> {
     let list = kubectl.object(&["get", "nodes"]);
@@ -36,7 +36,7 @@ pub fn nodes(kubectl: &Kubectl) -> Vec<String> {
     names
 }
 
-/// A pod that answers HTTP on 8080 and 8081, and datagrams on 5353.
+/// A pod that answers HTTP on ports 8080 and 8081, and UDP on port 5353.
 #[must_use]
 pub fn server(name: &str, node: &str) -> Value {
     let field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
@@ -63,7 +63,7 @@ pub fn server(name: &str, node: &str) -> Value {
     })
 }
 
-/// The Service `web` on port 80, with `spec` laid over it.
+/// The Service `web` on port 80. Fields of `spec` replace the defaults.
 #[must_use]
 pub fn service(spec: &Value) -> Value {
     let mut service = json!({
@@ -77,7 +77,7 @@ pub fn service(spec: &Value) -> Value {
     service
 }
 
-/// Puts a server on each of the nodes and a Service in front, and waits until all of them are ready endpoints.
+/// Deploys one server on each of the nodes and the Service, and waits until every server is a ready endpoint.
 pub fn deploy(kubectl: &Kubectl, namespace: &Namespace, nodes: &[&str], service: &Value) {
     let mut items = vec![service.clone()];
     items.extend(
@@ -88,14 +88,13 @@ pub fn deploy(kubectl: &Kubectl, namespace: &Namespace, nodes: &[&str], service:
     );
     apply(kubectl, namespace, items);
     await_endpoints(kubectl, namespace, nodes.len());
-    // A headless Service is none of kube-proxy's business.
+    // kube-proxy ignores headless Services.
     if service["spec"]["clusterIP"] != "None" {
         await_proxies(kubectl, namespace, nodes.len());
     }
 }
 
-/// Puts a server on each of the nodes and a Service of this name in front, and waits until all of them are ready
-/// endpoints.
+/// As [`deploy`], with a Service of this name that selects only its own servers.
 pub fn deploy_named(
     kubectl: &Kubectl,
     namespace: &Namespace,
@@ -120,18 +119,19 @@ pub fn deploy_named(
     }
 }
 
-/// [`await_proxies_of`] the Service `web`.
+/// As [`await_proxies_of`], for the Service `web`.
 pub fn await_proxies(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
     await_proxies_of(kubectl, namespace, "web", count);
 }
 
-/// Waits until every node's kube-proxy has rules for so many endpoints of a Service, or the one that refuses where there
-/// are to be none, as far as that can be seen. A probe takes longer to start than kube-proxy takes to follow, except on a
-/// machine that is busy.
+/// Waits until kube-proxy on every node has rules for `count` endpoints of a Service. If `count` is 0, it waits for the
+/// rule that rejects connections instead. Without the test cluster the rules cannot be read, and this does not wait.
+///
+/// kube-proxy is usually faster than a probe starts, but not on a busy machine.
 ///
 /// # Panics
 ///
-/// When they do not come in time.
+/// If the rules do not appear in time.
 pub fn await_proxies_of(kubectl: &Kubectl, namespace: &Namespace, service: &str, count: usize) {
     let Some(testbed) = kubectl.testbed_if_any() else {
         return;
@@ -161,7 +161,7 @@ pub fn await_proxies_of(kubectl: &Kubectl, namespace: &Namespace, service: &str,
     });
 }
 
-/// Applies objects in a namespace.
+/// Applies objects in the namespace.
 pub fn apply(kubectl: &Kubectl, namespace: &Namespace, mut items: Vec<Value>) {
     for item in &mut items {
         item["metadata"]["namespace"] = namespace.name.clone().into();
@@ -169,15 +169,15 @@ pub fn apply(kubectl: &Kubectl, namespace: &Namespace, mut items: Vec<Value>) {
     kubectl.apply(&json!({"apiVersion": "v1", "kind": "List", "items": items}));
 }
 
-/// [`await_endpoints_of`] the Service `web`.
+/// As [`await_endpoints_of`], for the Service `web`.
 pub fn await_endpoints(kubectl: &Kubectl, namespace: &Namespace, count: usize) {
     await_endpoints_of(kubectl, namespace, "web", count);
 }
 
-/// Waits until a Service has so many ready endpoints.
+/// Waits until a Service has exactly `count` ready endpoints.
 pub fn await_endpoints_of(kubectl: &Kubectl, namespace: &Namespace, service: &str, count: usize) {
     until("ready endpoints", READY, || {
-        // Their controller makes the object a moment after the Service.
+        // The controller creates the Endpoints a moment after the Service, so the first reads may fail.
         let output = kubectl.run(&namespace.args(&["get", "endpoints", service, "-o", "json"]));
         let endpoints: Value =
             serde_json::from_str(&output.stdout).map_err(|_| output.to_string())?;
@@ -187,18 +187,20 @@ pub fn await_endpoints_of(kubectl: &Kubectl, namespace: &Namespace, service: &st
         if ready == count {
             Ok(())
         } else {
-            Err(format!("{ready} of {count}: {endpoints}"))
+            Err(format!(
+                "{ready} of {count} endpoints are ready: {endpoints}"
+            ))
         }
     });
 }
 
-/// [`load_balancer_of`] the Service `web`.
+/// As [`load_balancer_of`], for the Service `web`.
 #[must_use]
 pub fn load_balancer(kubectl: &Kubectl, namespace: &Namespace) -> String {
     load_balancer_of(kubectl, namespace, "web")
 }
 
-/// Waits until the load balancer of a Service has an address or a name, and returns it.
+/// Waits until the load balancer of a Service has an IP or a host name, and returns it.
 #[must_use]
 pub fn load_balancer_of(kubectl: &Kubectl, namespace: &Namespace, service: &str) -> String {
     until("an address of the load balancer", READY, || {
@@ -213,10 +215,11 @@ pub fn load_balancer_of(kubectl: &Kubectl, namespace: &Namespace, service: &str)
     })
 }
 
-/// Waits until a load balancer of the test cluster answers the client there: it takes a moment to notice its backends.
+/// Waits until a load balancer of the test cluster answers its client. The load balancer takes a moment to find its
+/// backends.
 pub fn await_answer(kubectl: &Kubectl, address: &str) {
     let url = format!("http://{address}/");
-    until("an answer of the load balancer", READY, || {
+    until("an answer from the load balancer", READY, || {
         let output = Command::new(kubectl.testbed())
             .args(["enter", "client", "curl", "-sS", "-m", "1"])
             .args(["-o", "/dev/null", &url])

@@ -1,13 +1,13 @@
-//! A folder of a test's own.
+//! A temporary folder for one test.
 
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "helpers of tests fail as tests do"
+    reason = "a helper that fails must fail its test"
 )]
 #![expect(
     clippy::must_use_candidate,
-    reason = "whoever writes a file may know where it is"
+    reason = "a caller that writes a file may not need its path"
 )]
 
 use std::{
@@ -18,12 +18,12 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A folder that goes when the test does.
+/// A temporary folder. It is deleted when the test ends.
 #[derive(Debug)]
 pub struct Folder(TempDir);
 
 impl Folder {
-    /// Makes a folder whose name begins with `svc-reach-NAME`.
+    /// Creates a folder whose name begins with `svc-reach-NAME`.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let prefix = format!("svc-reach-{name}-");
@@ -36,7 +36,7 @@ impl Folder {
         self.0.path()
     }
 
-    /// Writes a file and returns its path.
+    /// Writes a file, creates missing folders, and returns the file's path.
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -44,7 +44,7 @@ impl Folder {
         path
     }
 
-    /// Writes a shell script that can be executed, and returns its path.
+    /// Writes an executable shell script and returns its path.
     pub fn program(&self, name: &str, script: &str) -> PathBuf {
         let path = self.file(name, &format!("#!/bin/sh\n{script}\n"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,7 +1,7 @@
-//! Which files of a crate import which, and where they do so in a circle.
+//! Finds files of a crate that import each other in a circle.
 //!
-//! An import counts from the file that names an item to the file that defines it. A re-export is followed, and declaring a module is
-//! no import. Code under `#[cfg(test)]` does not count.
+//! An import leads from the file that names an item to the file that defines it. Re-exports are followed. A `mod`
+//! declaration is not an import. Code under `#[cfg(test)]` does not count.
 
 mod resolve;
 mod source;
@@ -13,11 +13,11 @@ use std::{
     path::Path,
 };
 
-/// Files that import each other, by module path. Each set has two members at least.
+/// Sets of files that import each other, by module path. Each set has at least two members.
 ///
 /// # Errors
 ///
-/// A file that cannot be read or is not Rust.
+/// If a file cannot be read or is not valid Rust.
 pub fn circles(sources: &Path) -> io::Result<Vec<BTreeSet<String>>> {
     let imports = Crate::read(sources)?.imports();
     let reachable: BTreeMap<&String, BTreeSet<&String>> = imports
@@ -38,7 +38,7 @@ pub fn circles(sources: &Path) -> io::Result<Vec<BTreeSet<String>>> {
     Ok(circles)
 }
 
-/// Everything that a file imports, directly or not.
+/// Everything that a file imports, directly or indirectly.
 fn reachable<'i>(
     file: &String,
     imports: &'i BTreeMap<String, BTreeSet<String>>,

@@ -1,22 +1,22 @@
-//! A JUnit file as a parser reads it that is not ours: junitparser, of PyPI.
+//! Reads a JUnit file with an independent parser: junitparser from PyPI.
 
 use serde::Deserialize;
 use std::{path::Path, process::Command};
 
-/// What a file says.
+/// The content of a JUnit file.
 #[derive(Debug, Deserialize)]
 pub struct Junit {
-    /// How many test cases it says that it has.
+    /// Number of test cases, as the file states it.
     pub tests: usize,
-    /// How many of them it says have failed.
+    /// Number of failures, as the file states it.
     pub failures: usize,
-    /// How many of them it says had an error.
+    /// Number of errors, as the file states it.
     pub errors: usize,
-    /// How many of them it says were skipped.
+    /// Number of skipped test cases, as the file states it.
     pub skipped: usize,
-    /// Test cases in it.
+    /// Number of test cases that the parser counted.
     pub cases: usize,
-    /// What those that did not pass ended with (`Failure`, `Error` or `Skipped`), and what is said of it.
+    /// For each test case that did not pass: `Failure`, `Error` or `Skipped`, and the message with its text.
     pub results: Vec<(String, String)>,
 }
 
@@ -31,16 +31,16 @@ stated = {name: getattr(suites, name) for name in ("tests", "failures", "errors"
 print(json.dumps({**stated, "cases": len(cases), "results": results}))
 "#;
 
-/// Reads a file.
+/// Reads a JUnit file.
 ///
 /// # Panics
 ///
-/// Where the parser is not to be had, or finds no JUnit in the file.
+/// If the parser cannot be installed, or the file is not JUnit.
 #[must_use]
 #[expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test without its file fails, and shows what the parser said"
+    reason = "if the file cannot be read, the test fails with what the parser said"
 )]
 pub fn read(path: &Path) -> Junit {
     let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas");
@@ -51,6 +51,6 @@ pub fn read(path: &Path) -> Junit {
         .unwrap();
     serde_json::from_slice(&output.stdout).unwrap_or_else(|fault| {
         let error = String::from_utf8_lossy(&output.stderr);
-        panic!("{} was not read: {fault}\n{error}", path.display())
+        panic!("failed to read {}: {fault}\n{error}", path.display())
     })
 }

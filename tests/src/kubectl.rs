@@ -1,4 +1,4 @@
-//! The real `kubectl`, with the plugin on its path.
+//! Runs the real `kubectl`, with the plugin on its PATH.
 
 use std::{
     ffi::OsString,
@@ -8,24 +8,24 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Path of the test cluster's `cluster` command, where the tests run on that one. Set by `tests/run`.
+/// Path of the command `tests/cluster/cluster`. `tests/run` sets it if the tests run on the test cluster.
 const TESTBED: &str = "SVC_REACH_TESTBED";
 
-/// Path of `kubectl`; the one on the PATH where not set.
+/// Path of `kubectl`. If it is not set, the one on the PATH is used.
 const KUBECTL: &str = "SVC_REACH_KUBECTL";
 
 /// Folder of the plugin under test.
 const PLUGIN: &str = "SVC_REACH_PLUGIN_DIR";
 
-/// How long `kubectl` may run: longer than every limit of the plugin's that a test sets.
+/// Time limit for `kubectl`, in seconds. It is longer than every time limit of the plugin that a test sets.
 const SECONDS: &str = "600";
 
-/// How a program ended and what it said.
+/// How a program ended and what it printed.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// The command line.
     pub command: String,
-    /// Exit code; `None`: by a signal.
+    /// Exit code. `None`: a signal ended the program.
     pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
@@ -58,15 +58,15 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// As the environment says.
+    /// Uses the cluster, `kubectl` and plugin that the environment names.
     ///
     /// # Panics
     ///
-    /// When it names no cluster: the tests that call this are not to be run without.
+    /// If KUBECONFIG is not set. Tests that call this need a cluster.
     #[must_use]
     #[expect(
         clippy::expect_used,
-        reason = "a test that needs a cluster and has none fails, and says so"
+        reason = "a test that needs a cluster fails without one"
     )]
     pub fn from_environment() -> Self {
         let kubeconfig = std::env::var_os("KUBECONFIG")
@@ -83,15 +83,15 @@ impl Kubectl {
         }
     }
 
-    /// The test cluster's own command.
+    /// Path of the command `tests/cluster/cluster`.
     ///
     /// # Panics
     ///
-    /// When the tests do not run on the test cluster: the tests that call this are not to be run elsewhere.
+    /// If the tests do not run on the test cluster. Tests that call this need it.
     #[must_use]
     #[expect(
         clippy::expect_used,
-        reason = "a test that needs the test cluster and has none fails, and says so"
+        reason = "a test that needs the test cluster fails without it"
     )]
     pub fn testbed(&self) -> &Path {
         self.testbed
@@ -99,16 +99,16 @@ impl Kubectl {
             .expect("SVC_REACH_TESTBED is not set: this test needs the cluster of tests/run")
     }
 
-    /// The test cluster's own command, where the tests run on that one.
+    /// Path of the command `tests/cluster/cluster`, if the tests run on the test cluster.
     #[must_use]
     pub fn testbed_if_any(&self) -> Option<&Path> {
         self.testbed.as_deref()
     }
 
-    /// A command line of `kubectl`, with nothing of the environment but what it needs.
+    /// A `kubectl` command with only the environment variables that it needs.
     ///
-    /// On the test cluster it runs in the namespaces of the client there: this machine itself has no way into the
-    /// cluster's network, and must not look for one.
+    /// On the test cluster it runs in the network namespace of the client there, because this machine has no route into
+    /// the cluster's network.
     #[must_use]
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = match &self.testbed {
@@ -136,15 +136,15 @@ impl Kubectl {
         command
     }
 
-    /// Runs `kubectl` to its end, or to the end of our patience: then its exit code is that of timeout(1), 124.
+    /// Runs `kubectl` to its end. If it exceeds the time limit, the exit code is 124, that of timeout(1).
     ///
     /// # Panics
     ///
-    /// When there is no such program.
+    /// If the program does not exist.
     #[must_use]
     #[expect(
         clippy::expect_used,
-        reason = "a test without its program fails, and says so"
+        reason = "a test fails if its program does not exist"
     )]
     pub fn run(&self, args: &[&str]) -> Output {
         let inner = self.command(args);
@@ -162,15 +162,15 @@ impl Kubectl {
         finish(args, child.expect("kubectl starts"))
     }
 
-    /// Starts `kubectl`.
+    /// Starts `kubectl` and does not wait for it.
     ///
     /// # Panics
     ///
-    /// When there is no such program.
+    /// If the program does not exist.
     #[must_use]
     #[expect(
         clippy::expect_used,
-        reason = "a test without its program fails, and says so"
+        reason = "a test fails if its program does not exist"
     )]
     pub fn spawn(&self, args: &[&str]) -> Child {
         self.command(args)
@@ -181,22 +181,22 @@ impl Kubectl {
             .expect("kubectl starts")
     }
 
-    /// Runs `kubectl` and returns what it printed.
+    /// Runs `kubectl` and returns its standard output.
     ///
     /// # Panics
     ///
-    /// When it fails.
+    /// If it fails.
     pub fn succeed(&self, args: &[&str]) -> String {
         let output = self.run(args);
         assert_eq!(output.code, Some(0), "{output}");
         output.stdout
     }
 
-    /// Runs `kubectl` and reads the object that it prints.
+    /// Runs `kubectl` with `-o json` and parses the object that it prints.
     ///
     /// # Panics
     ///
-    /// When it fails or prints no object.
+    /// If it fails or prints no JSON.
     #[must_use]
     #[expect(clippy::expect_used, reason = "kubectl -o json prints JSON")]
     pub fn object(&self, args: &[&str]) -> serde_json::Value {
@@ -208,8 +208,8 @@ impl Kubectl {
     ///
     /// # Panics
     ///
-    /// When the cluster does not take them.
-    #[expect(clippy::expect_used, reason = "a pipe that was asked for is there")]
+    /// If the cluster refuses them.
+    #[expect(clippy::expect_used, reason = "a requested pipe always exists")]
     pub fn apply(&self, object: &serde_json::Value) {
         let args = ["apply", "-f", "-"];
         let mut child = self
@@ -230,17 +230,17 @@ impl Kubectl {
     }
 }
 
-/// Waits for a program and takes in what it said.
+/// Waits for a program to end and collects its output.
 ///
 /// # Panics
 ///
-/// When it cannot be waited for.
+/// If waiting fails.
 #[must_use]
-#[expect(clippy::expect_used, reason = "a child of ours can be waited for")]
+#[expect(clippy::expect_used, reason = "waiting for our own child works")]
 pub fn finish(args: &[&str], child: Child) -> Output {
     let output = child
         .wait_with_output()
-        .expect("a child of ours can be waited for");
+        .expect("waiting for our own child works");
     Output {
         command: format!("kubectl {}", args.join(" ")),
         code: output.status.code(),
@@ -249,7 +249,7 @@ pub fn finish(args: &[&str], child: Child) -> Output {
     }
 }
 
-/// `kubectl` itself.
+/// The `kubectl` to run.
 #[must_use]
 pub fn program() -> OsString {
     std::env::var_os(KUBECTL).unwrap_or_else(|| "kubectl".into())
@@ -261,11 +261,11 @@ pub fn plugin_folder() -> PathBuf {
     std::env::var_os(PLUGIN).map_or_else(built, PathBuf::from)
 }
 
-/// The plugin under test.
+/// Path of the plugin under test.
 ///
 /// # Panics
 ///
-/// Where it is not built.
+/// If the plugin has not been built.
 #[must_use]
 pub fn plugin() -> PathBuf {
     let plugin = plugin_folder().join("kubectl-svc_reach");
@@ -277,7 +277,7 @@ pub fn plugin() -> PathBuf {
     plugin
 }
 
-/// Where cargo puts the plugin: beside the folder of the running test.
+/// Where cargo puts the plugin: one folder above that of the running test.
 fn built() -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
     test.ancestors()

@@ -1,4 +1,5 @@
-//! What the end-to-end tests stand on: the real `kubectl`, a namespace of one's own, web servers on chosen nodes.
+//! Helpers of the end-to-end tests: they run the real `kubectl`, create a namespace for each test, and deploy web
+//! servers on chosen nodes.
 
 pub mod chromium;
 pub mod fixture;

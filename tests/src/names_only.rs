@@ -1,9 +1,9 @@
-//! An API server that knows names, and nothing else, for what asks for names.
+//! An API server that can only list names, for tests of completion and suggestions.
 
 #![expect(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "helpers of tests fail as tests do"
+    reason = "a helper that fails must fail its test"
 )]
 
 use serde_json::Value;
@@ -15,7 +15,8 @@ use std::{
     thread,
 };
 
-/// A kubeconfig of an API server on this machine, with a second context beside the one in use.
+/// A kubeconfig for an API server on this machine. It has further contexts that are not in use, one of them with a name
+/// that cannot be completed.
 #[must_use]
 pub fn kubeconfig(folder: &Path, port: u16) -> PathBuf {
     let path = folder.join("kubeconfig");
@@ -32,7 +33,7 @@ pub fn kubeconfig(folder: &Path, port: u16) -> PathBuf {
     path
 }
 
-/// An API server with three lists of names, one of them no name at all. Everything else is not there.
+/// An API server with three lists of names. One entry is not a valid name. Every other request gets 404.
 #[must_use]
 pub fn api_server() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,7 +74,7 @@ pub fn api_server() -> u16 {
                 "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}",
                 body.len()
             );
-            // A client that was stopped no longer reads.
+            // A client that was stopped no longer reads the answer.
             let _ = write!(stream, "{head}\r\n\r\n{body}");
         }
     });

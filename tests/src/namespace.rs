@@ -1,19 +1,19 @@
-//! A namespace of a test's own.
+//! A Kubernetes namespace for one test.
 
 use crate::kubectl::Kubectl;
 use serde_json::json;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A namespace that goes when the test does.
+/// A namespace that is deleted when the test ends.
 #[derive(Debug)]
 pub struct Namespace {
-    /// Its name.
+    /// Name of the namespace.
     pub name: String,
     kubectl: Kubectl,
 }
 
 impl Namespace {
-    /// Makes a namespace with labels.
+    /// Creates a namespace with these labels.
     #[must_use]
     pub fn new(kubectl: &Kubectl, labels: &serde_json::Value) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -31,22 +31,22 @@ impl Namespace {
         }
     }
 
-    /// Runs `kubectl` in it.
+    /// Runs `kubectl` in this namespace and returns its standard output.
     pub fn kubectl(&self, args: &[&str]) -> String {
         self.kubectl.succeed(&self.args(args))
     }
 
-    /// The arguments with this namespace.
+    /// The arguments, followed by `-n` and this namespace.
     #[must_use]
     pub fn args<'a>(&'a self, args: &[&'a str]) -> Vec<&'a str> {
         args.iter().copied().chain(["-n", &self.name]).collect()
     }
 
-    /// Our Jobs that are there, and our pods that nobody has marked for deletion.
+    /// Jobs and pods of probes that are not marked for deletion.
     ///
     /// # Panics
     ///
-    /// When the cluster does not say.
+    /// If they cannot be listed.
     #[must_use]
     pub fn leftovers(&self) -> Vec<String> {
         let list =
@@ -63,7 +63,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // A test that failed has said why; what cannot be deleted now goes with the cluster.
+        // Ignore errors: a failed test has already said why, and the cluster is deleted later anyway.
         let _ = self
             .kubectl
             .run(&["delete", "namespace", &self.name, "--wait=false"]);

@@ -1,4 +1,4 @@
-//! Programs that a test started and goes on beside.
+//! Programs that keep running while the test goes on.
 
 use crate::kubectl::Kubectl;
 use std::{
@@ -9,16 +9,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Starts a run and waits until its progress shows `marker`; returns what it told so far.
+/// Starts a run and waits until its standard error contains `marker`. Returns the run and what it printed so far.
 ///
 /// # Panics
 ///
-/// When it ends before that.
+/// If the run ends before that.
 #[must_use]
 #[expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test whose program cannot be followed fails"
+    reason = "a test fails if the output of its program cannot be read"
 )]
 pub fn started(kubectl: &Kubectl, args: &[&str], marker: &str) -> (Child, String) {
     let mut child = kubectl.spawn(args);
@@ -27,12 +27,12 @@ pub fn started(kubectl: &Kubectl, args: &[&str], marker: &str) -> (Child, String
     while !seen.contains(marker) {
         let line = lines
             .next()
-            .unwrap_or_else(|| panic!("the run ended before it was {marker:?}\n{seen}"))
+            .unwrap_or_else(|| panic!("the run ended before it printed {marker:?}\n{seen}"))
             .unwrap();
         seen.push_str(&line);
         seen.push('\n');
     }
-    // The rest is read, too, or the run would wait for a reader.
+    // Keep reading, or the run blocks on a full pipe.
     thread::spawn(move || lines.for_each(drop));
     (child, seen)
 }
@@ -41,8 +41,8 @@ pub fn started(kubectl: &Kubectl, args: &[&str], marker: &str) -> (Child, String
 ///
 /// # Panics
 ///
-/// When there is no such process any more.
-#[expect(clippy::unwrap_used, reason = "kill is there")]
+/// If the process has already ended.
+#[expect(clippy::unwrap_used, reason = "kill(1) is installed")]
 pub fn send(signal: &str, pid: u32) {
     let status = Command::new("kill")
         .args([&format!("-{signal}"), &pid.to_string()])
@@ -51,14 +51,14 @@ pub fn send(signal: &str, pid: u32) {
     assert!(status.success(), "kill -{signal} {pid}");
 }
 
-/// What a program says, line by line.
+/// The output of a program, line by line.
 pub struct Lines {
     lines: Receiver<String>,
     seen: String,
 }
 
 impl Lines {
-    /// Follows an output.
+    /// Starts to read an output in the background.
     #[must_use]
     pub fn of(output: impl Read + Send + 'static) -> Self {
         let (sender, lines) = mpsc::channel();
@@ -75,14 +75,14 @@ impl Lines {
         }
     }
 
-    /// The next line that holds all of these words.
+    /// Waits for the next line that contains all of these words.
     ///
     /// # Panics
     ///
-    /// When there is none in time.
+    /// If no such line comes in time.
     #[expect(
         clippy::panic,
-        reason = "a test that does not see its line fails, and shows what it saw"
+        reason = "a test fails if the line does not come, and shows what came instead"
     )]
     pub fn next_with(&mut self, words: &[&str], limit: Duration) -> String {
         let end = Instant::now() + limit;
@@ -98,7 +98,7 @@ impl Lines {
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     panic!(
-                        "no line with {words:?} within {limit:?}, but\n{}",
+                        "no line with {words:?} within {limit:?}; the output was\n{}",
                         self.seen
                     )
                 }

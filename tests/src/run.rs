@@ -1,4 +1,4 @@
-//! A run of the plugin and its report.
+//! Runs the plugin and checks its report.
 
 use crate::{
     kubectl::{Kubectl, Output},
@@ -19,22 +19,22 @@ use svc_reach_common::{
 pub struct Run {
     /// The report.
     pub report: Report,
-    /// How it ended.
+    /// What the plugin printed, and its exit code.
     pub output: Output,
 }
 
-/// Which cells are meant.
+/// Selects cells by their target.
 #[derive(Debug, Clone, Copy)]
 pub struct Which {
     /// Kind of target.
     pub kind: TargetKind,
-    /// Role of its node; `None`: any.
+    /// Role of the target's node. `None`: any.
     pub role: Option<NodeRole>,
-    /// Relation of its node to the probe; `None`: any.
+    /// Relation of the target's node to the probe. `None`: any.
     pub relation: Option<Relation>,
 }
 
-/// Cells of a kind of target.
+/// Selects all cells of one kind of target.
 #[must_use]
 pub const fn of(kind: TargetKind) -> Which {
     Which {
@@ -44,7 +44,7 @@ pub const fn of(kind: TargetKind) -> Which {
     }
 }
 
-/// Cells of node ports.
+/// Selects node ports on nodes with this role and relation.
 #[must_use]
 pub const fn node_port(role: NodeRole, relation: Relation) -> Which {
     Which {
@@ -54,11 +54,11 @@ pub const fn node_port(role: NodeRole, relation: Relation) -> Which {
     }
 }
 
-/// Asks about the Service `web` and reads the report.
+/// Checks the Service `web` and reads the report.
 ///
 /// # Panics
 ///
-/// When the plugin prints none, or one that the schema does not allow.
+/// If the plugin prints no report, or one that does not match the schema.
 #[must_use]
 pub fn ask(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
     let args: Vec<&str> = ["svc-reach", "web", "-o", "json"]
@@ -72,11 +72,11 @@ pub fn ask(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
     }
 }
 
-/// Asks about several Services and reads the list of reports; `args` without `svc-reach` and namespace.
+/// Checks several Services and reads the list of reports. `args` has neither `svc-reach` nor the namespace.
 ///
 /// # Panics
 ///
-/// When the plugin prints none, or one that the schema does not allow.
+/// If the plugin prints no report, or one that does not match the schema.
 #[must_use]
 pub fn ask_several(kubectl: &Kubectl, namespace: &Namespace, args: &[&str]) -> Vec<Run> {
     let args: Vec<&str> = ["svc-reach", "-o", "json"]
@@ -95,40 +95,40 @@ pub fn ask_several(kubectl: &Kubectl, namespace: &Namespace, args: &[&str]) -> V
         .collect()
 }
 
-/// What a run printed, which the schema allows.
+/// Parses what a run printed and validates it with the schema.
 #[expect(
     clippy::panic,
-    reason = "a test without its report fails, and shows what was printed"
+    reason = "a test fails if there is no report, and shows what was printed"
 )]
 fn read<T: DeserializeOwned>(output: &Output) -> T {
     let report: Result<Value, _> = serde_json::from_str(&output.stdout);
     let faults = report.as_ref().map(faults).unwrap_or_default();
     assert!(
         faults.is_empty(),
-        "against the schema: {faults:?}\n{output}"
+        "the report does not match its schema: {faults:?}\n{output}"
     );
     match report.and_then(serde_json::from_value) {
         Ok(report) => report,
-        Err(error) => panic!("no report: {error}\n{output}"),
+        Err(error) => panic!("standard output is not a report: {error}\n{output}"),
     }
 }
 
-/// What the schema of reports finds wrong.
+/// How the report violates the schema.
 #[expect(
     clippy::expect_used,
-    reason = "the schema is part of the program, and tests of its own hold it against the program"
+    reason = "the schema is part of the program and has tests of its own"
 )]
 fn faults(report: &Value) -> Vec<String> {
     let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
     jsonschema::draft202012::new(&schema)
-        .expect("the schema is one")
+        .expect("the schema is a valid schema")
         .iter_errors(report)
         .map(|error| format!("{}: {error}", error.instance_path()))
         .collect()
 }
 
 impl Run {
-    /// The cells of a position that are meant.
+    /// The selected cells of a position.
     #[must_use]
     pub fn cells(&self, position: Position, which: Which) -> Vec<&Cell> {
         self.report
@@ -143,11 +143,11 @@ impl Run {
             .collect()
     }
 
-    /// Asserts that there are such cells and that all of them were observed like this.
+    /// Asserts that the position has such cells and that each of them was observed with this value.
     ///
     /// # Panics
     ///
-    /// When not.
+    /// If the assertion fails.
     pub fn expect(&self, position: Position, which: Which, value: ObservedValue) {
         let cells = self.cells(position, which);
         assert!(
@@ -171,11 +171,11 @@ impl Run {
         }
     }
 
-    /// Asserts that all cells of a position were not observed, for a reason that holds these words.
+    /// Asserts that no cell of a position was observed, and that each reason contains these words.
     ///
     /// # Panics
     ///
-    /// When not.
+    /// If the assertion fails.
     pub fn expect_unobserved(&self, position: Position, reason: &str) {
         let cells: Vec<&Cell> = self
             .report
@@ -203,13 +203,16 @@ impl Run {
         }
     }
 
-    /// Asserts that every cell that was observed, and of which the model says for certain what should happen, is as the
-    /// model says, down to whether the backend saw the client's own address.
+    /// Compares the report with the forwarding model. If the model is certain about a cell and the cell was observed,
+    /// both must agree. They must also agree whether the backend saw the client's own address.
     ///
     /// # Panics
     ///
-    /// When one is not.
-    #[expect(clippy::print_stdout, reason = "tests print what they compared")]
+    /// If a cell differs, or if nothing could be compared.
+    #[expect(
+        clippy::print_stdout,
+        reason = "the test log shows how much was compared"
+    )]
     pub fn expect_as_predicted(&self) {
         let mut compared = 0;
         for cell in &self.report.cells {
@@ -233,21 +236,21 @@ impl Run {
                 )
             };
             assert_eq!(cell.observed.value, expected, "{}", text());
-            // A pod's own address and a node's can be told apart; a node's address and that same node's cannot.
+            // Masquerading changes a pod's address into a node's. From a node, the address may be the same either way.
             let own = cell
                 .observed
                 .attempts
                 .iter()
                 .find_map(|attempt| attempt.local)
                 .map(|local| local.ip());
-            // What a load balancer makes of the address before any kube-proxy sees it is not kube-proxy's doing.
+            // If the load balancer is known by a name, it may change the client's address before kube-proxy sees it.
             if cell.target.address.parse::<IpAddr>().is_err()
                 && cell.target.kind == TargetKind::LoadBalancer
             {
                 continue;
             }
-            // A packet that is marked for masquerading keeps its address where the backend is on the host network of the
-            // very node that takes it: it is delivered there and passes no POSTROUTING.
+            // If the backend uses the host network of the node that receives the packet, the packet is delivered
+            // locally. It does not pass POSTROUTING, so a packet that is marked for masquerading keeps its address.
             let on_host_network = |cell: &&Cell| {
                 cell.target.kind == TargetKind::PodIp
                     && self.report.cells.iter().any(|other| {
@@ -271,15 +274,19 @@ impl Run {
                 );
             }
         }
-        assert!(compared > 0, "nothing was compared\n{}", self.output);
-        println!("{compared} cells as predicted");
+        assert!(
+            compared > 0,
+            "no cell could be compared with the model\n{}",
+            self.output
+        );
+        println!("{compared} cells are as the model predicts");
     }
 
-    /// Asserts the exit code, of the program and in the report.
+    /// Asserts the exit code of the program, and the exit code in the report.
     ///
     /// # Panics
     ///
-    /// When it is another.
+    /// If either is different.
     pub fn expect_exit(&self, code: u8) {
         assert_eq!(self.output.code, Some(i32::from(code)), "{}", self.output);
         assert_eq!(

@@ -1,18 +1,18 @@
-//! Waiting for a named condition.
+//! Waits for a condition, and says what it waited for.
 
 use std::{
     thread::sleep,
     time::{Duration, Instant},
 };
 
-/// Pause between two looks.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Looks until `look` returns something, and tells what was last seen where it does not in time.
+/// Calls `look` until it returns `Ok`. `what` names what is awaited. `Err` holds what was seen instead.
 ///
 /// # Panics
 ///
-/// When time is up.
+/// If the time limit is reached. The message contains what was seen last.
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();
     loop {
@@ -21,7 +21,7 @@ pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T,
             Err(seen) => {
                 assert!(
                     began.elapsed() < limit,
-                    "{what}: not within {limit:?}, last seen: {seen}"
+                    "waited {limit:?} for {what}; last seen: {seen}"
                 );
             }
         }

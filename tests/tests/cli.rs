@@ -1,6 +1,6 @@
-//! The command line, where no cluster is needed to tell that it cannot work.
+//! The command line without a cluster: mistakes, missing files, API servers that do not answer, and what works offline.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
 
 use serde_json::Value;
 use std::{
@@ -25,7 +25,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A kubeconfig of an API server on this machine, in a file of the test's own.
+/// Writes a kubeconfig for an API server on this machine to a file in the folder.
 fn kubeconfig(folder: &Folder, port: u16) -> PathBuf {
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
@@ -37,7 +37,7 @@ fn kubeconfig(folder: &Folder, port: u16) -> PathBuf {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
+fn a_wrong_command_line_exits_with_2_and_says_why() {
     for (args, says) in [
         (vec![], "required arguments were not provided"),
         (
@@ -60,7 +60,7 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
         ),
         (
             vec!["nginx", "-o", "json=/nonexistent/r.json"],
-            "cannot write to /nonexistent/r.json",
+            "failed to open /nonexistent/r.json for writing",
         ),
         (
             vec!["nginx", "--output-file", "/"],
@@ -122,13 +122,13 @@ fn a_command_line_that_makes_no_sense_ends_with_2_and_says_what_is_wrong() {
         assert_eq!(
             text(&output.stdout),
             "",
-            "{args:?}: data only on standard output"
+            "{args:?}: standard output is only for data"
         );
     }
 }
 
 #[test]
-fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
+fn an_unknown_context_exits_with_2() {
     let folder = Folder::new("context");
     let config = kubeconfig(&folder, 1);
     let output = run(&[
@@ -144,7 +144,7 @@ fn a_context_that_the_kubeconfig_does_not_have_ends_with_2() {
 }
 
 #[test]
-fn a_kubeconfig_that_cannot_be_read_is_named() {
+fn an_unreadable_kubeconfig_is_named() {
     let folder = Folder::new("broken");
     let config = kubeconfig(&folder, 1);
     std::fs::write(&config, "clusters: {").unwrap();
@@ -153,13 +153,13 @@ fn a_kubeconfig_that_cannot_be_read_is_named() {
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(
         stderr.contains(config.to_str().unwrap()),
-        "which file it is: {stderr}"
+        "the file is not named: {stderr}"
     );
 }
 
 #[test]
-fn an_api_server_that_is_not_there_ends_with_4_and_the_next_step() {
-    // A port that was free a moment ago, and that nobody listens on.
+fn an_absent_api_server_exits_with_4_and_a_hint() {
+    // This port was free a moment ago, so nothing listens on it.
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -176,18 +176,18 @@ fn an_api_server_that_is_not_there_ends_with_4_and_the_next_step() {
     );
     assert!(
         stderr.contains("Connection refused"),
-        "the cause is kept: {stderr}"
+        "the cause is missing: {stderr}"
     );
     assert!(stderr.contains("kubectl version"), "{stderr}");
 }
 
 #[test]
-fn an_api_server_that_stays_silent_ends_with_4_in_time() {
+fn a_silent_api_server_exits_with_4_in_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = Folder::new("silent");
     let config = kubeconfig(&folder, listener.local_addr().unwrap().port());
     std::thread::spawn(move || {
-        // Connections are kept open and unanswered until the plugin leaves.
+        // Keep connections open and unanswered until the plugin closes them.
         for connection in listener.incoming().flatten() {
             std::thread::spawn(move || {
                 let mut connection = connection;
@@ -205,13 +205,13 @@ fn an_api_server_that_stays_silent_ends_with_4_in_time() {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{stderr}");
     assert!(
-        stderr.contains("no answer from the API server within 1 s"),
+        stderr.contains("the API server did not answer within 1 s"),
         "{stderr}"
     );
 }
 
 #[test]
-fn a_signal_before_anything_is_made_ends_it_at_once() {
+fn a_signal_ends_a_run_that_has_created_nothing() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let folder = Folder::new(signal);
@@ -223,7 +223,7 @@ fn a_signal_before_anything_is_made_ends_it_at_once() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // It is under way once it asks, and it would wait half a minute for the answer.
+        // The run has started when it connects. It would wait half a minute for the answer.
         let asking = silent.accept().unwrap();
         let began = Instant::now();
         let sent = Command::new("kill")
@@ -235,7 +235,11 @@ fn a_signal_before_anything_is_made_ends_it_at_once() {
         drop(asking);
         let stderr = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "SIG{signal}: {stderr}");
-        assert_eq!(text(&output.stdout), "", "SIG{signal}: there is no report");
+        assert_eq!(
+            text(&output.stdout),
+            "",
+            "SIG{signal}: no report may be printed"
+        );
         assert!(
             began.elapsed() < Duration::from_secs(10),
             "SIG{signal}: there is nothing to clean up: {stderr}"
@@ -244,7 +248,7 @@ fn a_signal_before_anything_is_made_ends_it_at_once() {
 }
 
 #[test]
-fn help_names_the_exit_codes_and_is_called_as_kubectl_calls_it() {
+fn help_lists_exit_codes_and_the_kubectl_usage() {
     let output = run(&["--help"]);
     let help = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0));
@@ -331,7 +335,7 @@ fn matrices_are_read_without_a_cluster() {
             "{keys:?}"
         );
     }
-    // By its alias, in the other formats, and without a colour or a control character.
+    // An edition by its alias, and the other formats.
     let table = stdout(&["matrix", "show", "huawei-cce@2024-01-en"]);
     for part in [
         "000_e154fa8d9004b8e6 (2024-01-en), 2024-01-04, en",
@@ -354,7 +358,7 @@ fn matrices_are_read_without_a_cluster() {
 }
 
 #[test]
-fn what_changed_between_two_editions_is_told_contradictions_first() {
+fn matrix_diff_shows_contradictions_first() {
     let (from, to) = ("huawei-cce@2024-01-en", "huawei-cce@2024-01-zh");
     let table = stdout(&["matrix", "diff", from, to]);
     let first = table.lines().nth(3).unwrap();
@@ -377,14 +381,14 @@ fn what_changed_between_two_editions_is_told_contradictions_first() {
     assert_eq!(
         contradicted.count(),
         2,
-        "the public and the private access of that one"
+        "the same cell for public and for private access"
     );
     let same = stdout(&["matrix", "diff", from, from]);
-    assert_eq!(same, "2024-01-en and 2024-01-en say the same\n");
+    assert_eq!(same, "2024-01-en and 2024-01-en are the same\n");
 }
 
 #[test]
-fn a_report_that_is_none_ends_with_2_and_says_why() {
+fn an_invalid_report_exits_with_2_and_says_why() {
     let folder = Folder::new("report");
     let file = folder.join("report.json");
     let path = file.to_str().unwrap();
@@ -392,7 +396,7 @@ fn a_report_that_is_none_ends_with_2_and_says_why() {
         ("", "unexpected end of input"),
         (
             "{\"apiVersion\": \"v1\", \"kind\": \"Report\"}",
-            "apiVersion \"v1\"",
+            "apiVersion is \"v1\"",
         ),
         (
             "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}",
@@ -424,7 +428,7 @@ fn a_report_that_is_none_ends_with_2_and_says_why() {
 }
 
 #[test]
-fn a_matrix_that_is_none_ends_with_2_and_says_why() {
+fn an_invalid_matrix_exits_with_2_and_says_why() {
     let folder = Folder::new("matrix");
     let file = folder.join("matrix.yaml");
     let path = file.to_str().unwrap();
@@ -491,7 +495,7 @@ fn a_matrix_that_is_none_ends_with_2_and_says_why() {
         (&["nginx", "--fail-on", "bad"], "unknown verdict \"bad\""),
         (
             &["nginx", "--fail-on", "not-observed"],
-            "ends with exit code 3, always",
+            "always give exit code 3",
         ),
         (
             &["nginx", "--require-reachable", "pod-other"],

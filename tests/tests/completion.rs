@@ -1,6 +1,6 @@
-//! Completion, where users press Tab: in the shells themselves, and in a kubectl that asks plugins.
+//! Completion as users see it when they press Tab: in real shells, and in a kubectl that asks plugins.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
 
 use std::{
     ffi::OsString,
@@ -16,7 +16,7 @@ use svc_reach_tests::{
     names_only::{api_server, kubeconfig},
 };
 
-/// What is typed behind the command before Tab is pressed, and the words that it becomes.
+/// What the user types after the command before Tab, and the words of the line after Tab.
 const LINES: [(&str, &[&str]); 16] = [
     ("-n web nginx-", &["-n", "web", "nginx-admin"]),
     ("-n web svc/nginx-", &["-n", "web", "svc/nginx-admin"]),
@@ -51,13 +51,13 @@ const LINES: [(&str, &[&str]); 16] = [
     ),
 ];
 
-/// A folder of the test's own, with a kubeconfig of an API server that has names, and a report.
+/// A folder with the installed release, a kubeconfig for an API server that can list names, and a report.
 fn folder(name: &str) -> Folder {
     let path = Folder::new(name);
     let config = kubeconfig(&path, api_server());
     assert_eq!(config, path.join("kubeconfig"));
     fs::write(path.join("report.json"), "").unwrap();
-    // As somebody has it who installed the release, and nothing else of what cargo makes beside it.
+    // Link only the files of the release, without the other programs in cargo's folder.
     let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
     let bin = path.join("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -72,7 +72,7 @@ fn folder(name: &str) -> Folder {
     path
 }
 
-/// A program that finds the release, and the API server that has names.
+/// A command that has the release on its PATH, and the kubeconfig.
 fn command(program: impl Into<OsString>, folder: &Path) -> Command {
     let mut command = Command::new(program.into());
     let path = [folder.join("bin"), "/usr/bin".into(), "/bin".into()];
@@ -90,10 +90,10 @@ fn command(program: impl Into<OsString>, folder: &Path) -> Command {
     command
 }
 
-/// What a shell on a terminal makes of these lines as Tab is pressed at the end of each: the words that there are then.
+/// Types each of [`LINES`] in a shell on a terminal and presses Tab. Returns the words of each line after that.
 fn pressed(shell: &str, set_up: &str, program: &str, folder: &Path) -> Vec<Vec<String>> {
-    // The shell of a user who tells it to print the words instead of running them: to the beginning of the line, and there
-    // a command that prints.
+    // Print the words instead of running them. After Tab, Ctrl-A goes to the beginning of the line for "printf '<%s>'
+    // BEGIN", and Ctrl-E goes to the end for "END".
     let mut input = format!("{set_up}\n");
     for (typed, _) in LINES {
         input.push_str(&format!(
@@ -180,10 +180,10 @@ fn fish_completes() {
     }
 }
 
-/// A kubectl that asks plugins for completions.
+/// Path of a kubectl that asks plugins for completions.
 #[expect(
     clippy::expect_used,
-    reason = "a test without its program fails, and says so"
+    reason = "a test fails if its program does not exist"
 )]
 fn new_kubectl() -> String {
     std::env::var("SVC_REACH_NEW_KUBECTL")
@@ -212,7 +212,7 @@ fn kubectl_completes() {
             assert_eq!(
                 (candidates, directive),
                 ("", ":0"),
-                "{typed}: files are the shell's business"
+                "{typed}: the shell completes names of files"
             );
             continue;
         }
@@ -248,7 +248,7 @@ fn kubectl_completes_in_bash() {
 
 #[test]
 #[ignore = "needs kubectl 1.26 or later: tests/run fetches it"]
-fn a_new_kubectl_knows_the_plugin() {
+fn a_new_kubectl_lists_the_plugin() {
     let folder = folder("plugin-list");
     let run = |args: &[&str]| {
         let output = command(new_kubectl(), &folder).args(args).output().unwrap();

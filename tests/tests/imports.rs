@@ -1,6 +1,6 @@
-//! No two files of a crate import each other in a circle: each can be read, tested and moved alone.
+//! No files of a crate import each other in a circle, so that each can be read, tested and moved alone.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
 
 use std::{collections::BTreeSet, path::Path};
 use svc_reach_tests::{folder::Folder, imports::circles};
@@ -15,7 +15,7 @@ fn no_files_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn a_circle_is_found_whichever_way_it_is_written() {
+fn a_circle_is_found_however_it_is_written() {
     let circle = |files: &[(&str, &str)]| {
         let folder = Folder::new("imports");
         for (name, text) in files {

@@ -1,10 +1,10 @@
-//! The forwarding model beside the real kube-proxy in IPVS mode, on a real kernel: user-mode Linux, since the kernel of the
-//! test cluster may have no IPVS. Every cell that the model is certain of must be observed so.
+//! Compares the forwarding model with the real kube-proxy in IPVS mode. It runs on user-mode Linux, because the kernel
+//! of the test cluster may have no IPVS. If the model is certain about a cell, the observation must match.
 
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "helpers of tests fail as tests do, and say what they compared"
+    reason = "a helper that fails must fail its test, and the test log shows what was compared"
 )]
 
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ use svc_reach_common::{
 };
 use svc_reach_tests::folder::Folder;
 
-/// Where each position stands: its node, where it has one, and its own address.
+/// Each position, the node that it is on, and its own address. The position `external` has no node.
 const PLACES: [(Position, Option<&str>, &str); 5] = [
     (Position::NodeSame, Some("node-1"), "192.168.70.11"),
     (Position::NodeOther, Some("node-2"), "192.168.70.12"),
@@ -112,7 +112,7 @@ fn facts(name: &str, policy: &str, backend: bool, byte: u8) -> Facts {
     }
 }
 
-/// What a position asks of a Service.
+/// The targets of a Service that are checked from a position on node `own`. `None`: the position `external`.
 fn targets(facts: &Facts, own: Option<&str>) -> Vec<Target> {
     let service = &facts.service;
     let port = service.ports[0].port;
@@ -150,7 +150,7 @@ fn targets(facts: &Facts, own: Option<&str>) -> Vec<Target> {
             )
         })
         .collect();
-    // How packets from outside come to the other addresses is a matter of routes that this network does not have.
+    // This network has no routes from outside to the other addresses.
     if own.is_some() {
         targets.push(target(TargetKind::ClusterIp, service.cluster_ips[0], port));
         targets.push(target(
@@ -172,7 +172,8 @@ fn plan(targets: &[Target]) -> Plan {
         version: plan::VERSION,
         attempts: NonZeroU16::new(2).unwrap(),
         concurrency: NonZeroU16::new(64).unwrap(),
-        // What is silent does not take a connection; what has taken one answers as fast as the guest's one processor lets it.
+        // The timeout for a connection decides that a target is silent. After that the answer may be slow, because the
+        // guest has only one processor.
         connect_timeout_ms: NonZeroU32::new(8000).unwrap(),
         attempt_timeout_ms: NonZeroU32::new(60_000).unwrap(),
         view: View::None,
@@ -213,7 +214,7 @@ fn said(file: &Path) -> BTreeMap<u32, Vec<Attempt>> {
         .collect()
 }
 
-/// Whether what was seen is what was predicted; `None`: the model is not certain.
+/// Whether the observation matches the prediction. `None`: the model is not certain.
 fn agrees(predicted: &Predicted, seen: &Outcome) -> Option<bool> {
     let answered = matches!(seen, Outcome::Answered { .. });
     let refused = matches!(seen, Outcome::Refused { .. });
@@ -232,7 +233,7 @@ fn agrees(predicted: &Predicted, seen: &Outcome) -> Option<bool> {
 
 #[test]
 #[ignore = "boots a kernel with the real kube-proxy, which tests/run builds"]
-fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
+fn the_model_matches_the_real_kube_proxy_in_ipvs_mode() {
     let folder = Folder::new("ipvs");
     let write = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
     let mut items: Vec<Value> = (1..=3).map(node).collect();
@@ -266,7 +267,8 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
             serde_json::to_string(&plan(&targets)).unwrap(),
         );
     }
-    // Cluster IP, load balancer, external IP, and the node port on the node's own two addresses.
+    // Virtual servers per Service: cluster IP, load balancer, external IP, and the node port on the node's two
+    // addresses.
     write("servers", (SERVICES.len() * 5).to_string());
 
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("ipvs/run");
@@ -309,7 +311,7 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
                     Some(true) => compared += 1,
                     Some(false) => {
                         differences.push(format!(
-                            "{cell}: predicted {}, was {}",
+                            "{cell}: predicted {}, observed {}",
                             forecast.outcome, attempt.outcome
                         ));
                     }
@@ -331,7 +333,9 @@ fn the_real_kube_proxy_in_ipvs_mode_does_what_the_model_says() {
             }
         }
     }
-    println!("{compared} attempts as predicted, {uncertain} of which the model is not certain");
+    println!(
+        "{compared} attempts are as predicted; the model is not certain about {uncertain} more"
+    );
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(compared > 60, "{compared} attempts were compared");
+    assert!(compared > 60, "only {compared} attempts were compared");
 }

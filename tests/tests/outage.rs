@@ -1,4 +1,5 @@
-//! Runs of the plugin while something is the matter with a node. One at a time, since each of them changes the cluster.
+//! Runs of the plugin while the nodes are in an unusual state. The tests run one at a time, because each changes the
+//! cluster.
 
 use serde_json::json;
 use std::{
@@ -23,11 +24,11 @@ use svc_reach_tests::{
 
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
-    // A test that failed before has put its node right all the same.
+    // A failed test has restored its node, too, so ignore that it poisoned the lock.
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts a node right when the test ends, however it ends.
+/// Restores a node with this `kubectl` command when the test ends, even if it fails.
 struct Repair<'a> {
     kubectl: &'a Kubectl,
     args: Vec<String>,
@@ -40,7 +41,7 @@ impl Drop for Repair<'_> {
     }
 }
 
-/// A node without power, until the test ends, however it ends: later ones need all nodes.
+/// A node that is switched off until the test ends, even if it fails. Later tests need all nodes.
 struct Off<'a> {
     kubectl: &'a Kubectl,
     node: &'a str,
@@ -84,12 +85,12 @@ fn deployed(kubectl: &Kubectl, nodes: &[&str]) -> Namespace {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn probes_reach_tainted_and_cordoned_nodes() {
+fn probes_run_on_tainted_and_cordoned_nodes() {
     let _alone = alone();
     let kubectl = Kubectl::from_environment();
     let nodes = nodes(&kubectl);
     let namespace = deployed(&kubectl, &[&nodes[0], &nodes[1]]);
-    // Nothing but the one node without a backend is left for node-other, and nobody may be scheduled there.
+    // The position node-other needs the only node without a backend, and no pod may be scheduled there.
     let target = nodes.last().unwrap();
     let _untaint = Repair {
         kubectl: &kubectl,
@@ -112,7 +113,7 @@ fn probes_reach_tainted_and_cordoned_nodes() {
         );
     }
     run.expect_exit(0);
-    // A user who tolerates something else only has the scheduler's word for it.
+    // If the user gives another toleration, the scheduler places the probe and refuses the tainted node.
     let run = ask(
         &kubectl,
         &namespace,
@@ -130,10 +131,10 @@ fn probes_reach_tainted_and_cordoned_nodes() {
     run.expect_exit(3);
 }
 
-/// A cluster whose nodes bear CCE's labels is held against CCE's document unasked.
+/// If the nodes have CCE's labels, the run uses CCE's document by default.
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_cluster_is_held_against_the_document_of_its_provider() {
+fn the_provider_is_detected_and_its_matrix_used() {
     let _alone = alone();
     let kubectl = Kubectl::from_environment();
     let names = nodes(&kubectl);
@@ -170,7 +171,7 @@ fn a_cluster_is_held_against_the_document_of_its_provider() {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
+fn a_node_that_is_down_is_left_out() {
     let _alone = alone();
     let kubectl = Kubectl::from_environment();
     let names = nodes(&kubectl);
@@ -213,7 +214,7 @@ fn a_node_that_is_down_is_not_asked_from_and_not_a_backend() {
         assert_ne!(
             cell.node.as_ref(),
             Some(&names[2]),
-            "no probe stands on a node that is down"
+            "no probe may run on a node that is down"
         );
     }
     assert!(

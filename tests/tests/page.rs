@@ -1,6 +1,6 @@
-//! The report for browsers, in one.
+//! The HTML report in a real browser.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
 
 use serde_json::{Value, json};
 use std::process::Command;
@@ -13,10 +13,10 @@ use svc_reach_tests::{
     run::ask,
 };
 
-/// A phone, a tablet, a screen.
+/// Window widths of a phone, a tablet and a desktop, in CSS pixels.
 const WIDTHS: [u32; 3] = [360, 768, 1280];
 
-/// The report of a real run, as JSON; its Service has policy Local, so that some of it is not reached.
+/// The report of a real run, as JSON. The Service has policy Local, so some cells are unreachable.
 fn report() -> Value {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
@@ -26,7 +26,7 @@ fn report() -> Value {
     serde_json::to_value(ask(&kubectl, &namespace, &[]).report).unwrap()
 }
 
-/// Judges a saved report as HTML and looks at the page.
+/// Converts a saved report to HTML with `judge` and opens the page in the browser.
 fn shown(folder: &Folder, report: &Value, dark: bool) -> Vec<Look> {
     let saved = folder.file("report.json", &report.to_string());
     let page = folder.path().join("report.html");
@@ -42,17 +42,25 @@ fn shown(folder: &Folder, report: &Value, dark: bool) -> Vec<Look> {
 
 #[test]
 #[ignore = "needs a cluster and Chromium: tests/run brings one up and installs the other"]
-fn a_report_is_read_on_any_screen_in_light_and_dark() {
+fn a_report_fits_any_screen_in_light_and_dark() {
     let report = report();
     let folder = Folder::new("page");
     let cells = report["cells"].as_array().unwrap().len();
     for dark in [false, true] {
         for look in shown(&folder, &report, dark) {
             let width = look.width;
-            assert!(look.content <= width, "{width}: {} wide", look.content);
+            assert!(
+                look.content <= width,
+                "{width}: the content is {} wide",
+                look.content
+            );
             assert_eq!(look.cells, cells, "{width}");
-            assert!(look.paths > 0, "{width}: there is a picture");
-            assert!(look.text.contains("cells as expected"), "{}", look.text);
+            assert!(look.paths > 0, "{width}: no picture is visible");
+            assert!(
+                look.text.contains("is reachable from everywhere"),
+                "{}",
+                look.text
+            );
             for part in [
                 "Seen",
                 "Expected",
@@ -66,7 +74,10 @@ fn a_report_is_read_on_any_screen_in_light_and_dark() {
                     look.opened
                 );
             }
-            assert_eq!(look.active, 0, "{width}: nothing runs, nothing is fetched");
+            assert_eq!(
+                look.active, 0,
+                "{width}: the page must not run or fetch anything"
+            );
             assert_eq!(look.odd_links, [""; 0]);
             let ground = if dark {
                 "rgb(13, 17, 23)"
@@ -80,7 +91,7 @@ fn a_report_is_read_on_any_screen_in_light_and_dark() {
 
 #[test]
 #[ignore = "needs a cluster and Chromium: tests/run brings one up and installs the other"]
-fn what_a_server_or_a_node_says_stays_text() {
+fn text_from_the_cluster_is_escaped() {
     let mut report = report();
     let hostile = "<img src=x onerror=\"top.document.title='hacked'\"><script>top.document.title='hacked'</script>";
     report["service"]["name"] = hostile.into();
@@ -104,6 +115,10 @@ fn what_a_server_or_a_node_says_stays_text() {
         assert_eq!(look.active, 0, "{width}");
         assert_eq!(look.odd_links, [""; 0]);
         assert_eq!(look.title, "Reachability of 2 Services");
-        assert!(look.content <= width, "{width}: {} wide", look.content);
+        assert!(
+            look.content <= width,
+            "{width}: the content is {} wide",
+            look.content
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Runs over several Services, again and again, and by a file, on a real cluster.
+//! Runs over several Services, watches, and runs with a smoke test file, on a real cluster.
 
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -24,10 +24,10 @@ use svc_reach_tests::{
 
 const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
 
-/// How long something may take that takes a few seconds.
+/// Time limit for something that normally takes a few seconds.
 const LONG: Duration = Duration::from_secs(180);
 
-/// A namespace with Services of these names, each with a backend on the node of that place.
+/// A namespace with Services, given by name, index of the backend's node, and spec. Each has one backend.
 fn with(services: &[(&str, usize, Value)]) -> (Kubectl, Namespace) {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
@@ -45,7 +45,7 @@ fn from_inside(kubectl: &Kubectl, namespace: &Namespace, args: &[&str]) -> Vec<R
         .chain(["--external", "never"])
         .collect();
     let runs = ask_several(kubectl, namespace, &args);
-    assert_eq!(namespace.leftovers(), [""; 0], "nothing is left");
+    assert_eq!(namespace.leftovers(), [""; 0], "the run left probes");
     runs
 }
 
@@ -55,7 +55,7 @@ fn names(runs: &[Run]) -> Vec<&str> {
         .collect()
 }
 
-/// Jobs that a run with `-v` made, by its log.
+/// Number of Jobs that a run created, from the log of a run with `-v`.
 fn made(output: &Output) -> usize {
     let jobs =
         |line: &&str| line.contains("POST") && line.contains("/jobs") && !line.contains("dryRun");
@@ -64,7 +64,7 @@ fn made(output: &Output) -> usize {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn several_services_share_their_probes_and_are_judged_each_for_itself() {
+fn several_services_share_probes_and_get_separate_reports() {
     let local = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
     let (kubectl, namespace) = with(&[
         ("a", 0, json!({})),
@@ -73,9 +73,17 @@ fn several_services_share_their_probes_and_are_judged_each_for_itself() {
         ("d", 1, json!({"clusterIP": "None"})),
     ]);
     let runs = from_inside(&kubectl, &namespace, &["b", "svc/a", "c", "d", "-v"]);
-    assert_eq!(names(&runs), ["b", "a", "c", "d"], "as they are asked for");
+    assert_eq!(
+        names(&runs),
+        ["b", "a", "c", "d"],
+        "reports come in the order of the command line"
+    );
     let output = &runs[0].output;
-    assert_eq!(made(output), 4, "two nodes, two networks\n{output}");
+    assert_eq!(
+        made(output),
+        4,
+        "one Job for each of two nodes and two networks\n{output}"
+    );
     for run in &runs {
         run.expect_as_predicted();
         run.expect_from(&IN_CLUSTER, of(Dns), Reachable);
@@ -84,7 +92,7 @@ fn several_services_share_their_probes_and_are_judged_each_for_itself() {
     }
     runs[0].expect(PodSame, node_port(Other, Remote), Unreachable);
     runs[2].expect(PodSame, node_port(Other, Remote), Reachable);
-    // Each stands beside its own backend.
+    // The backends are on different nodes, so "same" and "other" are swapped.
     let node = |run: &Run, position| run.cells(position, of(Dns))[0].node.clone();
     assert_eq!(node(&runs[1], PodSame), node(&runs[0], PodOther));
     assert_eq!(node(&runs[1], PodOther), node(&runs[0], PodSame));
@@ -93,10 +101,14 @@ fn several_services_share_their_probes_and_are_judged_each_for_itself() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn services_are_found_by_label_or_all_together() {
+fn services_are_selected_by_label_or_all_at_once() {
     let (kubectl, namespace) = with(&[("a", 0, json!({})), ("b", 0, json!({}))]);
     let one = from_inside(&kubectl, &namespace, &["-l", "app=b"]);
-    assert_eq!(names(&one), ["b"], "a list, be it of one");
+    assert_eq!(
+        names(&one),
+        ["b"],
+        "a selector gives a list of reports, even of one"
+    );
     let all = from_inside(&kubectl, &namespace, &["--all"]);
     assert_eq!(names(&all), ["a", "b"]);
     let none = namespace.args(&["svc-reach", "-l", "app=nobody"]);
@@ -118,7 +130,7 @@ fn services_are_found_by_label_or_all_together() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn one_that_is_not_there_is_named_before_anything_is_made() {
+fn a_missing_service_is_named_before_anything_is_created() {
     let (kubectl, namespace) = with(&[("a", 0, json!({}))]);
     let output = kubectl.run(&namespace.args(&["svc-reach", "a", "aa", "-v"]));
     assert_eq!(output.code, Some(4), "{output}");
@@ -130,7 +142,7 @@ fn one_that_is_not_there_is_named_before_anything_is_made() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn more_probes_than_are_allowed_are_not_made() {
+fn a_run_fails_if_it_would_exceed_max_probes() {
     let (kubectl, namespace) = with(&[("a", 0, json!({})), ("b", 1, json!({}))]);
     let args = ["svc-reach", "a", "b", "--external", "never", "-v"];
     let ask = |most: &str| {
@@ -147,7 +159,7 @@ fn more_probes_than_are_allowed_are_not_made() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn many_services_are_read_together() {
+fn many_services_are_read_with_few_requests() {
     let (kubectl, namespace) = with(&[("a", 0, json!({}))]);
     let more = (0..60).map(|index| {
         let mut service = service(&json!({"selector": {"app": "a"}}));
@@ -155,7 +167,7 @@ fn many_services_are_read_together() {
         service
     });
     apply(&kubectl, &namespace, more.collect());
-    // One that is not known to have its backend yet would be asked from elsewhere.
+    // If a Service has no known backend yet, the run would place its probe on another node.
     until("backends of every Service", LONG, || {
         let slices = kubectl.object(&namespace.args(&["get", "endpointslices"]));
         let slices = slices["items"].as_array().into_iter().flatten();
@@ -165,7 +177,7 @@ fn many_services_are_read_together() {
         if served == 61 {
             Ok(())
         } else {
-            Err(format!("{served} have one"))
+            Err(format!("{served} of 61 Services have a backend"))
         }
     });
     let args = ["--all", "-v", "--only", "pod-other,cluster-ip"];
@@ -185,7 +197,7 @@ fn many_services_are_read_together() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn an_application_is_held_to_what_its_own_file_expects() {
+fn a_smoke_test_file_decides_what_is_expected() {
     let (kubectl, namespace) = with(&[
         ("front", 0, json!({"type": "NodePort"})),
         ("back", 1, json!({})),
@@ -217,7 +229,7 @@ services:
     let runs = ask_several(&kubectl, &namespace, &args);
     assert_eq!(names(&runs), ["front", "back"]);
     let [front, back] = &runs[..] else {
-        panic!("two reports")
+        panic!("expected two reports")
     };
     assert_eq!(front.report.summary.exit_code, 0, "{}", front.output);
     let required = front.cells(PodOther, node_port(Other, Remote))[0];
@@ -245,7 +257,7 @@ services:
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
+fn a_watch_reports_changes_and_leaves_nothing() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     let node = nodes(&kubectl)[0].clone();
@@ -269,7 +281,7 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
     let args = namespace.args(&args);
     let mut child = kubectl.spawn(&args);
     let mut lines = Lines::of(child.stdout.take().unwrap());
-    lines.next_with(&["Service", "1 of 1 cells as"], LONG);
+    lines.next_with(&["web is reachable from everywhere"], LONG);
 
     namespace.kubectl(&["delete", "pod", "web-0"]);
     let line = lines.next_with(&["worse", "pod-other -> cluster-ip"], LONG);
@@ -280,7 +292,7 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
         report["cells"][0]["observed"]["value"].clone()
     };
     let latest = value(std::fs::read_to_string(&kept).unwrap());
-    assert_eq!(latest, "unreachable", "files hold the latest report");
+    assert_eq!(latest, "unreachable", "the file contains the latest report");
 
     apply(&kubectl, &namespace, vec![server("web-0", &node)]);
     await_endpoints(&kubectl, &namespace, 1);
@@ -288,7 +300,7 @@ fn a_watch_tells_what_changes_and_ends_with_nothing_left() {
     send("INT", child.id());
     let output = finish(&args, child);
     assert_eq!(output.code, Some(130), "{output}");
-    let told = output.stderr.matches("pod-other: done").count();
-    assert_eq!(told, 1, "progress of the first run only: {output}");
+    let shown = output.stderr.matches("pod-other: done").count();
+    assert_eq!(shown, 1, "only the first run shows progress: {output}");
     assert_eq!(namespace.leftovers(), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! What somebody sees who waits: on a terminal a live line for each probe, elsewhere plain lines.
+//! Progress of a run: a live line for each probe on a terminal, plain lines elsewhere.
 
 use serde_json::json;
 use std::process::{Command, Stdio};
@@ -11,12 +11,12 @@ use svc_reach_tests::{
 const POSITIONS: [&str; 4] = ["node-same", "node-other", "pod-same", "pod-other"];
 
 #[test]
-#[ignore = "needs the test cluster, from whose registry nodes pull the image: tests/run brings it up"]
-fn who_looks_on_sees_how_far_each_probe_has_come() {
+#[ignore = "needs the test cluster and its image registry: tests/run brings them up"]
+fn a_terminal_shows_the_progress_of_each_probe() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     let nodes = nodes(&kubectl);
-    // Every probe asks a port that stays silent, so that it is at work for a while.
+    // Every probe also checks a port that does not answer, so that it runs for a while.
     let spec = json!({"type": "NodePort", "externalTrafficPolicy": "Local"});
     deploy(&kubectl, &namespace, &[&nodes[0]], &service(&spec));
     let args = namespace.args(&["svc-reach", "web", "--external", "never"]);
@@ -36,7 +36,7 @@ fn who_looks_on_sees_how_far_each_probe_has_come() {
         assert!(!plain.stderr.contains("targets"), "{plain}");
     }
 
-    // The same, and script(1) is the terminal.
+    // Run it again with a terminal, which script(1) provides.
     let args = [&args[..], &["--image-pull-policy", "Always"]].concat();
     let inner = kubectl.command(&args);
     let line: Vec<String> = std::iter::once(inner.get_program())
@@ -71,7 +71,7 @@ fn who_looks_on_sees_how_far_each_probe_has_come() {
         assert!(!report.contains(&format!("{position:<10} done")), "{live}");
     }
     assert!(before.contains(" targets"), "{live}");
-    // They are taken away again: from the last of them on, lines are only cleared.
+    // In the end the progress lines are removed: after the last one, lines are only cleared.
     let (_, cleared) = before.rsplit_once("done").unwrap();
     assert!(cleared.contains("\u{1b}[2K"), "{cleared:?}");
 }

@@ -1,7 +1,7 @@
-//! Runs of the plugin on the test cluster, which has what not every cluster has: two kinds of load balancer, a client
-//! outside of the cluster but inside its VPC, and admission that refuses pods.
+//! Runs of the plugin that need features of the test cluster: two classes of load balancer, a client outside the
+//! cluster but inside its VPC, and admission that refuses pods.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
 
 use serde_json::json;
 use std::{net::IpAddr, time::Duration};
@@ -28,8 +28,8 @@ const IN_CLUSTER: [Position; 4] = [NodeSame, NodeOther, PodSame, PodOther];
 /// The client's address in the VPC.
 const CLIENT: &str = "192.168.60.100";
 
-/// A Service behind a load balancer of a class (`union` is shared, `performance` dedicated), with one backend, that the
-/// client has reached once.
+/// A Service with one backend, behind a load balancer of this class: `union` is shared, `performance` is dedicated.
+/// When this returns, the load balancer has answered the client once.
 fn behind(class: &str, pass_through: bool, policy: &str) -> (Kubectl, Namespace) {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
@@ -45,7 +45,7 @@ fn behind(class: &str, pass_through: bool, policy: &str) -> (Kubectl, Namespace)
     (kubectl, namespace)
 }
 
-/// The one address from which the backend saw a position's requests come.
+/// The client address that the backend saw in a position's requests through the load balancer.
 fn client_seen(run: &Run, position: Position) -> Option<IpAddr> {
     run.cells(position, of(LoadBalancer))[0]
         .observed
@@ -73,7 +73,7 @@ fn a_load_balancer_with_policy_cluster_is_reached_from_everywhere() {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_load_balancer_with_policy_local_is_captured_inside_and_sends_to_the_backend_outside() {
+fn a_load_balancer_with_policy_local_is_reached_from_everywhere() {
     for (class, seen) in [("union", None), ("performance", Some(CLIENT))] {
         let (kubectl, namespace) = behind(class, false, "Local");
         let run = ask(&kubectl, &namespace, &[]);
@@ -90,7 +90,7 @@ fn a_load_balancer_with_policy_local_is_captured_inside_and_sends_to_the_backend
         assert_eq!(
             client_seen(&run, External),
             expected,
-            "{class}: the address that the backend saw"
+            "{class}: the client address that the backend saw"
         );
         run.expect_exit(0);
     }
@@ -98,7 +98,7 @@ fn a_load_balancer_with_policy_local_is_captured_inside_and_sends_to_the_backend
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend() {
+fn dedicated_pass_through_fails_on_the_backend_node() {
     let (kubectl, namespace) = behind("performance", true, "Local");
     let run = ask(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
@@ -113,7 +113,7 @@ fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend(
     assert_eq!(load_balancer.pass_through.as_deref(), Some("true"));
     run.expect_exit(0);
 
-    // What the provider's document says will fail is as expected when it fails, and the report says who said so.
+    // If the provider's document says that a cell fails and it does, it is as expected. The report names the document.
     let cce = ["--matrix", "huawei-cce", "--column", "vpc/iptables"];
     let run = ask(&kubectl, &namespace, &cce);
     for position in [NodeSame, PodSame] {
@@ -137,7 +137,7 @@ fn a_dedicated_load_balancer_that_is_passed_through_to_fails_beside_its_backend(
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_shared_load_balancer_that_is_passed_through_to_works_beside_its_backend() {
+fn shared_pass_through_works_on_the_backend_node() {
     let (kubectl, namespace) = behind("union", true, "Local");
     let run = ask(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
@@ -180,7 +180,7 @@ fn enforcing(level: &str) -> (Kubectl, Namespace) {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn a_namespace_that_refuses_the_host_network_costs_two_positions() {
+fn without_host_network_two_positions_are_not_observed() {
     for level in ["baseline", "restricted"] {
         let (kubectl, namespace) = enforcing(level);
         let run = ask(&kubectl, &namespace, &["--external", "never"]);
@@ -196,7 +196,7 @@ fn a_namespace_that_refuses_the_host_network_costs_two_positions() {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn probes_can_stand_in_another_namespace() {
+fn probes_can_run_in_another_namespace() {
     let (kubectl, namespace) = enforcing("restricted");
     let elsewhere = Namespace::new(&kubectl, &json!({}));
     let run = ask(
@@ -211,7 +211,7 @@ fn probes_can_stand_in_another_namespace() {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn the_cluster_itself_removes_what_a_killed_run_left() {
+fn kubernetes_removes_what_a_killed_run_left() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     let node = nodes(&kubectl)[0].clone();
@@ -219,7 +219,7 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         &kubectl,
         &namespace,
         &[&node],
-        // Every position waits for a node port that drops, so that all Jobs are there at once for a while.
+        // Every position waits for a node port that drops packets. So all Jobs exist at the same time for a while.
         &service(&json!({"type": "NodePort", "externalTrafficPolicy": "Local"})),
     );
     let args = namespace.args(&[
@@ -248,8 +248,8 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
         [""; 0],
         "a run that was killed cannot clean up"
     );
-    // At the most: 10 s to start, 9 s of work, 30 s of margin, and 60 s until a finished Job is deleted. The cluster's own
-    // parts take as long again on a slow machine.
+    // This takes at most 10 s to start, 9 s of work, 30 s of margin, and 60 s until a finished Job is deleted.
+    // Kubernetes may need the same time again on a slow machine.
     until(
         "the cluster to remove them",
         Duration::from_secs(240),
@@ -266,7 +266,7 @@ fn the_cluster_itself_removes_what_a_killed_run_left() {
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
-fn the_load_balancers_of_several_services_are_told_apart() {
+fn each_service_is_checked_at_its_own_load_balancer() {
     let kubectl = Kubectl::from_environment();
     let namespace = Namespace::new(&kubectl, &json!({}));
     let node = nodes(&kubectl)[0].clone();

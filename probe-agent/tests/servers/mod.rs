@@ -1,9 +1,9 @@
-//! Servers that behave in one way each. Not every test program uses all of them.
+//! Test servers, each with one kind of behaviour. Not every test program uses all of them.
 
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    reason = "each test program uses some; helpers of tests fail as tests do"
+    reason = "each test program uses some of them; helpers of tests fail as tests do"
 )]
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -25,7 +25,7 @@ use tokio_rustls::rustls::{
     server::WebPkiClientVerifier,
 };
 
-/// The program under test: the released one where `tests/run` names it, else cargo's.
+/// The program under test: the released one if `tests/run` names it, otherwise cargo's.
 pub fn probe() -> OsString {
     std::env::var_os("SVC_REACH_PROBE")
         .unwrap_or_else(|| env!("CARGO_BIN_EXE_svc-reach-probe").into())
@@ -34,24 +34,24 @@ pub fn probe() -> OsString {
 /// How a server behaves.
 #[derive(Debug, Clone)]
 pub enum Talk {
-    /// Says something, then waits for the client to go.
+    /// Sends a text, then waits until the client closes the connection.
     Say(String),
-    /// Says something over TLS.
+    /// Sends a text over TLS.
     Tls(&'static str),
-    /// Makes a TLS session, and ends it with an alert where the client has no certificate.
+    /// Starts a TLS session, and ends it with an alert if the client has no certificate.
     TlsForKnownClients,
-    /// Accepts, and says nothing.
+    /// Accepts, and sends nothing.
     Nothing,
-    /// Accepts, and closes once the client has spoken.
+    /// Accepts, and closes the connection after the client's first bytes.
     Close,
-    /// Accepts, and resets once the client has spoken.
+    /// Accepts, and resets the connection after the client's first bytes.
     Reset,
-    /// Says one thing, then another for as long as anybody listens.
+    /// Sends `first` once, then `then` until the client closes the connection.
     Forever {
         first: &'static str,
         then: &'static str,
     },
-    /// Says something, a byte at a time.
+    /// Sends a text slowly, one byte at a time.
     Drip(&'static str),
 }
 
@@ -64,12 +64,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connections so far.
+    /// Number of connections so far.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
     }
 
-    /// What the last client said.
+    /// What the last client sent.
     pub fn heard(&self) -> String {
         self.heard.lock().unwrap().clone()
     }
@@ -90,7 +90,7 @@ pub fn listen(talk: Talk) -> Server {
         for stream in listener.incoming().flatten() {
             requests.fetch_add(1, Ordering::SeqCst);
             let (talk, heard, tls) = (talk.clone(), Arc::clone(&heard), tls.clone());
-            // A client that breaks off ends the conversation, and nothing else.
+            // If a client breaks off, only this connection ends.
             thread::Builder::new()
                 .stack_size(256 * 1024)
                 .spawn(move || converse(stream, &talk, &heard, tls))
@@ -128,14 +128,15 @@ fn converse(
         }
         Talk::TlsForKnownClients => {
             let mut connection = ServerConnection::new(tls?).ok()?;
-            // The alert is on its way when this fails; what the client said is read below, so that no reset overtakes it.
+            // When this fails, the alert has been sent. The rest of the client's data is read below, since unread data
+            // would cause a reset that may overtake the alert.
             let _ = Stream::new(&mut connection, &mut stream).read(&mut request);
         }
         Talk::Close => {
             let _ = stream.read(&mut request).ok()?;
             return None;
         }
-        // Closing while what the client said is still unread makes Linux reset the connection (tcp_close).
+        // If data is unread when a connection is closed, Linux resets the connection (tcp_close).
         Talk::Reset => {
             stream.peek(&mut request).ok()?;
             return None;
@@ -155,7 +156,7 @@ fn converse(
             }
         }
     }
-    // Until the client goes.
+    // Wait until the client closes the connection.
     let _ = stream.read_to_end(&mut Vec::new());
     None
 }
@@ -181,7 +182,7 @@ fn tls(known_clients: bool) -> ServerConfig {
         .unwrap()
 }
 
-/// A UDP server that answers, or does not.
+/// A UDP server that gives this answer, or none.
 pub fn udp(answer: Option<&'static [u8]>) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();

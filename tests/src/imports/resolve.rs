@@ -1,4 +1,4 @@
-//! From paths as they are written to the files that define what they name.
+//! Resolves paths, as they are written, to the files that define the named items.
 
 use super::source::Source;
 use std::{
@@ -7,15 +7,15 @@ use std::{
     path::Path,
 };
 
-/// Re-exports that are followed from one file to the next.
+/// How many re-exports in a row are followed.
 const HOPS: usize = 8;
 
-/// The files of a crate, by module path: `a::b`, and an empty text for the root.
+/// The files of a crate, by module path such as `a::b`. The path of the root is empty.
 #[derive(Debug)]
 pub struct Crate(BTreeMap<String, Source>);
 
 impl Crate {
-    /// Reads every file below a folder of sources. The program's `main.rs` is another crate.
+    /// Reads every source file below a folder. It skips the program's `main.rs`, which is a crate of its own.
     pub fn read(sources: &Path) -> io::Result<Self> {
         let mut files = BTreeMap::new();
         let mut open = vec![(sources.to_owned(), Vec::<String>::new())];
@@ -41,7 +41,7 @@ impl Crate {
         Ok(Self(files))
     }
 
-    /// Which files import which.
+    /// For each file, the files that it imports.
     pub fn imports(&self) -> BTreeMap<String, BTreeSet<String>> {
         self.0
             .iter()
@@ -54,7 +54,7 @@ impl Crate {
                 }
                 let files = source.paths.iter().filter_map(|path| {
                     let path = self.absolute(module, path).or_else(|| {
-                        // `module::item`, where the module was imported.
+                        // `module::item`, if the module was imported.
                         let (first, rest) = path.split_first()?;
                         let start = names.get(first.as_str()).filter(|_| !rest.is_empty())?;
                         Some([start.as_slice(), rest].concat())
@@ -69,7 +69,7 @@ impl Crate {
             .collect()
     }
 
-    /// A path from the root of the crate. `None`: it begins with nothing of this crate.
+    /// The path from the root of the crate. `None`: the path leads out of this crate.
     fn absolute(&self, module: &str, path: &[String]) -> Option<Vec<String>> {
         let mut at: Vec<String> = if module.is_empty() {
             Vec::new()
@@ -97,7 +97,8 @@ impl Crate {
         Some(at)
     }
 
-    /// The file that defines what a path names. A path to a module itself is no import: what is taken from it counts.
+    /// The file that defines the item that a path names. A path to a module is not an import by itself. Only the items
+    /// that are used from the module count.
     fn file_of(&self, path: &[String], hops: usize) -> Option<String> {
         if self.0.contains_key(&path.join("::")) {
             return None;

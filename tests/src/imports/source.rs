@@ -1,19 +1,19 @@
-//! What one file names: paths that it uses, and items that it re-exports.
+//! The paths that one file uses, and the items that it re-exports.
 
 use std::{io, path::Path};
 use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
 
-/// What one file names.
+/// The paths and re-exports of one file.
 #[derive(Debug, Default)]
 pub struct Source {
-    /// Paths as they are written, without an alias.
+    /// Paths as they are written, without aliases.
     pub paths: Vec<Vec<String>>,
-    /// Re-exports: the name, and the path behind it.
+    /// Re-exports: the exported name, and the path that it leads to.
     pub exports: Vec<(String, Vec<String>)>,
 }
 
 impl Source {
-    /// Reads a file.
+    /// Reads and parses a file.
     pub fn read(file: &Path) -> io::Result<Self> {
         let text = std::fs::read_to_string(file)?;
         let parsed = syn::parse_file(&text)
@@ -48,7 +48,7 @@ impl Source {
 
     fn leaf(&mut self, path: Vec<String>, alias: Option<String>, exported: bool) {
         if exported {
-            // The file that takes the item from here counts, not this one.
+            // The import belongs to the file that uses the re-export, not to this one.
             if let Some(name) = alias.or_else(|| path.last().cloned()) {
                 self.exports.push((name, path));
             }

@@ -1,7 +1,8 @@
-//! A validating webhook that stands in for Pod Security admission, which clusters before 1.22 do not have.
+//! A validating webhook that replaces Pod Security admission, which Kubernetes has only since 1.22.
 //!
-//! The path says the level, `/baseline` or `/restricted`: the webhook's configuration selects namespaces by their label
-//! `pod-security.kubernetes.io/enforce`, which a review does not carry. It has no side effects, so dry runs are reviewed too.
+//! A review does not contain the labels of the namespace. So the webhook's configuration selects namespaces by their
+//! label `pod-security.kubernetes.io/enforce`, and calls the path of that level: `/baseline` or `/restricted`. The
+//! webhook has no side effects, so the API server calls it for dry runs, too.
 //! <https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>
 
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use crate::Result;
 use crate::http::{Answer, converse, json as answer_json};
 use crate::pod_security::{Level, refusal};
 
-/// Bytes of a review: two pods of etcd's largest size.
+/// Largest accepted review, in bytes. An update contains two pods, each of at most etcd's size limit.
 const LARGEST_REVIEW: usize = 4 << 20;
 
-/// Answers on `address` until it is ended.
+/// Serves on `address`. Returns only if it fails.
 pub async fn serve(address: &str, certificate: &str, key: &str) -> Result<()> {
     let chain =
         CertificateDer::pem_file_iter(certificate)?.collect::<std::result::Result<Vec<_>, _>>()?;
@@ -39,7 +40,7 @@ pub async fn serve(address: &str, certificate: &str, key: &str) -> Result<()> {
         tokio::spawn(async move {
             match acceptor.accept(stream).await {
                 Ok(stream) => converse(stream, Arc::new(()), |_, request| answer(request)).await,
-                Err(error) => eprintln!("{client}: {error}"),
+                Err(error) => eprintln!("TLS with {client} failed: {error}"),
             }
         });
     }

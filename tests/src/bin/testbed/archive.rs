@@ -1,7 +1,8 @@
-//! An image archive: a tar file as `docker save` writes it, or one that holds an OCI image layout.
+//! Reads image archives: tar files that `docker save` writes, or that contain an OCI image layout.
 //!
 //! Layout: <https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md>. The `manifest.json` of a docker
-//! archive: <https://github.com/moby/moby/blob/v24.0.0/image/spec/v1.2.md#combined-image-json--filesystem-changeset-format>.
+//! archive:
+//! <https://github.com/moby/moby/blob/v24.0.0/image/spec/v1.2.md#combined-image-json--filesystem-changeset-format>.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Result;
 
-/// Some bytes of an archive.
+/// A range of bytes in an archive.
 #[derive(Clone, Debug)]
 pub struct Extent {
     archive: PathBuf,
@@ -23,7 +24,7 @@ pub struct Extent {
 }
 
 impl Extent {
-    /// Reads them.
+    /// Reads the bytes.
     pub fn read(&self) -> Result<Vec<u8>> {
         let mut file = File::open(&self.archive)?;
         file.seek(SeekFrom::Start(self.offset))?;
@@ -36,13 +37,13 @@ impl Extent {
 /// A manifest, or an index of manifests.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// The `Content-Type` under which it is served; clients refuse another than the one it states.
+    /// The `Content-Type` of the answer. Clients require the type that the document states.
     pub media_type: String,
-    /// The document, of which the digest is the hash.
+    /// The document. Its hash is the digest.
     pub document: Vec<u8>,
 }
 
-/// What one archive holds.
+/// The content of one archive.
 #[derive(Debug, Default)]
 pub struct Archive {
     /// Blobs by digest.
@@ -51,7 +52,7 @@ pub struct Archive {
     pub manifests: HashMap<String, Manifest>,
     /// Image names as written in the archive, each with the digest of its manifest.
     pub names: Vec<(String, String)>,
-    /// The manifests that the archive offers at its top; a name given from outside means the first.
+    /// Digests of the manifests at the top of the archive. A name that is given from outside means the first one.
     pub roots: Vec<String>,
 }
 
@@ -78,7 +79,7 @@ struct Saved {
 }
 
 impl Archive {
-    /// Reads an archive's table of contents and its small documents; layers stay on disk.
+    /// Reads an archive's table of contents and its manifests. Layers stay on disk.
     pub fn open(path: &Path) -> Result<Self> {
         let members = members(path)?;
         if let Some(index) = members.get("index.json") {
@@ -106,7 +107,7 @@ impl Archive {
                 "io.containerd.image.name",
                 "org.opencontainers.image.ref.name",
             ] {
-                // The second may be a bare tag, which names no image.
+                // The second annotation may be a bare tag, which is not an image name.
                 if let Some(name) = descriptor
                     .annotations
                     .get(key)
@@ -211,7 +212,7 @@ impl Archive {
     }
 }
 
-/// The digest of a document, as image references and manifests write it.
+/// The SHA-256 digest of a document, in the form that image references and manifests use.
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()

@@ -1,4 +1,4 @@
-//! The cluster's API, as far as these servers read it: whole lists, asked for again and again.
+//! Reads the cluster's API for these servers. They poll whole lists.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use kube::{Api, Client, Resource};
 
 use crate::Result;
 
-/// How long a change may go unseen. The lists of a test cluster are small.
+/// Time between two polls. Polling is cheap because a test cluster's lists are small.
 pub const POLL: Duration = Duration::from_millis(400);
 
 /// A client for the cluster that `KUBECONFIG` names.

@@ -1,4 +1,4 @@
-//! The cluster's DNS, over UDP and TCP. It is no resolver: a name that it does not know does not exist.
+//! The cluster's DNS server, over UDP and TCP. It does not ask other servers: an unknown name does not exist.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,13 +14,14 @@ use crate::Result;
 use crate::cluster::{POLL, all, client};
 use crate::zone::Zone;
 
-/// Seconds for which an answer, or the absence of one, may be remembered. Tests change Services all the time.
+/// Seconds for which a client may cache an answer, or the fact that there is none. It is short because tests change
+/// Services all the time.
 const TTL: u32 = 1;
 
 /// `None` until the cluster has been read once.
 type Shared = Arc<RwLock<Option<Zone>>>;
 
-/// Answers on `address` until it is ended.
+/// Serves on `address`. Returns only if it fails.
 pub async fn serve(address: &str, domain: &str, elb_domain: &str) -> Result<()> {
     let zone = Shared::default();
     let udp = UdpSocket::bind(address).await?;
@@ -40,8 +41,8 @@ async fn follow(zone: &Shared, domain: &str, elb_domain: &str) -> Result<()> {
                 let new = Zone::new(domain, elb_domain, &services, &endpoints);
                 *zone.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
             }
-            // The last zone stays: a DNS server outlives a short loss of the API server.
-            Err(error) => eprintln!("reading the cluster: {error}"),
+            // Keep the last zone, so that DNS works while the API server is briefly unavailable.
+            Err(error) => eprintln!("failed to read the cluster: {error}"),
         }
         sleep(POLL).await;
     }
@@ -57,7 +58,7 @@ async fn serve_udp(socket: &UdpSocket, zone: &Shared) -> Result<()> {
         else {
             continue;
         };
-        // RFC 1035 section 4.2.1, RFC 6891 section 6.2.3: what does not fit is asked again over TCP.
+        // If the answer does not fit, the client asks again over TCP (RFC 1035 section 4.2.1, RFC 6891 section 6.2.3).
         let fits = usize::from(answer.max_payload());
         let bytes = match answer.to_vec() {
             Ok(bytes) if bytes.len() <= fits => Ok(bytes),
@@ -66,7 +67,7 @@ async fn serve_udp(socket: &UdpSocket, zone: &Shared) -> Result<()> {
         };
         match bytes {
             Ok(bytes) => drop(socket.send_to(&bytes, client).await),
-            Err(error) => eprintln!("answer to {client}: {error}"),
+            Err(error) => eprintln!("failed to encode the answer to {client}: {error}"),
         }
     }
 }
@@ -83,7 +84,7 @@ async fn serve_tcp(listener: &TcpListener, zone: &Shared) -> Result<()> {
     }
 }
 
-/// RFC 1035 section 4.2.2: each message has its length in front. The client's closing ends it.
+/// Serves one TCP connection until the client closes it. Each message follows its length (RFC 1035 section 4.2.2).
 async fn serve_stream(mut stream: TcpStream, zone: &Shared) -> Result<()> {
     loop {
         let length = match stream.read_u16().await {
@@ -102,7 +103,7 @@ async fn serve_stream(mut stream: TcpStream, zone: &Shared) -> Result<()> {
     }
 }
 
-/// `None` for what is not a question at all.
+/// Answers one message. `None`: the message is not a query.
 fn answer(bytes: &[u8], zone: &Shared) -> Option<Message> {
     let question = Message::from_vec(bytes).ok()?;
     if question.metadata.message_type != MessageType::Query {
@@ -115,7 +116,7 @@ fn answer(bytes: &[u8], zone: &Shared) -> Option<Message> {
 fn reply(question: &Message, zone: Option<&Zone>) -> Message {
     let mut reply = Message::response(question.metadata.id, question.metadata.op_code);
     reply.metadata.recursion_desired = question.metadata.recursion_desired;
-    // Not true, but some resolvers take no answer from a server that does not claim it.
+    // This server does not recurse, but some resolvers ignore the answers of a server that does not set this flag.
     reply.metadata.recursion_available = true;
     reply.queries.clone_from(&question.queries);
     reply.edns.clone_from(&question.edns);
@@ -160,7 +161,7 @@ fn fill(reply: &mut Message, query: &Query, zone: &Zone) -> ResponseCode {
         None => ResponseCode::NXDomain,
     };
     if reply.answers.is_empty() {
-        // RFC 2308: how long to remember that there is nothing.
+        // The SOA says how long the client may cache that there is no answer (RFC 2308).
         let soa = SOA::new(Name::root(), Name::root(), 1, 1, 1, 1, TTL);
         reply.add_authority(Record::from_rdata(Name::root(), TTL, RData::SOA(soa)));
     }
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_such_a_record_exists_and_an_unknown_one_does_not() {
+    fn only_unknown_names_get_nxdomain() {
         let rows = [
             (
                 "web.a.svc.cluster.local.",
@@ -230,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn before_the_cluster_was_read_nothing_is_denied() {
+    fn it_answers_servfail_until_the_cluster_is_read() {
         let got = ask("web.a.svc.cluster.local.", RecordType::A, None);
         assert_eq!(
             got.metadata.response_code,
             ResponseCode::ServFail,
-            "not yet known must not be NXDOMAIN"
+            "a name that is not known yet must not get NXDOMAIN"
         );
     }
 }

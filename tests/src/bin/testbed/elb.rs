@@ -1,12 +1,14 @@
-//! The load balancer: gives each Service of type `LoadBalancer` an address, says so in the Service's status, and forwards
-//! to `node:nodePort` of the nodes that pass its health check. It runs in a network namespace to which the VPC routes the
-//! whole range of addresses.
+//! The load balancer. It gives each Service of type `LoadBalancer` an address, writes the address to the Service's
+//! status, and forwards to `node:nodePort` on the nodes that pass the health check. It runs in a network namespace, and
+//! the VPC routes the whole range of addresses there.
 //!
-//! What the Service's annotations choose, after <https://support.huaweicloud.com/intl/en-us/usermanual-cce/cce_10_0681.html>:
-//! - `kubernetes.io/elb.class`: `union` (also without one) is a shared, `performance` a dedicated load balancer.
-//! - `kubernetes.io/elb.pass-through`: `true` or `onlyLocal` sends what the cluster's own nodes and pods ask of the
-//!   address through the load balancer too. Upstream kube-proxy knows no such word and takes every IP in the status for
-//!   itself, so here the status then holds a name, which kube-proxy leaves alone; DNS knows the name's address.
+//! It supports these annotations of a Service, after
+//! <https://support.huaweicloud.com/intl/en-us/usermanual-cce/cce_10_0681.html>:
+//! - `kubernetes.io/elb.class`: `performance` is a dedicated load balancer. `union`, or no annotation, is a shared one.
+//! - `kubernetes.io/elb.pass-through`: with `true` or `onlyLocal`, traffic from the cluster's own nodes and pods also
+//!   goes through the load balancer. Upstream kube-proxy does not know this annotation and captures every IP in the
+//!   status. So in this case the status contains a host name, which kube-proxy ignores. DNS resolves the name to the
+//!   address.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,10 +29,10 @@ use crate::cluster::{POLL, all, client};
 use crate::ruleset::{Kind, Listener, Protocol, ruleset};
 use crate::zone::{balancer_address, balancer_label};
 
-/// How long a node may take to answer the health check.
+/// Time limit for a node's answer to the health check.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Balances until it is ended.
+/// Runs the load balancer. Returns only if it cannot start.
 pub async fn run(first: &str, last: &str, domain: &str) -> Result<()> {
     let range = u32::from(first.parse::<Ipv4Addr>()?)..=u32::from(last.parse::<Ipv4Addr>()?);
     let mut balancer = Balancer {
@@ -52,9 +54,9 @@ struct Balancer {
     client: Client,
     range: BTreeSet<Ipv4Addr>,
     domain: String,
-    /// Addresses that this namespace has.
+    /// Addresses that are configured in this network namespace.
     held: BTreeSet<Ipv4Addr>,
-    /// The rules in force.
+    /// The nftables rules that were last loaded.
     rules: String,
 }
 
@@ -68,7 +70,7 @@ impl Balancer {
             .filter_map(internal_ip)
             .collect();
         let given = assign(&services, &self.range, &self.domain);
-        // All at once: a node that went silent may hold up one round by one timeout, not by one for each Service.
+        // Check all Services at the same time, so that a silent node costs one timeout per round, not one per Service.
         let checks: Vec<_> = given
             .iter()
             .map(|(service, _)| tokio::spawn(healthy(health_port(service), ready.clone())))
@@ -85,7 +87,7 @@ impl Balancer {
             eprintln!("{rules}");
             self.rules = rules;
         }
-        // Published last: an address that is known works.
+        // Publish an address only after it works.
         for (service, address) in &given {
             self.publish(service, Some(*address)).await?;
         }
@@ -143,7 +145,7 @@ impl Balancer {
     }
 }
 
-/// Runs a program with this on its standard input.
+/// Runs a program with this standard input.
 async fn feed(command: &mut Command, input: &str) -> Result<()> {
     let mut child = command.stdin(Stdio::piped()).spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
@@ -161,7 +163,8 @@ fn is_balanced(service: &Service) -> bool {
     service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer")
 }
 
-/// The address each Service has or gets: the published one, the wished one if it is free, or the next.
+/// Assigns an address to each Service: 1. The one in its status. 2. Its `loadBalancerIP`, if that is free. 3. The next
+/// free one.
 fn assign<'a>(
     services: &'a [Service],
     range: &BTreeSet<Ipv4Addr>,
@@ -186,7 +189,7 @@ fn assign<'a>(
             .and_then(|spec| spec.load_balancer_ip.as_deref())
             .and_then(|ip| ip.parse().ok());
         let address = match wished {
-            // A wish that cannot be met leaves the Service pending, as a cloud does.
+            // If the wanted address is not free, the Service stays pending, as in a cloud.
             Some(wished) => free.take(&wished),
             None => free.pop_first(),
         };
@@ -251,13 +254,13 @@ fn listeners_of(service: &Service, address: Ipv4Addr, backends: &[Ipv4Addr]) -> 
     ports.iter().filter_map(listener).collect()
 }
 
-/// The port on which, with `externalTrafficPolicy: Local`, a node says whether it has an endpoint.
+/// The port where a node says whether it has an endpoint. Only Services with `externalTrafficPolicy: Local` have one.
 fn health_port(service: &Service) -> Option<u16> {
     let port = service.spec.as_ref()?.health_check_node_port?;
     u16::try_from(port).ok().filter(|port| *port != 0)
 }
 
-/// The nodes that say so, or every Ready node where there is nothing to ask.
+/// The nodes that pass the health check. Without a health check port, all Ready nodes.
 async fn healthy(port: Option<u16>, ready: Vec<Ipv4Addr>) -> Vec<Ipv4Addr> {
     let Some(port) = port else { return ready };
     let checks: Vec<_> = ready
@@ -322,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_once_given_stays_and_wishes_are_honoured() {
+    fn assigned_addresses_stay_and_load_balancer_ip_is_honoured() {
         let list = services(json!([
             {"metadata": {"name": "new"}, "spec": {"type": "LoadBalancer"}},
             {"metadata": {"name": "inner"}, "spec": {"type": "NodePort"}},
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_class_decides_whose_address_is_seen() {
+    fn the_class_decides_which_client_address_a_backend_sees() {
         let rows = [
             (json!({}), Kind::Shared),
             (json!({"kubernetes.io/elb.class": "union"}), Kind::Shared),

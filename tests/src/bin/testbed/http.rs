@@ -1,4 +1,4 @@
-//! A listener that answers HTTP/1.1, shared by the servers that speak it.
+//! HTTP/1.1 on one connection, for the servers that need it.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,10 +11,10 @@ use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// An answer whose body is at hand.
+/// An answer with its whole body in memory.
 pub type Answer = Response<Full<Bytes>>;
 
-/// Serves one connection to its end; a client that goes away is not an error.
+/// Serves one connection until it ends. If the client goes away, this only logs it.
 pub async fn converse<S, H, F, A>(stream: S, state: Arc<H>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -29,11 +29,11 @@ where
     let connection =
         hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
-        eprintln!("connection: {error}");
+        eprintln!("connection failed: {error}");
     }
 }
 
-/// A JSON answer.
+/// Makes an answer of content type `application/json`.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;

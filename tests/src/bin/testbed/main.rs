@@ -1,10 +1,7 @@
-//! What a cloud puts beside the nodes of a cluster, for the cluster in `tests/cluster`: an image registry, the cluster's
-//! DNS, a load balancer, and a stand-in for Pod Security admission. Each is one server, started with its own arguments.
+//! The services that a cloud provides for a cluster, for the cluster in `tests/cluster`: an image registry, the
+//! cluster's DNS, a load balancer, and a replacement for Pod Security admission. Each subcommand starts one server.
 
-#![expect(
-    clippy::print_stderr,
-    reason = "the log of these servers is their standard error"
-)]
+#![expect(clippy::print_stderr, reason = "these servers log to standard error")]
 
 mod admission;
 mod archive;
@@ -23,10 +20,10 @@ use std::process::ExitCode;
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 const USAGE: &str = "usage:
-  testbed registry DIR ADDRESS:PORT                   serves the image archives in DIR
-  testbed dns ADDRESS:PORT CLUSTER-DOMAIN ELB-DOMAIN  answers for the cluster that KUBECONFIG names
-  testbed elb FIRST LAST ELB-DOMAIN                   balances, in this network namespace, for the cluster that KUBECONFIG names
-  testbed admission ADDRESS:PORT CERTIFICATE KEY      reviews pods after the Pod Security Standards";
+  testbed registry DIR ADDRESS:PORT                   serve the image archives in DIR
+  testbed dns ADDRESS:PORT CLUSTER-DOMAIN ELB-DOMAIN  serve the DNS names of the cluster that KUBECONFIG names
+  testbed elb FIRST LAST ELB-DOMAIN                   be the load balancer, in this network namespace, of that cluster
+  testbed admission ADDRESS:PORT CERTIFICATE KEY      enforce the Pod Security Standards as a webhook";
 
 #[tokio::main]
 async fn main() -> ExitCode {

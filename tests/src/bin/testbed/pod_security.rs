@@ -1,23 +1,25 @@
-//! What the Pod Security Standards say of a pod, in the words of Pod Security admission.
+//! Checks a pod against the Pod Security Standards, with the messages of Pod Security admission.
 //!
-//! Clusters before 1.22 have no such admission. This stands in for it: the checks that a probe's pod can fail, with the
-//! message that the real one gives (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>;
-//! <https://github.com/kubernetes/kubernetes/tree/v1.25.0/staging/src/k8s.io/pod-security-admission/policy>). Left out:
-//! AppArmor, SELinux, sysctls, proc mounts, Windows' host processes, and older versions of the standards than the latest.
+//! Kubernetes has Pod Security admission only since 1.22. This module implements the checks that a probe's pod can
+//! fail, with the messages of the real admission
+//! (<https://kubernetes.io/docs/concepts/security/pod-security-standards/>;
+//! <https://github.com/kubernetes/kubernetes/tree/v1.25.0/staging/src/k8s.io/pod-security-admission/policy>). It leaves
+//! out AppArmor, SELinux, sysctls, proc mounts, Windows host processes, and all but the latest version of the
+//! standards.
 
 use k8s_openapi::api::core::v1::{Container, PodSecurityContext, PodSpec, Volume};
 
-/// How much a namespace allows.
+/// The Pod Security level that a namespace enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Nothing that is known to lead out of a pod.
+    /// Prevents known privilege escalations.
     Baseline,
-    /// Current practice of hardening.
+    /// Requires current hardening practice.
     Restricted,
 }
 
 impl Level {
-    /// The value of the namespace's label.
+    /// The level as the namespace's label spells it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
@@ -26,7 +28,7 @@ impl Level {
     }
 }
 
-/// Capabilities that a container may add at level baseline.
+/// Capabilities that a container may add at level `baseline`.
 const BASELINE_CAPABILITIES: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -43,7 +45,7 @@ const BASELINE_CAPABILITIES: [&str; 13] = [
     "SYS_CHROOT",
 ];
 
-/// Why a pod is refused, or `None`.
+/// Why the level refuses a pod. `None`: the pod is admitted.
 pub fn refusal(level: Level, spec: &PodSpec) -> Option<String> {
     let mut violations = baseline(spec);
     match level {
@@ -106,7 +108,7 @@ fn baseline(spec: &PodSpec) -> Vec<String> {
             paths.join(", ")
         ));
     }
-    // On the host network the API server itself fills in hostPort for every containerPort.
+    // On the host network, the API server sets hostPort for every containerPort.
     violations.extend(of_containers(
         spec,
         "hostPort",
@@ -213,7 +215,7 @@ fn volumes(spec: &PodSpec) -> impl Iterator<Item = &Volume> {
     spec.volumes.iter().flatten()
 }
 
-/// Of the kinds that level restricted allows.
+/// Whether level `restricted` allows this kind of volume.
 fn is_plain(volume: &Volume) -> bool {
     volume.config_map.is_some()
         || volume.csi.is_some()

@@ -1,11 +1,12 @@
-//! A read-only image registry over the archives of a folder, standing in for every registry that a name may say.
+//! A read-only image registry that serves the archives of a folder. It replaces every registry that an image name may
+//! contain.
 //!
-//! The folder holds `X.tar` and, where the archive does not say its own names or has further ones, `X.names` with one
-//! name a line. It is looked at again on every request, so an image is there as soon as its file is. An image that is
-//! in no archive is not found, as on any registry.
+//! The folder contains files `X.tar`. An optional file `X.names` lists further names of the image, one per line. The
+//! folder is read again on every request, so an image is available as soon as its file exists. Any other image is not
+//! found.
 //!
-//! <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull>; the query `ns`, by which containerd
-//! says which registry it believes it asks: <https://github.com/containerd/containerd/blob/v1.6.20/docs/hosts.md>.
+//! API: <https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md#pull>. In the query `ns`, containerd
+//! names the registry that it wants: <https://github.com/containerd/containerd/blob/v1.6.20/docs/hosts.md>.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -23,7 +24,7 @@ use crate::Result;
 use crate::archive::{Archive, Extent, Manifest};
 use crate::http::{Answer, converse, json};
 
-/// Answers on `address` until it is ended.
+/// Serves on `address`. Returns only if it fails.
 pub async fn serve(dir: &str, address: &str) -> Result<()> {
     let shelf = Arc::new(Shelf {
         dir: PathBuf::from(dir),
@@ -40,13 +41,13 @@ pub async fn serve(dir: &str, address: &str) -> Result<()> {
     }
 }
 
-/// The folder, and the catalog of what was last seen in it.
+/// The folder, and the catalog that was last read from it.
 struct Shelf {
     dir: PathBuf,
     shown: Mutex<(Stamp, Arc<Catalog>)>,
 }
 
-/// Which files there were: path, time of change, size. Another stamp means another catalog.
+/// The files of the folder: path, modification time and size in bytes. If it changes, the catalog must be read again.
 type Stamp = Vec<(PathBuf, Option<SystemTime>, u64)>;
 
 impl Shelf {
@@ -101,7 +102,7 @@ fn failed(status: StatusCode, code: &str, message: &str) -> (StatusCode, Answer)
     (status, json(status, body.to_string()))
 }
 
-/// A document with its digest; `HEAD` gets the same headers and no body.
+/// Answers with a document and its digest. `HEAD` gets the same headers and no body.
 fn content(request: &Request<Incoming>, digest: &str, media_type: &str, bytes: Vec<u8>) -> Answer {
     let length = bytes.len();
     let body = if request.method() == Method::HEAD {
@@ -132,7 +133,7 @@ fn stamp(dir: &Path) -> Result<Stamp> {
         let entry = entry?;
         let path = entry.path();
         let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        // A file that goes while we look is simply no longer there.
+        // Skip files that disappear while the folder is read.
         if let (false, Ok(meta)) = (hidden, entry.metadata()) {
             stamp.push((path, meta.modified().ok(), meta.len()));
         }
@@ -147,7 +148,7 @@ enum Found {
     Blob(String, Extent),
 }
 
-/// All images of the folder. A repository is written with its registry in front: `docker.io/library/nginx`.
+/// All images of the folder. Names of repositories include the registry: `docker.io/library/nginx`.
 #[derive(Debug, Default)]
 struct Catalog {
     blobs: HashMap<String, Extent>,
@@ -192,7 +193,7 @@ impl Catalog {
         self.manifests.extend(archive.manifests);
     }
 
-    /// What a path of the registry's API means; `registry` is the one the client believes it asks.
+    /// Finds what a path of the registry API asks for. `registry` is the registry that the client wants.
     fn find(&self, path: &str, registry: Option<&str>) -> Option<Found> {
         let path = path.strip_prefix("/v2")?.trim_matches('/');
         if path.is_empty() {
@@ -223,7 +224,7 @@ impl Catalog {
     }
 }
 
-/// Repository and tag of an image's name, with what a short name leaves out
+/// Repository and tag of an image name. Fills in what a short name leaves out
 /// (<https://github.com/distribution/reference/blob/v0.5.0/normalize.go>).
 fn full_name(name: &str) -> (String, String) {
     let (path, tag) = match name.rsplit_once(':') {
@@ -244,7 +245,7 @@ mod tests {
     use crate::archive::digest;
 
     #[test]
-    fn short_names_mean_what_they_mean_to_a_container_engine() {
+    fn short_image_names_get_the_usual_defaults() {
         let rows = [
             ("nginx", "docker.io/library/nginx", "latest"),
             ("nginx:1.22", "docker.io/library/nginx", "1.22"),
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_is_found_by_tag_and_digest_in_its_own_repository_only() {
+    fn a_manifest_is_found_only_in_its_own_repository() {
         let document = b"{}".to_vec();
         let id = digest(&document);
         let archive = Archive {

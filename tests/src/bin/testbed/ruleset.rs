@@ -1,15 +1,16 @@
-//! What the load balancer forwards, written as rules of nftables.
+//! Writes the load balancer's forwarding as nftables rules.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
-/// Whose address a backend sees. The words are those of the annotation `kubernetes.io/elb.class`
+/// The class of a load balancer, which decides the client address that a backend sees. The values are those of the
+/// annotation `kubernetes.io/elb.class`
 /// (<https://support.huaweicloud.com/intl/en-us/usermanual-cce/cce_10_0681.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `union`: the load balancer's own.
+    /// `union`: backends see the load balancer's own address.
     Shared,
-    /// `performance`: the client's; the VPC brings the replies back here.
+    /// `performance`: backends see the client's address. The VPC routes their replies back to the load balancer.
     Dedicated,
 }
 
@@ -25,22 +26,22 @@ pub enum Protocol {
 /// One port of one load balancer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Where clients connect to.
+    /// The address that clients connect to.
     pub address: Ipv4Addr,
-    /// The kind of load balancer that has the address.
+    /// The class of the load balancer.
     pub kind: Kind,
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The port clients connect to.
+    /// The port that clients connect to.
     pub port: i32,
     /// The port on the backends.
     pub node_port: i32,
-    /// The nodes that passed the health check. With none, the packet stays here and is refused, since no
-    /// program listens: which of refusal and silence a real load balancer chooses has not been verified.
+    /// The nodes that passed the health check. If there are none, the kernel refuses the connection because no program
+    /// listens. It has not been verified whether a real load balancer refuses it or stays silent.
     pub backends: Vec<Ipv4Addr>,
 }
 
-/// A program for `nft -f` that replaces all rules by these.
+/// Input for `nft -f` that replaces all rules with these.
 pub fn ruleset(listeners: &[Listener]) -> String {
     let mut forward = String::new();
     let mut hide: Vec<Ipv4Addr> = Vec::new();
@@ -65,7 +66,7 @@ pub fn ruleset(listeners: &[Listener]) -> String {
             .enumerate()
             .map(|(turn, node)| format!("{turn} : {node}"))
             .collect();
-        // Writing to a String cannot fail. The backends take turns, connection by connection.
+        // Each new connection goes to the next backend. Writing to a String cannot fail.
         let _ = writeln!(
             forward,
             "    ip daddr {address} {protocol} dport {port} dnat to numgen inc mod {} map {{ {} }} : {node_port}",
@@ -83,7 +84,7 @@ pub fn ruleset(listeners: &[Listener]) -> String {
             format!("    ct status dnat ct original ip daddr {address} snat to {address}\n")
         })
         .collect();
-    // Adding the table first makes deleting it valid when there was none.
+    // Deleting the table fails if it does not exist, so add it first.
     format!(
         "table ip elb\n\
          delete table ip elb\n\
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shared_load_balancer_hides_the_client_and_a_dedicated_one_does_not() {
+    fn only_a_shared_load_balancer_hides_the_client() {
         let node = |n: u8| Ipv4Addr::new(192, 168, 60, 10 + n);
         let listener = |last, kind, backends| Listener {
             address: Ipv4Addr::new(192, 168, 60, last),

@@ -1,44 +1,45 @@
-//! The names of a cluster and what they stand for, after the Kubernetes DNS specification
-//! (<https://github.com/kubernetes/dns/blob/1.22.20/docs/specification.md>), as far as Services need it: no SRV records,
-//! no names of single pods.
+//! The DNS names of a cluster's Services, after the Kubernetes DNS specification
+//! (<https://github.com/kubernetes/dns/blob/1.22.20/docs/specification.md>). There are no SRV records and no names of
+//! single pods.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use k8s_openapi::api::core::v1::{Endpoints, Service};
 
-/// What a name of the zone is.
+/// What a name leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// A Service with an address, or the ready endpoints of a headless one.
+    /// The cluster IP of a Service, or the ready endpoints of a headless Service.
     Addresses(Vec<Ipv4Addr>),
-    /// A Service of type `ExternalName`.
+    /// The target of a Service of type `ExternalName`.
     Alias(String),
 }
 
 /// The answer to a question for addresses.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Resolution {
-    /// The names that the asked one led to, each standing for the one before.
+    /// The chain of aliases: each name is the target of the name before it. The first is the target of the queried
+    /// name.
     pub aliases: Vec<String>,
-    /// `None` when the last name does not exist here.
+    /// `None`: the last name of the chain does not exist in this zone.
     pub addresses: Option<Vec<Ipv4Addr>>,
 }
 
-/// All names of one moment.
+/// All names at one point in time.
 #[derive(Debug, Default)]
 pub struct Zone {
-    /// Domain under which load balancers have names that contain their address.
+    /// The domain of load balancers. A name below it contains the load balancer's address.
     elb_domain: String,
-    /// By full name, lower case, without the closing dot.
+    /// Entries by full name, in lower case and without the trailing dot.
     entries: HashMap<String, Entry>,
 }
 
-/// How many aliases are followed; more is taken for a circle.
+/// How many aliases are followed. A longer chain is treated as a loop.
 const LONGEST_CHAIN: usize = 8;
 
 impl Zone {
-    /// The zone of a cluster with these Services and endpoints.
+    /// Builds the zone of a cluster with these Services and endpoints.
     pub fn new(
         domain: &str,
         elb_domain: &str,
@@ -59,7 +60,7 @@ impl Zone {
                     .map(|target| Entry::Alias(lower(&target)))
             } else if spec.cluster_ip.as_deref() == Some("None") {
                 let ready = ready_addresses(name, namespace, endpoints);
-                // A headless Service without an endpoint has no name, unlike one whose name has no address.
+                // The name of a headless Service does not exist while the Service has no ready endpoint.
                 (!ready.is_empty()).then_some(Entry::Addresses(ready))
             } else {
                 spec.cluster_ip
@@ -77,7 +78,7 @@ impl Zone {
         }
     }
 
-    /// Follows a name to its addresses.
+    /// Resolves a name to its addresses and follows aliases.
     pub fn resolve(&self, name: &str) -> Resolution {
         let mut aliases = Vec::new();
         let mut name = lower(name);
@@ -115,12 +116,12 @@ impl Zone {
     }
 }
 
-/// The name of a load balancer's address below the load balancers' domain: `192.168.60.200` is `ip-192-168-60-200`.
+/// The label that encodes a load balancer's address: `192.168.60.200` becomes `ip-192-168-60-200`.
 pub fn balancer_label(address: Ipv4Addr) -> String {
     format!("ip-{}", address.to_string().replace('.', "-"))
 }
 
-/// The address in such a name.
+/// The address that such a label encodes.
 pub fn balancer_address(label: &str) -> Option<Ipv4Addr> {
     label.strip_prefix("ip-")?.replace('-', ".").parse().ok()
 }
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_to_addresses() {
+    fn names_resolve_to_addresses() {
         type Row = (
             &'static str,
             &'static [&'static str],
@@ -211,11 +212,11 @@ mod tests {
     }
 
     #[test]
-    fn a_circle_of_aliases_ends() {
+    fn a_loop_of_aliases_has_no_address() {
         assert_eq!(
             zone().resolve("ring.a.svc.cluster.local").addresses,
             None,
-            "a name that stands for itself has no address"
+            "a name that is an alias for itself has no address"
         );
     }
 }

@@ -1,0 +1,73 @@
+//! TCP connections.
+
+use crate::{
+    attempts, closed_port, http, outcome, plan,
+    servers::{Talk, listen},
+};
+use std::num::NonZeroU16;
+use svc_reach_common::wire::{
+    outcome::{Outcome, Phase},
+    plan::RequestKind,
+};
+
+#[test]
+fn failed_connections_have_distinct_outcomes() {
+    let silent = listen(Talk::Nothing);
+    let closing = listen(Talk::Close);
+    let resetting = listen(Talk::Reset);
+    let reset = outcome(resetting.address, http());
+    assert!(
+        matches!(
+            reset,
+            Outcome::Reset {
+                phase: Phase::Answer,
+                errno: 104
+            }
+        ),
+        "{reset:?}"
+    );
+    assert_eq!(
+        outcome(closed_port(), http()),
+        Outcome::Refused { errno: 111 }
+    );
+    assert_eq!(
+        outcome(closed_port(), RequestKind::Tcp),
+        Outcome::Refused { errno: 111 }
+    );
+    assert_eq!(
+        outcome(silent.address, http()),
+        Outcome::TimedOut {
+            phase: Phase::Answer
+        }
+    );
+    assert_eq!(
+        outcome(closing.address, http()),
+        Outcome::Closed {
+            phase: Phase::Answer
+        }
+    );
+    assert_eq!(
+        outcome(silent.address, RequestKind::Tcp),
+        Outcome::Connected
+    );
+}
+
+#[test]
+fn attempts_use_new_source_ports() {
+    let server = listen(Talk::Say("HTTP/1.1 200 OK\r\n\r\n".into()));
+    let mut plan = plan([(server.address, http())]);
+    plan.attempts = NonZeroU16::new(40).unwrap();
+    let made = attempts(&plan).remove(0);
+    let mut ports: Vec<u16> = made
+        .iter()
+        .filter_map(|attempt| attempt.local.map(|local| local.port()))
+        .collect();
+    assert_eq!(ports.len(), 40);
+    ports.sort_unstable();
+    ports.dedup();
+    assert_eq!(ports.len(), 40, "no source port twice");
+    assert!(
+        made.iter()
+            .all(|attempt| attempt.connect_us.is_some() && attempt.first_byte_us.is_some())
+    );
+}
