@@ -1,21 +1,21 @@
-//! How a run ends, as a number that scripts hold on to.
+//! Exit codes, which scripts rely on.
 
-/// How a run ends. Once released, a code keeps its meaning.
+/// How a run ends. A code never changes its meaning after a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Exit {
     /// Every cell was observed and is as expected.
     AsExpected,
-    /// A cell is worse, better or unstable.
+    /// A cell is worse or better than expected, or unstable.
     Differs,
     /// The command line, or a file given to it, is wrong.
     Usage,
     /// Some cell could not be observed, or nothing could be compared.
     Incomplete,
-    /// The cluster refused or failed.
+    /// The cluster refused a request or failed.
     Cluster,
-    /// SIGINT, and cleaned up.
+    /// SIGINT arrived, and the run cleaned up.
     Interrupted,
-    /// SIGTERM or SIGHUP, and cleaned up.
+    /// SIGTERM or SIGHUP arrived, and the run cleaned up.
     Terminated,
 }
 
@@ -45,7 +45,7 @@ impl Exit {
         }
     }
 
-    /// Place in the order in which one end outranks another, highest first.
+    /// The more important of two ends has the higher rank.
     const fn rank(self) -> u8 {
         match self {
             Self::Interrupted => 6,
@@ -58,7 +58,7 @@ impl Exit {
         }
     }
 
-    /// The end of a run in which both happened.
+    /// How a run ends in which both happened: the more important of the two.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         if self.rank() >= other.rank() {
@@ -74,7 +74,7 @@ mod tests {
     use super::Exit;
 
     #[test]
-    fn several_at_once_end_as_the_gravest() {
+    fn the_most_important_end_wins() {
         let order = [130, 143, 2, 4, 1, 3, 0];
         for a in Exit::ALL {
             for b in Exit::ALL {

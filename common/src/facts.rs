@@ -1,6 +1,6 @@
-//! What the API server says of the Service, its endpoints and the nodes, reduced to what anything here decides by.
+//! What the API server says about the Service, its endpoints and the nodes, reduced to the fields that are used here.
 //!
-//! Read from live objects or from a dump; either way these types are where the two meet.
+//! The facts are the same, whether they were read from a live cluster or from a dump.
 
 mod endpoint;
 mod node;
@@ -19,16 +19,16 @@ pub struct Facts {
     pub service: Service,
     /// Its endpoints, ready or not.
     pub endpoints: Vec<Endpoint>,
-    /// Nodes: those that run an endpoint, and some that run none. Services of one cluster share them.
+    /// The nodes that run an endpoint, and some that run none. Services of one cluster share this list.
     pub nodes: Arc<Vec<Node>>,
-    /// When the endpoints last changed, where that is told: RFC 3339, in UTC.
+    /// When the endpoints last changed, if the cluster says so: RFC 3339, in UTC.
     pub changed: Option<String>,
     /// The API server's version, such as `v1.20.2`.
     pub server_version: Option<String>,
 }
 
 impl Facts {
-    /// Names of the nodes that run a backend: an endpoint that is ready.
+    /// Names of the nodes that run a backend (a ready endpoint).
     pub fn backend_nodes(&self) -> impl Iterator<Item = &str> {
         self.endpoints
             .iter()

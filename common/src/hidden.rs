@@ -1,8 +1,10 @@
-//! Characters that a reader would not see, or that a terminal would obey.
+//! Characters that a reader cannot see, or that change how a terminal behaves.
 
-/// Control characters, those that turn the direction of text or take no room, and those that no text has. What XML 1.0
-/// does not allow is among them, and what Unicode calls default-ignorable (`DerivedCoreProperties.txt`), since a font may
-/// show it as nothing, or as a blank.
+/// Whether a character should not be printed as it is.
+///
+/// These are control characters, characters that change the direction of text, characters without width, and
+/// noncharacters. They include everything that XML 1.0 forbids, and everything that Unicode calls default-ignorable
+/// (`DerivedCoreProperties.txt`), since a font may show it as nothing or as a blank.
 #[must_use]
 pub fn hidden(c: char) -> bool {
     c.is_control()

@@ -1,4 +1,4 @@
-//! From what was seen of a cell, and what documents and model say of it, to its verdict.
+//! Decides a cell's verdict from its observation, the documents and the model.
 
 use crate::{
     matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling},
@@ -9,22 +9,21 @@ use crate::{
     verdict::{Basis, Expected, Reachability, Verdict, judge},
 };
 
-/// The documents, and which of their cells are this Service's.
+/// What the cells of one Service are compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Judge<'a> {
-    /// All that are known.
+    /// All known documents.
     pub catalog: &'a Catalog,
-    /// Which of them count.
+    /// The documents that count.
     pub selection: &'a MatrixSelection,
-    /// What their cells depend on.
+    /// What the documents' cells depend on.
     pub circumstances: &'a Circumstances,
-    /// What a run has to live up to beside them.
+    /// What the user requires in addition.
     pub terms: &'a Terms,
 }
 
 impl Judge<'_> {
-    /// Judges a cell anew by what was observed and predicted of it: its expectation, what editions say, its verdict and
-    /// its hint.
+    /// Judges a cell from its observation and prediction. Replaces its expectation, editions, verdict and hint.
     pub fn judge(&self, cell: &mut Cell) {
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
@@ -51,7 +50,7 @@ impl Judge<'_> {
         let mut hints = Vec::new();
         let mut editions = Vec::new();
         let (expected, against) = match &ruling {
-            // Where the documents are silent, the model is what there is to hold the cell against.
+            // If no document mentions the cell, it is compared with the model.
             Ruling::Silent => {
                 let by_model = predicted.and_then(|predicted| predicted.reachable);
                 let expected = by_model.map(|value| Expectation {
@@ -114,7 +113,7 @@ impl Judge<'_> {
     }
 }
 
-/// The scope of what a name led to, where that was the same each time.
+/// The scope of the addresses that a name was resolved to, if it was the same each time.
 fn scope_seen(cell: &Cell) -> Option<Scope> {
     let mut scopes = cell
         .observed
@@ -125,7 +124,7 @@ fn scope_seen(cell: &Cell) -> Option<Scope> {
     scopes.all(|scope| scope == first).then_some(first)
 }
 
-/// What an edition's word depends on.
+/// The hint for a cell that depends on an unknown fact.
 fn depends(edition: &Edition, branches: &[Branch]) -> String {
     let branches: Vec<String> = branches.iter().map(Branch::to_string).collect();
     format!(
@@ -136,7 +135,7 @@ fn depends(edition: &Edition, branches: &[Branch]) -> String {
     )
 }
 
-/// Who says what, and whom the observation agrees with.
+/// What each edition says, and which value was observed.
 fn dispute(all: &[(&Edition, Reachability)], observed: ObservedValue) -> String {
     let saying = |value: Reachability| {
         let names: Vec<&str> = all
@@ -168,7 +167,7 @@ fn dispute(all: &[(&Edition, Reachability)], observed: ObservedValue) -> String 
     }
 }
 
-/// Where document and model disagree, which of them what was seen agrees with, and the model's reason.
+/// The model's reason, if it disagrees with the document, and whether the observation agrees with the model.
 fn disagreement(
     document: Reachability,
     predicted: &Prediction,
@@ -199,7 +198,7 @@ mod tests {
     use crate::{matrix::Catalog, observation::ObservedValue, verdict::Reachability};
 
     #[test]
-    fn one_edition_says_and_several_say() {
+    fn dispute_names_editions() {
         let catalog = Catalog::builtin().unwrap();
         let editions: Vec<_> = catalog.editions().iter().take(3).collect();
         let names: Vec<&str> = editions.iter().map(|edition| edition.readable()).collect();

@@ -5,17 +5,23 @@
 //! # Glossary
 //!
 //! - **backend**: a ready endpoint of the Service, on a node.
-//! - **position**: where a probe stands ([`position::Position`]).
+//! - **position**: a place to connect from ([`position::Position`]).
 //! - **target**: an address of the Service ([`target::Target`]).
-//! - **role**, **relation**, **scope**: of a target; whether its node runs a backend, whether that node is the
-//!   probe's own, whether the address is private or public.
+//! - **role**, **relation**, **scope**: properties of a target: whether its node runs a backend, whether that node is
+//!   the probe's own, and whether the address is private or public.
 //! - **cell**: one position and one target.
-//! - **attempt**, **outcome**: one try, and what it saw ([`outcome::Outcome`]).
+//! - **attempt**, **outcome**: one try, and what it saw ([`wire::outcome::Outcome`]).
 //! - **observation**: what all attempts of a cell amount to ([`observation::Observation`]).
-//! - **plan**, **line**: what the agent is told, and what it answers ([`plan::Plan`], [`line::Line`]).
+//! - **plan**, **line**: what the plugin asks the agent, and what the agent answers ([`wire::plan::Plan`],
+//!   [`wire::line::Line`]).
 //! - **objects**: the API's JSON, from which the facts are read ([`objects`]).
-//! - **facts**: what the API server says of the Service, its endpoints and nodes ([`facts`]).
-//! - **report**: all of it, as `-o json` prints it ([`report::Report`]).
+//! - **facts**: what the API server says about the Service, its endpoints and nodes ([`facts`]).
+//! - **report**: everything about one Service, as `-o json` prints it ([`report::Report`]).
+//!
+//! # Examples
+//!
+//! `examples/predict_flow.rs` predicts what each node does with a packet. `examples/judge_report.rs` compares a saved
+//! report with the newest documents.
 
 #[macro_use]
 mod words;

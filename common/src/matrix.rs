@@ -1,11 +1,11 @@
 //! What the documents say: matrices, their editions, and what they expect of a cell.
 //!
-//! A matrix is a provider's document, as data; an edition is one dated version of it. The files are in
-//! `common/matrices`, embedded; files of the same format can be added.
+//! A matrix is a provider's document as data. An edition is one dated version of it. The files in `common/matrices` are
+//! compiled in; users can add files of the same format.
 //!
 //! ```text
 //! file → editions of cells ┐
-//!                          ├→ Ruling: nothing, one reading, or what it depends on
+//!                          ├→ Ruling: nothing, one reading, or a list of what it depends on
 //! facts → Circumstances → Situations of one position and target ┘
 //! ```
 

@@ -1,14 +1,15 @@
 //! The forwarding model: what should happen to a connection to a Service, and why.
 //!
-//! Two layers, kept apart:
+//! It has two separate layers:
 //!
-//! - [`flow`]: what one node's proxy does with a packet: to which endpoints, rejected, dropped, accepted by the node
-//!   itself, or left alone; masqueraded or not. It follows kube-proxy's source, version by version.
-//! - [`connection`]: what then becomes of the connection between nodes: the packet arrives at the next node's proxy, and
-//!   the reply has to find its way back.
+//! - [`flow`]: what one node's proxy does with a packet. It sends the packet to endpoints, rejects it, drops it,
+//!   accepts it on the node itself, or leaves it alone; and it masquerades or not. This follows kube-proxy's source,
+//!   version by version.
+//! - [`connection`]: what happens next between nodes. The packet may arrive at another node's proxy, and the reply has
+//!   to find its way back.
 //!
-//! What is not known is said to be not known: proxies other than kube-proxy's iptables, ipvs and nftables modes, and
-//! cells whose deciding input nobody told.
+//! The model does not guess. Its answer is "unknown" for proxies other than kube-proxy in iptables, ipvs or nftables
+//! mode, and for cells that depend on an unknown input.
 
 mod cause;
 pub mod connection;

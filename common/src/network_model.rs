@@ -1,7 +1,7 @@
 //! How pods are connected.
 
 words! {
-    /// Container network model, in the words of Huawei Cloud CCE.
+    /// Container network model, as Huawei Cloud CCE names it.
     pub enum NetworkModel("network model") {
         /// Container tunnel network: an overlay (VXLAN) between nodes.
         Tunnel = "tunnel",

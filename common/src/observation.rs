@@ -1,6 +1,6 @@
-//! What all attempts of a cell amount to.
+//! Combines all attempts of a cell.
 //!
-//! The first law: what could not be looked at is [`Observation::NotObserved`]; it is never
+//! The most important rule: if a probe could not look, the cell is [`Observation::NotObserved`], never
 //! [`Observation::Unreachable`].
 
 use crate::wire::outcome::{Attempt, Meaning};
@@ -11,16 +11,16 @@ words! {
     pub enum ObservedValue("observed value") {
         /// Every attempt was answered.
         Reachable = "reachable",
-        /// No attempt was.
+        /// No attempt was answered.
         Unreachable = "unreachable",
-        /// Some were.
+        /// Some attempts were answered.
         Unstable = "unstable",
-        /// Nobody could look.
+        /// No probe could look.
         NotObserved = "not-observed",
     }
 }
 
-/// What all attempts of a cell amount to.
+/// The combined result of all attempts of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
     /// Every attempt was answered.
@@ -28,7 +28,7 @@ pub enum Observation {
         /// What the attempts saw.
         summary: String,
     },
-    /// No attempt was answered, and each of them says so for certain.
+    /// Every attempt shows that the target cannot be reached.
     Unreachable {
         /// What the attempts saw.
         summary: String,
@@ -38,11 +38,11 @@ pub enum Observation {
         /// What the attempts saw.
         summary: String,
     },
-    /// Nobody could look.
+    /// No probe could look.
     NotObserved(NotObserved),
 }
 
-/// Why nobody could look.
+/// Why no probe could look.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum NotObserved {
     /// No node fits the position.
@@ -51,13 +51,13 @@ pub enum NotObserved {
     NotStarted(String),
     /// The probe started, and ended without an answer for this cell.
     ProbeFailed(String),
-    /// Some attempts could not be made, and the others do not settle the matter.
+    /// Some attempts could not be made, and the others are not enough for a result.
     AttemptsFailed(String),
-    /// Datagrams were not answered, from anywhere: the server may not answer this payload.
+    /// No datagram was answered from any position. The server may not answer this payload.
     Silent,
-    /// No probe knows this protocol.
+    /// Probes do not support this protocol.
     ProtocolNotProbed(String),
-    /// The run was ended before this cell was finished.
+    /// The run was interrupted before this cell was finished.
     Interrupted,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for NotObserved {
             Self::NoNode(why) | Self::NotStarted(why) | Self::ProbeFailed(why) => f.write_str(why),
             Self::AttemptsFailed(why) => write!(f, "could not try: {why}"),
             Self::Silent => f.write_str(
-                "no answer to the datagram, from no position: the server may not answer this payload (see --udp-payload)",
+                "no answer to the datagram from any position: the server may not answer this payload (see --udp-payload)",
             ),
             Self::ProtocolNotProbed(protocol) => write!(f, "{protocol} is not probed"),
             Self::Interrupted => f.write_str("the run was interrupted before this was finished"),
@@ -75,17 +75,17 @@ impl fmt::Display for NotObserved {
     }
 }
 
-/// What silence after a datagram means for a Service port.
+/// What an unanswered datagram means for a Service port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silence {
-    /// The same payload was answered elsewhere: here it was lost.
+    /// The same payload was answered elsewhere, so it was lost here.
     Unreachable,
-    /// Nobody answered it, so it may be the payload.
+    /// The payload was never answered, so the payload may be the reason.
     Unknown,
 }
 
 impl Silence {
-    /// Decides from every attempt that was made on the same Service port, at any target and from any position.
+    /// Decides from all attempts on the same Service port, for every target and position.
     pub fn of<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> Self {
         if attempts
             .into_iter()
@@ -98,7 +98,7 @@ impl Silence {
     }
 }
 
-/// How many attempts mean what.
+/// Numbers of attempts by meaning.
 #[derive(Debug, Default)]
 struct Tally {
     reached: usize,
@@ -106,10 +106,21 @@ struct Tally {
     unknown: usize,
 }
 
-/// Sums up the attempts of one cell.
+/// Combines the attempts of one cell. The first of these that applies decides:
 ///
-/// Precedence: both answered and unanswered attempts make it unstable, whatever else happened; otherwise one attempt
-/// that could not look leaves the cell unobserved; otherwise all attempts agree.
+/// 1. Some attempts were answered and some were not: the cell is unstable.
+/// 2. An attempt could not be made: the cell is not observed.
+/// 3. Otherwise all attempts agree.
+///
+/// ```
+/// use svc_reach_common::observation::{NotObserved, Observation, Silence, observe};
+///
+/// // Without an attempt there is nothing to conclude. In particular, the target is not "unreachable".
+/// assert!(matches!(
+///     observe(&[], Silence::Unknown),
+///     Observation::NotObserved(NotObserved::ProbeFailed(_))
+/// ));
+/// ```
 #[must_use]
 pub fn observe(attempts: &[Attempt], silence: Silence) -> Observation {
     let mut tally = Tally::default();
@@ -122,7 +133,7 @@ pub fn observe(attempts: &[Attempt], silence: Silence) -> Observation {
             Meaning::Ambiguous => ambiguous += 1,
         }
     }
-    // A datagram answered in this very cell proves the payload, whatever the caller knew of the others.
+    // An answer in this cell proves that the server answers the payload, even if no other cell had an answer.
     match silence {
         Silence::Unknown if tally.reached == 0 => tally.unknown += ambiguous,
         Silence::Unknown | Silence::Unreachable => tally.not_reached += ambiguous,
@@ -164,7 +175,7 @@ pub fn answered(attempts: &[Attempt]) -> usize {
         .count()
 }
 
-/// What the attempts saw, equal ones counted, in the order in which they first occurred.
+/// What the attempts saw, with counts, in the order in which each outcome first occurred.
 fn summarize(attempts: &[Attempt]) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for attempt in attempts {
@@ -204,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_add_up() {
+    fn combines_attempts() {
         let ok = || Outcome::Answered {
             status: Some(200),
             echo: None,
@@ -272,7 +283,7 @@ mod tests {
                 )),
             ),
             (
-                "nobody could look",
+                "no attempt could look",
                 vec![failed()],
                 known,
                 Observation::NotObserved(NotObserved::AttemptsFailed(
@@ -298,7 +309,7 @@ mod tests {
                 unreachable("no answer to the datagram"),
             ),
             (
-                "silence beside an answer",
+                "silence and an answer",
                 vec![ok(), Outcome::Silent],
                 unknown,
                 unstable("1× answered HTTP 200, 1× no answer to the datagram"),

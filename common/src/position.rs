@@ -1,15 +1,15 @@
-//! Where a probe stands.
+//! Places to connect from.
 
 words! {
-    /// Where a probe stands, in relation to the Service's backends.
+    /// A place to connect from, in relation to the Service's backends.
     pub enum Position("position") {
         /// Host network of a node that runs a backend.
         NodeSame = "node-same",
-        /// Host network of a node that runs none.
+        /// Host network of a node that runs no backend.
         NodeOther = "node-other",
-        /// Pod network of a node that runs a backend; not the backend itself.
+        /// Pod network of a node that runs a backend. The client is another pod than the backend.
         PodSame = "pod-same",
-        /// Pod network of a node that runs none.
+        /// Pod network of a node that runs no backend.
         PodOther = "pod-other",
         /// The machine that runs the plugin.
         External = "external",
@@ -19,11 +19,11 @@ words! {
 words! {
     /// Which network stack a client uses.
     pub enum Network("network") {
-        /// The node's own.
+        /// The node's own network stack.
         Host = "host",
-        /// A pod's.
+        /// The network stack of a pod.
         Pod = "pod",
-        /// That of a machine outside of the cluster.
+        /// The network stack of a machine outside of the cluster.
         External = "external",
     }
 }
@@ -39,7 +39,7 @@ impl Position {
         }
     }
 
-    /// Whether the probe's node runs a backend; `None` where there is no such node.
+    /// Whether the probe's node runs a backend; `None` if the probe is on no node.
     #[must_use]
     pub const fn beside_backend(self) -> Option<bool> {
         match self {

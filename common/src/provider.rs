@@ -1,13 +1,13 @@
-//! Which cloud or distribution a cluster is, by what its nodes and its version bear.
+//! Recognises the cloud or distribution of a cluster by its nodes and its version.
 
 pub mod elb;
 
 use crate::{facts::Facts, report::Evidence};
 
 words! {
-    /// A cloud's or distribution's Kubernetes. Matrices of a provider bear the same name.
+    /// A cloud's or distribution's Kubernetes. A provider's matrix has the same name.
     pub enum Provider("provider") {
-        /// Huawei Cloud Container Engine, and Open Telekom Cloud's, which is the same product.
+        /// Huawei Cloud Container Engine, and the same product of Open Telekom Cloud.
         HuaweiCce = "huawei-cce",
         /// Amazon Elastic Kubernetes Service.
         AwsEks = "aws-eks",
@@ -19,22 +19,22 @@ words! {
         AlibabaAck = "alibaba-ack",
         /// Tencent Kubernetes Engine.
         TencentTke = "tencent-tke",
-        /// kind: nodes that are containers.
+        /// kind, whose nodes are containers.
         Kind = "kind",
         /// K3s.
         K3s = "k3s",
-        /// Made with kubeadm, on no cloud that is known.
+        /// A cluster made with kubeadm, on no known cloud.
         Kubeadm = "kubeadm",
     }
 }
 
-/// Something that only the nodes or the API server of one provider bear.
+/// Something that only the nodes or the API server of one provider have.
 enum Sign {
     /// A label of nodes.
     Label(&'static str),
-    /// Two labels of nodes, which together are one provider's.
+    /// Two labels on the same node, which together belong to one provider only.
     Labels(&'static str, &'static str),
-    /// What `spec.providerID` of nodes begins with.
+    /// The beginning of `spec.providerID` of nodes.
     ProviderId(&'static str),
     /// An annotation of nodes.
     Annotation(&'static str),
@@ -42,18 +42,19 @@ enum Sign {
     Version(fn(&str) -> bool),
 }
 
-/// The first sign that is seen counts, so that clouds come before what clusters on them may be made with.
+/// The first sign that is found counts. Clouds come first, since a cluster on a cloud may be made with kubeadm or k3s.
 ///
 /// Sources, in order: opentelekomcloud-docs/cloud-container-engine at b553f21,
 /// `umn/source/nodes/management_nodes/managing_node_labels.rst` and
-/// `api-ref/source/apis/cluster_management/creating_a_node.rst` (labels), `umn/source/auto_scaling/using_hpa_and_ca_for_auto_scaling_of_workloads_and_nodes.rst`
-/// (version); <https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html> and
-/// kubernetes/cloud-provider-aws `pkg/providers/v1/instances.go`;
-/// <https://cloud.google.com/kubernetes-engine/docs/concepts/node-pools> and kubernetes/cloud-provider-gcp
-/// `providers/gce`; <https://learn.microsoft.com/azure/aks/use-labels> and kubernetes-sigs/cloud-provider-azure
-/// `pkg/provider`; kubernetes/cloud-provider-alibaba-cloud `pkg/controller/helper` (labels, provider IDs); Tencent's own
-/// nodes as public dumps show them (not documented); kubernetes-sigs/kind `pkg/cluster/internal/create`; k3s-io/k3s
-/// `pkg/cloudprovider`; kubernetes/kubernetes `cmd/kubeadm/app/constants/constants.go` (`AnnotationKubeadmCRISocket`).
+/// `api-ref/source/apis/cluster_management/creating_a_node.rst` (labels),
+/// `umn/source/auto_scaling/using_hpa_and_ca_for_auto_scaling_of_workloads_and_nodes.rst` (version);
+/// <https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html> and kubernetes/cloud-provider-aws
+/// `pkg/providers/v1/instances.go`; <https://cloud.google.com/kubernetes-engine/docs/concepts/node-pools> and
+/// kubernetes/cloud-provider-gcp `providers/gce`; <https://learn.microsoft.com/azure/aks/use-labels> and
+/// kubernetes-sigs/cloud-provider-azure `pkg/provider`; kubernetes/cloud-provider-alibaba-cloud `pkg/controller/helper`
+/// (labels, provider IDs); Tencent's own nodes as public dumps show them (not documented); kubernetes-sigs/kind
+/// `pkg/cluster/internal/create`; k3s-io/k3s `pkg/cloudprovider`; kubernetes/kubernetes
+/// `cmd/kubeadm/app/constants/constants.go` (`AnnotationKubeadmCRISocket`).
 const SIGNS: [(Provider, Sign); 16] = [
     (
         Provider::HuaweiCce,
@@ -104,7 +105,7 @@ const SIGNS: [(Provider, Sign); 16] = [
 ];
 
 impl Provider {
-    /// The provider, and what it is known by.
+    /// The provider, and the sign that it was recognised by.
     #[must_use]
     pub fn of(facts: &Facts) -> Option<(Self, Evidence)> {
         SIGNS.iter().find_map(|(provider, sign)| {
@@ -120,7 +121,7 @@ impl Provider {
 }
 
 impl Sign {
-    /// Where the sign is seen.
+    /// Where the sign was found, if it was.
     fn seen(&self, facts: &Facts) -> Option<String> {
         match self {
             Self::Label(label) => facts
@@ -156,7 +157,7 @@ impl Sign {
     }
 }
 
-/// Whether a version bears CCE's release, as in `v1.17.9-r0-CCE21.1.1.3` and `v1.25.5-r0-25.0.12`.
+/// Whether a version contains a release of CCE, as in `v1.17.9-r0-CCE21.1.1.3` and `v1.25.5-r0-25.0.12`.
 fn of_cce(version: &str) -> bool {
     version
         .split('-')
@@ -173,7 +174,7 @@ mod tests {
     use crate::facts::{Facts, Node, Service};
     use serde_json::{Value, json};
 
-    /// A node of a cluster, in short, as the API server returns it.
+    /// The facts of a cluster with one node.
     fn facts(version: &str, metadata: &Value, provider_id: Option<&str>) -> Facts {
         let mut metadata = metadata.clone();
         metadata["name"] = json!("node-1");
@@ -196,9 +197,9 @@ mod tests {
         }
     }
 
-    /// Labels, annotations and versions as the providers' documents, or public dumps of their nodes, show them.
+    /// Labels, annotations and versions come from the providers' documents or from public dumps of their nodes.
     #[test]
-    fn a_provider_is_known_by_its_nodes_or_its_version() {
+    fn recognises_providers() {
         let labels = |labels: Value| json!({"labels": labels});
         let rows = [
             (

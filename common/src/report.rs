@@ -1,6 +1,6 @@
 //! A run's result, as `-o json` prints it.
 //!
-//! Keys are camelCase with the unit in the key; what is absent is `null`.
+//! Keys are camelCase and end with the unit, if there is one. Absent values are `null`.
 
 mod advisory;
 mod cell;
@@ -30,11 +30,11 @@ pub const SCHEMA: &str = include_str!("../schemas/report.json");
 pub const API_VERSION: &str = "svc-reach/v1";
 
 words! {
-    /// `kind` of an object that we print.
+    /// `kind` of a printed object.
     pub enum Kind("kind") {
-        /// One Service.
+        /// The report of one Service.
         Report = "Report",
-        /// Several.
+        /// Reports of several Services.
         ReportList = "ReportList",
     }
 }
@@ -47,7 +47,7 @@ pub struct Report {
     pub api_version: String,
     /// [`Kind::Report`].
     pub kind: Kind,
-    /// Identifies the run; the value of the label that its objects carried.
+    /// ID of the run, which is also the value of a label on its objects.
     pub run: String,
     /// Wall time of the run up to the report, in milliseconds.
     pub elapsed_ms: u64,
@@ -55,15 +55,15 @@ pub struct Report {
     pub service: ReportedService,
     /// What was found out about the cluster.
     pub environment: Environment,
-    /// The documented expectations that the cells are held against.
+    /// The documented expectations that the cells are compared with.
     pub matrix: Option<MatrixReference>,
-    /// What those expectations depend on; where it is not known, every value that it can have.
+    /// What those expectations depend on. If something is unknown, all its possible values are listed.
     pub circumstances: Circumstances,
-    /// Every position and target.
+    /// One cell for each position and target.
     pub cells: Vec<Cell>,
     /// What else a reader should know.
     pub advisories: Vec<Advisory>,
-    /// What ends the run with another exit code than 0, beside cells that could not be observed.
+    /// What makes the exit code differ from 0, in addition to cells that could not be observed.
     pub terms: Terms,
     /// Numbers of cells by verdict, and the exit code that follows.
     pub summary: Summary,
@@ -81,13 +81,13 @@ pub struct ReportList {
     pub items: Vec<Report>,
 }
 
-/// What a run results in, as it prints it.
+/// The result of a run, as it is printed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Reports {
-    /// One Service was named on the command line.
+    /// The command line named exactly one Service.
     One(Box<Report>),
-    /// Where several might have been.
+    /// The command line could select several Services.
     List(ReportList),
 }
 
@@ -102,13 +102,13 @@ impl Reports {
         })
     }
 
-    /// Whether it is a list, be it of one.
+    /// Whether it is a list, even if the list has only one report.
     #[must_use]
     pub const fn is_list(&self) -> bool {
         matches!(self, Self::List(_))
     }
 
-    /// The same of changed reports.
+    /// Changes every report.
     #[must_use]
     pub fn map(self, mut change: impl FnMut(Report) -> Report) -> Self {
         match self {
@@ -126,7 +126,7 @@ impl Reports {
         }
     }
 
-    /// How the run ended, interruption aside: incomplete where there was nothing to be asked about.
+    /// How the run ended, unless it was interrupted. Without any report, the run is incomplete.
     #[must_use]
     pub fn exit(&self) -> Exit {
         let exits = self.items().iter().map(|report| report.summary.exit());
@@ -155,7 +155,7 @@ pub struct MatrixReference {
 }
 
 impl MatrixReference {
-    /// An edition, as a report names it.
+    /// The reference to an edition.
     #[must_use]
     pub fn of(edition: &Edition) -> Self {
         Self {

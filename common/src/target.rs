@@ -1,4 +1,4 @@
-//! What a probe requests: an address of the Service.
+//! Targets: addresses of a Service that a probe connects to.
 
 use crate::protocol::Protocol;
 use serde::{Deserialize, Serialize};
@@ -34,15 +34,15 @@ words! {
 words! {
     /// Whether the target's node runs a backend.
     pub enum NodeRole("node role") {
-        /// It runs one.
+        /// It runs a backend.
         Backend = "backend",
-        /// It runs none.
+        /// It runs no backend.
         Other = "other",
     }
 }
 
 words! {
-    /// Whether the target's node is the probe's.
+    /// Whether the target's node is the probe's node.
     pub enum Relation("relation") {
         /// The probe's own node.
         Own = "own",
@@ -52,18 +52,18 @@ words! {
 }
 
 words! {
-    /// From where an address is meant to be used.
+    /// Whether an address is meant for clients within the VPC or on the internet.
     pub enum Scope("scope") {
-        /// Within the VPC: a node's `InternalIP`, a load balancer's private address.
+        /// For clients within the VPC: a node's `InternalIP`, a load balancer's private address.
         Private = "private",
-        /// From the internet: a node's `ExternalIP`, a load balancer's public address.
+        /// For clients on the internet: a node's `ExternalIP`, a load balancer's public address.
         Public = "public",
     }
 }
 
 impl Scope {
-    /// Scope of an address, by the ranges set aside for private use: RFC 1918, RFC 6598 (shared address space, which
-    /// clouds use inside), RFC 3927 and RFC 4193. Everything else is public.
+    /// Scope of an address. The ranges for private use are those of RFC 1918, RFC 6598 (shared address space, which
+    /// clouds use internally), RFC 3927 and RFC 4193. Everything else is public.
     #[must_use]
     pub const fn of(ip: IpAddr) -> Self {
         const fn v4(ip: Ipv4Addr) -> bool {
@@ -90,21 +90,21 @@ impl Scope {
 pub struct Target {
     /// What kind of address it is.
     pub kind: TargetKind,
-    /// An IP address, or a name to be resolved.
+    /// An IP address, or a name that the probe resolves.
     pub address: String,
     /// Port number.
     pub port: NonZeroU16,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// `spec.ports[].name` of the Service port behind it.
+    /// `spec.ports[].name` of the Service port that it belongs to.
     pub port_name: Option<String>,
-    /// The node whose address it is, for node ports; the backend's node for a pod's address.
+    /// The node that has the address, for node ports; the backend's node, for a pod's address.
     pub node: Option<String>,
     /// Whether that node runs a backend.
     pub node_role: Option<NodeRole>,
-    /// Whether that node is the probe's.
+    /// Whether that node is the probe's node.
     pub relation: Option<Relation>,
-    /// From where the address is meant to be used.
+    /// Whether the address is private or public.
     pub scope: Option<Scope>,
 }
 
@@ -113,7 +113,7 @@ mod tests {
     use super::Scope;
 
     #[test]
-    fn private_ranges_are_private() {
+    fn scope_of_addresses() {
         for (ip, scope) in [
             ("10.1.2.3", Scope::Private),
             ("172.31.0.1", Scope::Private),

@@ -1,4 +1,4 @@
-//! What a run has to live up to, beside what documents say.
+//! The user's terms for success, in addition to the documents.
 
 use crate::{
     UnknownWord,
@@ -10,17 +10,17 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a run has to live up to, beside what documents say.
+/// The user's terms for success, in addition to the documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Terms {
-    /// Verdicts that a run may not hold.
+    /// Verdicts that make a run fail.
     pub fail_on: Vec<Verdict>,
-    /// What must be reachable, or must not, whatever documents say.
+    /// What must be reachable or unreachable. This takes precedence over documents.
     pub required: Vec<Required>,
 }
 
-/// [`Terms`] as a report has them: by the names of the flags.
+/// [`Terms`] as they are in a report, named like the flags.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Written {
@@ -64,19 +64,19 @@ impl TryFrom<Written> for Terms {
     }
 }
 
-/// Terms as far as somebody gives them; what they leave open, others say.
+/// Terms that may be incomplete. Other terms fill the gaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GivenTerms {
-    /// Verdicts that a run may not hold.
+    /// Verdicts that make a run fail.
     pub fail_on: Option<Vec<Verdict>>,
     /// What must be reachable.
     pub reachable: Option<Vec<Required>>,
-    /// What must not be.
+    /// What must be unreachable.
     pub unreachable: Option<Vec<Required>>,
 }
 
 impl GivenTerms {
-    /// These terms, and where nothing is given those of `others`.
+    /// These terms, with gaps filled from `others`.
     #[must_use]
     pub fn over(&self, others: &Terms) -> Terms {
         let required = |given: &Option<Vec<Required>>, value| {
@@ -94,30 +94,30 @@ impl GivenTerms {
     }
 }
 
-/// What must hold of cells: those of a position and a kind of target.
+/// A requirement for all cells of a position and a kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Required {
-    /// Where the client stands.
+    /// Where the client is.
     pub position: Position,
-    /// What it requests.
+    /// The kind of address that it connects to.
     pub target: TargetKind,
-    /// What must come of it.
+    /// Whether the target must be reachable.
     pub value: Reachability,
 }
 
-/// A text that requires nothing.
+/// A text that is not a requirement.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotRequired {
-    /// There is no colon in it.
+    /// It has no colon.
     #[error("{0:?} is not a position and a target such as \"pod-other:cluster-ip\"")]
     Shape(String),
-    /// One of its halves is not a word of ours.
+    /// One of its halves is unknown.
     #[error(transparent)]
     Word(#[from] UnknownWord),
 }
 
 impl Default for Terms {
-    /// Whatever differs from what is expected fails; nothing is required.
+    /// Every difference from an expectation makes a run fail, and nothing is required.
     fn default() -> Self {
         Self {
             fail_on: vec![Verdict::Worse, Verdict::Better, Verdict::Unstable],
@@ -136,7 +136,7 @@ impl Terms {
             .find(|required| required.means(cell))
     }
 
-    /// A requirement that another one rules out, if there is one.
+    /// A requirement that contradicts another one, if there is any.
     #[must_use]
     pub fn contradiction(&self) -> Option<Required> {
         self.required.iter().copied().find(|required| {
@@ -157,7 +157,7 @@ impl Terms {
                 )
     }
 
-    /// Requirements that no cell can meet, since none is of such a kind.
+    /// Requirements that no cell can meet, because no cell has their position and target.
     pub fn unmet(&self, cells: &[Cell]) -> impl Iterator<Item = Required> {
         self.required
             .iter()
@@ -179,18 +179,18 @@ impl Required {
 }
 
 impl fmt::Display for Required {
-    /// As the command line has it.
+    /// Writes it like the flag on the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--require-{} {}", self.value, self.place())
     }
 }
 
 impl Required {
-    /// Reads what `POSITION:TARGET` names.
+    /// Reads `POSITION:TARGET`.
     ///
     /// # Errors
     ///
-    /// A text that is not of this form, or with words that there are not.
+    /// Fails if the text does not have this form, or if the position or target is unknown.
     pub fn parse(given: &str, value: Reachability) -> Result<Self, NotRequired> {
         let (position, target) = given
             .split_once(':')

@@ -1,23 +1,23 @@
-//! What an observation means beside an expectation.
+//! Compares observations with expectations.
 
 use crate::observation::ObservedValue;
 
 words! {
-    /// What an observation means beside an expectation.
+    /// How an observation compares with an expectation.
     pub enum Verdict("verdict") {
         /// Observed as expected.
         AsExpected = "as-expected",
-        /// Expected reachable, is not.
+        /// Expected to be reachable, but it is not.
         Worse = "worse",
-        /// Expected unreachable, is reachable.
+        /// Expected to be unreachable, but it is reachable.
         Better = "better",
         /// Editions of the document disagree; the cell says which of them it agrees with.
         Disputed = "disputed",
         /// Some attempts reached the target and some did not.
         Unstable = "unstable",
-        /// Could not look.
+        /// Could not be observed.
         NotObserved = "not-observed",
-        /// Observed, with nothing to hold it against.
+        /// Observed, but there is nothing to compare with.
         Undocumented = "undocumented",
     }
 }
@@ -25,43 +25,45 @@ words! {
 words! {
     /// What is expected of a cell.
     pub enum Reachability("expectation") {
-        /// A client there is served.
+        /// The client is served.
         Reachable = "reachable",
-        /// A client there is refused, or hears nothing.
+        /// The client is refused or gets no answer.
         Unreachable = "unreachable",
     }
 }
 
 words! {
-    /// What an expectation rests on.
+    /// What an expectation is based on.
     pub enum Basis("basis") {
         /// A cell of the document says so.
         Stated = "stated",
-        /// The document says that what it does not list is normal.
+        /// The document says that every cell it does not list is reachable.
         Implied = "implied",
-        /// The forwarding model says so, where no document does.
+        /// The forwarding model says so, and no document mentions the cell.
         Predicted = "predicted",
-        /// The user requires it, whatever documents say.
+        /// The user requires it. This takes precedence over documents.
         Required = "required",
     }
 }
 
-/// What the documents say of one cell.
+/// What the documents say about one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
     Nothing,
-    /// One thing, in every edition that speaks of it.
+    /// The same in every edition that mentions the cell.
     One(Reachability),
-    /// Different things in different editions.
+    /// Different values in different editions.
     Disputed,
 }
 
-/// Judges one cell.
+/// Judges one cell. The first of these that applies decides:
 ///
-/// Precedence: a cell that nobody could look at is that, whatever was expected; then an unstable one is unstable, since
-/// neither expectation fits it; then editions that disagree make it disputed; then observation and expectation are
-/// compared.
+/// 1. The cell could not be observed: it is not observed.
+/// 2. It is unstable: it is unstable, since no expectation fits.
+/// 3. There is no expectation: it is undocumented.
+/// 4. Editions disagree: it is disputed.
+/// 5. Otherwise observation and expectation are compared.
 #[must_use]
 pub const fn judge(observed: ObservedValue, expected: Expected) -> Verdict {
     let observed = match observed {
@@ -88,7 +90,7 @@ mod tests {
     use crate::observation::ObservedValue;
 
     #[test]
-    fn every_observation_beside_every_expectation() {
+    fn every_observation_with_every_expectation() {
         let expectations = [
             Expected::Nothing,
             Expected::One(Reachability::Reachable),
@@ -122,7 +124,7 @@ mod tests {
                 assert_eq!(
                     judge(observed, expected),
                     verdict,
-                    "{observed:?} beside {expected:?}"
+                    "{observed:?} with {expected:?}"
                 );
             }
         }

@@ -1,5 +1,5 @@
-//! The contract between the plugin and the probe agent: the plan that the plugin sends, the lines that the agent answers,
-//! and the outcomes in them.
+//! The contract between the plugin and the probe agent. The plugin sends a plan, and the agent answers with lines,
+//! which contain outcomes.
 
 pub mod line;
 pub mod outcome;

@@ -1,20 +1,20 @@
 //! Enums whose variants are words that users type and scripts read.
 
-/// A text that is none of the words it should be one of.
+/// A text that is not one of the expected words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} {given:?}, expected one of: {}", valid.join(", "))]
 pub struct UnknownWord {
     /// What the word names, such as `position`.
     pub what: &'static str,
-    /// The text as it was given.
+    /// The text that was given.
     pub given: String,
-    /// Every word that would have been accepted.
+    /// All valid words.
     pub valid: Vec<&'static str>,
 }
 
-/// Declares an enum of unit variants with one text form each, used by `Display`, `FromStr` and serde alike.
+/// Declares an enum of unit variants, each with one text that `Display`, `FromStr` and serde use.
 ///
-/// `ALL` is made from the same list as the variants, so it cannot miss one.
+/// `ALL` comes from the same list as the variants, so it is always complete.
 #[macro_export]
 macro_rules! words {
     (
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_round_trips_through_text_and_json() {
+    fn words_round_trip() {
         for &word in Sample::ALL {
             assert_eq!(word.as_str().parse(), Ok(word));
             let json = serde_json::to_string(&word).unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_an_error_that_lists_the_valid_ones() {
+    fn unknown_words_list_valid_words() {
         let error = "three".parse::<Sample>().unwrap_err();
         assert_eq!(
             error.to_string(),

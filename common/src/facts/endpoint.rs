@@ -10,23 +10,23 @@ use std::{net::IpAddr, num::NonZeroU16};
 pub struct Endpoint {
     /// Its address.
     pub address: IpAddr,
-    /// The node it is on, where that is said.
+    /// The node it is on, if known.
     pub node: Option<String>,
-    /// The pod behind it, where it is one.
+    /// The pod behind it, if there is one.
     pub pod: Option<String>,
     /// The zone it is in.
     pub zone: Option<String>,
-    /// Whether it takes new connections. Endpoints that do not say are ready (EndpointSlice API documentation).
+    /// Whether it takes new connections. An endpoint without this condition is ready (EndpointSlice API documentation).
     pub ready: bool,
-    /// Whether it still serves, terminating or not; `None` on clusters that do not say.
+    /// Whether it still serves, even while it is terminating; `None` on clusters without this condition.
     pub serving: Option<bool>,
-    /// Whether it is about to go; `None` on clusters that do not say.
+    /// Whether it is terminating; `None` on clusters without this condition.
     pub terminating: Option<bool>,
-    /// Zones that topology hints give it to.
+    /// Zones that should use it, by topology hints.
     pub hint_zones: Vec<String>,
-    /// Nodes that topology hints give it to.
+    /// Nodes that should use it, by topology hints.
     pub hint_nodes: Vec<String>,
-    /// Its ports, by the name of the Service port.
+    /// Its ports, named like the Service ports.
     pub ports: Vec<EndpointPort>,
 }
 
@@ -38,6 +38,7 @@ pub struct EndpointPort {
     pub name: Option<String>,
     /// Transport protocol.
     pub protocol: Protocol,
-    /// Port number; a slice without one means every port and is not forwarded to.
+    /// Port number. A slice port without a number means "every port"; kube-proxy does not forward to it, so it is left
+    /// out.
     pub port: NonZeroU16,
 }

@@ -1,10 +1,10 @@
-//! A node, as far as placing probes and forwarding go by it.
+//! The fields of a node that matter for placing probes and for forwarding.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::IpAddr};
 
-/// A node, as far as placing probes and forwarding go by it.
+/// The fields of a node that matter for placing probes and for forwarding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
@@ -34,7 +34,7 @@ pub struct Node {
     pub arch: Option<String>,
     /// `status.nodeInfo.kubeletVersion`.
     pub kubelet_version: Option<String>,
-    /// `status.nodeInfo.kubeProxyVersion`, which current kubelets no longer fill in.
+    /// `status.nodeInfo.kubeProxyVersion`, which current kubelets no longer set.
     pub kube_proxy_version: Option<String>,
 }
 
@@ -42,16 +42,16 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Taint {
-    /// Its key.
+    /// `key`.
     pub key: String,
-    /// Its value, where it has one.
+    /// `value`, if it has one.
     pub value: Option<String>,
     /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
     pub effect: String,
 }
 
 impl Node {
-    /// Zone of the node, by its label.
+    /// The node's zone, from its label.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
         self.labels

@@ -1,4 +1,4 @@
-//! A Service, as far as forwarding goes by it.
+//! The fields of a Service that matter for forwarding.
 
 use crate::protocol::Protocol;
 use ipnet::IpNet;
@@ -9,12 +9,12 @@ words! {
     /// `spec.type`.
     #[derive(Default)]
     pub enum ServiceType("Service type") {
-        /// An address within the cluster, or none (headless).
+        /// An address within the cluster, or no address (headless).
         #[default]
         ClusterIp = "ClusterIP",
-        /// A port on every node, too.
+        /// Also a port on every node.
         NodePort = "NodePort",
-        /// A load balancer in front of that, too.
+        /// Also a load balancer in front of the node ports.
         LoadBalancer = "LoadBalancer",
         /// A DNS alias; nothing is forwarded.
         ExternalName = "ExternalName",
@@ -57,17 +57,17 @@ pub enum TargetPort {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServicePort {
-    /// Its name; required by the API where there are several.
+    /// Its name. The API requires one if the Service has several ports.
     pub name: Option<String>,
     /// Transport protocol.
     pub protocol: Protocol,
     /// Port of the Service's own addresses.
     pub port: NonZeroU16,
-    /// Port on every node, where the type has one and one is allocated.
+    /// Port on every node, if one is allocated.
     pub node_port: Option<NonZeroU16>,
     /// Port of the backends.
     pub target_port: Option<TargetPort>,
-    /// Application protocol, where it is told.
+    /// `appProtocol`.
     pub app_protocol: Option<String>,
 }
 
@@ -77,13 +77,13 @@ pub struct ServicePort {
 pub struct Ingress {
     /// Its address.
     pub ip: Option<IpAddr>,
-    /// Its name, where the load balancer has one instead.
+    /// Its host name, if the load balancer has a name instead of an address.
     pub hostname: Option<String>,
-    /// How kube-proxy treats the address; `None` on clusters that do not say (they treat it as [`IpMode::Vip`]).
+    /// How kube-proxy treats the address; `None` on clusters without this field, which treat it as [`IpMode::Vip`].
     pub ip_mode: Option<IpMode>,
 }
 
-/// A Service, as far as forwarding goes by it.
+/// The fields of a Service that matter for forwarding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
@@ -98,7 +98,7 @@ pub struct Service {
     /// `spec.type`.
     #[serde(rename = "type")]
     pub kind: ServiceType,
-    /// `spec.selector`; empty: endpoints are managed by someone else.
+    /// `spec.selector`. If it is empty, Kubernetes does not manage the endpoints.
     pub selector: BTreeMap<String, String>,
     /// `spec.clusterIPs`; empty for headless and `ExternalName` Services.
     pub cluster_ips: Vec<IpAddr>,
@@ -108,21 +108,21 @@ pub struct Service {
     pub external_name: Option<String>,
     /// `spec.externalIPs`.
     pub external_ips: Vec<IpAddr>,
-    /// `spec.externalTrafficPolicy`; `Cluster` where it does not apply.
+    /// `spec.externalTrafficPolicy`; `Cluster` if it does not apply.
     pub external_traffic_policy: TrafficPolicy,
-    /// `spec.internalTrafficPolicy`; `Cluster` on clusters that do not have it.
+    /// `spec.internalTrafficPolicy`; `Cluster` on clusters without this field.
     pub internal_traffic_policy: TrafficPolicy,
     /// `spec.ports`.
     pub ports: Vec<ServicePort>,
     /// `spec.healthCheckNodePort`.
     pub health_check_node_port: Option<NonZeroU16>,
-    /// `spec.loadBalancerSourceRanges`; empty: everyone.
+    /// `spec.loadBalancerSourceRanges`; empty means every client.
     pub load_balancer_source_ranges: Vec<IpNet>,
     /// `spec.loadBalancerClass`.
     pub load_balancer_class: Option<String>,
     /// `status.loadBalancer.ingress`.
     pub load_balancer: Vec<Ingress>,
-    /// Seconds of `ClientIP` session affinity; `None`: no affinity.
+    /// Timeout of `ClientIP` session affinity, in seconds; `None` without affinity.
     pub session_affinity_seconds: Option<u32>,
     /// `spec.publishNotReadyAddresses`.
     pub publish_not_ready_addresses: bool,

@@ -1,7 +1,7 @@
-//! The axes of a matrix that are words of their own.
+//! Axes of a matrix whose values are words.
 
 words! {
-    /// What publishes the workload, as the documents' tables have it.
+    /// What publishes the workload, as in the documents' tables.
     pub enum ServiceKind("service") {
         /// A port on the nodes.
         NodePort = "NodePort",
@@ -9,7 +9,7 @@ words! {
         LoadBalancer = "LoadBalancer",
         /// A DNAT gateway in front of the nodes.
         Dnat = "DNAT",
-        /// The nginx ingress controller, itself behind a load balancer.
+        /// The nginx ingress controller, which is behind a load balancer.
         NginxIngress = "nginx-ingress",
     }
 }
@@ -19,7 +19,7 @@ words! {
     pub enum Class("load balancer class") {
         /// Shared between tenants; does not keep the client's address (`union`).
         Shared = "shared",
-        /// The tenant's own (`performance`).
+        /// Used by one tenant only (`performance`).
         Dedicated = "dedicated",
     }
 }
@@ -27,7 +27,7 @@ words! {
 words! {
     /// Flavour of a cluster.
     pub enum Flavour("cluster flavour") {
-        /// CCE Standard: pods are behind their node.
+        /// CCE Standard: pods are reached through their node.
         Standard = "standard",
         /// CCE Turbo: pods have interfaces of the VPC.
         Turbo = "turbo",
@@ -35,11 +35,11 @@ words! {
 }
 
 words! {
-    /// What a cell is about: an address of the Service, by its role.
+    /// The kind of address that a cell is about.
     pub enum Spot("cell target") {
         /// The node port of a node that runs a backend.
         NodePortBackend = "node-port/backend",
-        /// The node port of a node that runs none.
+        /// The node port of a node that runs no backend.
         NodePortOther = "node-port/other",
         /// The node port of the client's own node.
         NodePortOwn = "node-port/own",

@@ -1,4 +1,4 @@
-//! All matrices that are known.
+//! All known matrices.
 
 use super::{
     cell::DocumentedCell,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::verdict::Reachability;
 
-/// The files that are embedded, by name and text.
+/// The embedded files: name and text.
 const BUILTIN: &[(&str, &str)] = &[
     (
         "alibaba-ack.yaml",
@@ -31,50 +31,58 @@ const BUILTIN: &[(&str, &str)] = &[
     ),
 ];
 
-/// Name of the matrix that holds for every Kubernetes.
+/// Name of the matrix that applies to every Kubernetes.
 pub const UPSTREAM: &str = "kubernetes";
 
-/// All matrices that are known; of each, the newest edition comes first.
+/// All known matrices. The newest edition of each comes first.
+///
+/// ```
+/// use svc_reach_common::matrix::{Catalog, UPSTREAM};
+///
+/// let catalog = Catalog::builtin()?;
+/// assert_eq!(catalog.find(UPSTREAM)?.name, UPSTREAM);
+/// # Ok::<(), svc_reach_common::matrix::MatrixError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Catalog {
     editions: Vec<Edition>,
 }
 
-/// What cells are held against.
+/// What cells are compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatrixSelection {
-    /// Names of matrices. The first that speaks of a cell is the one that counts for it.
+    /// Names of matrices. The first one that mentions a cell counts for that cell.
     pub matrices: Vec<String>,
-    /// The edition of the first of them to go by; `None`: the newest that speaks of the cell.
+    /// The edition of the first matrix; `None` for the newest edition that mentions the cell.
     pub edition: Option<String>,
-    /// Whether other editions do not count, even where they disagree.
+    /// Whether to ignore all other editions, so that they cannot dispute a cell.
     pub strict: bool,
 }
 
-/// What the selected documents say of a cell.
+/// What the selected documents say about a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ruling<'c> {
-    /// Nothing.
+    /// They do not mention it.
     Silent,
-    /// What the edition says depends on what is not known.
+    /// What the edition says depends on an unknown fact.
     Depends(&'c Edition, Vec<Branch>),
-    /// This.
+    /// They say one thing.
     Says {
         /// The edition that counts.
         edition: &'c Edition,
         /// What it says.
         cell: &'c DocumentedCell,
-        /// What every edition of the matrix that speaks of it says, that one included.
+        /// What every edition of the matrix says, except those that do not mention the cell.
         all: Vec<(&'c Edition, Reachability)>,
     },
 }
 
 impl Catalog {
-    /// The matrices that the program carries.
+    /// The embedded matrices.
     ///
     /// # Errors
     ///
-    /// When one of them cannot be read, which a test rules out.
+    /// Fails if one of them cannot be read. A test makes sure that this does not happen.
     pub fn builtin() -> Result<Self, MatrixError> {
         let mut catalog = Self::default();
         for (file, text) in BUILTIN {
@@ -83,11 +91,11 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Adds a file, whose name errors will carry, in the place of whatever had its matrix' name. Tells that name.
+    /// Adds a file. It replaces a matrix of the same name. Returns the name of the matrix.
     ///
     /// # Errors
     ///
-    /// When the text is not a matrix, or has an edition twice.
+    /// Fails if the text is not a matrix, or if it has an edition twice. The error contains the file's name.
     pub fn add(&mut self, file: &str, text: &str) -> Result<String, MatrixError> {
         let editions = document::read(file, text)?;
         let name = editions
@@ -126,11 +134,11 @@ impl Catalog {
             .filter(move |edition| edition.name == name)
     }
 
-    /// What `NAME[@EDITION]` names: an edition, or the newest one.
+    /// The edition that `NAME[@EDITION]` names, or the newest one.
     ///
     /// # Errors
     ///
-    /// When there is no such matrix or no such edition.
+    /// Fails if there is no such matrix or edition.
     pub fn find(&self, reference: &str) -> Result<&Edition, MatrixError> {
         let (name, edition) = split(reference);
         let known: Vec<&Edition> = self.of(name).collect();
@@ -163,7 +171,7 @@ impl Catalog {
             })
     }
 
-    /// The provider's matrix where there is one of its name, and upstream's for the rest.
+    /// The provider's matrix, if it has one, and upstream's for all other cells.
     #[must_use]
     pub fn select(&self, provider: Option<&str>, strict: bool) -> MatrixSelection {
         let provider = provider.filter(|name| self.of(name).next().is_some());
@@ -173,7 +181,7 @@ impl Catalog {
         }
     }
 
-    /// The edition that a selection goes by first.
+    /// The edition that a selection uses first.
     #[must_use]
     pub fn primary(&self, selection: &MatrixSelection) -> Option<&Edition> {
         let name = selection.matrices.first()?;
@@ -183,7 +191,7 @@ impl Catalog {
         }
     }
 
-    /// What the selected documents say of a cell that can be in one of these situations.
+    /// What the selected documents say about a cell that can be in one of these situations.
     #[must_use]
     pub fn ruling(&self, selection: &MatrixSelection, situations: &[Situation]) -> Ruling<'_> {
         for (nth, name) in selection.matrices.iter().enumerate() {
@@ -226,7 +234,7 @@ impl Catalog {
 }
 
 impl MatrixSelection {
-    /// The provider's matrix where there is one, and what upstream says of the cells that it is silent on.
+    /// The provider's matrix, if given, and upstream's for all other cells.
     #[must_use]
     pub fn of(provider: Option<&str>) -> Self {
         Self {

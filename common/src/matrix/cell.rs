@@ -13,7 +13,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The conditions of a cell. `None` on an axis: the document does not distinguish there, the cell holds for all of it.
+/// The conditions of a cell. If an axis is `None`, the document does not distinguish its values, and the cell applies
+/// to all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Conditions {
@@ -27,7 +28,7 @@ pub struct Conditions {
     pub position: Position,
     /// Network model and proxy mode.
     pub column: Option<Column>,
-    /// What the client requests.
+    /// The address that the client connects to.
     pub target: Spot,
     /// `spec.externalTrafficPolicy`.
     pub external_traffic_policy: Option<TrafficPolicy>,
@@ -38,7 +39,7 @@ pub struct Conditions {
     /// `spec.internalTrafficPolicy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub internal_traffic_policy: Option<TrafficPolicy>,
-    /// Whether the target's node is the client's.
+    /// Whether the target's node is the client's node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relation: Option<Relation>,
     /// Whether the backends are on the host network.
@@ -55,17 +56,17 @@ pub struct DocumentedCell {
     pub conditions: Conditions,
     /// Whether the target can be reached.
     pub value: Reachability,
-    /// Whether the document says so, or says that what it does not list is normal.
+    /// Whether the document states or only implies this.
     pub basis: Basis,
-    /// Where in the document.
+    /// The place in the document.
     pub pointer: String,
-    /// Where the document stands, if elsewhere than the edition as a whole.
+    /// The source of this cell, if it differs from the edition's source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
 
 impl Conditions {
-    /// What holds for every Service, of a target seen from a position.
+    /// Conditions that name only a position and a target.
     pub(super) const fn anywhere(position: Position, target: Spot) -> Self {
         Self {
             service: None,

@@ -13,21 +13,21 @@ pub struct Column {
     pub proxy_mode: ProxyMode,
 }
 
-/// A text that is no column.
+/// A text that is not a column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoColumn {
-    /// There is no slash in it.
+    /// It has no slash.
     #[error(
         "unknown column {0:?}, expected a network model and a proxy mode such as \"vpc/iptables\""
     )]
     Shape(String),
-    /// One of its halves is not a word of ours.
+    /// One of its halves is unknown.
     #[error(transparent)]
     Word(#[from] UnknownWord),
 }
 
 impl Column {
-    /// Every column there can be.
+    /// Every possible column.
     pub fn all() -> impl Iterator<Item = Self> {
         NetworkModel::ALL.iter().flat_map(|&network_model| {
             ProxyMode::ALL.iter().map(move |&proxy_mode| Self {
@@ -77,7 +77,7 @@ mod tests {
     use super::Column;
 
     #[test]
-    fn every_column_round_trips() {
+    fn columns_round_trip() {
         for column in Column::all() {
             assert_eq!(column.to_string().parse(), Ok(column));
             let json = serde_json::to_string(&column).unwrap();
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_column_is_an_error() {
+    fn rejects_other_text() {
         for (given, part) in [
             ("vpc", "such as"),
             ("vpc/nginx", "unknown proxy mode"),

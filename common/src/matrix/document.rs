@@ -1,9 +1,9 @@
-//! A matrix file: a document's editions in YAML, rows of their tables and rules of their text.
+//! Reads a matrix file: a document's editions in YAML, with rows of its tables and rules of its text.
 //!
-//! A row names its axes, each as one word or a list of words, and gives one value for all columns or one for each, in
-//! the order of the edition's `columns`; `~` where the document is silent. A row that names `columns` of its own comes
-//! from the text rather than from the table. An axis that a row leaves out is one that the document does not
-//! distinguish.
+//! A row names its axes, each with one word or a list of words. It gives one value for all columns, or one value for
+//! each column in the order of the edition's `columns`; `~` means that the document says nothing. A row with its own
+//! `columns` comes from the document's text, not from its table. If a row leaves out an axis, the document does not
+//! distinguish its values.
 
 use super::{
     axes::{Class, Flavour, ServiceKind, Spot},
@@ -62,7 +62,7 @@ struct Document {
     remarks: Vec<Remark>,
 }
 
-/// A column of the document's table, and what the document calls it.
+/// A column of the document's table, and its title in the document.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Heading {
@@ -107,7 +107,7 @@ const fn stated() -> Basis {
     Basis::Stated
 }
 
-/// One value for all columns, or one for each.
+/// One value for all columns, or one value for each column.
 enum Values {
     All(Reachability),
     Each(Vec<Option<Reachability>>),
@@ -141,8 +141,9 @@ impl<'de> Deserialize<'de> for Values {
 ///
 /// # Errors
 ///
-/// [`MatrixError::Format`] where the text is must have the format, [`MatrixError::Cell`] where a row does not make cells:
-/// too few values for the columns, or a cell that another row has given.
+/// - [`MatrixError::Format`] if the text does not have the format.
+/// - [`MatrixError::Cell`] if a row cannot be read as cells: its number of values is not the number of columns, or
+///   another row has the same cell.
 pub(super) fn read(file: &str, text: &str) -> Result<Vec<Edition>, MatrixError> {
     let parsed: File = serde_saphyr::from_str(text).map_err(|error| MatrixError::Format {
         file: file.to_owned(),
@@ -192,7 +193,7 @@ impl Document {
                 return Err(wrong(file, line, "the pointer of the row is empty"));
             }
             if matches!(row.basis, Basis::Predicted | Basis::Required) {
-                let message = "a document states or implies; it does not predict or require";
+                let message = "the basis of a row must be stated or implied";
                 return Err(wrong(file, line, message));
             }
             for (&target, values) in &row.values {
@@ -208,7 +209,7 @@ impl Document {
                     .map_err(|message| wrong(target.to_string(), message))?
                 {
                     if let Some(earlier) = lines.insert(cell.conditions.clone(), line) {
-                        let message = format!("line {earlier} gives it, too");
+                        let message = format!("line {earlier} has the same cell");
                         return Err(wrong(cell.conditions.to_string(), message));
                     }
                     cells.push(cell);
@@ -286,7 +287,7 @@ impl Row {
         Ok(cells)
     }
 
-    /// Every combination of the row's axes, columns aside.
+    /// Every combination of the row's axes, without columns.
     fn bases(&self, target: Spot) -> Vec<Conditions> {
         let bases = self
             .position
@@ -358,7 +359,7 @@ editions:
     }
 
     #[test]
-    fn a_row_is_as_many_cells_as_its_axes_have_combinations() {
+    fn rows_become_cells() {
         let editions = read("small.yaml", SMALL).unwrap();
         let cells = &editions[0].cells;
         assert_eq!(cells.len(), 6, "{cells:#?}");
@@ -370,7 +371,7 @@ editions:
     }
 
     #[test]
-    fn a_mistake_is_named_with_its_line_and_cell() {
+    fn errors_name_line_and_cell() {
         let again = "  - {service: NodePort, access: public, position: node-same, pointer: row 2, columns: vpc/ipvs, values: {node-port/backend: reachable}}\n";
         let rows = [
             (
@@ -397,7 +398,7 @@ editions:
             (
                 "a prediction",
                 ("pointer: row 1", "pointer: row 1\n    basis: predicted"),
-                "line 11: a document states or implies",
+                "line 11: the basis of a row must be stated or implied",
             ),
             (
                 "no source",
@@ -410,15 +411,15 @@ editions:
                     "      node-port/other: [unreachable, ~]\n",
                     &format!("      node-port/other: [unreachable, ~]\n{again}"),
                 ),
-                "line 18, cell NodePort, public, node-same, vpc/ipvs, node-port/backend: line 16 gives it, too",
+                "line 18, cell NodePort, public, node-same, vpc/ipvs, node-port/backend: line 16 has the same cell",
             ),
             (
-                "what a terminal obeys",
+                "a terminal escape",
                 ("pointer: row 1", "pointer: \"\\e[31mrow 1\""),
                 "\\u{1b}[31mrow 1\" contains a control character or an invisible character",
             ),
             (
-                "what nobody sees",
+                "an invisible character",
                 ("pointer: row 1", "pointer: \"row\\u202E 1\""),
                 "\"row\\u{202e} 1\" contains a control character or an invisible character",
             ),

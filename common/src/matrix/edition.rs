@@ -10,19 +10,19 @@ use crate::facts::TrafficPolicy;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
-/// One dated version of a document, as cells; printed as it is by `matrix show -o json`.
+/// One dated version of a document, as cells. `matrix show -o json` prints it as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Edition {
     /// Name of the matrix.
     pub name: String,
-    /// Whose document it is.
+    /// The provider that published the document.
     pub provider: String,
-    /// Names the edition.
+    /// Name of the edition.
     pub edition: String,
     /// A readable name of the edition.
     pub alias: Option<String>,
-    /// Date of the document, as `YYYY-MM-DD`; `null` where it bears none.
+    /// Date of the document, as `YYYY-MM-DD`; `null` if it has none.
     pub dated: Option<String>,
     /// Language of the document.
     pub language: String,
@@ -30,46 +30,46 @@ pub struct Edition {
     pub source: String,
     /// What it says.
     pub cells: Vec<DocumentedCell>,
-    /// Advice of the document where a cell is unreachable.
+    /// The document's advice for unreachable cells.
     #[serde(default)]
     pub remedies: Vec<Remedy>,
-    /// What it says beside who reaches what.
+    /// What the document says in addition to its cells.
     #[serde(default)]
     pub remarks: Vec<Remark>,
 }
 
-/// What an edition advises where a cell is unreachable.
+/// An edition's advice for unreachable cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Remedy {
     /// The advice, in our words.
     #[serde(deserialize_with = "text")]
     pub text: String,
-    /// The kinds of Service that it helps; empty: all.
+    /// The kinds of Service that it helps; empty means all.
     #[serde(default)]
     pub services: Vec<ServiceKind>,
-    /// Whether it is to turn pass-through on.
+    /// Whether the advice is to turn pass-through on.
     #[serde(default)]
     pub pass_through: bool,
-    /// Where in the document.
+    /// The place in the document.
     #[serde(deserialize_with = "text")]
     pub pointer: String,
 }
 
-/// What an edition says beside who reaches what.
+/// Something that an edition says in addition to its cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Remark {
     /// What it says, in our words.
     #[serde(deserialize_with = "text")]
     pub text: String,
-    /// Where in the document.
+    /// The place in the document.
     #[serde(deserialize_with = "text")]
     pub pointer: String,
 }
 
 impl Edition {
-    /// Columns that the edition speaks of, in order.
+    /// Columns that the edition mentions, in order.
     #[must_use]
     pub fn columns(&self) -> Vec<Column> {
         let mut columns: Vec<Column> = self
@@ -82,7 +82,8 @@ impl Edition {
         columns
     }
 
-    /// Advice of the document where a cell is unreachable, policy Local being what its remedies are for.
+    /// The document's advice if this cell is unreachable. Its remedies are for policy Local, so there is none for
+    /// policy Cluster.
     #[must_use]
     pub fn remedy(&self, cell: &DocumentedCell) -> Option<String> {
         let conditions = &cell.conditions;
@@ -100,7 +101,7 @@ impl Edition {
             | Spot::PodIp
             | Spot::HealthCheckNodePort => None,
         });
-        // What is already on is no remedy.
+        // Turning pass-through on does not help if it is already on.
         let texts: Vec<&str> = self
             .remedies
             .iter()
@@ -114,19 +115,19 @@ impl Edition {
         (!texts.is_empty()).then(|| texts.join(", or "))
     }
 
-    /// The name that readers use: the alias, or the edition where there is none.
+    /// The name that readers use: the alias, or else the edition.
     #[must_use]
     pub fn readable(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.edition)
     }
 
-    /// Whether the edition goes by this name.
+    /// Whether this is the edition's name or alias.
     #[must_use]
     pub fn is(&self, name: &str) -> bool {
         self.edition == name || self.alias.as_deref() == Some(name)
     }
 
-    /// Newest first; what bears no date is taken for older than what does.
+    /// Orders editions, newest first. Editions without a date come last.
     #[must_use]
     pub fn by_age(&self, other: &Self) -> Ordering {
         other

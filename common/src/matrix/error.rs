@@ -1,14 +1,14 @@
-//! What can be wrong with a matrix, or with naming one.
+//! Errors of matrix files and of their names.
 
-/// What can be wrong with a matrix, or with naming one.
+/// What is wrong with a matrix, or with the name of one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MatrixError {
-    /// The file is not of our format.
+    /// The file does not have the format of a matrix.
     #[error("{file}, line {line}: {message}")]
     Format {
         /// The file.
         file: String,
-        /// Line, counted from one; zero where the parser does not know.
+        /// Line, counted from one; zero if the parser does not know it.
         line: u64,
         /// What is wrong.
         message: String,
@@ -25,8 +25,8 @@ pub enum MatrixError {
         /// What is wrong.
         message: String,
     },
-    /// Two editions of a matrix go by one name.
-    #[error("{file}: matrix {name} has two editions {edition}")]
+    /// Two editions of a matrix have the same name.
+    #[error("{file}: matrix {name} has two editions named {edition}")]
     Twice {
         /// The file.
         file: String,
@@ -40,7 +40,7 @@ pub enum MatrixError {
     UnknownMatrix {
         /// The name as it was given.
         given: String,
-        /// The names there are.
+        /// The names of all matrices.
         valid: Vec<String>,
     },
     /// There is no such edition.
@@ -50,7 +50,7 @@ pub enum MatrixError {
         name: String,
         /// The edition as it was given.
         given: String,
-        /// The editions there are, by alias where they have one.
+        /// All editions, by their alias if they have one.
         valid: Vec<String>,
     },
 }

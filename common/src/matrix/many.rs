@@ -1,4 +1,4 @@
-//! One word, or a list of them.
+//! One word or a list of words.
 
 use serde::{
     Deserialize, Deserializer,
@@ -6,7 +6,7 @@ use serde::{
 };
 use std::{fmt, marker::PhantomData};
 
-/// One word, or a list of them. Empty: the axis is not distinguished.
+/// One word or a list of words. If it is empty, the document does not distinguish the values of the axis.
 pub struct Many<T>(pub Vec<T>);
 
 impl<T> Default for Many<T> {
@@ -16,7 +16,7 @@ impl<T> Default for Many<T> {
 }
 
 impl<T: Copy> Many<T> {
-    /// The values to walk: `None` alone where the axis is not distinguished.
+    /// The values to combine. It is a single `None` if the document does not distinguish them.
     pub fn walk(&self) -> Vec<Option<T>> {
         if self.0.is_empty() {
             vec![None]

@@ -1,17 +1,17 @@
-//! What an edition says of a cell of which not everything may be known.
+//! What an edition says about a cell if some facts are unknown.
 
 use super::{cell::DocumentedCell, edition::Edition, situation::Situation};
 use crate::verdict::Reachability;
 use std::fmt;
 
-/// What an edition says of a cell of which not everything may be known.
+/// What an edition says about a cell if some facts are unknown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading<'e> {
-    /// Nothing, however things are.
+    /// Nothing in any situation.
     Silent,
-    /// This, however things are; the cell is that of the first way they can be.
+    /// The same value in every situation. The cell is that of the first situation.
     Says(&'e DocumentedCell),
-    /// That depends on what is not known.
+    /// It depends on unknown facts.
     Depends(Vec<Branch>),
 }
 
@@ -20,12 +20,12 @@ pub enum Reading<'e> {
 pub struct Branch {
     /// The condition, such as `vpc/ipvs`.
     pub when: String,
-    /// What it says then; `None`: nothing.
+    /// What it says then; `None` for nothing.
     pub value: Option<Reachability>,
 }
 
 impl Edition {
-    /// What the edition says of a cell that can be in one of these situations.
+    /// What the edition says about a cell that can be in one of these situations.
     #[must_use]
     pub fn reading(&self, situations: &[Situation]) -> Reading<'_> {
         let cells: Vec<Option<&DocumentedCell>> = situations
@@ -42,7 +42,7 @@ impl Edition {
         let mut branches = Vec::new();
         for (situation, cell) in situations.iter().zip(&cells) {
             let branch = Branch {
-                when: situation.told_from(situations),
+                when: situation.differences(situations),
                 value: value(cell),
             };
             if !branches.contains(&branch) {
@@ -54,8 +54,8 @@ impl Edition {
 }
 
 impl Situation {
-    /// What tells this situation from the others.
-    fn told_from(&self, others: &[Self]) -> String {
+    /// What differs between this situation and the others.
+    fn differences(&self, others: &[Self]) -> String {
         let mut words = Vec::new();
         if others.iter().any(|other| other.column != self.column) {
             words.extend(self.column.map(|word| word.to_string()));

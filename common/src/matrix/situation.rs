@@ -13,36 +13,36 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is known of a Service and its cluster; where a fact is not known, every value that it can have.
+/// What is known about a Service and its cluster. If a fact is unknown, all its possible values are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Circumstances {
     /// What the load balancer's address leads to.
     pub front: ServiceKind,
-    /// Classes that its load balancer can be of; empty: none that documents speak of.
+    /// Possible classes of its load balancer; empty if documents do not mention its class.
     pub classes: Vec<Class>,
     /// Whether requests from inside are sent to the load balancer itself.
     pub pass_through: Vec<bool>,
-    /// Network models and proxy modes that the cluster can have; empty: none that documents speak of.
+    /// Possible network models and proxy modes of the cluster; empty if documents do not mention them.
     pub columns: Vec<Column>,
     /// `spec.externalTrafficPolicy`.
     pub external_traffic_policy: TrafficPolicy,
     /// `spec.internalTrafficPolicy`.
     pub internal_traffic_policy: TrafficPolicy,
-    /// Whether backends are on the host network; `None`: some are.
+    /// Whether backends are on the host network; `None` if only some are.
     pub host_network: Option<bool>,
-    /// Whether anything stands behind the Service; of one without a ready backend no document speaks.
+    /// Whether the Service has a ready backend. No document mentions Services without one.
     pub served: bool,
 }
 
-/// One of the ways that things can be, for one position and one target.
+/// One combination of possible facts, for one position and one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Situation {
     /// Where the client is.
     pub position: Position,
-    /// What it requests.
+    /// The address that it connects to.
     pub target: Spot,
-    /// Whether the target's node is the client's.
+    /// Whether the target's node is the client's node.
     pub relation: Option<Relation>,
     /// What publishes the workload.
     pub service: Option<ServiceKind>,
@@ -63,7 +63,7 @@ pub struct Situation {
 }
 
 impl Circumstances {
-    /// Every way that things can be, for one position and one target; none where nothing stands behind the Service.
+    /// Every combination of possible facts, for one position and one target; none if the Service has no ready backend.
     #[must_use]
     pub fn situations(&self, position: Position, target: &Target) -> Vec<Situation> {
         if !self.served {
@@ -130,7 +130,7 @@ const fn spot(target: &Target) -> Spot {
     }
 }
 
-/// One situation for each value; as they are where there is none.
+/// One situation for each value. Without values, the situations stay as they are.
 fn each<T: Copy>(
     situations: Vec<Situation>,
     values: &[T],
@@ -150,10 +150,9 @@ fn each<T: Copy>(
 }
 
 impl Situation {
-    /// What fits best: the cell that names the most of these conditions, of equals the first.
+    /// The best match: the cell that names most of these conditions. Of equal cells, the first one counts.
     ///
-    /// Where an edition says something of the node port of the client's own node, it is not asked about nodes in
-    /// general.
+    /// If an edition mentions the node port of the client's own node, its cells about nodes in general do not count.
     pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Option<&'c DocumentedCell> {
         let speaks_of_own = self.relation == Some(Relation::Own)
             && cells.iter().any(|cell| {
@@ -177,8 +176,8 @@ impl Situation {
         best
     }
 
-    /// The flavour of cluster that has this network model: Cloud Native Network 2.0 is that of CCE Turbo clusters, the
-    /// others are those of standard ones (Huawei Cloud CCE, User Guide, Container Network Models).
+    /// The flavour of cluster that has this network model. CCE Turbo clusters have Cloud Native Network 2.0; standard
+    /// clusters have the other models (Huawei Cloud CCE, User Guide, Container Network Models).
     fn flavour(&self) -> Option<Flavour> {
         self.column.map(|column| match column.network_model {
             NetworkModel::Eni => Flavour::Turbo,
@@ -218,7 +217,7 @@ impl Conditions {
             && holds(self.host_network, situation.host_network)
     }
 
-    /// Number of conditions that are named.
+    /// Number of named conditions.
     fn named(&self) -> usize {
         [
             self.service.is_some(),

@@ -1,9 +1,9 @@
-//! Text of a matrix file, which is printed as it is.
+//! Reads text of a matrix file, which is printed as it is.
 
 use crate::hidden::hidden;
 use serde::{Deserialize, Deserializer, de};
 
-/// Text without anything that a terminal would take for a command, or that a reader would not see.
+/// Reads text, and rejects control characters and invisible characters.
 pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.chars().any(hidden) {
@@ -14,7 +14,7 @@ pub fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     Ok(text)
 }
 
-/// As [`text`], where there need not be any.
+/// Like [`text`], for optional text.
 pub fn optional_text<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {

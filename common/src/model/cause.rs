@@ -1,25 +1,25 @@
-//! Why a client is not served, in kinds, and what can be done about each.
+//! Kinds of reasons why a client is not served, and a remedy for each.
 
 /// Why a client is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
     /// The Service has no usable endpoint anywhere.
     NoEndpoint,
-    /// `externalTrafficPolicy: Local`, and the node that the packet arrives at runs no endpoint.
+    /// With `externalTrafficPolicy: Local`, the node that the packet arrives at runs no endpoint.
     NoneOnNode,
-    /// `internalTrafficPolicy: Local`, and the client's node runs no endpoint.
+    /// With `internalTrafficPolicy: Local`, the client's node runs no endpoint.
     NoneOnClientsNode,
     /// `loadBalancerSourceRanges` does not list the client.
     SourceRanges,
-    /// The node's address is none that answers node ports.
+    /// Node ports do not answer on this address of the node.
     NotANodePortAddress,
-    /// kube-proxy of this version rejects external IPs under policy Local.
+    /// This version of kube-proxy rejects external IPs with `externalTrafficPolicy: Local`.
     ExternalIpRejected,
     /// The endpoint's reply does not pass the node that translated the request.
     LostReply,
-    /// The endpoint replies to the client on its own node directly.
+    /// The endpoint is on the client's node and replies to it directly.
     SameNodeReply,
-    /// The packet's source is the dialled address, which the endpoint's node has too.
+    /// The packet's source is the dialled address, which the endpoint's node also has.
     SourceIsLocal,
     /// The reply to the node is dropped on the way.
     FilteredReply,

@@ -1,11 +1,11 @@
-//! What then becomes of the connection between nodes.
+//! What happens to a connection between nodes, after the first proxy.
 //!
-//! One node's proxy ([`flow`](super::flow)) decides where a packet goes; whether the client hears back is decided by what
-//! follows: the packet may arrive at another node's proxy, and a reply matches only if it passes the node that rewrote
-//! the request, since that node alone knows how to undo it.
+//! One node's proxy ([`flow`](super::flow)) decides where a packet goes. That does not yet mean that the client gets an
+//! answer. The packet may arrive at another node's proxy. And the reply must pass the node that rewrote the request,
+//! since only that node can undo the change.
 //!
-//! What the API does not tell is an [`Input`]. Where one is missing, the model computes both cases; if they agree the
-//! input does not matter, and if they differ the forecast is not known and names it.
+//! An [`Input`] is something that the API does not say. If an input is unknown, the model computes both cases. If they
+//! agree, the input does not matter. If they differ, the forecast is unknown and names the input.
 
 mod forecast;
 mod paths;
@@ -36,9 +36,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// Where a client is.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'c> {
-    /// On which kind of network.
+    /// The network stack that it uses.
     pub network: Network,
-    /// On which node; `None` outside of the cluster.
+    /// Its node; `None` outside of the cluster.
     pub node: Option<&'c str>,
 }
 
@@ -49,7 +49,7 @@ enum Origin {
     OwnPod,
     /// From a process of that node.
     OwnHost {
-        /// Whether its source is the very address that it dials, since the node has it (ipvs mode).
+        /// Whether the packet's source is the dialled address itself, since the node has that address (ipvs mode).
         dialled: bool,
     },
     /// From anywhere else.
@@ -67,7 +67,7 @@ impl<'a> World<'a> {
         )
     }
 
-    /// What becomes of a client's connection to a target of a Service.
+    /// Predicts the result of a client's connection to a target of a Service.
     #[must_use]
     pub fn connect(
         &self,
@@ -91,7 +91,7 @@ impl<'a> World<'a> {
 }
 
 impl World<'_> {
-    /// As [`World::connect`], for the Service of this name; not known where there is none.
+    /// Like [`World::connect`], for the Service of this name. If there is none, the forecast is unknown.
     #[must_use]
     pub fn connect_by_name(
         &self,
@@ -108,10 +108,10 @@ impl World<'_> {
     }
 }
 
-/// An input that is needed and not known.
+/// An input that is needed and unknown.
 struct Needed(Input);
 
-/// Computes a case; where it needs an input that is not known, computes both and compares.
+/// Computes a case. If it needs an unknown input, computes the case for both values and combines the results.
 fn explore(case: &Case, compute: &dyn Fn(&Case) -> Result<Forecast, Needed>) -> Forecast {
     match compute(case) {
         Ok(forecast) => forecast,
@@ -123,7 +123,7 @@ fn explore(case: &Case, compute: &dyn Fn(&Case) -> Result<Forecast, Needed>) -> 
     }
 }
 
-/// One client, one target, with every input told so far.
+/// One client and one target, with the inputs known or assumed so far.
 struct Journey<'j, 'a> {
     world: &'j World<'a>,
     paths: &'j Paths,
@@ -164,8 +164,8 @@ impl<'a> Journey<'_, 'a> {
         self.client.node.and_then(|name| self.world.node(name))
     }
 
-    /// A pod's own address: kube-proxy is not involved, and pods and nodes reach every pod
-    /// (the Kubernetes network model). What a network policy forbids is not known here.
+    /// A pod's own address. kube-proxy is not involved, and pods and nodes reach every pod (the Kubernetes network
+    /// model). The model does not know network policies.
     fn pod_ip(&self) -> Forecast {
         if self.client.network == Network::External {
             return Forecast::unknown(Input::PodRoute);
@@ -192,7 +192,7 @@ impl<'a> Journey<'_, 'a> {
             return Ok(Forecast::unknown(Input::ServiceRoute));
         }
         if self.service.headless {
-            // Endpoints that are published before they are ready are marked ready in the slices.
+            // The slices mark endpoints as ready if the Service publishes them before they are ready.
             let answers = self.resolved();
             return Ok(if answers.is_empty() {
                 Forecast {
@@ -256,7 +256,7 @@ impl<'a> Journey<'_, 'a> {
         let Some(address) = self.address() else {
             return Ok(Forecast::unknown(Input::Address));
         };
-        // A public address is translated to the node's own on the way, and the packet comes from outside.
+        // A public address is translated to the node's own address on the way, and the packet arrives from outside.
         let public = self.target.scope == Some(Scope::Public)
             || (!node.internal_ips.contains(&address) && node.external_ips.contains(&address));
         if public {
@@ -311,7 +311,7 @@ impl<'a> Journey<'_, 'a> {
         self.delivered(&answer, node, address, origin, Vec::new())
     }
 
-    /// The packet really goes to the load balancer, which sends it to one of its nodes.
+    /// The packet goes to the load balancer itself, which sends it to one of its nodes.
     fn through_balancer(&self, mut why: Vec<Why>) -> Computed {
         if self.paths.balancer.reaches_pods {
             why.push(reasons::BALANCER_TO_PODS.why());
@@ -353,7 +353,7 @@ impl<'a> Journey<'_, 'a> {
         });
         let own = self.node();
         let keeps = match own {
-            // Only a client that may be a backend of the balancer cares.
+            // This matters only if the client's own node may get the packet.
             Some(own) if nodes.iter().any(|node| node.name == own.name) => {
                 self.ask(Input::KeepsClient)?
             }
@@ -392,7 +392,7 @@ impl<'a> Journey<'_, 'a> {
             return Ok(Forecast::unknown(Input::Address));
         };
         let Some(node) = self.node() else {
-            // Nobody told which node it is routed to.
+            // The node that it is routed to is unknown.
             let mut forecasts = Vec::new();
             for node in self.world.nodes() {
                 forecasts.push(self.arrival(node, address, None, Vec::new())?);
@@ -416,7 +416,7 @@ impl<'a> Journey<'_, 'a> {
         self.delivered(&answer, node, address, origin, Vec::new())
     }
 
-    /// kube-proxy answers on every node: 200 with a ready endpoint on it, else 503
+    /// kube-proxy answers on every node: 200 if the node runs a ready endpoint, otherwise 503
     /// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
     fn health_check(&self) -> Forecast {
         match self.world.proxy().mode {
@@ -449,7 +449,7 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    /// What the client's own node does with its packet. A detector that is not known is asked for where it matters.
+    /// What the client's own node does with its packet. An unknown detector is asked for only if it matters.
     fn own_flow(
         &self,
         node: &Node,
@@ -506,7 +506,7 @@ impl<'a> Journey<'_, 'a> {
         })
     }
 
-    /// The source address with which a packet of the client leaves its node for another.
+    /// The source address of the client's packet when it leaves its node for another node.
     fn leaving(&self, own: &Node, family: Family) -> Result<(Option<IpAddr>, Vec<Why>), Needed> {
         Ok(match self.client.network {
             Network::Host => (primary(own, family), Vec::new()),
@@ -521,7 +521,7 @@ impl<'a> Journey<'_, 'a> {
         })
     }
 
-    /// The packet arrives at a node from elsewhere.
+    /// The forecast for a packet that arrives at a node from elsewhere.
     fn arrival(
         &self,
         node: &Node,
@@ -562,7 +562,7 @@ impl<'a> Journey<'_, 'a> {
             ProxyAction::Drop => Some(PredictedOutcome::TimedOut),
             ProxyAction::Accept => return Ok(Forecast::unknown(Input::Listener).because(why)),
             ProxyAction::None if node.internal_ips.contains(&address) => {
-                // The node's own stack: nobody listens there.
+                // The node's own stack gets the packet, and nothing listens there.
                 why.push(reasons::NO_LISTENER.why());
                 Some(PredictedOutcome::Refused)
             }
@@ -610,7 +610,7 @@ impl<'a> Journey<'_, 'a> {
         })
     }
 
-    /// Whether the reply of an endpoint passes the node that translated the request, with its source undone.
+    /// Whether the endpoint's reply passes the node that translated the request, so that the translation is undone.
     fn returns(
         &self,
         answer: &Answer<'_>,
@@ -618,18 +618,18 @@ impl<'a> Journey<'_, 'a> {
         node: &Node,
         origin: Origin,
     ) -> Result<Result<(), reasons::Reason>, Needed> {
-        // What depends on the endpoint is a client that meets itself, which is masqueraded.
+        // `None` means that the client is one of the endpoints. It is masqueraded if it reaches itself.
         if answer.masquerade != Some(false) {
             return Ok(Ok(()));
         }
         let here = backend.is_on(&node.name);
-        // An endpoint on a host network, or none of the cluster's: its replies are routed like any node's.
+        // The endpoint is on a host network or outside of the cluster, so its replies are routed like a node's.
         let plain =
             backend.node.is_none() || self.world.node_of_address(backend.address.ip()).is_some();
         let inside_only = matches!(self.target.kind, TargetKind::ClusterIp | TargetKind::Dns);
         let returns = |returns: bool, reason| if returns { Ok(()) } else { Err(reason) };
         Ok(match origin {
-            // Every Kubernetes network has to make this work for cluster IPs.
+            // Cluster IPs have to work from pods in every Kubernetes network.
             Origin::OwnPod if inside_only => Ok(()),
             Origin::OwnPod if here && plain => Ok(()),
             Origin::OwnPod if here => {
@@ -653,8 +653,8 @@ impl<'a> Journey<'_, 'a> {
             .any(|endpoint| endpoint.ready && endpoint.node.as_deref() == Some(&node.name))
     }
 
-    /// The ranges that pods have addresses from, as far as the nodes or the proxy tell; else ranges for documentation,
-    /// since all that matters is whether an address is within.
+    /// The ranges of pod addresses, from the proxy or the nodes. If those have none, ranges for documentation do: it
+    /// only matters whether an address is within the range.
     fn pod_ranges(&self) -> Vec<IpNet> {
         let mut ranges = match &self.world.proxy().detector {
             Detector::ClusterCidr(ranges) => ranges.clone(),
@@ -682,7 +682,7 @@ impl<'a> Journey<'_, 'a> {
         ranges
     }
 
-    /// An address that a pod of the node may have, which is no endpoint's.
+    /// An address that a pod of the node may have and that is not an endpoint's.
     fn pod_address(&self, node: &Node, family: Family) -> Option<IpAddr> {
         let own = node
             .pod_cidrs
@@ -694,12 +694,12 @@ impl<'a> Journey<'_, 'a> {
                 .into_iter()
                 .find(|range| Family::of(range.addr()) == family)
         })?;
-        // From the end of the range, where few networks begin to hand out.
+        // Networks rarely allocate from the end of the range, so no endpoint is likely to have this address.
         before(range.broadcast())
     }
 }
 
-/// The range that RFC 5737 and RFC 3849 keep for documentation.
+/// The range that RFC 5737 or RFC 3849 reserves for documentation.
 const fn documentation(family: Family) -> IpNet {
     match family {
         Family::V4 => IpNet::V4(ipnet::Ipv4Net::new_assert(Ipv4Addr::new(192, 0, 2, 0), 24)),
@@ -710,7 +710,6 @@ const fn documentation(family: Family) -> IpNet {
     }
 }
 
-/// The address before another.
 fn before(address: IpAddr) -> Option<IpAddr> {
     Some(match address {
         IpAddr::V4(address) => IpAddr::V4(Ipv4Addr::from_bits(address.to_bits().checked_sub(1)?)),

@@ -22,12 +22,12 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     ///
-    /// Where the node is not known, or its proxy is none that the model knows.
+    /// Fails if the node is unknown, or if the model does not know its proxy.
     pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
         answer(self, packet, &self.proxy.detector)
     }
 
-    /// As [`World::flow`], with a detector other than the proxy's.
+    /// Like [`World::flow`], with another detector than the proxy's.
     pub(super) fn flow_by(
         &self,
         packet: &Packet<'_>,
@@ -37,7 +37,6 @@ impl<'a> World<'a> {
     }
 }
 
-/// Answers for one packet.
 fn answer<'a>(
     world: &World<'a>,
     packet: &Packet<'_>,

@@ -1,64 +1,64 @@
-//! kube-proxy's settings, as far as forwarding goes by them.
+//! The settings of kube-proxy that matter for forwarding.
 
 use super::version::Version;
 use crate::proxy_mode::ProxyMode;
 use ipnet::IpNet;
 
-/// How kube-proxy tells traffic of pods from other traffic: `detectLocalMode`
+/// How kube-proxy recognises traffic of pods: `detectLocalMode`
 /// (kubernetes/kubernetes `pkg/proxy/apis/config/types.go`, `cmd/kube-proxy/app/server_linux.go` `getLocalDetectors`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detector {
     /// By the cluster's pod ranges: every pod of the cluster counts. A family without a range has no detector.
     ClusterCidr(Vec<IpNet>),
-    /// By the node's own pod range: pods of this node count.
+    /// By the node's own pod range: only pods of this node count.
     NodeCidr,
-    /// By the bridge that packets come from: pods of this node count.
+    /// By the bridge that packets come from: only pods of this node count.
     Bridge,
-    /// By the prefix of the interface that packets come from: pods of this node count.
+    /// By the prefix of the interface that packets come from: only pods of this node count.
     Interface,
-    /// None: nobody counts as a pod, and nothing is known not to be one.
+    /// There is no detector: kube-proxy cannot say whether a packet comes from a pod.
     None,
-    /// Nobody told.
+    /// The detector is not known.
     Unknown,
 }
 
 /// Which of a node's addresses answer node ports: `nodePortAddresses`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum NodePortAddresses {
-    /// Not set: every address; in nftables mode the node's primary one of each family
+    /// Not set: every address, but in nftables mode only the node's primary address of each family
     /// (kubernetes/kubernetes v1.30.3 `pkg/proxy/util/nodeport_addresses.go` `NewNodePortAddresses`).
     #[default]
     Default,
     /// `primary`: the node's primary address of each family.
     Primary,
-    /// Addresses within these ranges. A family without a range is as if it were not set.
+    /// Addresses within these ranges. For a family without a range, the default applies.
     Within(Vec<IpNet>),
 }
 
-/// kube-proxy's settings, as far as forwarding goes by them.
+/// The settings of kube-proxy that matter for forwarding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// `mode`.
     pub mode: ProxyMode,
-    /// Version, over what the nodes say of themselves; `None`: each node's own.
+    /// Version of kube-proxy on all nodes; `None` to use the version that each node reports.
     pub version: Option<Version>,
     /// `detectLocalMode` and `clusterCIDR`.
     pub detector: Detector,
-    /// `iptables.masqueradeAll` and its like.
+    /// `iptables.masqueradeAll`, or the same field of another mode.
     pub masquerade_all: bool,
     /// `nodePortAddresses`.
     pub node_port_addresses: NodePortAddresses,
-    /// `iptables.localhostNodePorts` (1.26 and later; before, node ports always answered on 127.0.0.1).
+    /// `iptables.localhostNodePorts` (1.26 and later; before that, node ports always answered on 127.0.0.1).
     pub localhost_node_ports: bool,
-    /// Ranges of Service addresses that kube-proxy knows of (ServiceCIDR objects). Only nftables mode acts on them.
+    /// Ranges of Service addresses that kube-proxy knows (ServiceCIDR objects). Only nftables mode uses them.
     pub service_cidrs: Vec<IpNet>,
-    /// Whether pods hang on a bridge whose packets pass iptables; `None`: nobody told. Up to 1.20 it decides whether a
+    /// Whether pods are on a bridge whose packets pass iptables; `None` if unknown. Up to 1.20 this decides whether a
     /// pod reaches an external address.
     pub bridged_pods: Option<bool>,
 }
 
 impl Proxy {
-    /// A proxy of this mode with kube-proxy's defaults, and no detector, since that needs a range to be told.
+    /// A proxy of this mode with kube-proxy's defaults. It has no detector, since that needs a pod range.
     #[must_use]
     pub const fn with_defaults(mode: ProxyMode) -> Self {
         Self {

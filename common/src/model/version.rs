@@ -2,18 +2,26 @@
 
 use std::{fmt, str::FromStr};
 
-/// A version of Kubernetes, as far as rules differ by it. Build and vendor suffixes (`-r0`, `+k3s1`) say nothing here.
+/// A version of Kubernetes. Build and vendor suffixes (`-r0`, `+k3s1`) are ignored, since no rule depends on them.
+///
+/// ```
+/// use svc_reach_common::model::Version;
+///
+/// let version: Version = "v1.30.2+k3s1".parse()?;
+/// assert_eq!(version, Version::new(1, 30, 2));
+/// # Ok::<(), svc_reach_common::model::VersionError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// Major version; 1 so far.
     pub major: u16,
     /// Minor version.
     pub minor: u16,
-    /// Patch version; 0 where it is not told.
+    /// Patch version; 0 if the text has none.
     pub patch: u16,
 }
 
-/// A text that is no version of Kubernetes.
+/// A text that is not a version of Kubernetes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a Kubernetes version such as v1.30.2")]
 pub struct VersionError(pub String);
@@ -22,7 +30,7 @@ impl Version {
     /// The newest version whose rules the model knows.
     pub const NEWEST: Self = Self::new(1, 35, 0);
 
-    /// A version by its numbers.
+    /// Makes a version from its numbers.
     #[must_use]
     pub const fn new(major: u16, minor: u16, patch: u16) -> Self {
         Self {
@@ -44,10 +52,11 @@ impl Version {
         self.since(first) && !self.since(last + 1)
     }
 
-    /// The tag whose source was read for this version's rules.
+    /// The tag of kubernetes/kubernetes at which this version's rules were read.
     ///
-    /// Versions up to 1.30 were read at these tags (the copies that openshift/sdn carries, and 1.20.2 from Debian's
-    /// source package); 1.15 follows from 1.14 and 1.16; later ones were read on the main branch.
+    /// Versions up to 1.30 were read at these tags, in the copies that openshift/sdn carries; 1.20.2 was read in
+    /// Debian's source package. The rules of 1.15 follow from those of 1.14 and 1.16. Later versions were read on the
+    /// main branch.
     #[must_use]
     pub const fn tag_read(self) -> &'static str {
         if self.major > 1 {
@@ -103,7 +112,7 @@ mod tests {
     use super::Version;
 
     #[test]
-    fn versions_as_clusters_write_them() {
+    fn reads_versions_of_clusters() {
         let rows = [
             ("v1.20.2", Version::new(1, 20, 2)),
             ("1.30", Version::new(1, 30, 0)),
@@ -120,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_within_its_bounds() {
+    fn since_and_between() {
         let version = Version::new(1, 23, 9);
         assert!(version.since(23) && !version.since(24));
         assert!(version.between(22, 23) && !version.between(24, 25) && !version.between(20, 22));

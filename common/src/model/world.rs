@@ -1,4 +1,4 @@
-//! All Services, endpoints and nodes of a cluster, found by the address that a packet goes to.
+//! An index of all Services, endpoints and nodes of a cluster by destination address.
 
 use super::{proxy::Proxy, version::Version};
 use crate::{
@@ -10,14 +10,14 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-/// Label: another proxy than kube-proxy serves the Service, whatever the value
+/// Label of a Service that another proxy than kube-proxy serves. Its value does not matter
 /// (kubernetes/kubernetes v1.20.2 and master `pkg/proxy/apis/well_known_labels.go`, `cmd/kube-proxy/app/server.go`).
 const LABEL_SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 
-/// Label that marks a headless Service, and that kube-proxy leaves alone (`k8s.io/api/core/v1` `IsHeadlessService`).
+/// Label of a headless Service, which kube-proxy ignores (`k8s.io/api/core/v1` `IsHeadlessService`).
 const LABEL_HEADLESS: &str = "service.kubernetes.io/headless";
 
-/// IP version. kube-proxy has one proxy for each, which knows nothing of the other.
+/// IP version. kube-proxy has one independent proxy for each version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4.
@@ -40,9 +40,9 @@ impl Family {
 /// One endpoint of one Service port.
 #[derive(Debug, Clone, Copy)]
 pub struct Backend<'a> {
-    /// Where packets go.
+    /// Its address and port.
     pub address: SocketAddr,
-    /// The node it is on, where that is said.
+    /// The node it is on, if known.
     pub node: Option<&'a str>,
     pub(super) endpoint: &'a Endpoint,
 }
@@ -58,23 +58,23 @@ impl Backend<'_> {
         self.endpoint.ready
     }
 
-    /// About to go, and still serving. Without the condition an endpoint serves
+    /// Whether it is terminating but still serves. An endpoint without the `serving` condition serves
     /// (kubernetes/kubernetes v1.21.1 to master `pkg/proxy/endpointslicecache.go`).
     pub(super) fn lingers(&self) -> bool {
         self.endpoint.serving.unwrap_or(true) && self.endpoint.terminating.unwrap_or(false)
     }
 }
 
-/// One port of one Service in one family: what kube-proxy calls a service port.
+/// One port of one Service in one family. kube-proxy calls this a service port.
 #[derive(Debug)]
 pub(super) struct PortOf<'a> {
     pub service: &'a Service,
     pub port: &'a ServicePort,
-    /// Sorted by address, no address twice.
+    /// Sorted by address, each address once.
     pub backends: Vec<Backend<'a>>,
 }
 
-/// As what an address belongs to a Service.
+/// The kind of an address of a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum AddressKind {
     Cluster,
@@ -91,12 +91,12 @@ pub struct World<'a> {
     pub(super) by_node_port: HashMap<(u16, Protocol, Family), Vec<usize>>,
     /// Health check ports of LoadBalancer Services with `externalTrafficPolicy: Local`.
     pub(super) health_check_ports: HashMap<(u16, Family), &'a Service>,
-    /// Addresses of proxied Services: as what, and by which `ipMode` for a load balancer's.
+    /// Addresses of proxied Services, with their kind.
     pub(super) owned: HashMap<IpAddr, Vec<(AddressKind, &'a Service)>>,
-    /// Services with their endpoints by namespace and name, proxied or not.
+    /// All Services with their endpoints, proxied or not, by namespace and name.
     services: HashMap<(&'a str, &'a str), (&'a Service, &'a [Endpoint])>,
     nodes: BTreeMap<&'a str, &'a Node>,
-    /// Addresses of pods, by the endpoints that are known: which node they are on.
+    /// The node of each pod address, from the known endpoints.
     pod_nodes: HashMap<IpAddr, &'a str>,
     node_addresses: HashSet<IpAddr>,
 }
@@ -147,9 +147,9 @@ impl<'a> World<'a> {
         world
     }
 
-    /// Adds a Service's ports in one family. Without a cluster address of that family it has none there, whatever other
-    /// addresses it has (kubernetes/kubernetes v1.20.2 `pkg/proxy/service.go` `serviceToServiceMap`, v1.30.3
-    /// `pkg/proxy/servicechangetracker.go`).
+    /// Adds a Service's ports in one family. A Service without a cluster IP of that family has no ports in it, even if
+    /// it has other addresses of the family (kubernetes/kubernetes v1.20.2 `pkg/proxy/service.go`
+    /// `serviceToServiceMap`, v1.30.3 `pkg/proxy/servicechangetracker.go`).
     fn add(&mut self, service: &'a Service, endpoints: &'a [Endpoint], family: Family) {
         let of_family = |address: &IpAddr| Family::of(*address) == family;
         let Some(&cluster_ip) = service.cluster_ips.iter().find(|ip| of_family(ip)) else {
@@ -215,7 +215,7 @@ impl<'a> World<'a> {
         self.nodes.values().copied()
     }
 
-    /// The node whose address this is.
+    /// The node that has this address.
     #[must_use]
     pub fn node_of_address(&self, address: IpAddr) -> Option<&'a Node> {
         if !self.node_addresses.contains(&address) {
@@ -225,7 +225,7 @@ impl<'a> World<'a> {
             .find(|node| node.internal_ips.contains(&address))
     }
 
-    /// The node that a pod's address is on: by the endpoints, else by the nodes' pod ranges.
+    /// The node of a pod's address, from the endpoints or else from the nodes' pod ranges.
     #[must_use]
     pub fn node_of_pod(&self, address: IpAddr) -> Option<&'a str> {
         self.pod_nodes.get(&address).copied().or_else(|| {
@@ -252,14 +252,18 @@ impl<'a> World<'a> {
             .map(|&(service, _)| service)
     }
 
-    /// The settings that all nodes' proxies have.
+    /// The settings of kube-proxy, which are the same on all nodes.
     #[must_use]
     pub const fn proxy(&self) -> &'a Proxy {
         self.proxy
     }
 
-    /// Version of a node's proxy: as told, else as the node says of its kube-proxy, else of its kubelet (which has filled
-    /// in its own version for the other's all along), else the newest that is known.
+    /// Version of a node's kube-proxy. The first of these that is known:
+    ///
+    /// 1. the version in the settings;
+    /// 2. the version that the node reports for its kube-proxy;
+    /// 3. the version of its kubelet (kubelets always reported their own version as kube-proxy's, too);
+    /// 4. the newest version that the model knows.
     #[must_use]
     pub fn version(&self, node: &Node) -> Version {
         let said = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
@@ -271,7 +275,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// Whether kube-proxy has anything to do with a Service
+/// Whether kube-proxy handles a Service
 /// (kubernetes/kubernetes v1.20.2 `pkg/proxy/util/utils.go` `ShouldSkipService`, the informers' label selector in
 /// `cmd/kube-proxy/app/server.go`).
 fn is_proxied(service: &Service) -> bool {
@@ -283,7 +287,7 @@ fn is_proxied(service: &Service) -> bool {
 
 /// The endpoints of a Service port: those with a port of the same name and protocol, of this family.
 ///
-/// Where slices repeat an address, one of them counts: one with a node before one without, then a ready one
+/// If slices repeat an address, only one entry counts: one with a node is preferred, then a ready one
 /// (`pkg/proxy/endpointslicecache.go` `addEndpoints` prefers a local one; otherwise its choice is arbitrary).
 fn backends<'a>(port: &ServicePort, endpoints: &'a [Endpoint], family: Family) -> Vec<Backend<'a>> {
     let mut found: BTreeMap<SocketAddr, Backend<'a>> = BTreeMap::new();

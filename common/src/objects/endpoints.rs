@@ -6,11 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Label of an EndpointSlice: the Service it belongs to (`k8s.io/api/discovery/v1`, `LabelServiceName`).
+/// Label of an EndpointSlice with the name of its Service (`k8s.io/api/discovery/v1`, `LabelServiceName`).
 const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// Annotation of EndpointSlices and Endpoints: when what they tell of last changed, RFC 3339, in UTC
-/// (kubernetes/kubernetes `staging/src/k8s.io/api/core/v1/annotation_key_constants.go`, `EndpointsLastChangeTriggerTime`).
+/// Annotation of EndpointSlices and Endpoints with the time of the last change of a pod or Service, RFC 3339, in UTC
+/// (kubernetes/kubernetes `staging/src/k8s.io/api/core/v1/annotation_key_constants.go`,
+/// `EndpointsLastChangeTriggerTime`).
 const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// Key of `topology` in `discovery.k8s.io/v1beta1`: the endpoint's node.
@@ -22,16 +23,16 @@ const TOPOLOGY_ZONE: [&str; 2] = [
     "failure-domain.beta.kubernetes.io/zone",
 ];
 
-/// What one EndpointSlice, or one Endpoints object, says of a Service.
+/// What one EndpointSlice or one Endpoints object says about a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceEndpoints {
     /// Namespace of the Service.
     pub namespace: String,
-    /// Name of the Service; `None` for a slice that belongs to none.
+    /// Name of the Service; `None` for a slice without a Service.
     pub service: Option<String>,
-    /// The endpoints, in their order.
+    /// The endpoints, in the object's order.
     pub endpoints: Vec<Endpoint>,
-    /// When they last changed, or were first told of: RFC 3339, in UTC, to the second.
+    /// When they last changed, or were created: RFC 3339, in UTC, to the second.
     pub changed: Option<String>,
 }
 
@@ -110,7 +111,7 @@ struct EndpointAddress {
     target_ref: Option<Reference>,
 }
 
-/// Ports that are forwarded to: kube-proxy leaves out those without a number
+/// The ports that kube-proxy forwards to. It ignores ports without a number
 /// (kubernetes/kubernetes v1.20.2 and v1.30.0 `pkg/proxy/endpointslicecache.go`).
 fn ports(named: &Named, ports: Option<Vec<Port>>) -> Result<Vec<EndpointPort>, ObjectError> {
     let mut known = Vec::new();
@@ -126,7 +127,7 @@ fn ports(named: &Named, ports: Option<Vec<Port>>) -> Result<Vec<EndpointPort>, O
     Ok(known)
 }
 
-/// The later of creation and last change. Times of one form are in the order of their texts.
+/// The time of creation or of the last change, whichever is later. RFC 3339 times of equal length sort as text.
 fn changed(metadata: &Metadata) -> Option<String> {
     let annotations = metadata.annotations.as_ref();
     let last = annotations.and_then(|annotations| annotations.get(LAST_CHANGE));
@@ -135,7 +136,7 @@ fn changed(metadata: &Metadata) -> Option<String> {
     times.into_iter().flatten().filter_map(to_the_second).max()
 }
 
-/// Name of the pod that a reference names, if it names a pod.
+/// The pod's name, if the reference is to a pod.
 fn pod(reference: Option<Reference>) -> Option<String> {
     reference
         .filter(|reference| reference.kind.as_deref() == Some("Pod"))
@@ -145,12 +146,12 @@ fn pod(reference: Option<Reference>) -> Option<String> {
 impl ServiceEndpoints {
     /// Reads an EndpointSlice of `discovery.k8s.io/v1` or `v1beta1`.
     ///
-    /// Of each endpoint only the first address counts, as for kube-proxy; the others are interchangeable with it by the
-    /// API's definition. Slices of names (`addressType: FQDN`) hold nothing that is forwarded to.
+    /// Only the first address of each endpoint counts, as in kube-proxy. The API defines the others as interchangeable
+    /// with it. kube-proxy does not forward to slices of names (`addressType: FQDN`), so they have no endpoints here.
     ///
     /// # Errors
     ///
-    /// Where the object is of another kind, or a field has a value that it cannot have.
+    /// Fails if the object is of another kind, or if a field has an invalid value.
     pub fn from_slice(object: &Value) -> Result<Self, ObjectError> {
         let named = Named::of("endpointslice", object);
         let Slice {
@@ -209,11 +210,11 @@ impl ServiceEndpoints {
         })
     }
 
-    /// Reads core Endpoints, whose name is the Service's.
+    /// Reads core Endpoints, which have the same name as their Service.
     ///
     /// # Errors
     ///
-    /// Where the object is of another kind, or a field has a value that it cannot have.
+    /// Fails if the object is of another kind, or if a field has an invalid value.
     pub fn from_endpoints(object: &Value) -> Result<Self, ObjectError> {
         let named = Named::of("endpoints", object);
         let Endpoints { metadata, subsets } = named.read("Endpoints", object)?;
@@ -255,7 +256,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_slice_of_version_1() {
+    fn reads_v1_slices() {
         let read = ServiceEndpoints::from_slice(&json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": {"name": "web-x", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
@@ -271,7 +272,7 @@ mod tests {
         let [first, second] = read.endpoints.as_slice() else {
             panic!("two endpoints expected, got {:?}", read.endpoints)
         };
-        assert!(first.ready, "an endpoint that does not say is ready");
+        assert!(first.ready, "an endpoint without the condition is ready");
         assert_eq!(first.address.to_string(), "10.0.1.5");
         assert_eq!(
             (
@@ -282,7 +283,7 @@ mod tests {
             (Some("n1"), Some("a"), Some("web-1"))
         );
         assert_eq!(first.hint_zones, ["a"]);
-        assert_eq!(first.ports.len(), 1, "a port without a number is no port");
+        assert_eq!(first.ports.len(), 1, "a port without a number is ignored");
         assert_eq!(first.ports[0].name, None);
         assert_eq!(
             (
@@ -296,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_of_version_1beta1_keeps_node_and_zone_in_its_topology() {
+    fn reads_node_and_zone_of_v1beta1_slices() {
         let read = ServiceEndpoints::from_slice(&json!({
             "apiVersion": "discovery.k8s.io/v1beta1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": {"name": "web-x", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
@@ -312,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_of_names_holds_no_endpoint() {
+    fn fqdn_slices_have_no_endpoints() {
         let read = ServiceEndpoints::from_slice(&json!({
             "kind": "EndpointSlice", "addressType": "FQDN", "metadata": {"name": "x"},
             "endpoints": [{"addresses": ["example.org"]}],
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn core_endpoints() {
+    fn reads_core_endpoints() {
         let read = ServiceEndpoints::from_endpoints(&json!({
             "apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "web", "namespace": "shop"},
             "subsets": [{
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_change_is_told_to_the_second() {
+    fn last_change_in_seconds() {
         for (metadata, changed) in [
             (json!({}), None),
             (

@@ -1,21 +1,21 @@
-//! An object by kind, namespace and name: how its fields are read, and how errors name it.
+//! Reads the fields of an object, with errors that name the object.
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Display, net::IpAddr, num::NonZeroU16, str::FromStr};
 
-/// An object that is not what it says it is.
+/// An object that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     /// It is of another kind.
     #[error("expected {expected}, found {found}")]
     Kind {
-        /// Kind that was asked for.
+        /// The expected kind.
         expected: &'static str,
         /// `apiVersion` and `kind` of the object.
         found: String,
     },
-    /// It does not have the shape of its kind.
+    /// It does not have the structure of its kind.
     #[error("read {object}")]
     Shape {
         /// Kind, namespace and name of the object.
@@ -24,7 +24,7 @@ pub enum ObjectError {
         #[source]
         source: serde_json::Error,
     },
-    /// A field has a value that it cannot have.
+    /// A field has an invalid value.
     #[error("read {object}: {field} cannot be {value:?} ({detail})")]
     Field {
         /// Kind, namespace and name of the object.
@@ -38,7 +38,7 @@ pub enum ObjectError {
     },
 }
 
-/// `metadata`, as far as anything here needs it.
+/// The fields of `metadata` that are used here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Metadata {
     pub(super) name: String,
@@ -63,7 +63,7 @@ impl Named {
         })
     }
 
-    /// Reads the object's shape, once its kind is the one expected (or is not told, as in items of a typed list).
+    /// Reads the object. Its kind must be the expected one, or absent, as in items of a typed list.
     pub(super) fn read<T: DeserializeOwned>(
         &self,
         expected: &'static str,
@@ -109,7 +109,7 @@ impl Named {
         text.parse().map_err(|error| self.wrong(field, text, error))
     }
 
-    /// An absent or empty text is the type's default.
+    /// Like [`Self::parse`], but an absent or empty text gives the type's default.
     pub(super) fn parse_or_default<T: FromStr<Err: Display> + Default>(
         &self,
         field: &'static str,
@@ -129,7 +129,7 @@ impl Named {
             .collect()
     }
 
-    /// A port that must be there.
+    /// Reads a required port.
     pub(super) fn port(&self, field: &'static str, number: i64) -> Result<NonZeroU16, ObjectError> {
         u16::try_from(number)
             .ok()
@@ -137,7 +137,7 @@ impl Named {
             .ok_or_else(|| self.wrong(field, number, "not a port number"))
     }
 
-    /// A port that may be absent; the API's types write zero for that.
+    /// Reads an optional port. The API's Go types write zero if there is none.
     pub(super) fn optional_port(
         &self,
         field: &'static str,
@@ -150,12 +150,12 @@ impl Named {
     }
 }
 
-/// The API's types write an empty text where there is none.
+/// The text, unless it is empty. The API's Go types write an empty text if there is none.
 pub(super) fn filled(text: Option<&str>) -> Option<&str> {
     text.filter(|text| !text.is_empty())
 }
 
-/// As [`filled`], owned.
+/// Like [`filled`], for owned text.
 pub(super) fn filled_string(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }

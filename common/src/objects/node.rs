@@ -1,4 +1,4 @@
-//! Nodes.
+//! Reads nodes.
 
 use super::named::{Metadata, Named, ObjectError, filled_string};
 use crate::facts::{Node, Taint};
@@ -130,7 +130,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_node_of_kubernetes_1_20() {
+    fn reads_nodes() {
         let node = Node::try_from(&json!({
             "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": "node-1", "labels": {"topology.kubernetes.io/zone": "a"}},
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_says_little_is_not_ready() {
+    fn nodes_without_status_are_not_ready() {
         let node = Node::try_from(&json!({"metadata": {"name": "bare"}})).unwrap();
         assert!(!node.ready && node.internal_ips.is_empty());
     }

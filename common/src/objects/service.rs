@@ -1,4 +1,4 @@
-//! Services.
+//! Reads Services.
 
 use super::named::{Metadata, Named, ObjectError, filled, filled_string};
 use crate::facts::{Ingress, Service, ServicePort, ServiceType, TargetPort};
@@ -102,7 +102,7 @@ impl TryFrom<&Value> for Service {
                     .cluster_ips
                     .as_ref()
                     .is_some_and(|ips| ips.iter().any(|ip| ip == "None")));
-        // Before 1.20 there is `clusterIP` only. An ExternalName Service may keep an address that means nothing.
+        // Before 1.20 there is only `clusterIP`. An ExternalName Service may still have an address; it is not used.
         let cluster_ips = match spec.cluster_ips {
             _ if headless || kind == ServiceType::ExternalName => Vec::new(),
             Some(several) if !several.is_empty() => several,
@@ -150,7 +150,7 @@ impl TryFrom<&Value> for Service {
                 .load_balancer_source_ranges
                 .unwrap_or_default()
                 .iter()
-                // The API accepts blanks around a range, and so does kube-proxy.
+                // The API and kube-proxy accept blanks around a range.
                 .map(|range| named.parse("spec.loadBalancerSourceRanges[]", range.trim()))
                 .collect::<Result<_, _>>()?,
             load_balancer_class: filled_string(spec.load_balancer_class),
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_what_the_api_server_would_have_set() {
+    fn missing_fields_get_defaults() {
         let service = read(json!({
             "apiVersion": "v1", "kind": "Service",
             "metadata": {"name": "web", "namespace": "shop"},
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_balancer_with_everything() {
+    fn reads_every_field() {
         let service = read(json!({
             "metadata": {"name": "web", "namespace": "shop", "labels": null},
             "spec": {
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_an_error_that_names_object_and_field() {
+    fn errors_name_object_and_field() {
         let rows = [
             (
                 json!({"metadata": {"namespace": "shop", "name": "web"}, "spec": {"externalTrafficPolicy": "Remote"}}),

@@ -2,27 +2,27 @@
 
 use crate::facts::{Service, TrafficPolicy};
 
-/// ElbClass of the load balancer: `union` (shared) or `performance` (dedicated), `dnat` for a DNAT gateway (Huawei Cloud CCE, User
-/// Guide, "LoadBalancer", key parameters). The open-source provider writes `shared` and `dedicated`
+/// Class of the load balancer: `union` (shared) or `performance` (dedicated), or `dnat` for a DNAT gateway (Huawei
+/// Cloud CCE, User Guide, "LoadBalancer", key parameters). The open-source provider writes `shared` and `dedicated`
 /// (huaweicloud/cloud-provider-huaweicloud, `docs`).
 pub const CLASS: &str = "kubernetes.io/elb.class";
-/// Identity of the load balancer (same source).
+/// ID of the load balancer (same source).
 pub const ID: &str = "kubernetes.io/elb.id";
 /// Whether requests from inside the cluster go to the load balancer itself (same source).
 pub const PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
 
-/// What fronts a Service.
+/// What is in front of a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElbClass {
     /// A load balancer that many customers share.
     Shared,
     /// A load balancer of one customer.
     Dedicated,
-    /// A DNAT gateway, which is no load balancer.
+    /// A DNAT gateway, which is not a load balancer.
     DnatGateway,
 }
 
-/// The class that a Service's annotation names. `None`: the annotation is absent or holds another word.
+/// The class that a Service's annotation names; `None` if the annotation is absent or has another value.
 #[must_use]
 pub fn class(service: &Service) -> Option<ElbClass> {
     match annotation(service, CLASS)? {
@@ -33,17 +33,16 @@ pub fn class(service: &Service) -> Option<ElbClass> {
     }
 }
 
-/// Whether requests from inside the cluster go to the load balancer itself, by the annotations of Huawei Cloud CCE.
+/// Whether requests from inside the cluster go to the load balancer itself (Huawei Cloud CCE's "pass-through").
 ///
 /// - `true` turns pass-through on, and `false` turns it off.
-/// - `onlyLocal` turns it on where the external traffic policy is Local.
-/// - Without the annotation it is off. A load balancer of CCE under policy Local is the exception: the documents say that newer
-///   versions pass such requests through by themselves, and they name no version. So both values are possible.
+/// - `onlyLocal` turns it on if the external traffic policy is Local.
+/// - Without the annotation it is off, except for a load balancer of CCE under policy Local. The documents say that
+///   newer versions pass such requests through by default, but they name no version. So both values are possible.
 ///
 /// Source: Huawei Cloud CCE, User Guide, "pass-through networking".
 ///
-/// Returns the possible values, which are both where the annotations leave it open, and `None` where no annotation of CCE
-/// speaks of it.
+/// Returns the possible values, or `None` if the Service has no annotation of CCE.
 #[must_use]
 pub fn pass_through(service: &Service) -> Option<&'static [bool]> {
     let local = service.external_traffic_policy == TrafficPolicy::Local;

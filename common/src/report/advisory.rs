@@ -1,27 +1,27 @@
-//! What a reader should know beside the cells.
+//! What a reader should know in addition to the cells.
 
 use serde::{Deserialize, Serialize};
 
 words! {
     /// How much an advisory matters.
     pub enum Severity("severity") {
-        /// Good to know.
+        /// Useful information.
         Info = "info",
-        /// Likely to bite.
+        /// Likely to cause problems.
         Warning = "warning",
     }
 }
 
-/// Something a reader should know beside the cells.
+/// Something that a reader should know in addition to the cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Advisory {
-    /// Names the kind of advisory.
+    /// The kind of advisory.
     pub id: String,
     /// How much it matters.
     pub severity: Severity,
     /// What it says.
     pub text: String,
-    /// Where that comes from; `null`: from this run.
+    /// The source of the text; `null` if it comes from this run.
     pub source: Option<String>,
 }

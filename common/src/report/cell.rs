@@ -14,21 +14,21 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cell {
-    /// Where the probe stood.
+    /// The position of the probe.
     pub position: Position,
-    /// The node it stood on; `null` for the plugin's own machine and where there was none.
+    /// The node of the probe; `null` for the plugin's own machine, and if there was no node.
     pub node: Option<String>,
-    /// What it requested.
+    /// The address that the probe connects to.
     pub target: Target,
     /// What the documents say should happen.
     pub expected: Option<Expectation>,
-    /// What each edition of the matrix says, of those that speak of the cell.
+    /// What each edition of the matrix says. Editions that do not mention the cell are left out.
     pub editions: Vec<EditionValue>,
     /// What the forwarding model says should happen.
     pub predicted: Option<Prediction>,
     /// What happened.
     pub observed: Observed,
-    /// What that means.
+    /// How the observation compares with the expectation.
     pub verdict: Verdict,
     /// What can be done about it.
     pub hint: Option<String>,
@@ -40,17 +40,17 @@ pub struct Cell {
 pub struct Expectation {
     /// Whether the target can be reached.
     pub value: Reachability,
-    /// What that rests on.
+    /// What the expectation is based on.
     pub basis: Basis,
     /// Name of the matrix.
     pub matrix: Option<String>,
     /// Its edition.
     pub edition: Option<String>,
-    /// Where it says so.
+    /// The place in the document that says so.
     pub source: Option<String>,
 }
 
-/// What one edition says of a cell.
+/// What one edition says about a cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EditionValue {
@@ -74,15 +74,15 @@ pub struct Prediction {
     pub masquerade: Option<bool>,
     /// What the client sees.
     pub outcome: String,
-    /// Whether the target can be reached; `null` where that is not known, or depends on chance.
+    /// Whether the target can be reached; `null` if that is unknown or depends on chance.
     pub reachable: Option<Reachability>,
-    /// The rules that lead there.
+    /// The rules that lead to this result.
     pub why: Vec<Why>,
-    /// What can be done where the client is not served; `null`: nothing that is known.
+    /// What can be done if the client is not served; `null` if no remedy is known.
     pub remedy: Option<String>,
 }
 
-/// A rule, and where it is written.
+/// A rule and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Why {
@@ -100,13 +100,13 @@ pub struct Observed {
     pub value: ObservedValue,
     /// What they saw, or why there were none.
     pub reason: String,
-    /// Attempts that were answered; `null` where none was made.
+    /// Number of attempts that were answered; `null` if none was made.
     pub ok: Option<usize>,
-    /// Attempts that were made; `null` where none was.
+    /// Number of attempts; `null` if none was made.
     pub of: Option<usize>,
-    /// Median time to connect of the answered attempts, or to the answer for UDP, in milliseconds.
+    /// Median time to connect (for UDP: until the answer) of the answered attempts, in milliseconds.
     pub latency_ms: Option<f64>,
-    /// The client's address as the server saw it, where the server told, and told the same each time.
+    /// The client's address as the server saw it; `null` unless the server reported it, and the same one each time.
     pub client_ip_seen: Option<IpAddr>,
     /// Every attempt.
     pub attempts: Vec<Attempt>,

@@ -15,13 +15,13 @@ pub struct Environment {
     pub network_model: Option<NetworkModel>,
     /// What forwards Service traffic.
     pub proxy_mode: Option<ProxyMode>,
-    /// Network model and proxy mode, as the documents' tables have it.
+    /// Network model and proxy mode, as in the documents' tables.
     pub column: Option<String>,
-    /// How that is known.
+    /// Where each of these values comes from.
     pub evidence: Vec<Evidence>,
 }
 
-/// Something that was found out, and where.
+/// Something that was found out, and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
@@ -29,6 +29,6 @@ pub struct Evidence {
     pub fact: String,
     /// What was found.
     pub value: String,
-    /// Where.
+    /// Where it was found.
     pub source: String,
 }

@@ -18,13 +18,13 @@ pub struct ReportedService {
     /// Its type.
     #[serde(rename = "type")]
     pub kind: ServiceType,
-    /// `spec.externalTrafficPolicy`; `null` where it does not apply.
+    /// `spec.externalTrafficPolicy`; `null` if it does not apply.
     pub external_traffic_policy: Option<TrafficPolicy>,
-    /// `spec.internalTrafficPolicy`; `null` where it does not apply.
+    /// `spec.internalTrafficPolicy`; `null` if it does not apply.
     pub internal_traffic_policy: Option<TrafficPolicy>,
     /// Its ports.
     pub ports: Vec<ServicePort>,
-    /// Its load balancer; `null` where it has none.
+    /// Its load balancer; `null` if it has none.
     pub load_balancer: Option<LoadBalancer>,
 }
 
@@ -32,7 +32,7 @@ pub struct ReportedService {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancer {
-    /// Its class, in the provider's words.
+    /// Its class, as the provider names it.
     pub class: Option<String>,
     /// The provider's pass-through setting.
     pub pass_through: Option<String>,
@@ -44,11 +44,11 @@ pub struct LoadBalancer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoadBalancerAddress {
-    /// Its address; `null` where it has a name only.
+    /// The address; `null` if the load balancer has only a name.
     pub ip: Option<IpAddr>,
-    /// Its name; `null` where it has an address only.
+    /// The name; `null` if the load balancer has only an address.
     pub hostname: Option<String>,
-    /// From where it is meant to be used.
+    /// Whether the address is private or public.
     pub scope: Option<Scope>,
     /// How kube-proxy treats it.
     pub ip_mode: Option<IpMode>,

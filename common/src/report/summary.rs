@@ -22,7 +22,7 @@ pub struct Summary {
     pub not_observed: usize,
     /// [`Verdict::Undocumented`].
     pub undocumented: usize,
-    /// Exit code of the run, interruption aside.
+    /// Exit code of the run, unless it was interrupted.
     pub exit_code: u8,
 }
 
@@ -62,13 +62,13 @@ impl Summary {
         summary
     }
 
-    /// Number of cells that were held against something.
+    /// Number of cells that were compared with an expectation.
     #[must_use]
     pub const fn compared(&self) -> usize {
         self.as_expected + self.worse + self.better + self.unstable
     }
 
-    /// How the run ended, interruption aside.
+    /// How the run ended, unless it was interrupted.
     #[must_use]
     pub fn exit(&self) -> Exit {
         let known = Exit::ALL.iter().find(|exit| exit.code() == self.exit_code);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_ends_by_its_cells() {
+    fn cells_decide_the_exit_code() {
         let rows: [(&str, &[Verdict], u8); 9] = [
             ("all as expected", &[AsExpected, AsExpected], 0),
             ("some undocumented", &[AsExpected, Undocumented], 0),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_a_run_is_narrowed_and_widened() {
+    fn fail_on_decides_which_verdicts_fail() {
         let on = |fail_on: &[Verdict]| Terms {
             fail_on: fail_on.to_vec(),
             ..Terms::default()
@@ -177,7 +177,7 @@ mod tests {
             (&[Worse, Disputed], &[AsExpected, Disputed], 1),
             (&[Undocumented], &[AsExpected, Undocumented], 1),
             (&[], &[AsExpected, Worse], 0),
-            // Could not look is never success.
+            // A cell that could not be observed is never a success.
             (&[], &[AsExpected, NotObserved], 3),
         ];
         for (fail_on, verdicts, code) in rows {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_fails_a_run_or_leaves_it_incomplete() {
+    fn required_cells_must_be_met() {
         let required = |text: &str| Terms {
             fail_on: Vec::new(),
             required: vec![Required::parse(text, Reachability::Reachable).unwrap()],

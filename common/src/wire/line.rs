@@ -4,8 +4,8 @@
 //! start → (host) → result … → end
 //! ```
 //!
-//! Results come in the order in which targets finish. A stream without its `end` line was cut; what it held before
-//! that is still true.
+//! Results come in the order in which targets finish. If the `end` line is missing, the output was cut off. The lines
+//! before that are still valid.
 
 use crate::{proxy_mode::ProxyMode, wire::outcome::Attempt};
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use std::net::IpAddr;
     rename_all_fields = "camelCase"
 )]
 pub enum Line {
-    /// The plan was understood and work begins.
+    /// The agent understood the plan and starts to work.
     Start {
         /// [`crate::wire::plan::VERSION`] of the agent.
         version: u32,
@@ -28,13 +28,13 @@ pub enum Line {
         /// Number of targets in the plan.
         targets: u32,
     },
-    /// What the agent sees of its node.
+    /// What the agent sees on its node.
     Host(HostView),
     /// One target is finished.
     Result {
         /// [`crate::wire::plan::Request::id`].
         id: u32,
-        /// In the order in which they were begun.
+        /// In the order in which they started.
         attempts: Vec<Attempt>,
     },
     /// All targets are finished; nothing follows.
@@ -42,34 +42,34 @@ pub enum Line {
         /// Number of `result` lines before this one.
         targets: u32,
     },
-    /// The agent gave up: the plan was not usable, or something went wrong on its side. Nothing follows.
+    /// The agent gave up, because the plan was unusable or because of an error of its own. Nothing follows.
     Fatal {
         /// What went wrong.
         error: String,
     },
 }
 
-/// What an agent on the host network sees of its node, without privileges.
+/// What an agent on the host network sees on its node, without privileges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HostView {
-    /// kube-proxy's own word, from `http://127.0.0.1:10249/proxyMode`.
+    /// The mode that kube-proxy reports at `http://127.0.0.1:10249/proxyMode`.
     pub proxy_mode: HostFact<ProxyMode>,
-    /// Whether the dummy device `kube-ipvs0` exists, which kube-proxy makes in IPVS mode.
+    /// Whether the dummy device `kube-ipvs0` exists, which kube-proxy creates in IPVS mode.
     pub kube_ipvs0: HostFact<bool>,
-    /// Network interfaces, without the per-pod ends of veth pairs beyond the first few.
+    /// Network interfaces, up to a maximum. Interfaces of pods (veth) come last.
     pub interfaces: HostFact<Vec<Interface>>,
-    /// IPv4 routes, bounded in number.
+    /// IPv4 routes, up to a maximum.
     pub routes: HostFact<Vec<Route>>,
 }
 
-/// Something looked at, or the reason why it could not be.
+/// Something that the agent looked at, or the reason why it could not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostFact<T> {
     /// What was seen.
     Seen(T),
-    /// Why nothing was.
+    /// Why nothing was seen.
     Unknown(String),
 }
 
@@ -97,10 +97,10 @@ pub struct Interface {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
-    /// Where to.
+    /// The destination range.
     pub destination: ipnet::Ipv4Net,
-    /// By which gateway; `None`: on the link.
+    /// The gateway; `None` if the destination is on the link.
     pub gateway: Option<std::net::Ipv4Addr>,
-    /// By which interface.
+    /// Name of the interface.
     pub interface: String,
 }

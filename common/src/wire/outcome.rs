@@ -8,11 +8,11 @@ words! {
     pub enum Phase("phase") {
         /// Resolving the name.
         Resolve = "resolve",
-        /// Connecting, for UDP: sending.
+        /// Connecting (for UDP: sending).
         Connect = "connect",
         /// TLS handshake.
         Tls = "tls",
-        /// Between the request and the first byte or datagram of the answer.
+        /// Waiting for the first byte or datagram of the answer.
         Answer = "answer",
     }
 }
@@ -29,77 +29,77 @@ pub enum Outcome {
     Answered {
         /// HTTP status code; `None` for UDP.
         status: Option<u16>,
-        /// What `svc-reach-probe serve` told, where it was the server.
+        /// What the server reported about itself, if it was `svc-reach-probe serve`.
         echo: Option<Echo>,
     },
-    /// The TCP connection was accepted; nothing further was asked.
+    /// The TCP connection was accepted. No request was sent.
     Connected,
     /// The connection was accepted and bytes came back, but not an HTTP response.
     NotHttp {
-        /// What was wrong with them.
+        /// What was wrong with the bytes.
         detail: String,
     },
-    /// The connection was accepted and the server answered, but no TLS session came of it.
+    /// The connection was accepted and the server answered, but the TLS handshake failed.
     TlsFailure {
         /// What was wrong.
         detail: String,
     },
-    /// The connection was accepted, then closed without one byte of an answer.
+    /// The connection was accepted, then closed before any byte of an answer.
     Closed {
-        /// When.
+        /// The phase in which it was closed.
         phase: Phase,
     },
-    /// A TCP reset, or an ICMP port unreachable.
+    /// A TCP reset or an ICMP "port unreachable" came back.
     Refused {
         /// `ECONNREFUSED`.
         errno: i32,
     },
     /// An established connection was reset.
     Reset {
-        /// When.
+        /// The phase in which it was reset.
         phase: Phase,
         /// `ECONNRESET` or `EPIPE`.
         errno: i32,
     },
-    /// Nothing came within the time allowed.
+    /// Nothing came back in time.
     TimedOut {
-        /// While waiting for what.
+        /// The phase that took too long.
         phase: Phase,
     },
-    /// A datagram went out and nothing came back. A server need not answer a datagram, so alone this proves nothing.
+    /// A datagram was sent and nothing came back. A server need not answer a datagram, so this alone proves nothing.
     Silent,
-    /// ICMP host unreachable, or no answer to ARP.
+    /// An ICMP "host unreachable" came back, or ARP got no answer.
     HostUnreachable {
         /// `EHOSTUNREACH`.
         errno: i32,
     },
-    /// No route.
+    /// There is no route to the address.
     NetworkUnreachable {
         /// `ENETUNREACH`.
         errno: i32,
     },
-    /// The probe's own node rejected or dropped the packet on its way out.
+    /// The probe's own node rejected or dropped the outgoing packet.
     Blocked {
         /// `EPERM` or `EACCES`.
         errno: i32,
     },
-    /// The cluster's DNS says that there is no such name or no address for it.
+    /// The cluster's DNS says that the name does not exist or has no address.
     NameNotFound,
     /// The cluster's DNS did not answer, or answered with a failure.
     NameLookupFailed {
-        /// What it said.
+        /// What DNS answered, or what went wrong.
         detail: String,
     },
-    /// The attempt could not be made. Says nothing of the target.
+    /// The attempt could not be made. This says nothing about the target.
     Failed {
-        /// What went wrong here.
+        /// What went wrong on the probe's side.
         detail: String,
-        /// Where the kernel said it.
+        /// The kernel's error, if it was one.
         errno: Option<i32>,
     },
 }
 
-/// What the project's own test server tells of itself and of its client.
+/// What this project's test server reports about itself and its client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Echo {
@@ -111,12 +111,12 @@ pub struct Echo {
     pub client: Option<IpAddr>,
 }
 
-/// What the name of an object may be long at most (Kubernetes documentation, "DNS Subdomain Names").
+/// Maximum length of an object's name (Kubernetes documentation, "DNS Subdomain Names").
 const NAME: usize = 253;
 
 impl Echo {
-    /// Itself, where our own server can have sent it: it always tells its client's address, and its names are names.
-    /// Whatever else looks like it is the answer of another server.
+    /// Returns the echo only if our test server can have sent it. That server always reports the client's address, and
+    /// its names are valid. Other servers may send answers that look similar.
     #[must_use]
     pub fn plausible(self) -> Option<Self> {
         let fits = |name: &Option<String>| {
@@ -134,13 +134,13 @@ impl Echo {
 pub struct Attempt {
     /// What it saw.
     pub outcome: Outcome,
-    /// Where it came from, once a socket was bound.
+    /// Local address, once a socket is bound.
     pub local: Option<SocketAddr>,
-    /// Where it went, once the name was resolved.
+    /// Remote address, once the name is resolved.
     pub remote: Option<SocketAddr>,
-    /// Time taken to connect, in microseconds.
+    /// Time to connect, in microseconds.
     pub connect_us: Option<u64>,
-    /// Time taken by the TLS handshake, in microseconds.
+    /// Time for the TLS handshake, in microseconds.
     pub tls_us: Option<u64>,
     /// Time from the request to the first byte of the answer, in microseconds.
     pub first_byte_us: Option<u64>,
@@ -149,22 +149,22 @@ pub struct Attempt {
 /// What an outcome says about the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Meaning {
-    /// Something at the other end answered.
+    /// The target answered.
     Reached,
-    /// Nothing did, and that is an answer too.
+    /// The target was not reached.
     NotReached,
-    /// A datagram was not answered; only a comparison with another cell can tell what that means.
+    /// A datagram was not answered. Only a comparison with other cells shows what that means.
     Ambiguous,
-    /// The probe could not look.
+    /// The probe could not try.
     Unknown,
 }
 
 impl Outcome {
     /// What this outcome says about the target.
     ///
-    /// Bytes that are not HTTP, or a TLS handshake that the server ended, were sent by a server: it was reached.
-    /// A connection that was accepted and then closed or reset before any answer was not: a load balancer that works
-    /// above TCP accepts connections for backends that it has not.
+    /// If bytes came that are not HTTP, or if the server ended a TLS handshake, a server was reached. If a connection
+    /// was accepted and then closed or reset before any answer, no backend was reached: a load balancer that works
+    /// above TCP accepts connections even if it has no backend.
     #[must_use]
     pub const fn meaning(&self) -> Meaning {
         match self {

@@ -1,7 +1,7 @@
-//! What the agent is told to do.
+//! The plan: what the agent has to do.
 //!
-//! The agent knows addresses, ports and protocols. Which kind of target an address is, and what should happen there,
-//! stays with whoever made the plan; `id` is how answers find back.
+//! The agent knows only addresses, ports and protocols. The plugin knows which kind of target an address is and what
+//! should happen there. It matches answers to targets by `id`.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -18,51 +18,51 @@ pub const VERSION: u32 = 1;
 pub struct Plan {
     /// Must be [`VERSION`].
     pub version: u32,
-    /// Attempts made on each target that does not say otherwise.
+    /// Number of attempts on each target, unless the target sets its own.
     pub attempts: NonZeroU16,
-    /// Attempts under way at once, over all targets.
+    /// Maximum number of attempts at the same time, over all targets.
     pub concurrency: NonZeroU16,
-    /// Bound on resolving and connecting, TLS included, of one attempt, in milliseconds, but for what [`Plan::grace`]
-    /// adds.
+    /// Timeout of one attempt for resolving and connecting, including TLS, in milliseconds. [`Plan::grace`] can extend
+    /// it.
     pub connect_timeout_ms: NonZeroU32,
-    /// Bound on one whole attempt, in milliseconds, but for what [`Plan::grace`] adds.
+    /// Timeout of one whole attempt, in milliseconds. [`Plan::grace`] can extend it.
     pub attempt_timeout_ms: NonZeroU32,
-    /// Whether the agent also reports what it sees of the node it runs on.
+    /// Whether the agent also reports what it sees on its node.
     pub view: View,
-    /// What to request.
+    /// The targets to try.
     pub targets: Vec<Request>,
 }
 
-/// Time enough for a server that lives.
+/// Enough time for a working server.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Plan {
-    /// Attempts made on one of its targets.
+    /// Number of attempts on one of its targets.
     #[must_use]
     pub fn attempts_on(&self, target: &Request) -> usize {
         usize::from(target.attempts.unwrap_or(self.attempts).get())
     }
 
-    /// Bound on resolving and connecting.
+    /// Timeout for resolving and connecting.
     #[must_use]
     pub fn connect_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.connect_timeout_ms.get())).min(self.attempt_timeout())
     }
 
-    /// Bound on one whole attempt.
+    /// Timeout of one whole attempt.
     #[must_use]
     pub fn attempt_timeout(&self) -> Duration {
         Duration::from_millis(u64::from(self.attempt_timeout_ms.get()))
     }
 
-    /// What a server is given at least for its TLS handshake, and for its answer: a connection that came late, as after
-    /// a lost packet, would leave no time for them, and a server that lives would pass for one that is silent.
+    /// Minimum time that a server gets for its TLS handshake, and again for its answer. Without it, a connection that
+    /// is late, for example after a lost packet, would leave no time for them, and a working server would look silent.
     #[must_use]
     pub fn grace(&self) -> Duration {
         self.attempt_timeout().min(GRACE)
     }
 
-    /// How long an attempt on any of the targets may take.
+    /// Maximum duration of an attempt on any of the targets.
     #[must_use]
     pub fn longest_attempt(&self) -> Duration {
         let graces = self.targets.iter().map(|target| match target.probe {
@@ -79,9 +79,9 @@ impl Plan {
 }
 
 words! {
-    /// Whether the agent reports what it sees around itself.
+    /// Whether the agent reports what it sees on its node.
     pub enum View("view") {
-        /// Requests only.
+        /// No report.
         None = "none",
         /// The node's addresses, routes and kube-proxy mode, for an agent on the host network.
         Host = "host",
@@ -92,20 +92,20 @@ words! {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Request {
-    /// Names the target in the answer. Unique within a plan.
+    /// Identifies the target in the answer. Unique within a plan.
     pub id: u32,
-    /// An IP address, or a name to be resolved as the pod's `resolv.conf` says.
+    /// An IP address, or a name that the agent resolves with the pod's `resolv.conf`.
     pub host: String,
     /// Port number.
     pub port: NonZeroU16,
-    /// What to do there.
+    /// How to try it.
     pub probe: RequestKind,
-    /// Attempts made on this target; `None`: as many as on any.
+    /// Number of attempts on this target; `None` for the plan's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<NonZeroU16>,
 }
 
-/// How a target is asked.
+/// How a target is tried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
@@ -118,14 +118,14 @@ pub enum RequestKind {
     Http {
         /// Path and query, beginning with `/`.
         path: String,
-        /// `Host` header; `None`: the target's host and port.
+        /// `Host` header; `None` for the target's host and port.
         host: Option<String>,
-        /// Whether TLS comes first. Certificates are not verified: reaching is asked, not trusting.
+        /// Whether to use TLS. Certificates are not verified, since only reachability matters.
         tls: Tls,
     },
-    /// A TCP connection, closed again.
+    /// A TCP connection, which the agent closes at once.
     Tcp,
-    /// One datagram out, any datagram back.
+    /// One datagram; any datagram counts as an answer.
     Udp {
         /// Bytes to send, as text.
         payload: String,
@@ -135,15 +135,15 @@ pub enum RequestKind {
 words! {
     /// Whether a request goes over TLS.
     pub enum Tls("tls") {
-        /// Plain.
+        /// Without TLS.
         Off = "off",
         /// TLS, without verifying the certificate.
         Unverified = "unverified",
     }
 }
 
-/// Whether a path fits into the first line of a request. One that names another host, or ends the line, would ask
-/// something else than was planned.
+/// Whether a path is safe in the first line of a request. A path that names another host or ends the line would send a
+/// different request than planned.
 #[must_use]
 pub fn is_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains(|c: char| c.is_whitespace() || c.is_control())
@@ -155,7 +155,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn an_attempt_takes_as_long_as_what_comes_late_is_waited_for() {
+    fn longest_attempt_includes_grace() {
         let http = |tls| RequestKind::Http {
             path: "/".into(),
             host: None,

@@ -1,4 +1,4 @@
-//! What becomes of a connection.
+//! The predicted result of a connection.
 
 use super::paths::Input;
 use crate::model::NotModelled;
@@ -14,13 +14,13 @@ use std::fmt;
 pub enum PredictedOutcome {
     /// It is served.
     Reached,
-    /// It is told at once that nobody listens.
+    /// The connection is refused at once.
     Refused,
-    /// It hears nothing.
+    /// No answer arrives.
     TimedOut,
-    /// It is not served: which of the two it sees is not known, or depends on the node that is chosen.
+    /// It is not served. Whether it is refused or times out is unknown, or depends on the chosen node.
     RefusedOrTimedOut,
-    /// It is served or hears nothing, by the endpoint or node that is chosen.
+    /// It is served or gets no answer, depending on the chosen endpoint or node.
     Sometimes {
         /// How many of them serve it.
         reached: usize,
@@ -29,9 +29,9 @@ pub enum PredictedOutcome {
     },
     /// The name has no address.
     NoName,
-    /// It is not known, for want of these.
+    /// The outcome is unknown, because these inputs are unknown.
     Unknown(Vec<Input>),
-    /// The model does not know this proxy.
+    /// The model does not know this proxy. The text says why.
     NotModelled(String),
 }
 
@@ -43,7 +43,7 @@ impl PredictedOutcome {
         )
     }
 
-    /// What both amount to, where they amount to one thing.
+    /// The one outcome that covers both, if there is one.
     fn or_unserved(&self, other: &Self) -> Option<Self> {
         if self == other {
             Some(self.clone())
@@ -79,27 +79,27 @@ impl fmt::Display for PredictedOutcome {
     }
 }
 
-/// What becomes of a client's connection to a target.
+/// The predicted result of a client's connection to a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast {
-    /// What the proxy that takes the packet does with it; `None` where it is not known.
+    /// What the proxy that handles the packet does with it; `None` if unknown.
     pub action: Option<ProxyAction>,
     /// The endpoints that may answer the client, as `ip:port`.
     pub endpoints: Vec<String>,
-    /// Whether that proxy gives the packet its node's address.
+    /// Whether that proxy replaces the packet's source with its node's address.
     pub masquerade: Option<bool>,
     /// What the client sees.
     pub outcome: PredictedOutcome,
     /// Whether the backend sees the client's own address.
     pub client_kept: Option<bool>,
-    /// The rules that lead there.
+    /// The rules that lead to this result.
     pub why: Vec<Why>,
     /// What keeps the client from being served, at least sometimes.
     pub cause: Option<Cause>,
 }
 
 impl Forecast {
-    /// A forecast that is not known, for want of one input.
+    /// A forecast that is unknown, because this input is unknown.
     #[must_use]
     pub fn unknown(missing: Input) -> Self {
         Self {
@@ -137,13 +137,13 @@ impl Forecast {
         self
     }
 
-    /// The packet had another address than the client's before any proxy took it.
+    /// The packet's source was already replaced before a proxy handled it.
     pub(super) fn seen_as_another(mut self) -> Self {
         self.client_kept = self.client_kept.map(|_| false);
         self
     }
 
-    /// Two cases that differ in one input that is not known.
+    /// Combines two cases that differ in one unknown input.
     pub(super) fn merged(input: Input, yes: Self, no: Self) -> Self {
         let outcome = yes.outcome.or_unserved(&no.outcome);
         if outcome.is_none() {
@@ -186,7 +186,7 @@ impl Forecast {
         }
     }
 
-    /// One of several nodes gets the packet, and any of them may.
+    /// Combines the forecasts of several nodes. Any of them may get the packet.
     pub(super) fn across_nodes(forecasts: Vec<Self>, balancer_keeps: Option<bool>) -> Self {
         let of = forecasts.len();
         let reached = forecasts
@@ -211,7 +211,7 @@ impl Forecast {
         };
         for other in all {
             if first.action != other.action && first.outcome != PredictedOutcome::Reached {
-                // Reasons of a node that does not serve it belong beside those of one that does.
+                // Show the action of a node that serves the client, if there is one.
                 first.action = other.action.or(first.action);
             }
             if let Some(outcome) = first.outcome.or_unserved(&other.outcome) {
@@ -238,7 +238,7 @@ impl Forecast {
         first
     }
 
-    /// One of several nodes gets the packet, and nobody told which.
+    /// Combines the forecasts of several nodes. One of them gets the packet, and which one is unknown.
     pub(super) fn if_unanimous(forecasts: Vec<Self>, missing: Input) -> Self {
         let mut all = forecasts.into_iter();
         let Some(mut first) = all.next() else {
@@ -257,7 +257,7 @@ impl Forecast {
         first
     }
 
-    /// Whether the target can be reached; `None` where that is not known, or depends on chance.
+    /// Whether the target can be reached; `None` if that is unknown or depends on chance.
     #[must_use]
     pub const fn reachability(&self) -> Option<Reachability> {
         match self.outcome {
@@ -272,7 +272,7 @@ impl Forecast {
         }
     }
 
-    /// As the report has it.
+    /// The forecast in the form that the report uses.
     #[must_use]
     pub fn prediction(&self) -> Prediction {
         Prediction {

@@ -1,15 +1,15 @@
-//! What the API does not tell, and what a forecast may need to know of it.
+//! Inputs of a forecast that the Kubernetes API does not contain.
 
 use crate::{facts::Service, network_model::NetworkModel, provider::elb};
 
-/// Something that a forecast may depend on and that may not be known.
+/// Something that a forecast may depend on, and that may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Input {
     /// Which proxy the nodes run.
     ProxyMode,
-    /// Whether kube-proxy can tell pods by a cluster CIDR.
+    /// Whether kube-proxy recognises pods by a cluster CIDR.
     Detector,
-    /// Whether the pod network gives a pod the node's address towards other nodes.
+    /// Whether the pod network replaces a pod's address with its node's address in packets to other nodes.
     PodsMasqueraded,
     /// Whether packets between pods of one node pass the node's own network stack.
     SameNodeReplies,
@@ -29,13 +29,13 @@ pub enum Input {
     ServiceRoute,
     /// Which node the external IP is routed to.
     ExternalIpRoute,
-    /// Where routing leads a packet that no proxy touches.
+    /// Where routing sends a packet that no proxy changes.
     Route,
     /// What listens on the node itself.
     Listener,
     /// What the gateway in front of the Service does.
     Gateway,
-    /// What the name stands for.
+    /// What the name of an `ExternalName` Service is an alias of.
     Alias,
     /// The target's node.
     TargetNode,
@@ -44,7 +44,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// What is missing, as the end of "not known: ".
+    /// What is unknown, as a text that continues "unknown: ".
     #[must_use]
     pub const fn missing(self) -> &'static str {
         match self {
@@ -80,22 +80,22 @@ impl Input {
     }
 }
 
-/// A load balancer, as far as connections go by it.
+/// The properties of a load balancer that matter for connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Balancer {
     /// Whether the backend sees the client's address instead of the balancer's.
     pub keeps_client: Option<bool>,
-    /// Whether it sends to pods directly, past every kube-proxy.
+    /// Whether it sends to pods directly, without any kube-proxy on the way.
     pub reaches_pods: bool,
-    /// Whether the provider's kube-proxy leaves its address alone, against upstream's rules.
+    /// Whether the provider's kube-proxy leaves its address alone, unlike upstream's kube-proxy.
     pub pass_through: Option<bool>,
 }
 
 impl Balancer {
     /// What a Service's annotations say about its load balancer.
     ///
-    /// On Huawei Cloud CCE, a dedicated load balancer keeps the client's address at layer 4 by default. Annotations of other
-    /// providers say nothing about it.
+    /// On Huawei Cloud CCE, a dedicated load balancer keeps the client's address at layer 4 by default. Annotations of
+    /// other providers say nothing about it.
     #[must_use]
     pub fn of(service: &Service) -> Self {
         let pass_through = match elb::pass_through(service) {
@@ -111,7 +111,7 @@ impl Balancer {
     }
 }
 
-/// What is known of the network beside the API.
+/// What is known about the network, in addition to the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
     /// [`Input::PodsMasqueraded`].
@@ -129,13 +129,14 @@ pub struct Paths {
 impl Paths {
     /// What follows from the network model.
     ///
-    /// - Not told: a network that is like upstream's. Pods reach cluster IPs with their own addresses in every
-    ///   conforming network, so replies pass the node's stack.
-    /// - Tunnel: the same; a pod's reply to another node's address leaves by the underlay, where a strict reverse path
-    ///   filter or the provider may drop it: not known (tried on Linux 6.1 with VXLAN: `rp_filter` decides).
-    /// - VPC: routed, so such a reply arrives (tried on Linux 6.1). Pods of one node may exchange packets past its stack
-    ///   (ipvlan): not known.
-    /// - ENI: pods have interfaces of the VPC; how replies go is not known.
+    /// - No model given: the network is assumed to work like upstream's. In every conforming network pods reach cluster
+    ///   IPs with their own addresses, so replies pass the node's network stack.
+    /// - Tunnel: the same. But a pod's reply to another node's address leaves through the underlay, where a strict
+    ///   reverse path filter or the provider may drop it, so its path is unknown (tried on Linux 6.1 with VXLAN:
+    ///   `rp_filter` decides).
+    /// - VPC: packets are routed, so such a reply arrives (tried on Linux 6.1). Pods of one node may exchange packets
+    ///   without the node's network stack (ipvlan), so that path is unknown.
+    /// - ENI: pods have interfaces of the VPC, so the paths of all replies are unknown.
     #[must_use]
     pub const fn of_network(model: Option<NetworkModel>) -> Self {
         let (same_node, other_node, host) = match model {
@@ -157,13 +158,13 @@ impl Paths {
     }
 }
 
-/// Inputs as far as they are told, or assumed while both cases are computed.
+/// The values of known inputs, and of unknown inputs that are assumed while both cases are computed.
 #[derive(Debug, Clone)]
 pub(super) struct Case(Vec<(Input, bool)>);
 
 impl Case {
     pub(super) fn known(paths: &Paths) -> Self {
-        let told = [
+        let inputs = [
             (Input::PodsMasqueraded, paths.pods_masqueraded),
             (Input::SameNodeReplies, paths.same_node_replies),
             (Input::OtherNodeReplies, paths.other_node_replies),
@@ -172,7 +173,8 @@ impl Case {
             (Input::KeepsClient, paths.balancer.keeps_client),
         ];
         Self(
-            told.into_iter()
+            inputs
+                .into_iter()
                 .filter_map(|(input, value)| value.map(|value| (input, value)))
                 .collect(),
         )

@@ -1,4 +1,4 @@
-//! Why a connection comes about or not, beyond what one proxy does.
+//! Why a connection succeeds or fails, apart from what one proxy does.
 
 use crate::{model::cause::Cause, report::Why};
 
@@ -7,7 +7,7 @@ use crate::{model::cause::Cause, report::Why};
 pub(super) struct Reason(&'static str, &'static str, Option<Cause>);
 
 impl Reason {
-    /// Why the client is not served, where this is why.
+    /// The kind of failure that this reason explains, if it explains one.
     pub(super) const fn cause(self) -> Option<Cause> {
         self.2
     }
@@ -38,7 +38,7 @@ reasons! {
     POD_TO_POD: NETWORK_MODEL, "pods and nodes reach every pod by its address; kube-proxy is not involved";
     HEADLESS: "kubernetes.io/docs/concepts/services-networking/dns-pod-service", "the name of a headless Service gives the endpoints' own addresses";
     HEADLESS_EMPTY (NoEndpoint): "kubernetes.io/docs/concepts/services-networking/dns-pod-service", "a headless Service without endpoints has no address: the name is not found";
-    PUBLIC_ADDRESS: "derived from address translation outside of the node", "a node's public address is translated outside of it: even its own packets come back as from elsewhere";
+    PUBLIC_ADDRESS: "derived from address translation outside of the node", "a node's public address is translated outside the node, so even the node's own packets arrive as if from elsewhere";
     POD_MASQUERADED: "an assumption about the pod network", "the pod network gives the packet the address of the pod's node";
     POD_ADDRESS_KEPT: "an assumption about the pod network", "the pod network keeps the pod's address";
     PASS_THROUGH: "an assumption about the provider's kube-proxy", "the address is left to the load balancer (pass-through)";
@@ -48,11 +48,11 @@ reasons! {
     BALANCER_NO_NODE (NoEndpoint): SOURCE_IP, "no node passes the load balancer's health check";
     BALANCER_HAIRPIN (BalancerHairpin): "Huawei Cloud ELB FAQ elb_faq_21020218; AWS NLB troubleshooting, loopback timeout", "a load balancer that keeps the client's address cannot send a packet from a backend's node back to that node";
     NO_LISTENER: "derived", "nothing on the node listens there";
-    LOST_REPLY (LostReply): CONNTRACK, "an endpoint on another node gets the packet with the client's own address and replies past the node that rewrote it: the reply does not match";
-    SAME_NODE_BYPASS (SameNodeReply): CONNTRACK, "an endpoint on the client's own node replies to it directly, past the network stack that rewrote the packet: the reply does not match";
-    SOURCE_IS_LOCAL (SourceIsLocal): "kubernetes/kubernetes#93456; linux v6.1 net/ipv4/fib_frontend.c fib_validate_source", "the packet leaves with the dialled address as its source, which the endpoint's node has on kube-ipvs0 too: it never replies";
+    LOST_REPLY (LostReply): CONNTRACK, "an endpoint on another node gets the packet with the client's own address, so its reply bypasses the node that rewrote the packet and does not match the connection";
+    SAME_NODE_BYPASS (SameNodeReply): CONNTRACK, "an endpoint on the client's own node replies to it directly, so its reply bypasses the network stack that rewrote the packet and does not match the connection";
+    SOURCE_IS_LOCAL (SourceIsLocal): "kubernetes/kubernetes#93456; linux v6.1 net/ipv4/fib_frontend.c fib_validate_source", "the packet leaves with the dialled address as its source; the endpoint's node also has that address on kube-ipvs0, so no reply comes back";
     HOST_REPLY_FILTERED (FilteredReply): "linux v6.1 net/ipv4/fib_frontend.c, rp_filter", "the reply of a pod on another node to this node's address is dropped on the way";
-    AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity, a client stays with the endpoint it met first, so it is served always or never";
+    AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity, a client stays with its first endpoint, so it is served always or never";
     HEALTH_CHECK_OK: HEALTH, "the node runs a ready endpoint: its health check port answers 200";
     HEALTH_CHECK_UNAVAILABLE: HEALTH, "the node runs no ready endpoint: its health check port answers 503";
 }

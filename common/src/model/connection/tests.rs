@@ -1,5 +1,4 @@
-//! Cells: a client, a target, and what becomes of it. The cluster has the backend nodes `b1` and `b2`, and `o1` and `o2`
-//! without one.
+//! Forecasts for a client and a target. The nodes `b1` and `b2` may run backends; `o1` and `o2` never do.
 
 use super::{Client, Forecast, Paths};
 use crate::{
@@ -153,7 +152,7 @@ const fn node_port(node: &str) -> (TargetKind, &str) {
     (TargetKind::NodePort, node)
 }
 
-/// The clients of the tables, in their order: host and pod on a backend node, host and pod on another, outside.
+/// The clients, in the order of the tables' columns.
 const CLIENTS: [(&str, Network, Option<&str>); 5] = [
     ("host beside a backend", Host, Some("b1")),
     ("host without one", Host, Some("o1")),
@@ -165,7 +164,7 @@ const CLIENTS: [(&str, Network, Option<&str>); 5] = [
 fn check(name: &str, cluster: &Cluster, rows: &[(&str, (TargetKind, &str), [&str; 5])]) {
     for (target_name, target, expected) in rows {
         for ((client_name, client, node), expected) in CLIENTS.into_iter().zip(expected) {
-            // "own" stands for the client's own node.
+            // "own" means the client's own node.
             let target = match (target, node) {
                 ((kind, "own"), Some(node)) => (*kind, node),
                 ((_, "own"), None) => continue,
@@ -181,7 +180,7 @@ fn check(name: &str, cluster: &Cluster, rows: &[(&str, (TargetKind, &str), [&str
 const TWO: [(&str, &str); 2] = [("10.244.1.5", "b1"), ("10.244.2.5", "b2")];
 const ONE: [(&str, &str); 1] = [("10.244.1.5", "b1")];
 
-/// Policy Cluster: served from everywhere, in every mode.
+/// With policy Cluster, every client is served in every mode.
 #[test]
 fn policy_cluster() {
     for (mode, version) in [
@@ -220,8 +219,8 @@ fn policy_cluster() {
     }
 }
 
-/// Policy Local in iptables mode, since 1.15: `forwarding` of the project's notes, tried on Linux 6.1 for the cells of
-/// clients without a backend; kubernetes/kubernetes#74383 for pods that keep their address towards another node.
+/// Policy Local in iptables mode, since 1.15. The cells of clients without a backend were tried on Linux 6.1. The cells
+/// of pods that keep their address towards another node follow kubernetes/kubernetes#74383.
 #[test]
 fn policy_local_iptables() {
     for (mode, version) in [
@@ -267,7 +266,7 @@ fn policy_local_iptables() {
                 ("another's node port", node_port("o2"), ["timeout"; 5]),
             ],
         );
-        // Without knowing it, what both cases agree on is known all the same.
+        // The result is known if both cases have the same result.
         let unknown = Cluster::new(mode, version, "Local", &TWO);
         check(
             &format!("{name}, not known whether pods keep their address"),
@@ -289,7 +288,7 @@ fn policy_local_iptables() {
     );
 }
 
-/// Without a detector pods count as anybody.
+/// Without a detector, kube-proxy treats pods like any other client.
 #[test]
 fn policy_local_without_a_detector() {
     let cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO)
@@ -325,8 +324,8 @@ fn policy_local_without_a_detector() {
     assert_eq!(unknown.outcome(Pod, Some("o1"), node_port("o2")), "timeout");
 }
 
-/// Policy Local in ipvs mode: tried on Linux 6.1 (own node port, balancer's address from a host: kubernetes/kubernetes
-/// #93456).
+/// Policy Local in ipvs mode, tried on Linux 6.1. For the own node port and the balancer's address from a host, see
+/// kubernetes/kubernetes#93456.
 #[test]
 fn policy_local_ipvs() {
     let before = Cluster::new(ProxyMode::Ipvs, "1.20.2", "Local", &TWO);
@@ -377,7 +376,7 @@ fn policy_local_ipvs() {
     assert_eq!(overlay.outcome(Pod, Some("o1"), node_port("o1")), "reached");
 }
 
-/// Pods that exchange packets past their node's stack: the CCE document's VPC column.
+/// Pods exchange packets without their node's network stack, as in the VPC column of the CCE document.
 #[test]
 fn replies_that_bypass_the_node() {
     let vpc = |same_node| {
@@ -397,19 +396,19 @@ fn replies_that_bypass_the_node() {
         vpc(None).outcome(Pod, Some("o1"), node_port("o1")),
         "reached"
     );
-    // A backend on the host network replies by that stack.
+    // A backend on the host network replies through that stack.
     let host_network = vpc(Some(false)).with(|cluster| {
         cluster.endpoints[0].address = "172.30.0.11".parse().unwrap();
     });
     assert_eq!(host_network.outcome(Pod, Some("b1"), own), "reached");
 }
 
-/// No endpoint at all, and no endpoint on the node.
+/// The Service has no endpoint.
 #[test]
 fn no_endpoint() {
     let refused = "refused";
     let either = "refused or timeout";
-    // In iptables mode a host's packet is left alone, and meets the balancer.
+    // In iptables mode kube-proxy leaves a host's packet alone, so it reaches the balancer.
     let iptables = [either, either, refused, refused, refused];
     for (mode, version, balancer) in [
         (ProxyMode::Iptables, "1.20.2", iptables),
@@ -436,7 +435,7 @@ fn no_endpoint() {
     assert_eq!(local.outcome(External, None, BALANCER), "timeout");
 }
 
-/// Where the packet really leaves for the load balancer.
+/// kube-proxy leaves the packet alone, so it really goes to the load balancer.
 #[test]
 fn through_the_load_balancer() {
     let proxied = |keeps, endpoints: &[(&str, &str)]| {
@@ -445,7 +444,7 @@ fn through_the_load_balancer() {
             cluster.paths.balancer.keeps_client = keeps;
         })
     };
-    // Huawei ELB and AWS NLB: with the client's own address kept a backend node cannot be its own client.
+    // Huawei ELB and AWS NLB: if the balancer keeps the client's address, a backend node cannot be its own client.
     let one = proxied(Some(true), &ONE);
     assert_eq!(one.outcome(Host, Some("b1"), BALANCER), "timeout");
     assert_eq!(one.outcome(Pod, Some("b1"), BALANCER), "timeout");
@@ -464,14 +463,14 @@ fn through_the_load_balancer() {
         "unknown: whether the load balancer keeps the client's address"
     );
     assert_eq!(unknown.outcome(Host, Some("o1"), BALANCER), "reached");
-    // A name instead of an address, and ipMode Proxy, are left to the balancer too.
+    // If the balancer has a name instead of an address, packets go to the balancer too.
     let by_name = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
     let named = (TargetKind::LoadBalancer, "lb.example.org");
     assert_eq!(
         by_name.outcome(Host, Some("o1"), named),
         "unknown: whether the load balancer keeps the client's address"
     );
-    // Not knowing whether the provider's kube-proxy takes the address matters only where the cases differ.
+    // Whether the provider's kube-proxy handles the address matters only if the two cases differ.
     let perhaps = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &ONE).with(|cluster| {
         cluster.paths.balancer.pass_through = None;
         cluster.paths.balancer.keeps_client = Some(true);
@@ -485,7 +484,7 @@ fn through_the_load_balancer() {
 
 /// Whether the backend sees the client's own address.
 #[test]
-fn the_address_that_the_backend_sees() {
+fn client_address_kept() {
     let kept = |policy, client, node, target| {
         Cluster::new(ProxyMode::Iptables, "1.30", policy, &TWO)
             .with(|cluster| {
@@ -587,7 +586,7 @@ fn the_address_that_the_backend_sees() {
 }
 
 #[test]
-fn what_is_not_kube_proxy() {
+fn other_proxies_are_unknown() {
     let cluster = Cluster::new(ProxyMode::Ebpf, "1.30", "Local", &TWO);
     let outcome = cluster.outcome(Pod, Some("o1"), CLUSTER_IP);
     assert!(
@@ -621,7 +620,7 @@ fn health_checks_answer_on_every_node() {
 }
 
 #[test]
-fn names_of_headless_services() {
+fn headless_service_names() {
     let mut cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
     cluster.service.headless = true;
     cluster.service.cluster_ips.clear();
@@ -636,7 +635,7 @@ fn names_of_headless_services() {
 }
 
 #[test]
-fn a_session_that_sticks_is_not_by_turns() {
+fn session_affinity_is_explained() {
     let mut cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO);
     cluster.paths.pods_masqueraded = Some(false);
     cluster.service.session_affinity_seconds = Some(10_800);

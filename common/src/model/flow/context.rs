@@ -1,4 +1,4 @@
-//! A packet on a node, with what every proxy mode asks about it.
+//! A packet on a node, with the questions that every proxy mode asks about it.
 
 use super::{
     packet::{Answer, NotModelled, Packet, ProxyAction},
@@ -19,16 +19,16 @@ use crate::{
 };
 use std::net::IpAddr;
 
-/// What kube-proxy's detector says of a packet's source.
+/// What kube-proxy's detector says about a packet's source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detected {
-    /// It is a pod.
+    /// The source is a pod.
     Pod,
-    /// It is not.
+    /// The source is not a pod.
     NotPod,
     /// There is no detector.
     Nothing,
-    /// It is not known which detector there is.
+    /// The detector is unknown.
     Unknown,
 }
 
@@ -45,9 +45,9 @@ pub(super) enum Mark {
 pub(super) enum NodePortAddress {
     /// Node ports answer on it.
     Answers,
-    /// It is the node's, and node ports do not answer on it.
+    /// The node has it, but node ports do not answer on it.
     Excluded,
-    /// It is not the node's.
+    /// The node does not have it.
     NotLocal,
 }
 
@@ -88,7 +88,7 @@ impl<'w, 'a> Context<'w, 'a> {
             protocol: packet.protocol,
             family,
         };
-        // A process on the node that binds no address uses the node's primary one towards other machines.
+        // A process on the node that binds no address uses the node's primary address towards other machines.
         if cx.client == Network::Host && cx.client_ip.is_none() {
             cx.client_ip = cx.node_ip();
         }
@@ -105,12 +105,12 @@ impl<'w, 'a> Context<'w, 'a> {
             .find(|&ip| Family::of(ip) == self.family)
     }
 
-    /// Whether an address is one of the node's own. Those on bridges to pods are not known to the API.
+    /// Whether an address is one of the node's own. The API does not list addresses on bridges to pods.
     pub(super) fn is_local(&self, address: IpAddr) -> bool {
         address.is_loopback() || self.node.internal_ips.contains(&address)
     }
 
-    /// Whether the packet goes to the node itself, if nothing takes it.
+    /// Whether the packet goes to the node itself, if no rule changes it.
     pub(super) fn to_node(&self) -> bool {
         self.is_local(self.ip)
     }
@@ -120,9 +120,9 @@ impl<'w, 'a> Context<'w, 'a> {
         self.client == Network::Host || self.client_ip.is_some_and(|ip| self.is_local(ip))
     }
 
-    /// What the detector says of the packet's source
+    /// What the detector says about the packet's source
     /// (kubernetes/kubernetes v1.20.2 and master `pkg/proxy/util/iptables/traffic.go`, `getLocalDetector` in
-    /// `cmd/kube-proxy/app`). A range that is not told leaves the family without a detector.
+    /// `cmd/kube-proxy/app`). Without a range, the family has no detector.
     pub(super) fn detected(&self) -> Detected {
         let ranged = |ranges: &[ipnet::IpNet]| {
             let mut own = ranges
@@ -161,7 +161,7 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// Whether traffic of this pod comes over a bridge whose packets pass iptables.
+    /// Whether this pod's traffic comes over a bridge whose packets pass iptables.
     pub(super) fn bridged(&self) -> Option<bool> {
         if self.client != Network::Pod {
             return Some(false);
@@ -176,7 +176,7 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// The Service ports that have the destination as an address of their own, cluster IPs first.
+    /// The Service ports that own the destination address, cluster IPs first.
     pub(super) fn addressed(&self) -> impl Iterator<Item = (AddressKind, &'w PortOf<'a>)> {
         self.world
             .by_address
@@ -189,7 +189,7 @@ impl<'w, 'a> Context<'w, 'a> {
             })
     }
 
-    /// The Service ports that have the destination port as node port.
+    /// The Service ports whose node port is the destination port.
     pub(super) fn node_ports(&self) -> impl Iterator<Item = &'w PortOf<'a>> {
         self.world
             .by_node_port
@@ -199,7 +199,7 @@ impl<'w, 'a> Context<'w, 'a> {
             .map(|&index| &self.world.ports[index])
     }
 
-    /// Whether the destination port is a health check port.
+    /// The Service whose health check port is the destination port.
     pub(super) fn health_check(&self) -> Option<&'a Service> {
         self.world
             .health_check_ports
@@ -208,7 +208,7 @@ impl<'w, 'a> Context<'w, 'a> {
             .filter(|_| self.protocol == Protocol::Tcp)
     }
 
-    /// Whether kube-proxy takes a load balancer's address. `ipMode` counts since 1.30; in 1.29 it is off by default
+    /// Whether kube-proxy handles a load balancer's address. `ipMode` counts since 1.30; in 1.29 it is off by default
     /// (kubernetes/kubernetes v1.29.1 and v1.30.3 `pkg/features/kube_features.go` `LoadBalancerIPMode`).
     pub(super) fn is_vip(&self, service: &Service, address: IpAddr) -> bool {
         !self.version.since(30)
@@ -217,7 +217,7 @@ impl<'w, 'a> Context<'w, 'a> {
             })
     }
 
-    /// The load balancer's addresses that kube-proxy takes, in the packet's family.
+    /// The load balancer's addresses that kube-proxy handles, in the packet's family.
     pub(super) fn vips<'s>(&'s self, service: &'s Service) -> impl Iterator<Item = IpAddr> + 's {
         service
             .load_balancer
@@ -226,7 +226,7 @@ impl<'w, 'a> Context<'w, 'a> {
             .filter(|&ip| Family::of(ip) == self.family && self.is_vip(service, ip))
     }
 
-    /// Whether a Service port is reached by other addresses than the cluster's
+    /// Whether a Service port has other addresses than the cluster IP
     /// (kubernetes/kubernetes v1.24.3 `pkg/proxy/service.go` `ExternallyAccessible`).
     pub(super) fn externally_accessible(&self, port: &PortOf<'_>) -> bool {
         port.port.node_port.is_some()
@@ -238,8 +238,8 @@ impl<'w, 'a> Context<'w, 'a> {
                 .any(|&ip| Family::of(ip) == self.family)
     }
 
-    /// Whether `externalTrafficPolicy: Local` is in force: on types NodePort and LoadBalancer; since 1.29 on cluster IP
-    /// Services with external IPs too (kubernetes/kubernetes v1.28.3, v1.29.1 `pkg/api/v1/service/util.go`
+    /// Whether `externalTrafficPolicy: Local` applies: to types NodePort and LoadBalancer, and since 1.29 also to
+    /// ClusterIP Services with external IPs (kubernetes/kubernetes v1.28.3, v1.29.1 `pkg/api/v1/service/util.go`
     /// `ExternalPolicyLocal`).
     pub(super) fn external_local(&self, service: &Service) -> bool {
         service.external_traffic_policy == TrafficPolicy::Local
@@ -252,14 +252,14 @@ impl<'w, 'a> Context<'w, 'a> {
             }
     }
 
-    /// Whether external IPs of the Service are under `externalTrafficPolicy: Local`: since 1.20; before it was behind a
-    /// gate that was off (kubernetes/kubernetes v1.18.2 `pkg/features/kube_features.go` `ExternalPolicyForExternalIP`,
-    /// v1.20.2 `pkg/proxy/{iptables,ipvs}/proxier.go`).
+    /// Whether `externalTrafficPolicy: Local` applies to the Service's external IPs. It does since 1.20; before that, a
+    /// feature gate was off by default (kubernetes/kubernetes v1.18.2 `pkg/features/kube_features.go`
+    /// `ExternalPolicyForExternalIP`, v1.20.2 `pkg/proxy/{iptables,ipvs}/proxier.go`).
     pub(super) fn external_ip_local(&self, service: &Service) -> bool {
         self.version.since(20) && self.external_local(service)
     }
 
-    /// Whether `internalTrafficPolicy: Local` is in force: on by default since 1.22
+    /// Whether `internalTrafficPolicy: Local` applies: it is on by default since 1.22
     /// (kubernetes/kubernetes v1.21.1, v1.22.0 `pkg/features/kube_features.go` `ServiceInternalTrafficPolicy`).
     pub(super) fn internal_local(&self, service: &Service) -> bool {
         self.version.since(22) && service.internal_traffic_policy == TrafficPolicy::Local
@@ -274,7 +274,7 @@ impl<'w, 'a> Context<'w, 'a> {
         let mode = self.world.proxy.mode;
         if self.ip.is_loopback() {
             let possible = match mode {
-                // Before 1.26 the rules made no difference, though only IPv4 works.
+                // Before 1.26 the rules treat IPv4 and IPv6 alike, although only IPv4 works.
                 ProxyMode::Iptables => {
                     !self.version.since(26)
                         || (self.family == Family::V4 && self.world.proxy.localhost_node_ports)
@@ -309,7 +309,7 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// Whether only the primary address answers node ports where nothing else is set.
+    /// Whether only the primary address answers node ports by default.
     fn primary_by_default(&self) -> bool {
         self.world.proxy.mode == ProxyMode::Nftables && self.version.since(30)
     }
@@ -332,10 +332,11 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// Whether `loadBalancerSourceRanges` lets a source in. Ranges of the other family do not count, and if none is left
-    /// everybody is let in. A range that holds the node's address lets the load balancer's own address in.
+    /// Whether `loadBalancerSourceRanges` allows a source. Ranges of the other family do not count. If no range is
+    /// left, every source is allowed. A range that contains the node's address also allows the load balancer's own
+    /// address.
     ///
-    /// `source` of `None` is an address that is not known.
+    /// If `source` is `None`, the address is unknown.
     pub(super) fn source_allowed(
         &self,
         service: &Service,
@@ -361,7 +362,7 @@ impl<'w, 'a> Context<'w, 'a> {
             return Ok(Some(rules::SOURCE_RANGES_ALLOW));
         }
         let from_balancer = match self.world.proxy.mode {
-            // All of the balancer's addresses are listed for each of them.
+            // kube-proxy allows all of the balancer's addresses as sources for each of them.
             ProxyMode::Nftables => self.vips(service).any(|vip| vip == source),
             ProxyMode::Iptables if self.version.since(25) => {
                 self.vips(service).any(|vip| vip == source)
@@ -401,8 +402,8 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// An answer with endpoints. An endpoint that is the client itself is masqueraded in any case; in ipvs mode if it is
-    /// on this node, by a set of this node's endpoints.
+    /// An answer with endpoints. If the endpoint is the client itself, the packet is always masqueraded. In ipvs mode
+    /// this needs the endpoint to be on this node, since the rule uses a set of this node's endpoints.
     pub(super) fn serve(
         &self,
         port: &PortOf<'a>,
@@ -454,7 +455,7 @@ impl<'w, 'a> Context<'w, 'a> {
             Detected::Pod => (Mark::Never, Some(rules::KEEP_POD)),
             Detected::NotPod => (Mark::Always, Some(rules::MASQUERADE_NOT_POD)),
             Detected::Nothing => (Mark::Never, Some(rules::NO_DETECTOR)),
-            // With or without a detector a pod keeps its address.
+            // A pod keeps its address with or without a detector.
             Detected::Unknown if self.client == Network::Pod => {
                 (Mark::Never, Some(rules::KEEP_POD))
             }

@@ -6,25 +6,25 @@ use super::{
 };
 use crate::model::world::{Backend, PortOf};
 
-/// Annotations that ask for topology hints; the first counts before the second
+/// Annotations that ask for topology hints. The first one takes precedence
 /// (kubernetes/kubernetes v1.27.1 `pkg/proxy/service.go`).
 const HINTS_ANNOTATION: &str = "service.kubernetes.io/topology-aware-hints";
 const TOPOLOGY_MODE_ANNOTATION: &str = "service.kubernetes.io/topology-mode";
 
-/// Label of a node: its zone. kube-proxy knows no older one.
+/// Label with a node's zone. kube-proxy does not read the older label.
 const LABEL_ZONE: &str = "topology.kubernetes.io/zone";
 
 /// The endpoints of a Service port that a node may use.
 pub(super) struct Sets<'w, 'a> {
-    /// Under policy Cluster.
+    /// The endpoints under policy Cluster.
     pub cluster: Vec<&'w Backend<'a>>,
-    /// Under policy Local.
+    /// The endpoints under policy Local.
     pub local: Vec<&'w Backend<'a>>,
-    /// Whether there is any usable one in the cluster.
+    /// Whether the cluster has any usable endpoint.
     pub any: bool,
-    /// What narrowed or widened `cluster`.
+    /// The rule that narrowed or widened `cluster`.
     pub cluster_rule: Option<Rule>,
-    /// What widened `local`.
+    /// The rule that widened `local`.
     pub local_rule: Option<Rule>,
 }
 
@@ -82,7 +82,7 @@ fn categorized<'w, 'a>(cx: &Context<'w, 'a>, port: &'w PortOf<'a>) -> Sets<'w, '
             Topology::Node => Some(rules::HINTS_NODE),
         };
         if sets.cluster.is_empty() && lingering_counts {
-            // As in the source, an endpoint that is ready would have been found above.
+            // The source does not exclude ready endpoints here, but they would have been found above.
             sets.cluster = port.backends.iter().filter(lingers).collect();
             sets.cluster_rule = (!sets.cluster.is_empty()).then_some(rules::TERMINATING);
         }
@@ -107,10 +107,10 @@ fn categorized<'w, 'a>(cx: &Context<'w, 'a>, port: &'w PortOf<'a>) -> Sets<'w, '
     sets
 }
 
-/// Up to 1.23: ready endpoints. From 1.22, `internalTrafficPolicy: Local` narrows them for every address of the Service,
-/// unless `externalTrafficPolicy` is Local, which has it ignored here
+/// Up to 1.23, only ready endpoints count. In 1.22 and 1.23, `internalTrafficPolicy: Local` narrows them for every
+/// address of the Service, unless `externalTrafficPolicy` is Local
 /// (kubernetes/kubernetes v1.20.2 `pkg/proxy/endpointslicecache.go`, v1.22.0 and v1.23.4 `pkg/proxy/topology.go`
-/// `FilterEndpoints`). Hints and terminating endpoints are behind gates that are off.
+/// `FilterEndpoints`). Feature gates for hints and terminating endpoints are off by default.
 fn filtered<'w, 'a>(cx: &Context<'w, 'a>, port: &'w PortOf<'a>) -> Sets<'w, 'a> {
     let narrowed = cx.internal_local(port.service) && !cx.external_local(port.service);
     let here = |backend: &&Backend<'_>| backend.is_on(&cx.node.name);
@@ -137,12 +137,15 @@ fn hinted(hints: &[String], name: &str) -> bool {
     hints.iter().any(|hint| hint == name)
 }
 
-/// What hints ask for: only if every ready endpoint has one and at least one is for this zone (or node).
+/// What hints ask for. They count only if every ready endpoint has one, and at least one is for this zone (or node).
 ///
-/// Zone hints count from 1.24, up to 1.26 with the annotation `auto` or `Auto`, up to 1.30 with any but an empty or
-/// disabling one, since 1.31 without one (`TopologyAwareHints`, `ServiceTrafficDistribution` in
-/// kubernetes/kubernetes `pkg/features/kube_features.go`; on by default in 1.31 by the feature gate documentation).
-/// Node hints count from 1.34 (KEP-3015).
+/// - 1.24 to 1.26: zone hints count with the annotation `auto` or `Auto`.
+/// - 1.27 to 1.30: zone hints count with any annotation that is not empty and does not say "disabled".
+/// - Since 1.31: zone hints count without an annotation.
+/// - Since 1.34: node hints count (KEP-3015).
+///
+/// Sources: `TopologyAwareHints` and `ServiceTrafficDistribution` in kubernetes/kubernetes
+/// `pkg/features/kube_features.go`. The feature gate documentation says that the latter is on by default in 1.31.
 fn topology<'w>(cx: &Context<'w, '_>, port: &PortOf<'_>) -> Topology<'w> {
     let annotation = |key| port.service.annotations.get(key).map(String::as_str);
     let asked = if cx.version.since(31) {

@@ -1,8 +1,8 @@
 //! iptables mode: `syncProxyRules` in `pkg/proxy/iptables/proxier.go`.
 //!
-//! A packet meets nat KUBE-SERVICES first (in PREROUTING, or OUTPUT for processes of the node). What is not sent to an
-//! endpoint there meets the filter table: INPUT if it is for the node, FORWARD if it is for elsewhere; OUTPUT if it comes
-//! from a process of the node, and then INPUT too if it is for the node.
+//! A packet passes the nat chain KUBE-SERVICES first (in PREROUTING, or in OUTPUT for processes of the node). If no
+//! rule there sends it to an endpoint, it passes the filter table: INPUT if it is for the node, FORWARD if it is for
+//! another machine. A packet from a process of the node passes OUTPUT, and then INPUT if it is for the node.
 
 use super::{
     Answer, ProxyAction,
@@ -19,7 +19,7 @@ pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     nat(cx).unwrap_or_else(|| filter(cx))
 }
 
-/// The nat table. `None`: no rule there settles what becomes of the packet.
+/// The nat table; `None` if no rule there decides about the packet.
 fn nat<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     for (place, port) in cx.addressed() {
         let answer = match place {
@@ -31,7 +31,7 @@ fn nat<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
             return answer;
         }
     }
-    // The last rule: node ports, on addresses of the node.
+    // The last rule is for node ports on addresses of the node.
     if cx.node_port_address() != NodePortAddress::Answers {
         return None;
     }
@@ -56,7 +56,7 @@ fn cluster_ip<'a>(cx: &Context<'_, 'a>, port: &PortOf<'a>) -> Option<Answer<'a>>
         why.push(rules::INTERNAL_LOCAL);
         why.extend(sets.local_rule);
         if sets.local.is_empty() {
-            // Up to 1.24 a mark in nat drops it; later it is dropped in the filter table. Either way in every hook.
+            // Up to 1.24 a mark in nat drops the packet, later the filter table does. Both apply in every hook.
             return Some(cx.end(
                 ProxyAction::Drop,
                 Some(port.service),
@@ -118,7 +118,7 @@ fn load_balancer<'a>(cx: &Context<'_, 'a>, port: &PortOf<'a>) -> Option<Answer<'
     match cx.source_allowed(port.service, cx.client_ip) {
         Ok(rule) => why.extend(rule),
         Err(rule) => {
-            // Up to 1.24 a mark in nat, later KUBE-PROXY-FIREWALL in INPUT, OUTPUT and FORWARD.
+            // Up to 1.24 a mark in nat drops the packet, later KUBE-PROXY-FIREWALL in INPUT, OUTPUT and FORWARD does.
             why.push(rule);
             return Some(cx.end(ProxyAction::Drop, Some(port.service), &why));
         }
@@ -146,7 +146,7 @@ fn external_cluster<'a>(
     Some(cx.serve(port, &sets.cluster, Mark::Always, &why, cx.client_ip))
 }
 
-/// Policy Local for node ports, external IPs and load balancers: KUBE-XLB, since 1.24 KUBE-EXT.
+/// Policy Local for node ports, external IPs and load balancers: the chain KUBE-XLB, since 1.24 KUBE-EXT.
 pub(super) fn external_local<'a>(
     cx: &Context<'_, 'a>,
     port: &PortOf<'a>,
@@ -173,7 +173,7 @@ pub(super) fn external_local<'a>(
         why.extend(sets.cluster_rule);
         return Some(cx.serve(port, &sets.cluster, Mark::Never, &why, cx.client_ip));
     }
-    // In 1.14 there is no such rule (kubernetes/kubernetes#77523).
+    // 1.14 does not have this rule (kubernetes/kubernetes#77523).
     if cx.version.since(15) && cx.is_from_node() {
         why.push(rules::LOCAL_POLICY_HOST);
         why.extend(sets.cluster_rule);
@@ -204,7 +204,7 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     for (place, port) in cx.addressed() {
         let sets = cx.sets(port);
         match place {
-            // KUBE-SERVICES: FORWARD and OUTPUT, up to 1.18 INPUT too.
+            // KUBE-SERVICES is in FORWARD and OUTPUT, and up to 1.18 also in INPUT.
             AddressKind::Cluster if !sets.any => {
                 if forward || output || !cx.version.since(19) {
                     return cx.end(
@@ -227,8 +227,8 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
                         cx.external_local(port.service)
                     }
                 };
-                // KUBE-EXTERNAL-SERVICES: INPUT, since 1.19 FORWARD too. Up to 1.18 a load balancer's address without
-                // endpoints is in KUBE-SERVICES.
+                // KUBE-EXTERNAL-SERVICES is in INPUT, and since 1.19 also in FORWARD. Up to 1.18 a load balancer's
+                // address without endpoints is in KUBE-SERVICES.
                 let everywhere = place == AddressKind::LoadBalancer && !cx.version.since(19);
                 let hooked = input || (forward && cx.version.since(19)) || everywhere;
                 if !sets.any {
@@ -253,7 +253,7 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
         }
     }
     if input {
-        // Node ports without endpoints: on every address of the node, whatever nodePortAddresses says.
+        // Node ports without endpoints are rejected on every address of the node; nodePortAddresses does not matter.
         for port in cx.node_ports() {
             let sets = cx.sets(port);
             if !sets.any {
@@ -279,7 +279,7 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
                 },
             ));
         }
-        // KUBE-NODEPORTS in INPUT, since 1.21.
+        // KUBE-NODEPORTS is in INPUT since 1.21.
         if let Some(service) = cx.health_check() {
             return if cx.version.since(21) {
                 cx.end(
@@ -302,7 +302,7 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     }
 }
 
-/// Nothing is said of this address and port.
+/// No rule mentions this address and port.
 pub(super) fn left_alone<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     if let Some(owners) = cx.world.owned.get(&cx.ip)
         && let Some(&(_, service)) = owners.iter().find(|&&(place, service)| {

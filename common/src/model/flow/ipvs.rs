@@ -1,7 +1,8 @@
 //! ipvs mode: `syncProxyRules`, `syncEndpoint` and `writeIptablesRules` in `pkg/proxy/ipvs/proxier.go`.
 //!
-//! Every address and port of a Service is a virtual server with its real servers, for pods, processes of the node and
-//! clients outside alike. Addresses other than the node's own are put on the device `kube-ipvs0` of every node.
+//! Every address and port of a Service is a virtual server with real servers. It serves pods, processes of the node and
+//! clients outside in the same way. Every node gets the Service's addresses on its device `kube-ipvs0`, except the
+//! node's own addresses.
 
 use super::{
     Answer, ProxyAction,
@@ -17,7 +18,7 @@ use crate::{
 };
 use std::net::IpAddr;
 
-/// What a virtual server's address is to the Service.
+/// The kind of a virtual server's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Server {
     ClusterIp,
@@ -48,8 +49,8 @@ pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
 
 fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -> Answer<'a> {
     let service = port.service;
-    // An address of the node that a Service claims is on kube-ipvs0 too (up to 1.27), where KUBE-IPVS-FILTER in INPUT knows
-    // no node ports.
+    // If a Service claims an address of the node, that address is also on kube-ipvs0 (up to 1.27). There,
+    // KUBE-IPVS-FILTER in INPUT does not know node ports.
     if server == Server::NodePort
         && cx.version.between(26, 27)
         && cx.client != Network::Host
@@ -119,9 +120,9 @@ fn virtual_server<'a>(cx: &Context<'_, 'a>, server: Server, port: &PortOf<'a>) -
     cx.serve(port, &endpoints, mark, &why, source)
 }
 
-/// KUBE-IPVS-FILTER in INPUT knows external IPs under policy Local since 1.30 only
-/// (kubernetes/kubernetes#121909, #124260; absent in v1.26.0, v1.27.1, v1.28.3 and v1.29.1, present in v1.30.3). A load
-/// balancer's address at the same port is known to it.
+/// KUBE-IPVS-FILTER in INPUT knows external IPs under policy Local only since 1.30
+/// (kubernetes/kubernetes#121909, #124260; absent in v1.26.0, v1.27.1, v1.28.3 and v1.29.1, present in v1.30.3). It
+/// does know a load balancer's address with the same port.
 fn rejected_on_the_way_in(cx: &Context<'_, '_>) -> bool {
     cx.version.between(26, 29)
         && cx.client != Network::Host
@@ -131,9 +132,9 @@ fn rejected_on_the_way_in(cx: &Context<'_, '_>) -> bool {
             .all(|(place, _)| place == AddressKind::External)
 }
 
-/// The source that the packet leaves with. A process of the node that binds no address and dials one that the node has on
-/// `kube-ipvs0` gets that very address as its own (the comment at `KUBE-CLUSTER-IP` in `writeIptablesRules`; tried on
-/// Linux 6.1).
+/// The packet's source address when it leaves. If a process of the node binds no address and dials an address that the
+/// node has on `kube-ipvs0`, the kernel uses the dialled address as the source (see the comment at `KUBE-CLUSTER-IP` in
+/// `writeIptablesRules`; tried on Linux 6.1).
 fn source(cx: &Context<'_, '_>, server: Server) -> Option<IpAddr> {
     if cx.client == Network::Host && server != Server::NodePort && !cx.to_node() {
         Some(cx.ip)
@@ -142,11 +143,11 @@ fn source(cx: &Context<'_, '_>, server: Server) -> Option<IpAddr> {
     }
 }
 
-/// `loadBalancerSourceRanges`: a mark in nat up to 1.24; KUBE-PROXY-FIREWALL in INPUT and FORWARD since 1.25, and since
-/// 1.29 KUBE-IPVS-OUT-FILTER in OUTPUT.
+/// Applies `loadBalancerSourceRanges`. Up to 1.24 a mark in nat does this, since 1.25 KUBE-PROXY-FIREWALL in INPUT and
+/// FORWARD, and since 1.29 also KUBE-IPVS-OUT-FILTER in OUTPUT.
 fn firewall(cx: &Context<'_, '_>, port: &PortOf<'_>) -> Result<Option<Rule>, Rule> {
     let source = if cx.client == Network::Host && cx.version.since(29) {
-        // That filter drops by whether the node's own address is listed.
+        // KUBE-IPVS-OUT-FILTER checks whether the ranges include the node's own address.
         cx.node_ip()
     } else {
         source(cx, Server::LoadBalancer)
@@ -170,7 +171,8 @@ fn mark(
             (Mark::Always, Some(rules::MASQUERADE_ALL))
         }
         Server::ClusterIp => {
-            // Without a detector: a source that is a cluster IP with the destination's port (`src,dst`).
+            // Without a detector, kube-proxy masquerades if the source is a cluster IP and has the destination's port
+            // (`src,dst`).
             let from_service = source.is_some_and(|source| {
                 cx.world
                     .by_address
@@ -186,7 +188,7 @@ fn mark(
                 Detected::NotPod => (Mark::Always, Some(rules::MASQUERADE_NOT_POD)),
                 Detected::Nothing if from_service => (Mark::Always, Some(rules::IPVS_VIP_SOURCE)),
                 Detected::Nothing => (Mark::Never, Some(rules::NO_DETECTOR)),
-                // With or without a detector a pod keeps its address, and a process of the node is masqueraded.
+                // With or without a detector, a pod keeps its address and a process of the node is masqueraded.
                 Detected::Unknown if cx.client == Network::Pod => {
                     (Mark::Never, Some(rules::KEEP_POD))
                 }
@@ -194,7 +196,7 @@ fn mark(
                 Detected::Unknown => (Mark::Unknown, None),
             }
         }
-        // Up to 1.22 the SCTP set of all node ports comes before that of those under policy Local.
+        // Up to 1.22 the set of all SCTP node ports comes before the set of those under policy Local.
         Server::NodePort
             if local && cx.protocol == Protocol::Sctp && cx.version.between(15, 22) =>
         {
@@ -212,7 +214,7 @@ fn mark(
 fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     if let Some(service) = owner(cx) {
         return if cx.health_check().is_some() && cx.version.since(28) {
-            // KUBE-IPVS-FILTER lets health check ports pass, since 1.28.
+            // KUBE-IPVS-FILTER allows health check ports since 1.28.
             cx.end(
                 ProxyAction::Accept,
                 Some(service),
@@ -230,7 +232,7 @@ fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     }
     if cx.to_node() {
         if let Some(service) = cx.health_check() {
-            // KUBE-NODE-PORT in INPUT, since 1.21.
+            // KUBE-NODE-PORT is in INPUT since 1.21.
             return if cx.version.since(21) {
                 cx.end(
                     ProxyAction::Accept,
@@ -257,8 +259,8 @@ fn no_virtual_server<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
     iptables::left_alone(cx)
 }
 
-/// The Service whose address the destination is, if the node has it on kube-ipvs0. Since 1.28 an address that another
-/// device has is not put there.
+/// The Service that owns the destination address, if the node has the address on kube-ipvs0. Since 1.28 an address of
+/// another device is not added to kube-ipvs0.
 fn owner<'a>(cx: &Context<'_, 'a>) -> Option<&'a Service> {
     if cx.version.since(28) && cx.to_node() {
         return None;

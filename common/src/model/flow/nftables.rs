@@ -1,8 +1,10 @@
 //! nftables mode: `syncProxyRules` and `setupNFTables` in `pkg/proxy/nftables/proxier.go` (1.29 and later).
 //!
-//! The rules are those of iptables mode since 1.25, with other hooks: the source ranges are checked before anything else;
-//! what has no endpoint is looked up in INPUT, FORWARD and OUTPUT; ports that a live cluster IP does not have are
-//! rejected.
+//! The rules are those of iptables mode since 1.25, with other hooks:
+//!
+//! - The source ranges are checked before anything else.
+//! - Services without endpoints are looked up in INPUT, FORWARD and OUTPUT.
+//! - If a Service has the cluster IP but not the port, the packet is rejected.
 
 use super::{
     Answer, ProxyAction,
@@ -19,10 +21,11 @@ use crate::{
     position::Network,
 };
 
-/// The first versions whose OUTPUT checks come after the destination is rewritten. Before, a packet that a process of the
-/// node sends to an external address under policy Local is dropped on a node without endpoints, although there is a rule
-/// that would send it on (kubernetes/kubernetes#131765, #132456 in 1.34, #133969 for 1.33 was merged after 1.33.5 had
-/// been prepared: its first patch release is not verified).
+/// The first versions whose OUTPUT checks come after the destination is rewritten.
+///
+/// In earlier versions, a node without endpoints drops packets of its own processes to an external address under policy
+/// Local, although a later rule would send them to an endpoint (kubernetes/kubernetes#131765; fixed by #132456 in 1.34
+/// and by #133969 in 1.33). #133969 was merged after 1.33.5 had been prepared. Its first patch release is not verified.
 const OUTPUT_AFTER_DNAT: [Version; 2] = [Version::new(1, 33, 6), Version::new(1, 34, 0)];
 
 pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
@@ -32,8 +35,8 @@ pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
         .unwrap_or_else(|| filter(cx))
 }
 
-/// `firewall-check`: in filter-prerouting and filter-output, whether there are endpoints or not. (1.29 has it in hooks
-/// that see forwarded packets too late, kubernetes/kubernetes#122614; that alpha's fault is not modelled.)
+/// `firewall-check`, in filter-prerouting and filter-output, with or without endpoints. In 1.29, which was alpha, its
+/// hooks see forwarded packets too late (kubernetes/kubernetes#122614). The model ignores that bug.
 fn firewall<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     cx.addressed()
         .filter(|&(place, _)| place == AddressKind::LoadBalancer)
@@ -47,7 +50,7 @@ fn firewall<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
         })
 }
 
-/// Up to [`OUTPUT_AFTER_DNAT`]: what a process of the node sends is checked before its destination is rewritten.
+/// Before [`OUTPUT_AFTER_DNAT`], packets of the node's processes are checked before their destination is rewritten.
 fn early_output<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     let fixed = OUTPUT_AFTER_DNAT
         .iter()
@@ -64,7 +67,7 @@ fn early_output<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
         .addressed()
         .find(|(place, port)| *place != AddressKind::Cluster && drops(port))
         .map(|(_, port)| port);
-    // In 1.29 node ports are checked there too.
+    // 1.29 also checks node ports there.
     let node_port = || {
         cx.node_ports()
             .find(|port| !cx.version.since(30) && is_node_port(cx) && drops(port))
@@ -78,7 +81,7 @@ fn early_output<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     })
 }
 
-/// The nat chains. `None`: no rule there settles what becomes of the packet.
+/// The nat chains; `None` if no rule there decides about the packet.
 fn nat<'a>(cx: &Context<'_, 'a>) -> Option<Answer<'a>> {
     for (place, port) in cx.addressed() {
         let sets = cx.sets(port);
@@ -175,7 +178,8 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
         }
     }
     if cx.to_node() {
-        // With all addresses: any but loopback. Otherwise those that answer.
+        // If all addresses answer node ports, every address except loopback is checked. Otherwise only those that
+        // answer are.
         let checked = if cx.all_node_port_addresses() {
             !cx.ip.is_loopback()
         } else {

@@ -13,13 +13,13 @@ use std::net::IpAddr;
 words! {
     /// What a node's proxy does with a packet.
     pub enum ProxyAction("action") {
-        /// Sends it to one of some endpoints.
+        /// Sends it to one of the endpoints.
         Endpoints = "endpoints",
-        /// Answers that nobody listens.
+        /// Answers that the port is closed.
         Reject = "reject",
-        /// Swallows it.
+        /// Drops it without an answer.
         Drop = "drop",
-        /// Lets it through to the node itself, by a rule of its own or because the node has the address.
+        /// Accepts it on the node itself, because a rule says so or because the node has the address.
         Accept = "accept",
         /// Leaves it alone.
         None = "none",
@@ -29,11 +29,12 @@ words! {
 /// The first packet of a connection, as a node sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'p> {
-    /// The node that handles it: the client's own for a process or pod on it, else the one that it arrives at.
+    /// The node that handles it: the node that runs the client, or else the node that the packet arrives at.
     pub node: &'p str,
     /// Where the client is: on the node's own network, in a pod, or anywhere else.
     pub client: Network,
-    /// Source address. Unknown: the node's own for a process on it; a pod that is no endpoint itself; anybody outside.
+    /// Source address. `None` means the node's own address for a process on the node, a pod that is not an endpoint, or
+    /// any address outside.
     pub client_ip: Option<IpAddr>,
     /// Destination address.
     pub ip: IpAddr,
@@ -48,33 +49,34 @@ pub struct Packet<'p> {
 pub struct Answer<'a> {
     /// What it does.
     pub action: ProxyAction,
-    /// The endpoints it may choose, sorted as text. Session affinity does not change them: it only lets a client meet
-    /// the same one again.
+    /// The endpoints it may choose, sorted as text. Session affinity does not change this list: it only sends a client
+    /// to the same endpoint again.
     pub endpoints: Vec<Backend<'a>>,
-    /// Whether the endpoint sees an address of this node instead of the packet's source: true or false whichever endpoint
-    /// is chosen; `None` where it depends on that (a client that is one of several endpoints is masqueraded to itself
-    /// only), is not known, or where no endpoint is.
+    /// Whether the endpoint sees an address of this node instead of the packet's source.
+    ///
+    /// It is `None` if this is unknown, if there is no endpoint, or if it depends on the chosen endpoint: a client that
+    /// is one of several endpoints is masqueraded only if it reaches itself.
     pub masquerade: Option<bool>,
-    /// The rules that lead there.
+    /// The rules that lead to this answer.
     pub why: Vec<Why>,
-    /// What is against the client, where it is not sent to an endpoint for a reason of the Service.
+    /// Why the Service does not serve the client, if the packet is not sent to an endpoint.
     pub cause: Option<Cause>,
-    /// Of whose Service this is, where it is one's.
+    /// The Service that the packet is for, if there is one.
     pub service: Option<&'a Service>,
 }
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotModelled {
-    /// No such node is known.
+    /// The node is unknown.
     #[error("unknown node {node:?}, expected one of: {}", known.join(", "))]
     Node {
-        /// The name.
+        /// The name that was given.
         node: String,
-        /// All that are known.
+        /// The names of all known nodes.
         known: Vec<String>,
     },
-    /// What this proxy does is not known.
+    /// The model does not know this proxy.
     #[error(
         "the model does not know proxy mode {0}; it knows iptables, ipvs and nftables of kube-proxy"
     )]

@@ -1,4 +1,4 @@
-//! The rules, each a sentence and the file of kubernetes/kubernetes where it stands.
+//! The rules. Each has a sentence and the file of kubernetes/kubernetes that contains it.
 
 use crate::{
     model::{cause::Cause, version::Version},
@@ -6,27 +6,26 @@ use crate::{
     report::Why,
 };
 
-/// File of kubernetes/kubernetes.
+/// The file that contains a rule.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum File {
-    /// `proxier.go` of the proxy mode at hand.
+    /// `proxier.go` of the node's proxy mode.
     Proxier,
-    /// Endpoints by policy, readiness and hints.
+    /// The file that chooses endpoints by policy, readiness and hints.
     Topology,
-    /// What a Service port is to kube-proxy.
+    /// The file that defines service ports.
     ServicePort,
-    /// Addresses for node ports.
+    /// The file that chooses addresses for node ports.
     NodePortAddresses,
-    /// What the kernel does.
+    /// The kernel's IPVS.
     Kernel,
 }
 
-/// A rule.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rule(&'static str, File, Option<Cause>);
 
 impl Rule {
-    /// What it has against a client, where it has something.
+    /// The kind of failure that this rule explains, if it explains one.
     pub(super) const fn cause(self) -> Option<Cause> {
         self.2
     }
@@ -67,7 +66,7 @@ macro_rules! rules {
 }
 
 rules! {
-    // Whom the packet is for.
+    // The destination.
     NO_RULE: Proxier = "no Service has this address, port and protocol, so no rule matches";
     NO_RULE_NODE_PORT: Proxier = "no Service has this node port and protocol, so the node answers as for any of its own ports";
     NODE_PORT_ADDRESS: NodePortAddresses (NotANodePortAddress) = "this address of the node does not answer node ports (nodePortAddresses)";
@@ -110,7 +109,7 @@ rules! {
     NO_ENDPOINTS_OUTPUT: Proxier (NoEndpoint) = "the Service has no usable endpoint, but external addresses are rejected only on the way in, so no rule matches a packet of the node itself";
     NO_REAL_SERVER: Kernel (NoEndpoint) = "a virtual server without a real server answers port unreachable";
 
-    // Sources.
+    // The source.
     SOURCE_RANGES_DROP: Proxier (SourceRanges) = "loadBalancerSourceRanges does not include the client, so the packet is dropped";
     SOURCE_RANGES_ALLOW: Proxier = "loadBalancerSourceRanges includes the client";
     SOURCE_RANGES_NODE: Proxier = "loadBalancerSourceRanges includes the node's address, so the load balancer's own address is allowed as a source";
@@ -128,7 +127,7 @@ rules! {
     IPVS_SCTP_MASQUERADE: Proxier = "up to 1.22 in ipvs mode: SCTP node ports are masqueraded under policy Local too";
     IPVS_KEEP: Proxier = "external traffic under policy Local keeps its source address";
 
-    // Addresses that a Service has, at ports that it does not have.
+    // A Service has the address but not the port.
     NFT_INVALID_PORT: Proxier = "no Service has this port at this cluster IP: rejected (since 1.30)";
     NFT_UNALLOCATED: Proxier = "no Service has this address of the Service range: dropped";
     IPVS_INVALID_PORT: Proxier = "no Service has this port at this address, which the node has on kube-ipvs0: rejected (since 1.26)";

@@ -1,4 +1,4 @@
-//! Every rule has a row here, with the upstream test or file that says so beside the table.
+//! Every rule has a row here. Each table names the upstream test or file that it follows.
 
 use super::{NotModelled, Packet, ProxyAction};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 
-/// A cluster of the nodes `here` (where packets are looked at) and `there`, in zones `a` and `b`.
+/// A cluster with the nodes `here` (which handles the packets) and `there`, in zones `a` and `b`.
 struct Cluster {
     nodes: Vec<Node>,
     services: Vec<(Service, Vec<Endpoint>)>,
@@ -68,7 +68,7 @@ impl Cluster {
         self
     }
 
-    /// A Service named after its cluster IP, with endpoints by slices.
+    /// Adds a Service that is named after its cluster IP, with EndpointSlices.
     fn service(mut self, spec: Value, balancer: Value, endpoints: Value) -> Self {
         self.add(json!({}), spec, balancer, endpoints);
         self
@@ -186,7 +186,8 @@ fn load_balancer(cluster_ip: &str, node_port: u16, more: Value) -> Value {
     spec
 }
 
-/// The Services of `TestInternalExternalMasquerade` (kubernetes/kubernetes `pkg/proxy/{iptables,nftables}/proxier_test.go`).
+/// The Services of `TestInternalExternalMasquerade` (kubernetes/kubernetes
+/// `pkg/proxy/{iptables,nftables}/proxier_test.go`).
 fn masquerade_cluster(mode: ProxyMode, version: &str) -> Cluster {
     Cluster::new(mode, version)
         .service(
@@ -214,7 +215,8 @@ fn masquerade_cluster(mode: ProxyMode, version: &str) -> Cluster {
         )
 }
 
-/// Name, client, source, destination, then: base, without a detector, masquerade-all, both.
+/// Name, client, source and destination. Then the results by default, without a detector, with masquerade-all, and with
+/// masquerade-all but without a detector.
 type MasqueradeRow<'r> = (&'r str, Network, Option<&'r str>, &'r str, [String; 4]);
 
 #[test]
@@ -390,7 +392,8 @@ fn cluster_ips_by_port_and_protocol() {
     }
 }
 
-/// `TestLoadBalancer` (kubernetes/kubernetes `pkg/proxy/{iptables,nftables}/proxier_test.go`), and without endpoints.
+/// `TestLoadBalancer` (kubernetes/kubernetes `pkg/proxy/{iptables,nftables}/proxier_test.go`), with and without
+/// endpoints.
 #[test]
 fn load_balancer_source_ranges() {
     let ranges = |ranges: Value| {
@@ -470,7 +473,7 @@ fn load_balancer_source_ranges() {
             ],
         );
     }
-    // Ranges of the other family only: as if there were none.
+    // Ranges of the other family do not count.
     let other = Cluster::new(ProxyMode::Iptables, "1.30").service(
         ranges(json!(["2001:db8::/32"])),
         balancer.clone(),
@@ -486,7 +489,7 @@ fn load_balancer_source_ranges() {
             "10.180.0.1:80 masq",
         )],
     );
-    // The node's own address is not listed.
+    // The ranges do not include the node's own address.
     let narrow = |mode, version| {
         Cluster::new(mode, version).service(
             ranges(json!(["203.0.113.0/25"])),
@@ -506,7 +509,7 @@ fn load_balancer_source_ranges() {
             &[("the node is not listed", Host, "", "1.2.3.4:80", expected)],
         );
     }
-    // Without endpoints iptables skips the ranges, nftables does not (TestLoadBalancerReject, setupNFTables).
+    // Without endpoints iptables skips the ranges, but nftables does not (TestLoadBalancerReject, setupNFTables).
     for (mode, expected) in [
         (ProxyMode::Iptables, "reject"),
         (ProxyMode::Nftables, "drop"),
@@ -545,7 +548,8 @@ fn node_port_addresses() {
     let own = within(&["192.168.0.0/24"]);
     let other_family = within(&["2001:db8::/64"]);
     let two = within(&["192.168.0.0/24", "192.168.1.0/24", "127.0.0.0/8"]);
-    // Mode, version, setting, then: on the primary address, on the other one, on loopback from the node.
+    // Mode, version and setting. Then the results on the primary address, on the other address, and on loopback from
+    // the node.
     for (mode, version, setting, expected) in [
         (
             ProxyMode::Iptables,
@@ -666,7 +670,7 @@ fn node_port_addresses() {
     );
 }
 
-/// A Service with policy Local whose endpoints are elsewhere, or here.
+/// A Service with policy Local, with endpoints on the other node or on this node.
 #[test]
 fn external_policy_local_where_no_endpoint_is() {
     let spec = || {
@@ -682,17 +686,19 @@ fn external_policy_local_where_no_endpoint_is() {
     };
     let keep = "10.180.1.2:80 keep";
     let masq = "10.180.1.2:80 masq";
-    // Mode, version, then: pod, node and outside to a node port; the same to the balancer; the same to the external IP.
+    // Mode and version. Then the results for pod, node and outside: to a node port, to the balancer, to the external
+    // IP.
     #[rustfmt::skip]
     let rows = [
-        // kubernetes/kubernetes#77523 is not in 1.14; external IPs ignore the policy, and the node's own packets.
+        // 1.14 does not have kubernetes/kubernetes#77523. Up to 1.19, external IPs ignore the policy. Up to 1.20, they
+        // do not serve the node's own packets.
         (ProxyMode::Iptables, "1.14", [keep, "drop", "drop", keep, "drop", "drop", masq, "none", masq]),
         (ProxyMode::Iptables, "1.16", [keep, masq, "drop", keep, masq, "drop", masq, "none", masq]),
         (ProxyMode::Iptables, "1.20.2", [keep, masq, "drop", keep, masq, "drop", keep, "none", "drop"]),
         (ProxyMode::Iptables, "1.21", [keep, masq, "drop", keep, masq, "drop", keep, masq, "drop"]),
         (ProxyMode::Iptables, "1.24", [keep, masq, "drop", keep, masq, "drop", keep, masq, "drop"]),
         (ProxyMode::Iptables, "1.30", [keep, masq, "drop", keep, masq, "drop", keep, masq, "drop"]),
-        // kubernetes/kubernetes#131765, mended by #132456.
+        // kubernetes/kubernetes#131765, fixed by #132456.
         (ProxyMode::Nftables, "1.29", [keep, "drop", "drop", keep, "drop", "drop", keep, "drop", "drop"]),
         (ProxyMode::Nftables, "1.30", [keep, masq, "drop", keep, "drop", "drop", keep, "drop", "drop"]),
         (ProxyMode::Nftables, "1.33.1", [keep, masq, "drop", keep, "drop", "drop", keep, "drop", "drop"]),
@@ -780,7 +786,7 @@ fn who_counts_as_a_pod() {
             ],
         );
     }
-    // Where it is not known, only what it decides is not known.
+    // If the detector is unknown, only what depends on it is unknown.
     let unknown = cluster(Detector::Unknown);
     check(
         &unknown,
@@ -814,7 +820,7 @@ fn no_endpoints() {
             json!([{"addresses": ["10.180.0.1"], "nodeName": "here", "conditions": {"ready": false}}]),
         )
     };
-    // Mode, version, then the balancer and the external IP: from the node, from outside.
+    // Mode and version. Then the results for the balancer and for the external IP, each from the node and from outside.
     for (mode, version, balancer, external) in [
         (
             ProxyMode::Iptables,
@@ -887,7 +893,7 @@ fn no_endpoints() {
     }
 }
 
-/// External IPs under policy Cluster, version by version.
+/// External IPs of a cluster IP Service with policy Local, version by version.
 #[test]
 fn external_ips() {
     let cluster = |mode, version| {
@@ -905,7 +911,7 @@ fn external_ips() {
         (ProxyMode::Iptables, "1.20.2", [masq, "none", masq]),
         (ProxyMode::Iptables, "1.23", [keep, masq, masq]),
         (ProxyMode::Iptables, "1.28", [masq, masq, masq]),
-        // On a cluster IP Service the policy counts since 1.29.
+        // The policy applies to cluster IP Services since 1.29.
         (ProxyMode::Iptables, "1.29", [keep, masq, local]),
         (ProxyMode::Ipvs, "1.28", [masq, masq, masq]),
         // KUBE-IPVS-FILTER knows external IPs under policy Local since 1.30 (kubernetes/kubernetes#124260).
@@ -921,7 +927,7 @@ fn external_ips() {
             ],
         );
     }
-    // Up to 1.20 not for pods on a bridge (`physdev ! --physdev-is-in`).
+    // Up to 1.20, pods on a bridge are not served (`physdev ! --physdev-is-in`).
     let bridged =
         cluster(ProxyMode::Iptables, "1.20.2").with(|proxy| proxy.bridged_pods = Some(true));
     check(
@@ -930,7 +936,7 @@ fn external_ips() {
     );
 }
 
-/// `TestCategorizeEndpoints` and its predecessors: internal policy, version by version.
+/// `TestCategorizeEndpoints` and its predecessors: the internal policy, version by version.
 #[test]
 fn internal_policy_local() {
     let cluster = |mode, version, endpoints: Value| {
@@ -955,8 +961,8 @@ fn internal_policy_local() {
     };
     let keep = "10.180.1.1:80 keep";
     let masq = "10.180.1.1:80 masq";
-    // Endpoints elsewhere only. Cluster IP of a cluster IP Service, of one with node ports, its node port, cluster IP of
-    // one with both policies Local.
+    // All endpoints are on the other node. The results are for the cluster IP of a cluster IP Service, the cluster IP
+    // and the node port of a Service with node ports, and the cluster IP of a Service with both policies Local.
     for (mode, version, expected) in [
         (ProxyMode::Iptables, "1.21", [keep, keep, masq, keep]),
         (
@@ -978,7 +984,7 @@ fn internal_policy_local() {
             "1.23",
             ["reject", "reject", "reject", "reject"],
         ),
-        // The fallback of 1.24 undoes the policy where there are other addresses.
+        // If a Service has other addresses, the fallback of 1.24 undoes the policy.
         (ProxyMode::Ipvs, "1.24", ["reject", keep, masq, keep]),
         (ProxyMode::Ipvs, "1.30", ["reject", keep, masq, keep]),
     ] {
@@ -1052,7 +1058,7 @@ fn terminating_endpoints() {
         ("1.25", "Cluster", &only, "reject", "reject"),
         ("1.26", "Local", &mixed, "10.0.1.1:80 10.0.1.5:80 keep", "10.0.1.1:80 keep"),
         ("1.26", "Local", &only, "10.0.1.2:80 10.0.1.3:80 keep", "10.0.1.2:80 keep"),
-        // Decided for each set by itself.
+        // The cluster's and the node's endpoints are chosen separately.
         ("1.26", "Local", &local_lingers, "10.0.1.5:80 keep", "10.0.1.2:80 keep"),
         ("1.25", "Local", &local_lingers, "10.0.1.5:80 keep", "drop"),
         ("1.20.2", "Local", &local_lingers, "10.0.1.5:80 keep", "drop"),
@@ -1133,7 +1139,7 @@ fn topology_hints() {
             &[("pod to cluster IP", Pod, POD, "172.30.0.41:80", expected)],
         );
     }
-    // Local endpoints do not ask for hints.
+    // Hints do not matter for local endpoints.
     let cluster = cluster("1.30", new, elsewhere);
     check(
         &cluster,
@@ -1197,7 +1203,7 @@ fn health_check_node_port() {
     }
 }
 
-/// `TestLoadBalancerIngressRouteTypeProxy`; hostnames.
+/// `TestLoadBalancerIngressRouteTypeProxy`, and load balancers with a host name.
 #[test]
 fn balancers_that_are_left_alone() {
     for (version, by_proxy) in [("1.29", "10.180.0.1:80 masq"), ("1.30", "none")] {
@@ -1221,7 +1227,7 @@ fn balancers_that_are_left_alone() {
     }
 }
 
-/// `ShouldSkipService` and the informers' selector.
+/// `ShouldSkipService` and the label selector of kube-proxy's informers.
 #[test]
 fn services_that_are_not_proxied() {
     let spec = || json!({"clusterIP": "172.30.0.41", "externalIPs": ["192.0.2.99"], "ports": [{"port": 80}]});
@@ -1263,7 +1269,7 @@ fn services_that_are_not_proxied() {
     }
 }
 
-/// One proxy for each family (kubernetes/kubernetes `pkg/proxy/metaproxier`, `GetClusterIPByFamily`).
+/// Each family has its own proxy (kubernetes/kubernetes `pkg/proxy/metaproxier`, `GetClusterIPByFamily`).
 #[test]
 fn families_are_apart() {
     for mode in [ProxyMode::Iptables, ProxyMode::Nftables, ProxyMode::Ipvs] {
@@ -1336,7 +1342,7 @@ fn families_are_apart() {
     }
 }
 
-/// What ipvs mode does its own way.
+/// Masquerading in ipvs mode.
 #[test]
 fn ipvs_sources() {
     let cluster = |detector| {
@@ -1371,7 +1377,7 @@ fn ipvs_sources() {
             ),
         ],
     );
-    // Without a detector a process of the node is masqueraded by its source, which is the Service's address.
+    // Without a detector, a process of the node is masqueraded because its source is the Service's address.
     check(
         &cluster(Detector::None),
         &[
@@ -1415,7 +1421,7 @@ fn ipvs_sctp_node_ports() {
     }
 }
 
-/// An address of a node that a Service claims (kubernetes/kubernetes v1.26.0 and v1.28.3 `pkg/proxy/ipvs/proxier.go`).
+/// A Service claims an address of a node (kubernetes/kubernetes v1.26.0 and v1.28.3 `pkg/proxy/ipvs/proxier.go`).
 #[test]
 fn ipvs_node_address_as_external_ip() {
     for (version, node_port, other_port) in [
