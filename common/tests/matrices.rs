@@ -1,4 +1,4 @@
-//! Every matrix that the program carries, walked cell by cell.
+//! Checks every cell of the embedded matrices.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -23,7 +23,7 @@ fn catalog() -> Catalog {
     Catalog::builtin().unwrap()
 }
 
-/// The one edition, and no other.
+/// A selection of only this edition.
 fn only(edition: &Edition) -> MatrixSelection {
     MatrixSelection {
         matrices: vec![edition.name.clone()],
@@ -32,7 +32,7 @@ fn only(edition: &Edition) -> MatrixSelection {
     }
 }
 
-/// The situation that a cell describes; where it leaves a condition open, one of those that fit.
+/// The situation that a cell describes. If the cell leaves out a condition, any matching value is used.
 fn situation(cell: &DocumentedCell) -> Situation {
     let conditions = &cell.conditions;
     let own = conditions.target == Spot::NodePortOwn;
@@ -64,7 +64,7 @@ fn situation(cell: &DocumentedCell) -> Situation {
 }
 
 #[test]
-fn every_cell_has_a_source_and_survives_the_way_to_json_and_back() {
+fn cells_have_sources_and_round_trip() {
     let catalog = catalog();
     assert!(catalog.editions().len() > 10);
     for edition in catalog.editions() {
@@ -89,7 +89,7 @@ fn every_cell_has_a_source_and_survives_the_way_to_json_and_back() {
 }
 
 #[test]
-fn every_cell_is_found_again_and_judged_by() {
+fn every_cell_is_found_and_judged() {
     let catalog = catalog();
     let observations = [
         (ObservedValue::Reachable, Reachability::Reachable),
@@ -105,7 +105,7 @@ fn every_cell_is_found_again_and_judged_by() {
             };
             assert_eq!(
                 found.value, cell.value,
-                "{name}: {} speaks for it",
+                "{name}: found {} instead",
                 found.conditions
             );
             for (observed, seen) in &observations {
@@ -124,9 +124,10 @@ fn every_cell_is_found_again_and_judged_by() {
     }
 }
 
-/// Of the cells that fit a situation equally well, one must not contradict another: which of them counts would be chance.
+/// If several cells match a situation equally well, they must have the same value. Otherwise the order of the file
+/// would decide which one counts.
 #[test]
-fn no_two_cells_of_an_edition_contradict_each_other() {
+fn equal_matches_agree() {
     let catalog = catalog();
     for edition in catalog.editions() {
         let mut backwards = edition.clone();
@@ -192,9 +193,9 @@ fn balancer(scope: Scope) -> Target {
     target(TargetKind::LoadBalancer, None, false, scope)
 }
 
-/// Rows of the documents' tables, as a reader would look them up.
+/// Cells that were looked up in the documents' tables by hand.
 #[test]
-fn the_documents_are_read_as_they_are_written() {
+fn cells_match_the_documents() {
     use Reachability::{Reachable, Unreachable};
     let catalog = catalog();
     let rows: [(&str, &str, Position, Target, Option<Reachability>); 17] = [
@@ -275,7 +276,7 @@ fn the_documents_are_read_as_they_are_written() {
             other(true, Scope::Private),
             Some(Unreachable),
         ),
-        // The edition speaks of the client's own node by its private address, and of others.
+        // The edition mentions the client's own node only with its private address.
         (
             "2026-01-otc",
             "tunnel/ipvs",
@@ -337,7 +338,7 @@ fn the_documents_are_read_as_they_are_written() {
 }
 
 #[test]
-fn what_is_not_known_is_judged_where_its_columns_agree() {
+fn unknown_columns_are_judged_if_they_agree() {
     let catalog = catalog();
     let selection = MatrixSelection {
         matrices: vec!["huawei-cce".to_owned()],
@@ -366,13 +367,13 @@ fn what_is_not_known_is_judged_where_its_columns_agree() {
 }
 
 #[test]
-fn editions_that_disagree_are_all_heard_unless_one_is_held_to() {
+fn strict_ignores_other_editions() {
     let catalog = catalog();
     let situations =
         circumstances("tunnel/ipvs").situations(Position::PodSame, &other(false, Scope::Private));
     let mut selection = MatrixSelection::of(Some("huawei-cce"));
     let Ruling::Says { edition, all, .. } = catalog.ruling(&selection, &situations) else {
-        panic!("every edition speaks of it");
+        panic!("every edition mentions it");
     };
     assert_eq!(edition.readable(), "2026-01-otc", "the newest");
     let saying = |value| all.iter().filter(|(_, said)| *said == value).count();
@@ -390,7 +391,7 @@ fn editions_that_disagree_are_all_heard_unless_one_is_held_to() {
     selection.edition = Some("000_e154fa8d9004b8e6".to_owned());
     selection.strict = true;
     let Ruling::Says { edition, cell, all } = catalog.ruling(&selection, &situations) else {
-        panic!("that edition speaks of it");
+        panic!("that edition mentions it");
     };
     assert_eq!(
         (edition.readable(), cell.value, all.len()),
@@ -399,7 +400,7 @@ fn editions_that_disagree_are_all_heard_unless_one_is_held_to() {
 }
 
 #[test]
-fn what_the_provider_is_silent_about_upstream_may_speak_of() {
+fn upstream_fills_gaps_of_the_provider() {
     let catalog = catalog();
     let situations = circumstances("vpc/ipvs").situations(
         Position::PodOther,
@@ -408,14 +409,14 @@ fn what_the_provider_is_silent_about_upstream_may_speak_of() {
     let Ruling::Says { edition, .. } =
         catalog.ruling(&MatrixSelection::of(Some("huawei-cce")), &situations)
     else {
-        panic!("upstream speaks of it");
+        panic!("upstream mentions it");
     };
     assert_eq!(edition.name, "kubernetes");
 }
 
-/// The schema that editors go by knows the same words as the program, and finds no fault with what the program takes.
+/// The schema for editors has the same words as the program, and accepts every embedded file.
 #[test]
-fn the_schema_is_that_of_the_files() {
+fn schema_matches_files_and_words() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("matrices");
     let schema: Value =
         serde_json::from_str(&std::fs::read_to_string(folder.join("schema.json")).unwrap())
@@ -456,5 +457,5 @@ fn the_schema_is_that_of_the_files() {
             .collect();
         assert_eq!(wrong, [""; 0], "{}", path.display());
     }
-    assert_eq!(files, 5, "each of them is embedded, too");
+    assert_eq!(files, 5, "every file is also embedded");
 }

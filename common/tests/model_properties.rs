@@ -1,4 +1,4 @@
-//! What holds for every Service, in every mode and version.
+//! Properties of the model for every Service, in every mode and version.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -20,7 +20,7 @@ use svc_reach_common::{
 
 const NODES: usize = 3;
 
-/// Addresses of one family, written alike in both.
+/// Addresses of one family. Both families have the same structure.
 struct Addresses {
     node: fn(usize) -> String,
     pod: fn(usize) -> String,
@@ -192,7 +192,7 @@ impl Case {
 
 const CLIENTS: [Network; 3] = [Network::Host, Network::Pod, Network::External];
 
-/// Every address of the Service that a packet on the first node may go to, by name.
+/// The destinations of packets on the first node, with a name, address and port.
 fn destinations(addresses: &Addresses) -> [(&'static str, IpAddr, u16); 4] {
     [
         ("cluster IP", addresses.cluster_ip.parse().unwrap(), 80),
@@ -202,7 +202,7 @@ fn destinations(addresses: &Addresses) -> [(&'static str, IpAddr, u16); 4] {
     ]
 }
 
-/// Where from, where to, what, with which endpoints, masqueraded or not.
+/// Client, destination, action, endpoints, and whether the packet is masqueraded.
 type AnswerCase = (
     Network,
     &'static str,
@@ -304,9 +304,9 @@ fn clients() -> impl Iterator<Item = (Network, Option<String>)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Policy Cluster and a ready backend: nobody is refused and nothing is dropped.
+    /// With policy Cluster and a ready backend, no client is refused and nothing is dropped.
     #[test]
-    fn cluster_policy_refuses_nobody(case in case()) {
+    fn cluster_policy_serves_everyone(case in case()) {
         let mut case = case;
         case.external = TrafficPolicy::Cluster;
         case.internal = TrafficPolicy::Cluster;
@@ -334,9 +334,9 @@ proptest! {
         }
     }
 
-    /// Policy Local: what comes from outside is never served by another node than the one it arrives at.
+    /// With policy Local, packets from outside are served only by the node that they arrive at.
     #[test]
-    fn local_policy_keeps_external_traffic_on_the_node(case in case()) {
+    fn local_policy_stays_on_the_node(case in case()) {
         let mut case = case;
         case.external = TrafficPolicy::Local;
         for (client, name, _, endpoints, masquerade) in answers(&case, &V4) {
@@ -344,7 +344,7 @@ proptest! {
                 && name != "cluster IP"
                 // Up to 1.19 the policy does not apply to external IPs.
                 && (name != "external IP" || case.minor >= 20)
-                // Since 1.24 ipvs falls back to other nodes' endpoints where there is none, to no avail.
+                // Since 1.24, ipvs falls back to endpoints of other nodes, but their replies are lost.
                 && (case.mode != ProxyMode::Ipvs || case.minor < 24 || case.has_ready_on(0));
             if applies && !endpoints.is_empty() {
                 prop_assert!(
@@ -372,9 +372,9 @@ proptest! {
         }
     }
 
-    /// The order in which slices list endpoints says nothing.
+    /// The order of endpoints in slices does not matter.
     #[test]
-    fn the_order_of_endpoints_does_not_matter(
+    fn endpoint_order_does_not_matter(
         case in case(),
         order in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
@@ -398,7 +398,7 @@ proptest! {
         }
     }
 
-    /// Slices that repeat endpoints say nothing new.
+    /// Repeated endpoints in slices change nothing.
     #[test]
     fn repeated_endpoints_count_once(case in case()) {
         let facts = case.facts(&V4);
@@ -416,15 +416,15 @@ proptest! {
         }
     }
 
-    /// Both families are treated alike.
+    /// IPv4 and IPv6 have the same results.
     #[test]
     fn families_agree(case in case()) {
         prop_assert_eq!(answers(&case, &V4), answers(&case, &V6));
     }
 
-    /// What is known without an input stays so once it is told.
+    /// If a result is known without an input, it does not change once the input is known.
     #[test]
-    fn what_is_known_stays_known(case in case(), told in any::<[bool; 4]>()) {
+    fn more_inputs_keep_known_results(case in case(), inputs in any::<[bool; 4]>()) {
         let facts = case.facts(&V4);
         let mut proxy = case.proxy(&V4);
         let ignorant = Paths {
@@ -435,20 +435,20 @@ proptest! {
             ..Paths::of_network(None)
         };
         let informed = Paths {
-            pods_masqueraded: Some(told[0]),
-            same_node_replies: Some(told[1]),
-            other_node_replies: Some(told[2]),
-            host_replies: Some(told[3]),
+            pods_masqueraded: Some(inputs[0]),
+            same_node_replies: Some(inputs[1]),
+            other_node_replies: Some(inputs[2]),
+            host_replies: Some(inputs[3]),
             ..Paths::of_network(None)
         };
         let known = case.proxy(&V4);
         proxy.detector = Detector::Unknown;
-        let (world, told_world) = (World::of(&facts, &proxy), World::of(&facts, &known));
+        let (world, known_world) = (World::of(&facts, &proxy), World::of(&facts, &known));
         for (network, node) in clients() {
             for target in targets(&V4) {
                 let client = Client { network, node: node.as_deref() };
                 let before = world.connect(&ignorant, &facts.service, client, &target);
-                let after = told_world.connect(&informed, &facts.service, client, &target);
+                let after = known_world.connect(&informed, &facts.service, client, &target);
                 if !matches!(before.outcome, PredictedOutcome::Unknown(_)) {
                     prop_assert_eq!(
                         before.reachability(), after.reachability(),
@@ -460,9 +460,9 @@ proptest! {
     }
 }
 
-/// The strategy above makes endpoints as slices do.
+/// The test cases above have the same endpoints as real slices.
 #[test]
-fn endpoints_are_those_of_slices() {
+fn test_endpoints_match_slices() {
     let slice = serde_json::json!({"metadata": {"name": "web-1"}, "ports": [{"name": "", "port": 8080}],
         "endpoints": [{"addresses": ["10.244.0.1"], "nodeName": "n0",
                        "conditions": {"ready": true, "serving": true, "terminating": false}}]});

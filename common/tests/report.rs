@@ -1,4 +1,4 @@
-//! The schema of reports, held against the program's own words and types.
+//! Compares the schema of reports with the program's words and types.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -32,7 +32,7 @@ fn validator() -> Validator {
     jsonschema::draft202012::new(&schema()).unwrap()
 }
 
-/// Every variant of an outcome, with what may be absent once there and once not.
+/// Every variant of an outcome. Variants with optional fields are here with and without them.
 fn outcomes() -> Vec<Outcome> {
     let detail = || "no\nuse".to_owned();
     let all = vec![
@@ -75,7 +75,7 @@ fn outcomes() -> Vec<Outcome> {
             errno: None,
         },
     ];
-    // A variant that is added is to be added here, and its number below.
+    // Add each new variant to the list above, and its number to the match.
     let number = |outcome: &Outcome| match outcome {
         Outcome::Answered { .. } => 0,
         Outcome::Connected => 1,
@@ -98,7 +98,7 @@ fn outcomes() -> Vec<Outcome> {
     all
 }
 
-/// A report in which nothing is absent that can be there, and every attempt differs.
+/// A report with a value in every optional field, and with a different outcome in every attempt.
 fn full() -> Report {
     let port = NonZeroU16::new(80).unwrap();
     let attempts = outcomes().into_iter().map(|outcome| Attempt {
@@ -237,7 +237,7 @@ fn full() -> Report {
     }
 }
 
-/// Every object and every value in it, by their paths; objects in lists count once.
+/// Collects the paths of all objects in a value.
 fn paths(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(object) => {
@@ -263,7 +263,7 @@ fn faults(value: &Value) -> Vec<String> {
 }
 
 #[test]
-fn its_words_are_those_of_the_program() {
+fn schema_has_the_programs_words() {
     let schema = schema();
     let all = [
         ("serviceType", json!(ServiceType::ALL)),
@@ -321,7 +321,7 @@ fn its_words_are_those_of_the_program() {
 }
 
 #[test]
-fn what_the_program_writes_is_valid() {
+fn reports_are_valid() {
     let report = full();
     assert_eq!(faults(&json!(report)), [""; 0]);
     let list = ReportList {
@@ -332,9 +332,9 @@ fn what_the_program_writes_is_valid() {
     assert_eq!(faults(&json!(list)), [""; 0]);
 }
 
-/// What can be absent is what reads back as absent, one value at a time.
+/// For each field, the schema allows null exactly if the program reads null there.
 #[test]
-fn what_is_absent_is_null() {
+fn optional_fields_may_be_null() {
     let report = json!(full());
     let mut found = Vec::new();
     paths(&report, "", &mut found);
@@ -357,7 +357,7 @@ fn what_is_absent_is_null() {
 }
 
 #[test]
-fn a_key_too_many_or_too_few_is_not_valid() {
+fn extra_or_missing_keys_are_invalid() {
     let list = json!(ReportList {
         api_version: API_VERSION.into(),
         kind: Kind::ReportList,
