@@ -1,4 +1,4 @@
-//! What the command line asks for, done. The main job in reading order is [`crate::run`].
+//! The entry point: reads the command line and does what it asks for. [`crate::run`] has the main job in reading order.
 
 use crate::{
     cli::{
@@ -26,7 +26,7 @@ use svc_reach_common::exit::Exit;
 #[tokio::main(flavor = "current_thread")]
 pub async fn main() -> ExitCode {
     if let Some(words) = completion::asked(std::env::args_os()) {
-        // Whoever asks for completions has left where they cannot be written.
+        // A write fails only if the shell has closed the pipe. No message is needed then.
         let _ = completion::answer(&words, &mut std::io::stdout());
         return ExitCode::SUCCESS;
     }
@@ -40,7 +40,7 @@ pub async fn main() -> ExitCode {
     terminal::logging::start(&cli.connection.verbose);
     let (signals, interrupt) = Signals::new();
     let run = async { run(Config::new(cli)?, interrupt).await };
-    // Signals first: whoever asks for them to be heeded goes on once they are.
+    // Poll the signal watcher first: `heed_signals` yields once and relies on the watcher to be listening after that.
     let ended = tokio::select! {
         biased;
         at_once = signals.watch() => Ok(at_once),
@@ -49,11 +49,11 @@ pub async fn main() -> ExitCode {
     ExitCode::from(ended.unwrap_or_else(|error| report_error(&error)).code())
 }
 
-/// Does what the command line asks for, and returns how it ended.
+/// Runs the command and returns its exit status.
 ///
 /// # Errors
 ///
-/// What kept it from being done.
+/// The failure that stopped the command.
 async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     let mut output = std::io::stdout();
     let connection = &config.connection;
@@ -87,13 +87,13 @@ async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
     }
 }
 
-/// The main job, once or again and again.
+/// Checks Services: once, or repeatedly with `--watch`.
 async fn check(
     settings: RunSettings,
     connection: &Connection,
     interrupt: &Interrupt,
 ) -> Result<Exit, Error> {
-    // Files are read and opened before the cluster is asked for anything, so that a wrong one costs nothing.
+    // Read and open all files before the first call to the API server, so that a wrong file fails early.
     let settings = match settings.config.clone() {
         None => settings,
         Some(file) => smoke_test::read(&file, settings, connection.namespace.as_deref())?,
@@ -123,8 +123,8 @@ async fn check(
     .await
 }
 
-/// Connects to the cluster and goes on with a client and the current namespace. A credential plugin may wait for a person,
-/// so an interrupt ends this at once.
+/// Connects to the cluster and calls `go_on` with a client and the current namespace. A credential plugin may wait for
+/// user input, so an interrupt aborts the connection.
 async fn connected(
     connection: &Connection,
     interrupt: &Interrupt,
@@ -141,7 +141,7 @@ async fn connected(
     go_on(cluster, namespace).await
 }
 
-/// A command without verdicts ends with 0 when it is through.
+/// A command without verdicts exits with 0 on success.
 fn done(result: Result<(), Error>) -> Result<Exit, Error> {
     result.map(|()| Exit::AsExpected)
 }

@@ -1,4 +1,4 @@
-//! What was typed. What it means is [`action`].
+//! The syntax of the command line. [`action`] has its meaning.
 
 pub mod action;
 pub mod completion;
@@ -25,7 +25,7 @@ use std::{ffi::OsString, path::PathBuf};
 #[command(
     bin_name = "kubectl svc-reach",
     version,
-    // As in kubectl, the last one counts.
+    // As in kubectl, the last value of a repeated flag counts.
     args_override_self = true,
     subcommand_precedence_over_arg = true,
     subcommand_negates_reqs = true,
@@ -42,12 +42,12 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads a command line. Flags of the cluster may stand before a command, flags of a run may not: they would mean
-    /// nothing to it.
+    /// Parses a command line. Cluster flags may precede a command. Run flags may not, because the command would ignore
+    /// them.
     ///
     /// # Errors
     ///
-    /// What clap says, `--help` and `--version` among it.
+    /// Any error of clap, which also returns `--help` and `--version` as errors.
     pub fn read<T: Into<OsString> + Clone>(
         args: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
@@ -151,7 +151,7 @@ Examples:
     Version(PlainArgs),
 }
 
-/// What `completion` takes.
+/// Arguments of `completion`.
 #[derive(Debug, Args)]
 pub struct CompletionArgs {
     /// Name of the shell
@@ -189,7 +189,7 @@ pub struct RunArgs {
     pub config: Option<PathBuf>,
     /// Wait this long for a ready backend
     ///
-    /// The run begins as soon as a backend is ready and the load balancer has an address. Without them in time, it fails.
+    /// The run begins as soon as a backend is ready and the load balancer has an address. If this takes longer, the run fails.
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<String>,
     /// Check again and again, and print what changes
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_of_the_cluster_stand_before_a_command_or_behind_it() {
+    fn cluster_flags_may_precede_or_follow_a_command() {
         for args in [
             &["explain", "nginx", "-n", "web"][..],
             &["-n", "web", "explain", "nginx"],
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_command_would_not_heed_is_refused() {
+    fn a_command_refuses_run_flags() {
         for (args, named) in [
             (&["nginx", "explain", "nginx"][..], "[SERVICE]..."),
             (&["--watch", "matrix", "list"], "--watch"),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_called_like_a_command_is_named_with_its_kind() {
+    fn a_service_named_like_a_command_needs_its_kind() {
         let cli = read(&["svc/explain"]).unwrap();
         assert_eq!(cli.run.services, ["svc/explain"]);
     }

@@ -1,6 +1,6 @@
-//! The cluster, as far as this program needs one: two methods.
+//! Access to the API server, behind a trait of two methods.
 //!
-//! [`live::Live`] talks to an API server. Where a fault has to be made, [`scripted::Scripted`] stands in.
+//! [`live::Live`] talks to a real API server. Tests use [`scripted::Scripted`], which can fail in any way.
 
 pub mod kubeconfig;
 pub mod live;
@@ -24,11 +24,11 @@ pub struct Call {
     pub path: String,
     /// Query parameters, not yet encoded.
     pub query: Vec<(&'static str, String)>,
-    /// Body, for what has one.
+    /// Body, if the request has one.
     pub body: Option<Value>,
 }
 
-/// HTTP methods in use.
+/// HTTP methods that the plugin uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// Reads.
@@ -70,7 +70,7 @@ impl Call {
         }
     }
 
-    /// The same with a query parameter more.
+    /// Adds a query parameter.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.query.push((key, value.into()));
@@ -93,7 +93,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The API server answered with a failure.
@@ -102,7 +102,7 @@ pub enum CallError {
     /// No answer in time.
     #[error("the API server did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// The API server could not be asked, or its answer could not be read.
+    /// The API server could not be reached, or its answer could not be read.
     #[error("failed to reach the API server")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -116,42 +116,43 @@ impl CallError {
         }
     }
 
-    /// Whether the object, or the whole kind of object, is not there.
+    /// Whether the object, or its whole kind, does not exist (404).
     pub fn is_not_found(&self) -> bool {
         self.code() == Some(404)
     }
 
-    /// Whether the user may not do this.
+    /// Whether the user lacks a permission (403).
     pub fn is_forbidden(&self) -> bool {
         self.code() == Some(403)
     }
 
-    /// Whether the API server answered that nothing came of the call. What a proxy says, what is to be asked again, and
-    /// what may have failed half way (5xx) does not tell.
+    /// Whether the API server refused the call, so that it certainly changed nothing. Four kinds of answer do not say
+    /// that: 408 may come from a proxy, 429 asks for another try, 409 may mean that an earlier try succeeded, and after
+    /// a 5xx the call may have been carried out in part.
     pub fn is_refusal(&self) -> bool {
         self.code()
             .is_some_and(|code| (400..500).contains(&code) && ![408, 409, 429].contains(&code))
     }
 
-    /// Whether an object of this name is there already.
+    /// Whether an object of this name already exists.
     pub fn is_already_exists(&self) -> bool {
         matches!(self, Self::Status(status) if status.is_already_exists())
     }
 
-    /// Whether the API server does not know who asks.
+    /// Whether the API server did not accept the user's credentials (401).
     pub fn is_unauthorized(&self) -> bool {
         self.code() == Some(401)
     }
 }
 
-/// Lines of a watch or of a log, as they come.
+/// Lines of a watch or of a log, as they arrive.
 pub type Lines = Pin<Box<dyn Stream<Item = io::Result<String>>>>;
 
-/// A cluster.
+/// The API server of a cluster.
 pub trait Cluster {
-    /// Makes a call and returns the object that it answers with.
+    /// Makes a call and returns the object in the answer.
     async fn call(&self, call: Call) -> Result<Value, CallError>;
 
-    /// Makes a call whose answer comes in lines for as long as it likes.
+    /// Makes a call whose answer is a stream of lines, such as a watch or a log. The stream may stay open.
     async fn lines(&self, call: Call) -> Result<Lines, CallError>;
 }

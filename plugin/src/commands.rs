@@ -1,4 +1,4 @@
-//! What the command line can ask for, beside the main job.
+//! The commands other than the main job, which is in `run`.
 
 pub mod cleanup;
 pub mod explain;

@@ -1,4 +1,4 @@
-//! What a run is to do. Reading it touches nothing outside.
+//! The settings of a run, from its flags. Pure: it reads no file and makes no call.
 
 mod choice;
 mod connection;
@@ -33,60 +33,60 @@ use svc_reach_common::{
     terms::Terms,
 };
 
-/// The main job.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct RunSettings {
-    /// Which Services.
+    /// Which Services to check.
     pub selection: ServiceSelection,
-    /// Whether their reports are a list, be it of one.
+    /// Whether the output is a list, even if it has only one report.
     pub list: bool,
-    /// The file that says which Services instead, and what is expected of each.
+    /// Smoke test file. It replaces `selection` and says what to expect of each Service.
     pub config: Option<PathBuf>,
-    /// Where the report goes, and how; at most one without a file.
+    /// Formats of the report, and where they go. At most one goes to standard output.
     pub outputs: Vec<Output>,
-    /// Whether tables have colours.
+    /// When tables use colours.
     pub color: Color,
-    /// How long to wait until the Services can be reached at all.
+    /// How long to wait for backends and load balancer addresses; `None`: do not wait.
     pub wait: Option<Duration>,
-    /// How long after a run the next one begins; `None`: once is enough.
+    /// Pause between two runs; `None`: run once.
     pub watch: Option<Duration>,
-    /// What is asked of each Service.
+    /// What to check on each Service.
     pub check: Check,
-    /// What is asked of a named Service instead, where it differs.
+    /// Checks of single Services, which replace `check`.
     pub own: Vec<(ServiceName, Check)>,
-    /// What observations are held against.
+    /// What to compare observations with.
     pub expectations: ExpectationSettings,
-    /// The probe pods.
+    /// Settings of the probe pods.
     pub probe: ProbeSettings,
 }
 
-/// Which Services.
+/// Which Services to check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServiceSelection {
-    /// Those of these names.
+    /// The Services with these names.
     Named(Vec<ServiceName>),
-    /// Whatever there is.
+    /// All Services that match.
     Matching {
-        /// Label selector; `None`: all.
+        /// Label selector; `None`: every Service.
         selector: Option<String>,
-        /// Of all namespaces.
+        /// Whether to search all namespaces.
         everywhere: bool,
     },
 }
 
-/// What is asked of a Service, and what it has to live up to.
+/// What to check on a Service, and which results fail the run.
 #[derive(Debug, Clone)]
 pub struct Check {
-    /// Which cells are asked.
+    /// Which cells to check.
     pub choice: Choice,
-    /// What the probes do.
+    /// How the probes make requests.
     pub request: RequestSettings,
-    /// What a run has to live up to beside documents.
+    /// The verdicts that fail a run, and requirements in addition to the documents.
     pub terms: Terms,
 }
 
 impl RunSettings {
-    /// What is asked of a Service. `current`: the namespace of Services that are named without one.
+    /// What to check on a Service. `current` is the namespace of names that have none.
     pub fn check(&self, service: &Service, current: &str) -> &Check {
         self.own
             .iter()
@@ -94,8 +94,8 @@ impl RunSettings {
             .map_or(&self.check, |(_, check)| check)
     }
 
-    /// The same without one of the Services that are named, and with its probes where they were; `None`: no other is named.
-    /// `current`: namespace of those that are named without one.
+    /// These settings without one of the named Services. The probes stay in the same namespace. `None` if the Service
+    /// is not named, or if no other Service is. `current` is the namespace of names that have none.
     pub fn without(&self, namespace: &str, name: &str, current: &str) -> Option<Self> {
         let mut rest = self.clone();
         rest.probe.namespace = Some(self.probes_in(current).to_owned());
@@ -107,7 +107,8 @@ impl RunSettings {
         (!names.is_empty() && names.len() < before).then_some(rest)
     }
 
-    /// Namespace of the probes. `current`: of Services that are named without one.
+    /// Namespace of the probes: `--probe-namespace`, or the namespace of the named Services if they share one, or else
+    /// `current`, which is also the namespace of names that have none.
     pub fn probes_in<'a>(&'a self, current: &'a str) -> &'a str {
         if let Some(namespace) = &self.probe.namespace {
             return namespace;
@@ -126,7 +127,7 @@ impl RunSettings {
         }
     }
 
-    /// The reports of a run as they are printed.
+    /// Wraps the reports of a run for printing: a single report, or a list.
     pub fn reports(&self, mut reports: Vec<Report>) -> Reports {
         match reports.pop() {
             Some(report) if !self.list && reports.is_empty() => report.into(),

@@ -1,4 +1,4 @@
-//! What can go wrong, in terms of what was attempted on which object.
+//! Errors of a command. Each names what was attempted, and on which object.
 
 mod permission;
 
@@ -8,16 +8,16 @@ use crate::{cluster::CallError, config::UsageError};
 use std::path::PathBuf;
 use svc_reach_common::{exit::Exit, matrix::MatrixError, model::NotModelled, objects::ObjectError};
 
-/// Why a run came to nothing.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line makes no sense.
+    /// The command line is invalid.
     #[error(transparent)]
     Usage(#[from] UsageError),
     /// The kubeconfig, or what it refers to, cannot be used.
     #[error("failed to use the kubeconfig{}", file.iter().map(|file| format!(" {}", file.display())).collect::<String>())]
     Kubeconfig {
-        /// The file, where the user named one by flag.
+        /// The value of `--kubeconfig`.
         file: Option<PathBuf>,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
@@ -25,7 +25,7 @@ pub enum Error {
     /// A matrix cannot be used.
     #[error(transparent)]
     Matrix(#[from] MatrixError),
-    /// A dump, or a list of packets, cannot be read.
+    /// An input file cannot be used: a dump, a list of packets, a matrix, a saved report or a smoke test.
     #[error("failed to read {file}")]
     File {
         /// The file.
@@ -33,19 +33,19 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// There is nothing to explain.
+    /// `explain` has no answer.
     #[error(transparent)]
     Explain(#[from] ExplainError),
-    /// There is no such Service.
+    /// The Service does not exist.
     #[error("failed to get Service {namespace}/{name}")]
     NoService {
-        /// The namespace that was looked in.
+        /// Its namespace.
         namespace: String,
-        /// The name that was looked for.
+        /// Its name.
         name: String,
-        /// What the API server said.
+        /// The API server's error.
         source: CallError,
-        /// A Service of a name like it.
+        /// A Service with a similar name.
         meant: Option<String>,
     },
     /// A call to the API server failed.
@@ -55,10 +55,10 @@ pub enum Error {
         attempted: String,
         /// Why it failed.
         source: CallError,
-        /// What the user may have to be allowed to do.
+        /// The permission that the call needs.
         needs: Option<Permission>,
     },
-    /// The API server answered with something that is not what was asked for.
+    /// The API server returned an object that the plugin cannot read.
     #[error("failed to understand {object} from the API server")]
     Object {
         /// The object.
@@ -66,36 +66,36 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// What `--wait` waited for did not come.
-    #[error("{service} still waits for {missing} after {} s", patience.as_secs())]
+    /// `--wait` timed out.
+    #[error("{service} still {state} after {} s", patience.as_secs())]
     NotServed {
-        /// Whose it is.
+        /// The Service.
         service: String,
-        /// What is missing.
-        missing: &'static str,
-        /// How long was waited.
+        /// What is missing, as a predicate: "has no ready backend".
+        state: &'static str,
+        /// How long the plugin waited.
         patience: std::time::Duration,
     },
-    /// The user may not do what a run needs.
+    /// The user lacks permissions that a run needs.
     #[error("missing permissions in namespace {namespace}: {}", list(missing))]
     NotAllowed {
         /// The namespace of the probes.
         namespace: String,
-        /// What is missing.
+        /// The missing permissions.
         missing: Vec<Permission>,
     },
-    /// The cluster accepts no probe pod at all.
+    /// The cluster refuses every probe pod.
     #[error("the cluster refuses probe pods in namespace {namespace}")]
     ProbesRefused {
         /// The namespace of the probes.
         namespace: String,
-        /// What it says.
+        /// Why.
         source: CallError,
     },
     /// The report could not be written to standard output.
     #[error("failed to write the report")]
     Write(#[source] std::io::Error),
-    /// A file that a report was to go to cannot be used; found out before anything else is done.
+    /// An output file cannot be opened. The plugin opens output files before it does anything else.
     #[error("failed to open {} for writing", file.display())]
     OutputFile {
         /// The file.
@@ -121,23 +121,23 @@ pub enum Error {
     },
 }
 
-/// Why there is no answer.
+/// Why `explain` has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    /// The dump does not hold the Service.
+    /// The dump does not contain the Service.
     #[error("failed to find Service {namespace}/{name} in the dump{}", hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
     NoService {
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
-        /// Where one of that name is, or what kept it from being read.
+        /// Another namespace that has a Service of this name, or why the Service could not be read.
         hint: Option<String>,
     },
-    /// A packet that the model has no answer to.
+    /// The model has no answer for a packet.
     #[error("failed to answer flow {id}")]
     Flow {
-        /// Its identifier, or its place in the list.
+        /// Its ID, or its number in the list.
         id: String,
         /// Why.
         source: NotModelled,
@@ -153,7 +153,8 @@ fn list(permissions: &[Permission]) -> String {
 }
 
 impl Error {
-    /// A call to the API server that failed. `attempted` reads after "failed to"; `needs` is what the user may lack.
+    /// A call to the API server failed. `attempted` reads after "failed to"; `needs` is the permission that the call
+    /// needs.
     pub fn call(attempted: impl Into<String>, needs: Permission) -> impl FnOnce(CallError) -> Self {
         let attempted = attempted.into();
         move |source| Self::Call {
@@ -163,7 +164,7 @@ impl Error {
         }
     }
 
-    /// An answer of the API server that is not the object it should be.
+    /// The API server returned an object that the plugin cannot read.
     pub fn not_understood(object: impl Into<String>, source: ObjectError) -> Self {
         Self::Object {
             object: object.into(),
@@ -171,7 +172,7 @@ impl Error {
         }
     }
 
-    /// How a run with this error ends.
+    /// The exit status for this error.
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_)
@@ -192,7 +193,7 @@ impl Error {
         }
     }
 
-    /// The next step.
+    /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Usage(_) => Some("see 'kubectl svc-reach --help'".to_owned()),
@@ -238,23 +239,23 @@ impl Error {
         matches!(self, Self::Call { source, .. } if source.is_forbidden())
     }
 
-    /// Whether it may pass by itself: the API server was away, or overloaded.
+    /// Whether a retry may succeed, because the API server did not answer or was overloaded.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Call { source, .. } if !source.is_refusal())
     }
 
-    /// Whether it is about a reader that has seen enough, such as head.
+    /// Whether the reader of standard output has closed it, as head does after its last line.
     pub fn is_of_a_reader_who_left(&self) -> bool {
         matches!(self, Self::Write(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe)
     }
 
-    /// The error and all its causes, one after the other.
+    /// The error and all its causes in one line.
     pub fn chain(&self) -> String {
         chain(self)
     }
 }
 
-/// An error and all its causes in one line. A cause that its effect already spells out is not repeated.
+/// An error and all its causes in one line. Skips a cause if the line contains its text already.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -284,7 +285,7 @@ mod tests {
     use std::{io, time::Duration};
     use svc_reach_common::exit::Exit;
 
-    /// One of each kind, with the source that it usually has.
+    /// One error of each kind, with a typical cause.
     fn every_error() -> Vec<Error> {
         let refused = |code, reason: &str, message: &str| {
             CallError::Status(Status::failure(message, reason).with_code(code).boxed())
@@ -343,7 +344,7 @@ mod tests {
             },
             Error::NotServed {
                 service: "web/nginx".into(),
-                missing: "a ready backend",
+                state: "has no ready backend",
                 patience: Duration::from_secs(10),
             },
             Error::NotAllowed {
@@ -392,7 +393,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refused_token_and_a_missing_permission_are_told_apart() {
+    async fn hints_differ_for_a_bad_token_and_a_missing_permission() {
         for (code, says) in [
             (401, "does not accept this user's token"),
             (403, "the role of this user lacks: list services"),

@@ -1,6 +1,6 @@
 //! `kubectl svc-reach`: from where can a Service be reached, is that what the documentation says, and if not, why?
 //!
-//! The program is [`main`]. `run.rs` tells its story in reading order.
+//! The entry point is [`main`]. `run.rs` has a run in reading order.
 
 mod app;
 mod cli;

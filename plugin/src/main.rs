@@ -1,4 +1,4 @@
-//! The program `kubectl-svc_reach`. Everything it does is in the library beside it.
+//! The program `kubectl-svc_reach`. All its code is in the library.
 
 fn main() -> std::process::ExitCode {
     svc_reach::main()

@@ -1,5 +1,5 @@
-//! Reports as text. Renderers take a report and a writer, tables a screen, too; they decide nothing and read nothing
-//! else.
+//! Prints reports. A renderer takes a report and a writer, and a table also takes a screen. Renderers decide nothing
+//! and read nothing else.
 
 mod answer;
 mod file;
@@ -33,7 +33,7 @@ use std::io::{self, Write};
 use svc_reach_common::{exit::Exit, report::Reports};
 use table::Detail;
 
-/// A form of the report, and a place that was found fit to take it.
+/// A report format, and a place that can take it.
 #[derive(Debug)]
 pub struct Outlet {
     format: ReportFormat,
@@ -43,11 +43,11 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Finds out whether reports can go where they shall.
+    /// Checks that every report can be written where the user wants it.
     ///
     /// # Errors
     ///
-    /// A file that cannot be written, or that two reports would go to.
+    /// When a file cannot be written, or two reports would go to the same file.
     pub fn all(outputs: &[Output], color: Color) -> Result<Vec<Self>, Error> {
         let mut outlets: Vec<Self> = Vec::new();
         for output in outputs {
@@ -82,13 +82,13 @@ impl Outlet {
         Ok(outlets)
     }
 
-    /// Whether it is standard output.
+    /// Whether the report goes to standard output.
     pub const fn is_stdout(&self) -> bool {
         self.file.is_none()
     }
 
-    /// Whether it is written anew for every run of a watch: a file holds the latest, and programs read one object after
-    /// the other. People read what changed.
+    /// Whether the report is written again for every run of a watch. A file holds the latest report, and a program
+    /// reads one JSON object after the other. People only read what changed.
     pub fn is_repeated(&self) -> bool {
         self.file.is_some() || self.format == ReportFormat::Json
     }
@@ -97,7 +97,7 @@ impl Outlet {
     ///
     /// # Errors
     ///
-    /// Those of the file, or of standard output.
+    /// When the file or standard output cannot be written.
     pub fn write(&self, reports: &Reports) -> Result<(), Error> {
         let mut text = Vec::new();
         write(self.format, reports, self.screen, &mut text).map_err(Error::Write)?;
@@ -109,7 +109,7 @@ impl Outlet {
             None => {
                 let output = io::stdout().lock();
                 let written = if self.screen.color {
-                    // Consoles of Windows have to be told of colours.
+                    // Windows consoles need a translation of colour codes.
                     all(AutoStream::always(output), &text)
                 } else {
                     all(output, &text)
@@ -120,8 +120,8 @@ impl Outlet {
     }
 }
 
-/// Writes the reports everywhere they are to go, and returns how a run with them ends. If one place fails, the others still
-/// get their reports.
+/// Writes the reports to every outlet, and returns how the run ends. If one outlet fails, the others still get the
+/// reports.
 pub fn write_all(reports: &Reports, outlets: &[Outlet]) -> Exit {
     outlets
         .iter()
@@ -136,11 +136,11 @@ fn all(mut writer: impl Write, text: &[u8]) -> io::Result<()> {
     writer.flush()
 }
 
-/// Writes a report in a format.
+/// Writes the reports in one format.
 ///
 /// # Errors
 ///
-/// Those of the writer.
+/// When the writer fails.
 fn write(
     format: ReportFormat,
     reports: &Reports,
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn each_form_goes_to_its_own_file_and_only_once_there_is_a_report() {
+    fn each_format_goes_to_its_own_file() {
         let folder = tempfile::tempdir().unwrap();
         let outputs: Vec<Output> = ReportFormat::ALL
             .iter()
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_takes_one_form_and_an_unfit_one_is_named() {
+    fn an_unusable_file_is_a_usage_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report");
         let same = folder.path().join(".").join("report");
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_fails_later_is_named() {
+    fn a_failed_write_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("report");
         let outlets = Outlet::all(&[output(ReportFormat::Json, &file)], Color::Auto).unwrap();

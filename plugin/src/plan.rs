@@ -1,4 +1,4 @@
-//! What a run is going to ask: which nodes take a probe, which addresses it requests, and how. Pure.
+//! The plan of a run: which nodes get a probe, which addresses it requests, and how. Pure.
 
 pub mod assignment;
 pub mod placement;

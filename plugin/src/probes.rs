@@ -1,4 +1,4 @@
-//! Probes: the Jobs that carry them, their life in the cluster, their removal, and the one on this machine.
+//! Probes: their Jobs, their life in the cluster, their removal, and the position on this machine.
 
 pub mod deployment;
 pub mod external;

@@ -1,4 +1,4 @@
-//! From facts and observations to the report. Pure.
+//! Makes the report from facts and observations. Pure.
 
 pub mod advisories;
 pub mod cells;
@@ -32,24 +32,24 @@ use svc_reach_common::{
     verdict::Verdict,
 };
 
-/// What observations are held against.
+/// What observations are compared with.
 #[derive(Debug, Clone, Copy)]
 pub struct Expectations<'a> {
     /// The documents.
     pub documents: &'a Documents,
-    /// kube-proxy's configuration, where it was found.
+    /// kube-proxy's configuration, if it was found.
     pub proxy: Option<&'a ProxyConfig>,
-    /// What other objects tell.
+    /// What other objects say.
     pub hints: &'a ProviderHints,
     /// What the user says about the cluster.
     pub overrides: ClusterOverrides,
-    /// What a run has to live up to beside the documents.
+    /// What is required of a run, and what fails it.
     pub terms: &'a Terms,
-    /// The API server's time before the probes were made, RFC 3339, where it is known.
+    /// The API server's time before the probes were created, RFC 3339, if it is known.
     pub at: Option<&'a str>,
 }
 
-/// Makes the report of a run. `left_out`: why this machine was not a position, in part or whole.
+/// Makes the report of a run. `left_out`: why the position `external` was left out, partly or completely.
 pub fn report(
     run: &str,
     elapsed: Duration,
@@ -100,7 +100,7 @@ pub fn report(
         .map(|seen| {
             let stand = seen.stand;
             let node = stand.node.as_deref();
-            // A position that no node fits is a place that nothing can be predicted of.
+            // Nothing can be predicted for a position without a node, except `external`.
             let forecast = (node.is_some() || stand.position == Position::External).then(|| {
                 prediction::forecast(
                     &world,
@@ -144,7 +144,7 @@ pub fn report(
     }
 }
 
-/// What was seen of a cell, before it is judged.
+/// A cell with its observation, before it is judged.
 fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
     Cell {
         position: seen.stand.position,

@@ -60,15 +60,15 @@ pub struct Run<'a, C> {
     pub cluster: &'a C,
     /// How the plugin reaches the cluster.
     pub connection: &'a Connection,
-    /// The namespace of Services that are named without one.
+    /// The namespace of Service names that have none.
     pub namespace: &'a str,
-    /// What the command line asks for.
+    /// The settings from the command line.
     pub settings: &'a RunSettings,
     /// The documented matrices.
     pub documents: &'a Documents,
     /// Whether the user wants the run to end.
     pub interrupt: &'a Interrupt,
-    /// Whether an earlier run has shown its progress, so that this one stays quiet.
+    /// Whether this is a later run of a watch, which prints fewer messages.
     pub again: bool,
 }
 
@@ -83,18 +83,18 @@ struct Prepared {
 }
 
 impl<C: Cluster> Run<'_, C> {
-    /// Runs once. As soon as the reports exist, `tell` gets them and returns how showing them ended. Removal of the last
-    /// pods is awaited after that.
+    /// Runs once. `tell` gets the reports as soon as they exist, prints them and returns the exit status. After that,
+    /// this waits until the last pods are gone.
     ///
     /// # Errors
     ///
-    /// What kept the run from producing a report.
+    /// The failure that prevented a report.
     pub async fn once(&self, tell: impl FnOnce(&Reports) -> Exit) -> Result<Exit, Error> {
         let began = Instant::now();
         let run_id = run_id();
         let probes_in = self.settings.probes_in(self.namespace);
 
-        // Nothing exists in the cluster yet, so an interrupt ends this at once.
+        // Nothing exists in the cluster yet, so an interrupt can end the run at once.
         let mut prepared = tokio::select! {
             exit = self.interrupt.raised() => return Ok(exit),
             prepared = self.prepare(probes_in, &run_id) => prepared?,
@@ -130,7 +130,7 @@ impl<C: Cluster> Run<'_, C> {
                 if let Err(left) = removed {
                     report_error(&left);
                 }
-                // An interrupted run ends as interrupted, whatever failed meanwhile.
+                // If the user interrupted the run, it exits as interrupted, even if something failed, too.
                 return match self.interrupt.get() {
                     Some(interrupted) => Ok(report_error(&error).and(interrupted)),
                     None => Err(error),
@@ -229,7 +229,7 @@ impl<C: Cluster> Run<'_, C> {
         })
     }
 
-    /// Compares what the probes found with what is expected, Service by Service.
+    /// Compares observations with expectations, and builds one report for each Service.
     fn reports(
         &self,
         prepared: Prepared,
@@ -269,7 +269,7 @@ impl<C: Cluster> Run<'_, C> {
     }
 }
 
-/// What kubectl prints when it finds nothing.
+/// The message that kubectl prints if it finds nothing.
 fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     match selection {
         ServiceSelection::Matching {
@@ -281,7 +281,7 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     }
 }
 
-/// A position with what its probe said about it.
+/// A position with the output of its probe.
 fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
     ProbedPosition {
         heard: planned.slice.and_then(|slice| {
@@ -294,7 +294,7 @@ fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> 
     }
 }
 
-/// Eight characters that no other run has, fit for a label and for a name.
+/// A random ID of eight characters, valid in labels and in names of objects.
 fn run_id() -> String {
     let mut number = RandomState::new().hash_one(std::process::id());
     (0..8)
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_run_that_fails_as_it_is_interrupted_ends_as_interrupted() {
+    async fn an_interrupt_outranks_a_failure() {
         for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
             let (signals, interrupt) = Signals::new();
             let cluster = Scripted::new(move |call, _| match call {

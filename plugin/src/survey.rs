@@ -1,4 +1,4 @@
-//! What the API server says of the Services: read-only, in a bounded number of requests.
+//! Reads the Services and what is around them from the API server, in a bounded number of requests.
 
 mod backends;
 pub mod kube_proxy;
@@ -19,17 +19,17 @@ use serde_json::Value;
 use std::sync::Arc;
 use svc_reach_common::facts::{Facts, Node};
 
-/// What the API server says.
+/// What was read from the API server.
 #[derive(Debug)]
 pub struct Survey {
-    /// Of each Service, its endpoints and the nodes, in the order in which they are asked about.
+    /// Each Service with its endpoints and the nodes, in the order of the selection.
     pub services: Vec<Facts>,
-    /// Of kube-proxy, where it is configured as kubeadm does it and may be read.
+    /// kube-proxy's configuration, if it is where kubeadm keeps it and the user may read it.
     pub proxy: Option<ProxyConfig>,
 }
 
-/// Reads the Services, their endpoints, nodes enough to place probes on, the server's version, and kube-proxy's
-/// configuration. Nodes are read until enough of each role fit. `namespace`: of Services that are named without one.
+/// Reads the Services, their endpoints, enough nodes to place probes on, the server's version, and kube-proxy's
+/// configuration. Nodes are read until enough of each role fit. `namespace`: for Services that are named without one.
 pub async fn survey(
     cluster: &impl Cluster,
     namespace: &str,
@@ -48,7 +48,7 @@ pub async fn survey(
             .and_then(Value::as_str)
             .map(str::to_owned),
         Err(error) => {
-            tracing::debug!(%error, "the API server does not tell its version");
+            tracing::debug!(%error, "failed to read the API server's version");
             None
         }
     };
@@ -70,14 +70,14 @@ pub async fn survey(
     Ok(Survey { services, proxy })
 }
 
-/// kube-proxy's configuration as kubeadm keeps it. Clusters that keep it elsewhere, and users who may not read it, do
-/// without: the model then says what it would have to know.
+/// kube-proxy's configuration, where kubeadm keeps it. If it is elsewhere or the user may not read it, the run goes on
+/// without it, and the model says which settings it would need.
 async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
     let path = "/api/v1/namespaces/kube-system/configmaps/kube-proxy";
     let object = match cluster.call(Call::get(path)).await {
         Ok(object) => object,
         Err(error) => {
-            tracing::debug!(%error, "no configuration of kube-proxy");
+            tracing::debug!(%error, "failed to read kube-proxy's configuration");
             return None;
         }
     };
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endpoints_come_from_the_newest_kind_that_there_is() {
+    async fn endpoints_come_from_the_newest_kind_that_exists() {
         let cluster = Scripted::new(|call, _| match call {
             SERVICE => service(),
             V1 | V1BETA1 => Reply::Failure(404),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_who_may_not_read_slices_may_still_read_endpoints() {
+    async fn endpoints_are_read_if_slices_are_forbidden() {
         let cluster = Scripted::new(|call, _| match call {
             SERVICE => service(),
             V1 => Reply::Failure(403),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_not_be_read_is_named() {
+    async fn a_missing_permission_is_named() {
         for (denied, permission) in [
             (SERVICE, "get services"),
             (V1, "list endpointslices.discovery.k8s.io"),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_mistyped_service_is_answered_with_the_nearest_name() {
+    async fn a_mistyped_service_gets_a_suggestion() {
         let cluster = Scripted::new(|call, _| match call {
             ALL => Reply::Object(json!({"items": [{"metadata": {"name": "nginx-1"}}]})),
             NODES => Reply::Object(json!({"items": [node("n7")]})),
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cluster_of_thousands_is_not_read_whole() {
+    async fn a_large_cluster_is_not_read_completely() {
         let cluster = Scripted::new(|call, before| match call {
             SERVICE => service(),
             V1 => Reply::Object(json!({"items": [{
@@ -219,7 +219,7 @@ mod tests {
                     .collect::<Vec<_>>(),
                 "ports": [{"port": 80}],
             }]})),
-            // Every node runs a backend, as in a DaemonSet; pages never end.
+            // Every node runs a backend, as with a DaemonSet, and there is always another page.
             NODES => Reply::Object(json!({
                 "metadata": {"continue": "more"},
                 "items": (0..100).map(|i| node(&format!("b{}", before * 100 + i))).collect::<Vec<_>>(),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nodes_with_a_backend_are_read_by_name_where_no_page_held_them() {
+    async fn missing_backend_nodes_are_read_by_name() {
         let cluster = Scripted::new(|call, _| match call {
             SERVICE => service(),
             V1 | V1BETA1 => Reply::Failure(404),
@@ -285,10 +285,10 @@ mod tests {
         survey.unwrap().services
     }
 
-    /// A namespace of so many Services; its slices can be listed where `together` says so.
+    /// A namespace with this number of Services. `together`: whether all slices can be listed together.
     fn namespace(services: usize, together: bool) -> Scripted {
         Scripted::new(move |call, before| match call {
-            // In two pages, of which the first is not the beginning.
+            // Two pages. The first Service by name is on the second page.
             ALL if before == 0 => Reply::Object(json!({
                 "metadata": {"continue": "more"},
                 "items": (1..services).map(named).collect::<Vec<_>>(),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_services_are_read_in_a_few_lists_in_the_order_of_their_names() {
+    async fn many_services_are_read_in_a_few_lists() {
         let cluster = namespace(40, true);
         let services = read_all(&cluster).await;
         assert_eq!(services.len(), 40);
@@ -319,12 +319,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_slices_cannot_be_listed_together_each_service_is_asked_about_by_itself() {
+    async fn slices_are_read_by_service_if_they_cannot_be_listed_together() {
         let cluster = namespace(40, false);
         let services = read_all(&cluster).await;
         assert!(
             services.iter().all(|facts| facts.endpoints.len() == 40),
-            "the script answers alike"
+            "the script gives every Service the same answer"
         );
         let slices = cluster
             .asked()
@@ -335,11 +335,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_many_nodes_are_missing_all_are_read() {
+    async fn all_nodes_are_read_if_many_are_missing() {
         let cluster = Scripted::new(|call, before| match call {
             ALL => Reply::Object(json!({"items": (0..100).map(named).collect::<Vec<_>>()})),
             SLICES => Reply::Object(json!({"items": (0..100).map(slice).collect::<Vec<_>>()})),
-            // The first page holds nodes without a backend only.
+            // No node of the first page has a backend.
             NODES if before == 0 => Reply::Object(json!({
                 "metadata": {"continue": "more"}, "items": [node("a"), node("b")],
             })),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_selector_that_makes_no_sense_is_the_command_lines_fault() {
+    async fn an_invalid_selector_is_a_usage_error() {
         let cluster = Scripted::new(|_, _| Reply::Failure(400));
         let selector = ServiceSelection::Matching {
             selector: Some("a=b,,".into()),
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_is_named_twice_is_the_command_lines_fault() {
+    async fn a_service_named_twice_is_a_usage_error() {
         let cluster = Scripted::new(|_, _| Reply::Failure(500));
         let named = |namespace: Option<&str>| ServiceName {
             namespace: namespace.map(str::to_owned),

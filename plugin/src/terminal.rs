@@ -1,4 +1,4 @@
-//! The terminal: what is read from it and written to it beside the report.
+//! The terminal except for the report: progress, signals, logs and error messages.
 
 pub mod interrupt;
 pub mod logging;

@@ -94,7 +94,7 @@ pub fn facts() -> Facts {
     }
 }
 
-/// Nodes, to be changed.
+/// The nodes, to change them.
 pub fn nodes_mut(facts: &mut Facts) -> &mut Vec<Node> {
     Arc::make_mut(&mut facts.nodes)
 }
@@ -168,7 +168,7 @@ pub fn request_settings() -> RequestSettings {
     }
 }
 
-/// A cell of which nothing but this is known: TCP port 80, no node.
+/// A cell with only these values: TCP port 80, no node, no expectation.
 pub fn cell(position: Position, kind: TargetKind, address: &str, value: ObservedValue) -> Cell {
     Cell {
         position,
@@ -200,6 +200,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
         hint: None,
     }
 }
+
 fn attempt(outcome: Outcome) -> Attempt {
     Attempt {
         outcome,
@@ -211,7 +212,7 @@ fn attempt(outcome: Outcome) -> Attempt {
     }
 }
 
-/// What is asked of a Service where the command line has no flags.
+/// The settings of a command line without flags.
 pub fn check() -> Check {
     Check {
         choice: Choice::default(),
@@ -220,7 +221,7 @@ pub fn check() -> Check {
     }
 }
 
-/// The plan of a probe that asks about one Service only.
+/// The plan of a probe for one Service.
 pub fn plan_of(facts: &Facts, position: Position, targets: &[Target]) -> Plan {
     let settings = request_settings();
     let blank = requests::blank(&settings, position.network());
@@ -229,7 +230,7 @@ pub fn plan_of(facts: &Facts, position: Position, targets: &[Target]) -> Plan {
     requests.plan(blank)
 }
 
-/// What the probe of a position is sent out for, on node `n1`, without a target.
+/// The probe of a position, on node `n1`, without targets.
 pub fn probe_plan(position: Position) -> ProbePlan {
     ProbePlan {
         name: position.to_string(),
@@ -245,7 +246,8 @@ pub fn required(place: &str) -> Required {
     Required::parse(place, Reachability::Reachable).unwrap()
 }
 
-/// A Service with policy Local, one backend on node `a`, seen from node `b`; `pod-other` could not look.
+/// A Service with policy Local and one backend on node `a`, checked from node `b`. The probe of `pod-other` did not
+/// start.
 pub fn report() -> Report {
     let mut facts = facts();
     facts.service.external_traffic_policy = TrafficPolicy::Local;
@@ -305,8 +307,8 @@ pub fn report() -> Report {
     )
 }
 
-/// A Service as large as one Service gets: a load balancer, two families, two ports, policy Local, three nodes of which
-/// one runs the backend. Every cell is as expected.
+/// A very large Service: a load balancer, two IP families, two ports, policy Local, and three nodes of which one runs
+/// the backend. Every cell is as expected.
 pub fn healthy() -> Report {
     let mut facts = facts();
     let service = &mut facts.service;
@@ -406,11 +408,11 @@ pub fn healthy() -> Report {
     report
 }
 
-/// What a server, an annotation or a node's name may try on whoever reads it.
+/// Hostile text that a server, an annotation or the name of a node may contain.
 pub const NASTY: &str =
     "a|b `c` <b>&]]>\u{1b}[2J\u{9b}\u{202e}@all # SKIP\n  ...\nok 99\r*x* \u{0}\u{ffff}";
 
-/// [`report`] with every verdict in it, and text that tries to be more than text.
+/// [`report`] with every verdict, and with [`NASTY`] texts.
 pub fn mixed() -> Report {
     let mut report = report();
     let of_pods = report
@@ -484,7 +486,7 @@ pub fn under_all_terms() -> Vec<Report> {
     reports
 }
 
-/// [`report`] from all five positions, with names and addresses as long as clouds have them, and two editions.
+/// [`mixed`] from all five positions, with two editions, and with names and addresses as long as in real clouds.
 pub fn crowded() -> Report {
     let mut report = mixed();
     let seen: Vec<Cell> = report.cells.drain(..).take(5).collect();
@@ -522,7 +524,7 @@ pub fn crowded() -> Report {
     report
 }
 
-/// What somebody typed, who does not ask from this machine.
+/// The settings of a command line, without checks from this machine.
 pub fn typed(args: &[&str]) -> (Connection, RunSettings) {
     let args = ["kubectl-svc_reach", "--external", "never"]
         .iter()
@@ -534,7 +536,7 @@ pub fn typed(args: &[&str]) -> (Connection, RunSettings) {
     (config.connection, *run)
 }
 
-/// A node that takes probes, as the API server has it.
+/// A node that accepts probes, as the API server returns it.
 pub fn node_object(name: &str) -> Value {
     json!({
         "metadata": {"name": name},
@@ -546,7 +548,7 @@ pub fn node_object(name: &str) -> Value {
     })
 }
 
-/// What a cluster that has every Service of namespace `web` answers until probes are made.
+/// Replies to every call before the first probe is created. In namespace `web`, every Service exists.
 pub fn prepared(call: &str) -> Reply {
     if let Some(name) = call.strip_prefix("GET /api/v1/namespaces/web/services/") {
         return Reply::Object(json!({

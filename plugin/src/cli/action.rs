@@ -1,4 +1,4 @@
-//! What a command line means, as one action. Reading it touches nothing outside.
+//! What a command line means, as one action. Pure: it reads no file and makes no call.
 
 use super::{CleanupArgs, Cli, Command, RunArgs};
 use crate::{
@@ -11,10 +11,10 @@ use crate::{
 };
 use svc_reach_common::terms::Terms;
 
-/// A command line that makes sense.
+/// A valid command line.
 #[derive(Debug)]
 pub struct Config {
-    /// Which cluster, as whom.
+    /// Which cluster to use, and as which user.
     pub connection: Connection,
     /// What to do.
     pub action: Action,
@@ -23,29 +23,29 @@ pub struct Config {
 /// What to do.
 #[derive(Debug)]
 pub enum Action {
-    /// The main job.
+    /// Check Services.
     Run(Box<RunSettings>),
-    /// What to expect, and why.
+    /// Say what to expect, and why.
     Explain(Box<ExplainCommand>),
-    /// What documents say.
+    /// Show what documents say.
     Matrix(Box<MatrixCommand>),
-    /// Reports of earlier runs.
+    /// Judge or compare saved reports.
     Judge(Box<JudgeCommand>),
-    /// Removal of what earlier runs left.
+    /// Remove the probes that earlier runs left.
     Cleanup {
-        /// Only this run's.
+        /// Remove only the probes of the run with this ID.
         run: Option<String>,
     },
-    /// A shell's script.
+    /// Print a completion script.
     Completion(clap_complete::Shell),
-    /// What a closed network has to mirror.
+    /// List the images that a run pulls.
     Images(plain::PlainFormat),
-    /// What this program is made of.
+    /// Print versions.
     Version(plain::PlainFormat),
 }
 
 impl Config {
-    /// Makes sense of a command line, or says what is wrong with it.
+    /// Interprets a command line.
     pub fn new(cli: Cli) -> Result<Self, UsageError> {
         let mut cli = cli;
         cli.connection.namespace = given(cli.connection.namespace);
@@ -113,7 +113,7 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<RunSettings, UsageError
                 return Err(UsageError::invalid(
                     "--output",
                     output.format.as_str(),
-                    "needs a file with --watch, which is written anew each time: FORMAT=FILE",
+                    "needs a file with --watch: FORMAT=FILE",
                 ));
             }
         }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn another_command_asks_the_same_cluster_as_the_same_user() {
+    fn flags_name_the_same_cluster_and_user_without_secrets() {
         for (args, expected) in [
             (&[][..], ""),
             (
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn several_services_make_a_list_and_one_does_not() {
+    fn only_one_named_service_is_not_a_list() {
         for (args, expected, list) in [
             (&["a"][..], &["a"][..], false),
             (&["a", "svc/b", "a"], &["a", "b"], true),
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_stand_in_the_namespace_of_all_services_or_else_in_the_current_one() {
+    fn probes_use_a_shared_namespace_or_the_current_one() {
         for (args, namespace) in [
             (&["a"][..], "here"),
             (&["a.x"], "x"),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_required_both_ways() {
+    fn contradicting_requirements_are_refused() {
         let args = |target| ["a", "--require-reachable=external:node-port", target];
         let error = read(&args("--require-unreachable=external:node-port")).unwrap_err();
         assert!(
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn every_output_but_one_has_a_file() {
+    fn at_most_one_output_has_no_file() {
         let table = |file: Option<&str>| (ReportFormat::Table, file.map(PathBuf::from));
         let json = |file: Option<&str>| (ReportFormat::Json, file.map(PathBuf::from));
         for (args, expected) in [
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_can_be_named_with_its_namespace() {
+    fn a_name_may_have_a_namespace() {
         let namespace = |args: &[&str]| {
             let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
             Config::new(cli.unwrap())
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_flag_of_kubectls_is_not_given() {
+    fn empty_kubectl_flags_are_ignored() {
         let connection = |args: &[&str]| {
             let cli = Cli::try_parse_from(std::iter::once(&"kubectl-svc_reach").chain(args));
             Config::new(cli.unwrap())
@@ -422,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_those_of_kubectl() {
+    fn durations_use_kubectls_notation() {
         for (text, millis) in [
             ("3s", 3000),
             ("500ms", 500),
@@ -444,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn no_duration_is_longer_than_a_day() {
+    fn durations_are_at_most_a_day() {
         for flag in ["wait", "probe-timeout", "timeout", "request-timeout"] {
             let with = |text: &str| read(&["nginx", &format!("--{flag}={text}")]);
             assert!(with("24h").is_ok(), "{flag}");
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_refused_with_the_valid_ones() {
+    fn an_error_lists_the_valid_words() {
         for (args, words) in [
             (
                 ["nginx", "--output=xml"],

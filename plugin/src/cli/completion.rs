@@ -1,7 +1,7 @@
 //! Completion of command lines, for shells and for kubectl.
 //!
-//! kubectl from 1.26 on asks the executable `kubectl_complete-svc_reach` for completions, which asks [`answer`]. A shell
-//! that completes `kubectl-svc_reach` itself has a script by [`script`].
+//! kubectl 1.26 and later asks the executable `kubectl_complete-svc_reach` for completions, which calls [`answer`]. To
+//! complete `kubectl-svc_reach` itself, a shell loads the output of [`script`].
 
 mod candidates;
 mod cursor;
@@ -19,8 +19,8 @@ use std::{
 /// The first argument of a command line that asks for completions. No Service can have this name.
 const ASKED: &str = "__complete";
 
-/// The words to complete, where that is what a command line asks for. They are read before anything else is: they are
-/// half typed, and make no sense yet.
+/// The words to complete, if the command line asks for completions. Call this before the normal parser, which refuses
+/// an unfinished command line.
 pub fn asked(mut args: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
     args.next();
     args.next().filter(|word| word == ASKED)?;
@@ -30,12 +30,12 @@ pub fn asked(mut args: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
     )
 }
 
-/// Writes what the last of the words can become, one per line, and a directive, as `__complete` of kubectl itself does:
-/// <https://github.com/spf13/cobra/blob/v1.8.1/site/content/completions/_index.md>. What cannot be found out is left out.
+/// Writes the candidates for the last word, one per line, and a directive, in the format of kubectl's own `__complete`:
+/// <https://github.com/spf13/cobra/blob/v1.8.1/site/content/completions/_index.md>. Unknown candidates are left out.
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// If writing fails.
 pub fn answer(words: &[String], writer: &mut impl Write) -> io::Result<()> {
     let mut root = Cli::command();
     root.build();
@@ -44,11 +44,11 @@ pub fn answer(words: &[String], writer: &mut impl Write) -> io::Result<()> {
     for candidate in &candidates.lines {
         writeln!(writer, "{candidate}")?;
     }
-    // 0: the shell may offer files as well; 4: it may not.
+    // 0: the shell offers files, too. 4: it does not.
     writeln!(writer, ":{}", if candidates.files { 0 } else { 4 })
 }
 
-/// What can be made of words that are half typed: kubectl's own flags among them say which cluster to ask.
+/// Parses as much as possible of an unfinished command line. Its kubectl flags say which cluster to ask.
 fn typed(words: &[String]) -> Option<Cli> {
     let before = words.split_last().map_or(words, |(_, before)| before);
     let line = std::iter::once("kubectl-svc_reach").chain(before.iter().map(String::as_str));
@@ -59,12 +59,13 @@ fn typed(words: &[String]) -> Option<Cli> {
     Cli::from_arg_matches(&matches).ok()
 }
 
-/// Writes the script by which a shell completes `kubectl-svc_reach`. Scripts of ours ask this program, by `__complete`, and so
-/// know Services, namespaces and contexts; for other shells, clap makes one that knows commands and flags.
+/// Writes the script with which a shell completes `kubectl-svc_reach`. Our own scripts call `__complete` of this
+/// program, so they know Services, namespaces and contexts. For other shells, clap generates a script that knows only
+/// commands and flags.
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// If writing fails.
 pub fn script(shell: Shell, writer: &mut impl Write) -> Result<(), Error> {
     let ours = match shell {
         Shell::Bash => Some(include_str!("completion/scripts/bash")),
@@ -75,7 +76,7 @@ pub fn script(shell: Shell, writer: &mut impl Write) -> Result<(), Error> {
     if let Some(text) = ours {
         return writer.write_all(text.as_bytes()).map_err(Error::Write);
     }
-    // The generator panics where it cannot write, as into a pipe whose reader has left.
+    // The generator panics if it cannot write, for example into a closed pipe.
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "kubectl-svc_reach", &mut text);
     writer.write_all(&text).map_err(Error::Write)

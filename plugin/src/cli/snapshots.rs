@@ -15,7 +15,7 @@ fn command() -> Command {
 }
 
 #[test]
-fn help_reads_as_it_is_recorded() {
+fn help_matches_the_snapshots() {
     let mut root = command();
     expect_file!["snapshots/short-help.txt"].assert_eq(&root.render_help().to_string());
     expect_file!["snapshots/help.txt"].assert_eq(&root.render_long_help().to_string());
@@ -37,7 +37,7 @@ fn the_short_help_fits_one_screen() {
 }
 
 #[test]
-fn manual_pages_read_as_they_are_recorded() {
+fn the_manual_page_matches_the_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     man::write(folder.path().to_owned()).unwrap();
     let page = std::fs::read_to_string(folder.path().join("kubectl-svc-reach.1")).unwrap();

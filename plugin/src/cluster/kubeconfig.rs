@@ -1,8 +1,9 @@
-//! Which cluster, as whom: the kubeconfig, as kubectl reads it, with kubectl's flags laid over it.
+//! Chooses the cluster and the user from the kubeconfig, as kubectl reads it, and from kubectl's flags, which override
+//! it.
 //!
-//! What kube makes of a kubeconfig is followed except where kubectl does otherwise, by client-go v0.32.3
-//! `tools/clientcmd/client_config.go`, `tools/clientcmd/loader.go` and `plugin/pkg/client/auth/exec/exec.go`: of several
-//! files some may be missing, flags take the place of single entries, and `NO_PROXY` is about the API server.
+//! The crate kube interprets the kubeconfig, except where kubectl behaves differently (client-go v0.32.3
+//! `tools/clientcmd/client_config.go`, `tools/clientcmd/loader.go` and `plugin/pkg/client/auth/exec/exec.go`): if there
+//! are several files, some may be missing; flags replace single entries; and `NO_PROXY` applies to the API server.
 
 mod choice;
 mod client;
@@ -23,7 +24,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-/// What a client is made of. In a pod without a kubeconfig, its service account.
+/// Builds the configuration of a client. In a pod without a kubeconfig, that is the pod's ServiceAccount.
 ///
 /// # Errors
 ///
@@ -44,7 +45,7 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
         Config::from_custom_kubeconfig(chosen.kubeconfig(), &KubeConfigOptions::default())
             .await
             .map_err(unusable)?;
-    // What kube takes from the environment is held against NO_PROXY by the proxy's name, not by the API server's.
+    // kube compares NO_PROXY with the proxy's name, but it applies to the API server's name.
     config.proxy_url = match proxy {
         Some(url) => Some(proxy_url(url)?),
         None => from_environment(&config.cluster_url)
@@ -54,7 +55,7 @@ pub async fn config(connection: &Connection) -> Result<Config, KubeconfigError> 
     Ok(config)
 }
 
-/// What a pod has, with flags laid over it.
+/// The configuration of the pod's ServiceAccount, overridden by flags.
 fn in_cluster(mut config: Config, connection: &Connection) -> Result<Config, KubeconfigError> {
     let named = [
         ("--context", &connection.context),
@@ -69,7 +70,7 @@ fn in_cluster(mut config: Config, connection: &Connection) -> Result<Config, Kub
         config.accept_invalid_certs = true;
     }
     if let Some(file) = &connection.certificate_authority {
-        // Read anew by kube from time to time, as the pod's own is.
+        // kube reads this file again from time to time, like the pod's own.
         config.root_cert_file = Some(file.into());
     }
     config
@@ -96,7 +97,7 @@ mod tests {
         settings.connection
     }
 
-    /// What a pod of these flags talks by.
+    /// The configuration in a pod with these flags.
     fn in_pod(args: &[&str]) -> Result<Config, String> {
         let mut config = Config::new(http::Uri::from_static("https://10.247.0.1"));
         config.root_cert_file = Some("own-ca".into());
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_count_in_a_pod_too() {
+    fn flags_apply_in_a_pod_too() {
         let own = in_pod(&[]).unwrap();
         assert_eq!(own.auth_info.token_file.as_deref(), Some("own-token"));
         let typed = in_pod(&["--token", "typed", "--as", "jane"]).unwrap();

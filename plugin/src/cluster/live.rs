@@ -1,4 +1,4 @@
-//! A real API server, by the user's kubeconfig.
+//! A real API server, chosen by the user's kubeconfig.
 
 use super::{Call, CallError, Cluster, Lines, Method, token_file::TokenFile};
 use crate::{
@@ -13,11 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A call that takes longer than this is given up, where the user does not say otherwise. The API server itself ends
-/// ordinary requests after 60 s (kube-apiserver `--request-timeout`).
+/// Time limit of a call, unless the user sets another. The API server itself ends ordinary requests after 60 s
+/// (kube-apiserver `--request-timeout`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bound on connecting to the API server.
+/// Time limit for connecting to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A client of a real API server.
@@ -29,7 +29,8 @@ pub struct Live {
 }
 
 impl Live {
-    /// Reads the kubeconfig, or the service account when running in a cluster, and prepares a client. Nothing is sent.
+    /// Reads the kubeconfig, or the ServiceAccount if the plugin runs in a pod, and prepares a client. Sends nothing to
+    /// the API server. Also returns the namespace to use.
     pub async fn connect(connection: &Connection) -> Result<(Self, String), KubeconfigError> {
         let mut config = kubeconfig::config(connection).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);

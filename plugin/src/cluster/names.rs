@@ -1,4 +1,4 @@
-//! Names of objects that a cluster has, for suggestions and completion.
+//! Names of objects in the cluster, for suggestions and completion.
 
 use crate::{
     cluster::{Call, CallError, Cluster},
@@ -6,17 +6,17 @@ use crate::{
 };
 use serde_json::Value;
 
-/// Names that are asked for: more are no help.
+/// How many names to ask for. More would not help.
 const LIMIT: &str = "500";
 
-/// A name that is less like another one than this is no suggestion (Jaro-Winkler; 1 is the same).
+/// The similarity that a suggestion must have (Jaro-Winkler; 1 means equal).
 const ALIKE: f64 = 0.8;
 
 /// Names of Services.
 ///
 /// # Errors
 ///
-/// What the API server says.
+/// When the call fails.
 pub async fn services(cluster: &impl Cluster, namespace: &str) -> Result<Vec<String>, CallError> {
     names(cluster, format!("/api/v1/namespaces/{namespace}/services")).await
 }
@@ -25,17 +25,17 @@ pub async fn services(cluster: &impl Cluster, namespace: &str) -> Result<Vec<Str
 ///
 /// # Errors
 ///
-/// What the API server says.
+/// When the call fails.
 pub async fn namespaces(cluster: &impl Cluster) -> Result<Vec<String>, CallError> {
     names(cluster, "/api/v1/namespaces".to_owned()).await
 }
 
-/// The Service that a name was probably meant for, where there is one and the user may list them.
+/// The Service that the user probably meant. `None`: no name is similar, or the user may not list Services.
 pub async fn meant(cluster: &impl Cluster, namespace: &str, name: &str) -> Option<String> {
     match services(cluster, namespace).await {
         Ok(names) => nearest(name, names),
         Err(error) => {
-            tracing::debug!(%error, "no names to suggest");
+            tracing::debug!(%error, "failed to list names for a suggestion");
             None
         }
     }
@@ -44,7 +44,7 @@ pub async fn meant(cluster: &impl Cluster, namespace: &str, name: &str) -> Optio
 async fn names(cluster: &impl Cluster, path: String) -> Result<Vec<String>, CallError> {
     let list = cluster.call(Call::get(path).with("limit", LIMIT)).await?;
     let items = list.get("items").and_then(Value::as_array);
-    // Only what can be a name: a terminal will show it.
+    // Drop what is not a valid name, because a terminal will show it.
     Ok(items
         .into_iter()
         .flatten()
@@ -54,7 +54,7 @@ async fn names(cluster: &impl Cluster, path: String) -> Result<Vec<String>, Call
         .collect())
 }
 
-/// The name most like this one, if any is.
+/// The most similar name, if one is similar enough.
 fn nearest(name: &str, names: Vec<String>) -> Option<String> {
     names
         .into_iter()
@@ -69,7 +69,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn the_nearest_name_is_suggested_and_a_far_one_is_not() {
+    fn only_a_similar_name_is_suggested() {
         let names = ["nginx", "nginx-admin", "postgres", "web"];
         for (typed, meant) in [
             ("ngnix", Some("nginx")),

@@ -1,26 +1,26 @@
-//! Lists, read a part at a time.
+//! Reads lists page by page.
 
 use crate::cluster::{Call, CallError, Cluster};
 use serde_json::Value;
 
-/// Objects in one page of a list that is read until something is found.
+/// Page size of a list that is read only until something is found.
 pub const FEW: &str = "100";
 
-/// Objects in one page of a list that is read whole.
+/// Page size of a list that is read completely.
 pub const MANY: &str = "500";
 
-/// Calls that may be under way at once where one call is made for each Service.
+/// How many calls may run at once if each Service needs a call.
 pub const AT_ONCE: usize = 8;
 
-/// Part of a list.
+/// One page of a list.
 pub struct Page {
     /// Its objects.
     pub items: Vec<Value>,
-    /// Where the next part begins, if there is one.
+    /// Token of the next page, if there is one.
     pub next: Option<String>,
 }
 
-/// Reads a part of a list.
+/// Reads one page of a list.
 pub async fn page(
     cluster: &impl Cluster,
     call: Call,

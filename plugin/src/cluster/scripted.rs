@@ -1,4 +1,4 @@
-//! A stand-in for an API server, for faults that a real one cannot be made to have when a test wants them.
+//! A fake API server, for tests of faults that a real one cannot produce on demand.
 
 use super::{Call, CallError, Cluster, Lines, Method};
 use futures_util::{StreamExt, stream};
@@ -13,9 +13,9 @@ pub enum Reply {
     Object(Value),
     /// A failure with an HTTP status code.
     Failure(u16),
-    /// The same, with a message.
+    /// A failure with an HTTP status code and a message.
     Refusal(u16, &'static str),
-    /// Nothing, until the call is given up.
+    /// No answer until the call times out.
     Silence,
     /// Lines, and then the end of the stream.
     Lines(Vec<String>),
@@ -23,17 +23,17 @@ pub enum Reply {
     Open(Vec<String>),
 }
 
-/// Answers a call, as `METHOD path`, by how often the same was asked before.
+/// Gives the reply to a call. It gets the call as `METHOD path`, and how often the same call was made before.
 type Script = dyn Fn(&str, usize) -> Reply;
 
-/// Answers as it is told, a call at a time, and remembers what it was asked.
+/// A fake API server. It replies as its script says, and records the calls.
 pub struct Scripted {
     script: Box<Script>,
     asked: RefCell<Vec<String>>,
 }
 
 impl Scripted {
-    /// An API server that answers by `script`.
+    /// A fake API server with this script.
     pub fn new(script: impl Fn(&str, usize) -> Reply + 'static) -> Self {
         Self {
             script: Box::new(script),
@@ -41,7 +41,7 @@ impl Scripted {
         }
     }
 
-    /// Calls that were made, as `METHOD path`, in their order.
+    /// The calls so far, as `METHOD path`, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.borrow().clone()
     }
@@ -77,7 +77,7 @@ fn failure(call: &Call, code: u16, message: &str) -> CallError {
     CallError::Status(Status::failure(message, reason).with_code(code).boxed())
 }
 
-/// After which a call is given up, as [`super::live::Live`] does.
+/// Time limit of a call, as in [`super::live::Live`].
 const SILENCE: Duration = Duration::from_secs(30);
 
 async fn silence() -> CallError {

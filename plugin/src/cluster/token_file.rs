@@ -1,11 +1,11 @@
-//! A file with a token in it, which somebody replaces while we run: a ServiceAccount's token ends after an hour.
+//! A token file that may be replaced while the plugin runs: a ServiceAccount's token expires after an hour.
 
 use crate::cluster::kubeconfig::KubeconfigError;
 use http::{HeaderValue, header::InvalidHeaderValue};
 use kube::config::AuthInfo;
 use std::{cell::RefCell, fs};
 
-/// The file, and the token that was last read from it.
+/// A token file, and the token that was last read from it.
 #[derive(Debug)]
 pub struct TokenFile {
     file: String,
@@ -13,13 +13,13 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
-    /// Takes the file of a user who has no other credentials that come first (kube-client 5.0.0 `src/client/auth/mod.rs`).
-    /// kube itself would send what is in it as it is, with the newline that most of them end with, which no header may
-    /// hold.
+    /// Takes over the token file of a user, unless the user has credentials that take precedence (kube-client 5.0.0
+    /// `src/client/auth/mod.rs`). kube itself would send the content unchanged. Most token files end with a newline,
+    /// which is not allowed in a header.
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// When the file cannot be read.
     pub fn of(user: &mut AuthInfo) -> Result<Option<Self>, KubeconfigError> {
         let basic = user.username.is_some() && user.password.is_some();
         if user.auth_provider.is_some() || basic || user.token.is_some() {
@@ -38,12 +38,12 @@ impl TokenFile {
         }
     }
 
-    /// The header of a request. Where the file is gone the last token counts, since some take it away once it was read
-    /// (kubernetes/kubernetes#68164).
+    /// The header of a request. If the file is gone, the last token is used, because some programs delete the file
+    /// after it was read (kubernetes/kubernetes#68164).
     ///
     /// # Errors
     ///
-    /// When no header can hold it.
+    /// When the token has characters that are not allowed in a header.
     pub fn header(&self) -> Result<HeaderValue, InvalidHeaderValue> {
         if let Ok(token) = fs::read_to_string(&self.file) {
             self.token.replace(token);
@@ -61,7 +61,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_token_is_sent_as_it_is_in_the_file_by_then() {
+    fn the_token_file_is_read_for_each_request() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         fs::write(&file, "first\n").unwrap();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn other_credentials_come_before_a_token_file() {
+    fn other_credentials_take_precedence() {
         let mut user = AuthInfo {
             token: Some("inline".to_owned().into()),
             token_file: Some("absent".into()),

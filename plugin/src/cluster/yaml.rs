@@ -1,15 +1,15 @@
-//! YAML, as it comes from a cluster or from a dump of one.
+//! Reads YAML from a cluster, or from a dump of one.
 
 use serde_json::Value;
 
 /// Reads YAML documents.
 ///
-/// The library's own limits suit configuration files. A dump of a large cluster has millions of nodes, so these limits are
-/// wider. The limits on aliases stay, because aliases make small files large.
+/// The library's own limits suit configuration files. A dump of a large cluster has millions of nodes, so these limits
+/// are wider. The limits on aliases stay, because aliases make small files large.
 ///
 /// # Errors
 ///
-/// Text that is not YAML, in one line.
+/// When the text is not YAML. The message is one line.
 pub fn documents(text: &str) -> Result<Vec<Value>, Box<dyn std::error::Error + Send + Sync>> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {

@@ -12,12 +12,12 @@ use serde_json::Value;
 use std::io::Write;
 use svc_reach_common::names;
 
-/// Removes the probes of earlier runs from a namespace, or those of one run, and names them. `flags`: those by which
-/// another command asks the same cluster.
+/// Removes the probes of all earlier runs, or of one run, from a namespace, and prints their names. `flags` let another
+/// command use the same cluster.
 ///
 /// # Errors
 ///
-/// When they cannot be listed, or some cannot be removed.
+/// If the probes cannot be listed, or some of them cannot be removed.
 pub async fn cleanup(
     cluster: &impl Cluster,
     namespace: &str,
@@ -52,7 +52,7 @@ pub async fn cleanup(
                     writeln!(writer, "job.batch/{name} deleted").map_err(Error::Write)?;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, job = name, "not removed");
+                    tracing::warn!(%error, job = name, "failed to remove a probe Job");
                     left.push(format!("job/{name}"));
                 }
             }

@@ -1,11 +1,12 @@
-//! `explain`: what the forwarding model expects, and why. Deploys nothing; a dump will do for a cluster.
+//! `explain`: what the forwarding model expects, and why. It creates nothing, and it can read a dump instead of a
+//! cluster.
 //!
 //! ```text
 //! dump (files) ──► cluster objects ──► settings ──► world ──► flows: what one node's proxy does with packets
-//!                                                       └──► cells: what becomes of connections ──► table, JSON
+//!                                                       └──► cells: what happens to connections ──► table, JSON
 //! ```
 //!
-//! Pure, but for [`dump::read_files`].
+//! Everything is pure, except [`dump::read_files`] and `command`.
 
 pub mod answer;
 pub mod args;

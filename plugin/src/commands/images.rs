@@ -1,27 +1,27 @@
-//! `images`: what a closed network has to mirror. It needs no cluster.
+//! `images`: the images that a cluster without access to public registries has to mirror. It needs no cluster.
 
 use crate::{commands::plain::PlainFormat, error::Error};
 use serde::Serialize;
 use std::io::Write;
 use svc_reach_common::names;
 
-/// What a closed network has to mirror.
+/// The images that a run pulls.
 #[derive(Debug, Serialize)]
 pub struct Images {
     images: &'static [&'static str],
 }
 
 impl Images {
-    /// Every image that this program can have a cluster pull.
+    /// Every image that a run can pull.
     pub const ALL: Self = Self {
         images: names::IMAGES,
     };
 
-    /// Writes them, one per line.
+    /// Writes the images, one per line in text.
     ///
     /// # Errors
     ///
-    /// What the writer says.
+    /// If writing fails.
     pub fn write(&self, format: PlainFormat, writer: &mut impl Write) -> Result<(), Error> {
         format.write(self, writer, |writer| {
             self.images

@@ -1,4 +1,4 @@
-//! `judge`: a saved report held against other documents, or against a later one.
+//! `judge`: compares a saved report with other documents, or with a later report.
 
 mod args;
 pub mod change;

@@ -1,4 +1,4 @@
-//! `matrix`: the documents that the program carries, read without a cluster.
+//! `matrix`: shows the built-in documents. It needs no cluster.
 
 mod args;
 mod command;

@@ -1,4 +1,4 @@
-//! Answers that are lines or JSON: those about the program itself.
+//! Answers about the program itself, as lines or JSON.
 
 use crate::config::UsageError;
 use crate::{error::Error, output};
@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use svc_reach_common::words;
 
 words! {
-    /// How to print such an answer.
+    /// How to print an answer about the program itself.
     pub enum PlainFormat("output format") {
         /// Lines.
         Text = "text",
@@ -17,7 +17,7 @@ words! {
     }
 }
 
-/// What such a command takes.
+/// Arguments of a command about the program itself.
 #[derive(Debug, Args)]
 pub struct PlainArgs {
     /// Output format: text or json
@@ -26,22 +26,22 @@ pub struct PlainArgs {
 }
 
 impl PlainArgs {
-    /// How to print.
+    /// The output format.
     ///
     /// # Errors
     ///
-    /// When it is none of the formats.
+    /// If the format is unknown.
     pub fn format(&self) -> Result<PlainFormat, UsageError> {
         Ok(self.output.parse()?)
     }
 }
 
 impl PlainFormat {
-    /// Writes data in this format; `text` is how it reads in lines.
+    /// Writes data in this format. `text` writes it as lines.
     ///
     /// # Errors
     ///
-    /// What the writer says.
+    /// If writing fails.
     pub fn write(
         self,
         data: &impl Serialize,
@@ -62,7 +62,7 @@ mod tests {
     use crate::{output::printable::hidden, testing::NASTY};
 
     #[test]
-    fn json_holds_nothing_that_a_terminal_obeys() {
+    fn json_has_no_control_characters() {
         let mut text = Vec::new();
         PlainFormat::Json
             .write(&[NASTY], &mut text, |_| Ok(()))

@@ -1,4 +1,4 @@
-//! `version`: what this program is made of. It needs no cluster.
+//! `version`: the versions of the plugin, its probe and its matrices. It needs no cluster.
 
 use crate::{commands::plain::PlainFormat, error::Error};
 use serde::Serialize;
@@ -9,7 +9,7 @@ use svc_reach_common::{
     wire::plan,
 };
 
-/// What this program is made of.
+/// The versions of the plugin, its probe and its matrices.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct VersionInfo {
@@ -48,14 +48,14 @@ impl MatrixInfo {
 }
 
 impl VersionInfo {
-    /// Of this program.
+    /// The versions of this program.
     ///
     /// # Errors
     ///
-    /// When a matrix that it carries cannot be read, which a test rules out.
+    /// If a built-in matrix cannot be read, which a test rules out.
     pub fn of_this() -> Result<Self, Error> {
         let catalog = Catalog::builtin()?;
-        // Of each matrix, the newest edition comes first.
+        // The newest edition of each matrix comes first.
         let newest = catalog
             .editions()
             .chunk_by(|one, other| one.name == other.name)
@@ -70,11 +70,11 @@ impl VersionInfo {
         })
     }
 
-    /// Writes it.
+    /// Writes the versions.
     ///
     /// # Errors
     ///
-    /// What the writer says.
+    /// If writing fails.
     pub fn write(&self, format: PlainFormat, writer: &mut impl Write) -> Result<(), Error> {
         format.write(self, writer, |writer| self.text(writer))
     }

@@ -1,13 +1,13 @@
-//! Which positions and kinds of target are wanted.
+//! `--only` and `--skip`: which positions and kinds of target to check.
 
 use super::error::UsageError;
 use serde::Deserialize;
 use svc_reach_common::{position::Position, target::TargetKind};
 
-/// Which cells are asked: positions and kinds of target.
+/// Which cells to check, by position and kind of target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// `--only`; of positions, or of targets, none means all.
+    /// `--only`. No position means every position; no target means every target.
     pub only: CellWords,
     /// `--skip`.
     pub skip: CellWords,
@@ -21,13 +21,13 @@ pub struct CellWords {
 }
 
 impl Choice {
-    /// Whether a position is taken.
+    /// Whether to check from a position.
     pub fn position(&self, position: Position) -> bool {
         let only = &self.only.positions;
         (only.is_empty() || only.contains(&position)) && !self.skip.positions.contains(&position)
     }
 
-    /// Whether targets of a kind are asked.
+    /// Whether to check targets of a kind.
     pub fn target(&self, target: TargetKind) -> bool {
         let only = &self.only.targets;
         (only.is_empty() || only.contains(&target)) && !self.skip.targets.contains(&target)

@@ -1,4 +1,4 @@
-//! Which cluster, as whom: kubectl's own flags.
+//! kubectl's own flags: which cluster to use, and as which user.
 
 use super::{duration::duration, error::UsageError, service_name::is_label, shell};
 use clap::{
@@ -7,12 +7,12 @@ use clap::{
 };
 use std::{num::ParseIntError, path::PathBuf, str::FromStr, time::Duration};
 
-/// How much more to log, by one `-v`.
+/// One `-v` flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
     /// `-v`.
     More,
-    /// `-v=6`, as kubectl has it.
+    /// `-v=6`, with a level of kubectl.
     Level(u8),
 }
 
@@ -35,7 +35,7 @@ pub struct ConnectionArgs {
     #[arg(short, long, global = true, value_name = "NAMESPACE", help_heading = Resettable::Reset)]
     pub namespace: Option<String>,
     /// Path to the kubeconfig file
-    // Empty, it is not given, which clap's own parser of paths does not have.
+    // kubectl ignores an empty path, but clap's own parser of paths refuses it.
     #[arg(hide_short_help = true, long, global = true, value_name = "FILE", value_hint = clap::ValueHint::AnyPath, value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
@@ -126,7 +126,7 @@ pub struct ConnectionArgs {
     pub verbose: Vec<Verbosity>,
 }
 
-/// Which cluster, as whom.
+/// Which cluster to use, and as which user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     /// `--kubeconfig`.
@@ -163,16 +163,16 @@ pub struct Connection {
     pub impersonate_groups: Vec<String>,
     /// `--as-uid`.
     pub impersonate_uid: Option<String>,
-    /// `--request-timeout`; `None`: ours.
+    /// `--request-timeout`; `None`: our default.
     pub request_timeout: Option<Duration>,
 }
 
 impl Connection {
-    /// Makes sense of kubectl's own flags.
+    /// Interprets kubectl's own flags.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with them.
+    /// If the value of a flag is invalid.
     pub fn new(args: ConnectionArgs) -> Result<Self, UsageError> {
         let namespace = given(args.namespace);
         if let Some(name) = namespace.as_deref().filter(|name| !is_label(name)) {
@@ -209,8 +209,8 @@ impl Connection {
         })
     }
 
-    /// The flags by which another command asks the same cluster as the same user, each after a space, as a shell takes
-    /// them. Secrets are not among them: the text goes to logs.
+    /// Flags with which another command uses the same cluster as the same user. They are quoted for a shell, with a
+    /// space before each flag. Secrets are left out, because the text goes to logs.
     pub fn flags(&self) -> String {
         let Self {
             kubeconfig,
@@ -261,7 +261,7 @@ impl Connection {
     }
 }
 
-/// The value of one of kubectl's flags, where it has one: kubectl takes an empty one, as of an unset variable, for none.
+/// The value of one of kubectl's flags. Like kubectl, this ignores an empty value, such as that of an unset variable.
 pub fn given(value: Option<String>) -> Option<String> {
     value.filter(|value| !value.is_empty())
 }

@@ -1,14 +1,13 @@
-//! Lengths of time, as people write them.
+//! Durations on the command line.
 
 use super::error::UsageError;
 use jiff::SignedDuration;
 use std::time::Duration;
 
-/// Bound on every duration: longer than anybody waits for a run, and far below what overflows where durations are added
-/// to a point in time.
+/// Limit for every duration. No sensible wait is longer, and adding it to a point in time cannot overflow.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A duration as kubectl takes it: `10s`, `1m30s`, or a bare number of seconds.
+/// A duration in kubectl's notation: `10s`, `1m30s`, or a bare number of seconds.
 pub fn duration(flag: &'static str, text: &str) -> Result<Duration, UsageError> {
     let duration = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

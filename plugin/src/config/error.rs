@@ -4,19 +4,19 @@ use svc_reach_common::{
     UnknownWord, matrix::NoColumn, position::Position, target::TargetKind, terms::NotRequired,
 };
 
-/// Something on the command line makes no sense.
+/// The command line is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
-    /// A value that is none of those that its flag takes.
+    /// A word that a flag does not know.
     #[error(transparent)]
     Word(#[from] UnknownWord),
-    /// A column that there cannot be.
+    /// An invalid column.
     #[error(transparent)]
     Column(#[from] NoColumn),
-    /// A requirement that there cannot be.
+    /// An invalid requirement.
     #[error(transparent)]
     Required(#[from] NotRequired),
-    /// One of these in the value of a flag.
+    /// One of these errors, with the name of the flag.
     #[error("{flag}: {source}")]
     Flag {
         /// The flag.
@@ -24,22 +24,22 @@ pub enum UsageError {
         /// What is wrong with its value.
         source: Box<Self>,
     },
-    /// A word that names no cells.
+    /// A word that is neither a position nor a kind of target.
     #[error(
         "{0:?} is neither a position ({positions}) nor a kind of target ({targets})",
         positions = listed(Position::ALL),
         targets = listed(TargetKind::ALL)
     )]
     NoCell(String),
-    /// A label selector that the API server does not take.
+    /// A label selector that the API server refuses.
     #[error("--selector {selector:?}: {why}")]
     Selector {
         /// As it was given.
         selector: String,
-        /// What the API server says of it.
+        /// The API server's message.
         why: String,
     },
-    /// A Service that is asked about twice, by names that are spelled differently.
+    /// Two different spellings of the same Service.
     #[error("Service {0} is listed twice")]
     Twice(String),
     /// More pods than the user allows.
@@ -47,18 +47,18 @@ pub enum UsageError {
         "this run needs {needed} probe pods, but --max-probes allows {most}; check fewer Services (-l, -n) or raise --max-probes"
     )]
     TooManyProbes {
-        /// What is allowed.
+        /// The limit.
         most: usize,
-        /// What it takes.
+        /// How many the run needs.
         needed: usize,
     },
-    /// A verdict that fails no run.
+    /// A verdict that cannot be used with `--fail-on`.
     #[error("verdict {0:?}: {1}")]
     NoFailure(String, &'static str),
-    /// A path that would ask something else than was meant.
+    /// An invalid path of HTTP requests.
     #[error("path {0:?} must begin with / and must not contain spaces")]
     NoPath(String),
-    /// A value that cannot be.
+    /// An invalid value.
     #[error("{flag} {value:?}: {why}")]
     Invalid {
         /// The flag or argument.
@@ -76,7 +76,7 @@ fn listed(words: &[impl ToString]) -> String {
 }
 
 impl UsageError {
-    /// Names the flag whose value it is about.
+    /// Adds the name of the flag.
     pub fn of(self, flag: &'static str) -> Self {
         Self::Flag {
             flag,
@@ -84,7 +84,7 @@ impl UsageError {
         }
     }
 
-    /// A value that cannot be.
+    /// An invalid value.
     pub fn invalid(flag: &'static str, value: &str, why: &'static str) -> Self {
         Self::Invalid {
             flag,

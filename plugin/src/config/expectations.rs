@@ -1,4 +1,4 @@
-//! What observations are held against, and what a run has to live up to.
+//! What to compare observations with, and which results fail a run.
 
 use super::error::UsageError;
 use clap::Args;
@@ -11,7 +11,7 @@ use svc_reach_common::{
     verdict::{Reachability, Verdict},
 };
 
-/// What observations are held against.
+/// What to compare observations with.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Expectations")]
 pub struct ExpectationArgs {
@@ -45,18 +45,18 @@ pub struct ExpectationArgs {
     pub proxy_mode: Option<String>,
 }
 
-/// What observations are held against.
+/// What to compare observations with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExpectationSettings {
-    /// `NAME[@EDITION]` or `FILE[@EDITION]`; `None`: the provider's.
+    /// `NAME[@EDITION]` or `FILE[@EDITION]`; `None`: the matrix of the detected provider.
     pub matrix: Option<String>,
-    /// Whether one edition alone counts.
+    /// Whether to compare with one edition only.
     pub strict: bool,
-    /// What the user says of the cluster.
+    /// What the user says about the cluster.
     pub overrides: ClusterOverrides,
 }
 
-/// What the user told.
+/// What the user says about the cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClusterOverrides {
     /// `--network-model`, or the first half of `--column`.
@@ -92,7 +92,7 @@ impl TryFrom<String> for FailOn {
     }
 }
 
-/// Makes sense of what observations are to be held against.
+/// Interprets the flags that say what to compare with.
 pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageError> {
     let overrides = match args.column {
         Some(column) => {
@@ -114,7 +114,7 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
     })
 }
 
-/// What the command line says that a run has to live up to beside documents.
+/// Failing verdicts and requirements from the command line.
 pub fn given_terms(args: &ExpectationArgs) -> Result<GivenTerms, UsageError> {
     let fail_on = |words: &String| {
         words
@@ -136,7 +136,7 @@ pub fn given_terms(args: &ExpectationArgs) -> Result<GivenTerms, UsageError> {
     })
 }
 
-/// Terms that can be met: given ones, and others where those say nothing.
+/// The given terms, completed with the others. An error if they contradict each other.
 pub fn terms(given: &GivenTerms, others: &Terms) -> Result<Terms, UsageError> {
     let terms = given.over(others);
     match terms.contradiction() {

@@ -1,11 +1,11 @@
-//! In which forms a report is printed, and where to.
+//! Formats of the report, and where they go.
 
 use super::error::UsageError;
 use clap::{Args, builder::Resettable};
 use std::path::PathBuf;
 use svc_reach_common::words;
 
-/// Where the report goes, and how.
+/// Formats of the report, and where they go.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
@@ -14,7 +14,7 @@ pub struct OutputArgs {
     /// One of table (the default), wide, json, yaml, junit, tap, markdown and html. FORMAT=FILE writes the report to a file. The option is repeatable; at most one may omit =FILE and goes to standard output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table", help_heading = Resettable::Reset, hide_default_value = true)]
     pub output: Vec<String>,
-    /// File for the output that names none
+    /// File for the output that has no =FILE
     #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
     /// When to use colours: auto (on a terminal, unless NO_COLOR is set), always or never
@@ -27,10 +27,10 @@ pub struct OutputArgs {
     pub color: String,
 }
 
-/// One form of the report, and where it goes.
+/// One format of the report, and where it goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// How to print it.
+    /// The format.
     pub format: ReportFormat,
     /// The file; `None`: standard output.
     pub file: Option<PathBuf>,
@@ -41,15 +41,15 @@ words! {
     pub enum ReportFormat("output format") {
         /// For people.
         Table = "table",
-        /// For people, with everything in it.
+        /// For people, with all details.
         Wide = "wide",
         /// For programs.
         Json = "json",
-        /// For programs, and for people who read it.
+        /// For programs, and for people who prefer YAML.
         Yaml = "yaml",
-        /// For what collects test results.
+        /// For tools that collect test results.
         Junit = "junit",
-        /// For what follows test results.
+        /// For tools that follow test results line by line.
         Tap = "tap",
         /// For pull requests.
         Markdown = "markdown",
@@ -59,9 +59,9 @@ words! {
 }
 
 words! {
-    /// Whether tables have colours.
+    /// When tables use colours.
     pub enum Color("value of --color") {
-        /// Where standard output is a terminal that takes them.
+        /// If standard output is a terminal that supports them.
         Auto = "auto",
         /// Everywhere.
         Always = "always",
@@ -70,7 +70,7 @@ words! {
     }
 }
 
-/// Every output, of which one at most may be without a file.
+/// All outputs. At most one may have no file.
 pub fn outputs(args: OutputArgs) -> Result<Vec<Output>, UsageError> {
     let invalid = |text: &str, why| Err(UsageError::invalid("--output", text, why));
     let mut outputs = Vec::new();

@@ -1,4 +1,4 @@
-//! What the probe pods are like.
+//! Settings of the probe pods.
 
 use super::duration::duration;
 use super::error::UsageError;
@@ -6,7 +6,7 @@ use clap::{Args, builder::Resettable};
 use std::{collections::BTreeMap, time::Duration};
 use svc_reach_common::words;
 
-/// The probe pods.
+/// Flags for the probe pods.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probes")]
 pub struct ProbeArgs {
@@ -65,27 +65,27 @@ pub struct ProbeArgs {
 words! {
     /// `imagePullPolicy`.
     pub enum PullPolicy("image pull policy") {
-        /// Every time.
+        /// Pull for every pod.
         Always = "Always",
-        /// Where the node does not have it.
+        /// Pull if the node does not have the image.
         IfNotPresent = "IfNotPresent",
-        /// The node must have it.
+        /// The node must have the image.
         Never = "Never",
     }
 }
 
-/// The probe pods.
+/// Settings of the probe pods.
 #[derive(Debug, Clone)]
 pub struct ProbeSettings {
     /// Image of the probe.
     pub image: String,
-    /// `imagePullPolicy`; `None`: as Kubernetes defaults it from the image's name.
+    /// `imagePullPolicy`; `None`: Kubernetes decides by the image's name.
     pub pull_policy: Option<PullPolicy>,
     /// Names of `imagePullSecrets`.
     pub pull_secrets: Vec<String>,
-    /// Architectures that the image is made for.
+    /// Architectures that the image supports.
     pub architectures: Vec<String>,
-    /// Namespace of the probes; `None`: the Service's.
+    /// Namespace of the probes; `None`: see `RunSettings::probes_in`.
     pub namespace: Option<String>,
     /// Labels that a node must have.
     pub node_selector: BTreeMap<String, String>,
@@ -93,7 +93,7 @@ pub struct ProbeSettings {
     pub tolerations: Vec<Toleration>,
     /// `priorityClassName`.
     pub priority_class: Option<String>,
-    /// Probes that a run may make.
+    /// The largest number of probe pods in a run.
     pub most: usize,
     /// How long a probe may take to start.
     pub start_timeout: Duration,

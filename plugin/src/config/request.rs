@@ -1,4 +1,4 @@
-//! What the probes ask, and how.
+//! How the probes make requests.
 
 use super::duration::duration;
 use super::error::UsageError;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use std::num::{NonZeroU16, NonZeroU32};
 use svc_reach_common::{wire::plan::is_path, words};
 
-/// What the probes do.
+/// How the probes make requests.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Requests")]
 pub struct RequestArgs {
@@ -52,7 +52,7 @@ pub struct RequestArgs {
 }
 
 words! {
-    /// How to ask a TCP port.
+    /// How to check a TCP port.
     pub enum ProtocolChoice("protocol") {
         /// As the port's `appProtocol`, name or number suggests.
         Auto = "auto",
@@ -60,22 +60,22 @@ words! {
         Http = "http",
         /// HTTP over TLS.
         Https = "https",
-        /// A connection only.
+        /// Only a connection.
         Tcp = "tcp",
     }
 }
 
 words! {
-    /// Whether this machine is a position too.
+    /// Whether to check from this machine, too.
     pub enum External("value of --external") {
-        /// Where an address is meant for it, or shows that this machine has a way there.
+        /// If the Service has a public address, or if a private address answers.
         Auto = "auto",
-        /// No.
+        /// Do not check from here.
         Never = "never",
     }
 }
 
-/// What the probes do.
+/// How the probes make requests.
 #[derive(Debug, Clone)]
 pub struct RequestSettings {
     /// How to check a TCP port.
@@ -86,11 +86,11 @@ pub struct RequestSettings {
     pub host: Option<String>,
     /// What to send to a UDP port.
     pub udp_payload: String,
-    /// Attempts on each target; `None`: by the number of backends.
+    /// Attempts on each target; `None`: the number of backends decides.
     pub attempts: Option<NonZeroU16>,
-    /// Bound on one attempt, in milliseconds.
+    /// Limit for one attempt, in milliseconds.
     pub timeout_ms: NonZeroU32,
-    /// Whether this machine is a position too.
+    /// Whether to check from this machine, too.
     pub external: External,
 }
 

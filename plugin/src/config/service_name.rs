@@ -1,4 +1,4 @@
-//! How Services are named.
+//! Names of Services on the command line.
 
 use super::error::UsageError;
 
@@ -12,13 +12,13 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// Whether it is the name of this Service. `current`: the namespace of names without one.
+    /// Whether this is the name of the given Service. `current` is the namespace of names that have none.
     pub fn means(&self, namespace: &str, name: &str, current: &str) -> bool {
         self.name == name && self.namespace.as_deref().unwrap_or(current) == namespace
     }
 
-    /// Reads `NAME` or `NAME.NAMESPACE`, with or without the kind before it. No Service has a dot in its name.
-    /// `namespace`: that of `--namespace`, which must not be another.
+    /// Parses `NAME` or `NAME.NAMESPACE`, with or without the kind before it. Names of Services cannot contain a dot.
+    /// `namespace` is the value of `--namespace`, which must not differ from the namespace in the name.
     pub fn parse(given: &str, namespace: Option<&str>) -> Result<Self, UsageError> {
         let Some((service, within)) = given.split_once('.') else {
             return Ok(Self {
@@ -55,8 +55,7 @@ pub fn service_name(given: &str) -> Result<String, UsageError> {
     }
 }
 
-/// Whether a text is made as a DNS label is (RFC 1123), which is what the API requires of the names of Services and
-/// namespaces.
+/// Whether a text is a DNS label (RFC 1123). The API requires this of the names of Services and namespaces.
 pub fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text

@@ -1,6 +1,6 @@
-//! Words as a shell takes them.
+//! Quoting for a shell.
 
-/// A word that a POSIX shell takes as it is meant.
+/// Quotes a word for a POSIX shell, if it needs quotes.
 pub fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -15,7 +15,7 @@ mod tests {
     use super::word;
 
     #[test]
-    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+    fn a_word_is_quoted_if_it_needs_quotes() {
         for (text, expected) in [
             ("prod", "prod"),
             (

@@ -1,8 +1,8 @@
-//! What a user may have to be allowed to do.
+//! Permissions that a command needs.
 
 use std::fmt;
 
-/// Something that the user may have to be allowed to do.
+/// A permission that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Permission {
     /// Such as `create`.

@@ -10,7 +10,7 @@ use svc_reach_common::{
 /// How many targets of one verdict the sentence names.
 const NAMED: usize = 2;
 
-/// Verdicts that a reader has to look at, the gravest first.
+/// Verdicts that a reader has to look at, the most serious first.
 const NOTEWORTHY: [Verdict; 6] = [
     Verdict::Worse,
     Verdict::Unstable,
@@ -20,12 +20,12 @@ const NOTEWORTHY: [Verdict; 6] = [
     Verdict::Undocumented,
 ];
 
-/// The answer of a report about one Service, which is named without its namespace.
+/// The answer of a report about one Service. It names the Service without its namespace.
 pub fn answer(report: &Report) -> String {
     sentence(report, &report.service.name)
 }
 
-/// The answer among those of several Services.
+/// The answer about one of several Services. It names the Service with its namespace.
 pub fn answer_of_many(report: &Report) -> String {
     let name = format!("{}/{}", report.service.namespace, report.service.name);
     sentence(report, &name)
@@ -63,7 +63,7 @@ fn sentence(report: &Report, name: &str) -> String {
     )
 }
 
-/// Nothing differs. What the expectations rest on is part of the answer.
+/// The answer if nothing differs. It says what the expectations are based on.
 fn as_expected(report: &Report, name: &str) -> String {
     let all = report.cells.len();
     let resting_on = |basis| {
@@ -110,7 +110,7 @@ fn as_expected(report: &Report, name: &str) -> String {
     text + "."
 }
 
-/// The gravest thing that can be said about a report that is not just as expected.
+/// The most serious statement about a report that is not entirely as expected.
 fn verdict(report: &Report) -> &'static str {
     let summary = &report.summary;
     if summary.worse > 0 {
@@ -142,7 +142,7 @@ fn any_reachable(report: &Report) -> bool {
     report.cells.iter().any(reached)
 }
 
-/// What a reader has to know about the cells of one verdict.
+/// What a reader has to know about the cells with one verdict.
 fn finding(report: &Report, verdict: Verdict) -> Option<String> {
     let cells: Vec<&Cell> = of(report, verdict).collect();
     let count = cells.len();
@@ -213,7 +213,8 @@ mod tests {
         verdict::{Basis, Verdict},
     };
 
-    /// Five targets from five positions, of those cells that documents speak of, with verdicts by the target's place.
+    /// Five targets from five positions, with only those cells that a document states. `verdict` takes the position and
+    /// the index of the target.
     fn judged(verdict: impl Fn(Position, usize) -> Verdict) -> Report {
         let mut report = crowded();
         for (index, cell) in report.cells.iter_mut().enumerate() {
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_says_what_is_wrong_or_that_nothing_is() {
+    fn the_answer_says_what_is_wrong() {
         use Verdict::{AsExpected, Better, NotObserved, Unstable, Worse};
         let one = |verdict| {
             move |position, target| match (position, target) {
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_down_as_expected_is_not_called_reachable() {
+    fn a_service_down_as_expected_is_not_called_reachable() {
         let mut report = judged(|_, _| Verdict::AsExpected);
         for cell in &mut report.cells {
             cell.observed.value = ObservedValue::Unreachable;
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_the_model_nor_a_requirement_is_a_document() {
+    fn the_answer_says_what_expectations_are_based_on() {
         let mut report = judged(|_, _| Verdict::AsExpected);
         let all = report.cells.len();
         let rest_on = |report: &mut Report, skip: usize, take: usize, basis| {

@@ -1,4 +1,4 @@
-//! A file that a report goes to: as a whole, or not at all.
+//! A file for a report. It is replaced completely, or not at all.
 
 use std::{
     fs::{self, OpenOptions},
@@ -17,13 +17,13 @@ pub struct OutputFile {
 
 #[derive(Debug)]
 enum Destination {
-    /// A regular file, there or not: replaced at once.
+    /// A regular file, which may not exist yet. It is replaced in one step.
     Regular(PathBuf),
-    /// A pipe or a device: nothing can be put in its place.
+    /// A pipe or a device, which cannot be replaced.
     Special,
 }
 
-/// Two that lead to the same file, however they are written.
+/// Equal if both paths lead to the same regular file.
 impl PartialEq for OutputFile {
     fn eq(&self, other: &Self) -> bool {
         match (&self.place, &other.place) {
@@ -34,20 +34,20 @@ impl PartialEq for OutputFile {
 }
 
 impl OutputFile {
-    /// Finds out whether the file can be written, without changing what it holds.
+    /// Checks that the file can be written, without changing its content.
     ///
     /// # Errors
     ///
-    /// What keeps it from being written.
+    /// Why it cannot be written.
     pub fn find(given: &Path) -> io::Result<Self> {
         let place = match fs::metadata(given) {
             Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(there) if there.is_file() => {
-                // Replacing it takes no right to write it, but whoever took that right away meant something by it.
+                // Replacing a file needs no write permission on it, but a read-only file must be respected.
                 OpenOptions::new().write(true).open(given)?;
                 Destination::Regular(fs::canonicalize(given)?)
             }
-            // Opening a pipe would wait for its reader.
+            // Opening a pipe would block until it has a reader.
             Ok(_) => Destination::Special,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let name = given.file_name().ok_or(error)?;
@@ -69,11 +69,11 @@ impl OutputFile {
         &self.given
     }
 
-    /// Puts a text in the place of what the file holds.
+    /// Replaces the content of the file.
     ///
     /// # Errors
     ///
-    /// What kept it from being written; the file then holds what it held.
+    /// Why it could not be written. A regular file then keeps its content.
     pub fn write(&self, text: &[u8]) -> io::Result<()> {
         match &self.place {
             Destination::Special => OpenOptions::new()
@@ -91,7 +91,7 @@ impl OutputFile {
     }
 }
 
-/// The folder of a path; of a bare name, the current one.
+/// The folder of a path. For a bare name, the current folder.
 fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -99,11 +99,11 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// A temporary file in the same folder, with the rights that the file has or would have. It goes away by itself.
+/// A temporary file in the same folder, with the permissions of the final file. It is removed when dropped.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(".svc-reach-");
-    // Temporary files are their owner's alone; reports are as public as the umask has it. Elsewhere folders decide.
+    // Temporary files are private by default, but the umask decides about a report. On other systems the folder does.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let new = builder.tempfile_in(folder(path))?;
@@ -119,7 +119,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_file_is_replaced_as_a_whole_and_found_through_links() {
+    fn a_file_is_replaced_through_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report");
         let link = folder.path().join("link");
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(
             fs::read_to_string(&path).unwrap(),
             "a long report of an earlier run",
-            "finding it changes nothing"
+            "find changes nothing"
         );
         file.write(b"new").unwrap();
         assert_eq!(fs::read_to_string(&link).unwrap(), "new");
@@ -144,7 +144,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_keeps_its_rights_and_a_new_one_is_not_its_owners_alone() {
+    fn permissions_are_kept_and_new_files_follow_the_umask() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let mode = |name: &str| {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_found_out_beforehand() {
+    fn find_rejects_paths_that_cannot_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let report = folder.path().join("report");
         fs::write(&report, "").unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_later_is_told() {
+    fn a_failed_write_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let file = OutputFile::find(&folder.path().join("report")).unwrap();
         folder.close().unwrap();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn two_ways_to_one_file_are_the_same() {
+    fn two_paths_to_one_file_are_equal() {
         let folder = tempfile::tempdir().unwrap();
         let inside = folder.path().join("inside");
         fs::create_dir(&inside).unwrap();

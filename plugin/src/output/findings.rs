@@ -1,4 +1,4 @@
-//! What a reader has to look at, the gravest first.
+//! What a reader has to look at, the most serious first.
 
 use super::{
     groups::groups,
@@ -12,7 +12,7 @@ use svc_reach_common::{
 
 /// Findings of one kind.
 pub struct Section {
-    /// Which kind.
+    /// Heading.
     pub title: &'static str,
     /// The verdict that they share.
     pub verdict: Verdict,
@@ -20,20 +20,20 @@ pub struct Section {
     pub findings: Vec<Finding>,
 }
 
-/// Cells of which the same is to be said. Holds text from elsewhere.
+/// Cells with the same result. Contains text from elsewhere, so it must be escaped.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// From where.
+    /// The positions.
     pub from: String,
-    /// To which target; `None`: to several.
+    /// The target. `None`: there are several.
     pub to: Option<String>,
-    /// What was expected and what was seen, or why it was not.
+    /// What was expected and what was observed, or why nothing was observed.
     pub what: String,
     /// What can be done about it.
     pub hint: Option<String>,
 }
 
-/// Every section that has something to say.
+/// Every section that is not empty.
 pub fn sections(report: &Report) -> Vec<Section> {
     let differing = |verdict, explained: bool| {
         differing(
@@ -95,7 +95,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
         .collect()
 }
 
-/// Whether documents and model agree on a cell that was seen otherwise. What a user requires explains nothing.
+/// Whether document and model expect the same, so that neither explains a difference. A requirement is no document.
 fn unexplained(cell: &Cell) -> bool {
     let expected = cell
         .expected
@@ -113,7 +113,7 @@ fn differing_all(report: &Report, verdict: Verdict) -> Vec<Finding> {
     differing(report, of(report, verdict))
 }
 
-/// Cells that differ, those together that differ only in where the probe stood.
+/// Findings for cells that differ. Cells with the same difference from several positions share one finding.
 fn differing<'r>(report: &Report, cells: impl Iterator<Item = &'r Cell>) -> Vec<Finding> {
     let alike = |cell: &'r Cell| (&cell.target, wording::difference(cell), &cell.hint);
     groups(cells.map(|cell| (alike(cell), cell.position.as_str())))
@@ -127,7 +127,7 @@ fn differing<'r>(report: &Report, cells: impl Iterator<Item = &'r Cell>) -> Vec<
         .collect()
 }
 
-/// Each reason once, with where it holds.
+/// One finding for each reason, with the positions to which it applies.
 fn grouped<'r>(
     cells: impl Iterator<Item = &'r Cell>,
     reason: impl Fn(&'r Cell) -> Option<&'r String>,
@@ -153,7 +153,7 @@ fn grouped<'r>(
         .collect()
 }
 
-/// What editions say, each such answer once, with the cells that it is about.
+/// What editions say: each answer once, with its cells.
 pub fn editions(report: &Report) -> Vec<String> {
     let answer = |cell: &Cell| {
         let saying = |value: Reachability| {

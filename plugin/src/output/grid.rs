@@ -1,4 +1,4 @@
-//! Cells as rows and columns: targets down, positions across.
+//! Cells as a table: one row for each target, one column for each position.
 
 use super::{groups::groups, wording};
 use std::{collections::BTreeSet, net::IpAddr};
@@ -11,7 +11,7 @@ use svc_reach_common::{
     verdict::{Basis, Reachability, Verdict},
 };
 
-/// Names, ports or nodes that a row spells out. More than that are counted.
+/// How many names, ports or nodes a row lists. If there are more, it shows their number.
 const SPELLED_OUT: usize = 3;
 
 /// Cells as rows and columns.
@@ -22,19 +22,19 @@ pub struct Grid<'r> {
     pub rows: Vec<Row<'r>>,
 }
 
-/// One target, or several that every position sees alike.
+/// One target, or several with the same result from every position.
 pub struct Row<'r> {
     /// Its address, such as `node-port 192.168.0.10:30080`, or what the addresses have in common.
     pub address: String,
     /// Where it is, such as `on node-3 (backend)`.
     pub place: Option<String>,
-    /// The cells of its first target, column by column. `None`: this position does not ask for it.
+    /// The cells of its first target, one for each column. `None`: this position does not request it.
     pub cells: Vec<Option<&'r Cell>>,
     /// Number of targets in the row.
     pub targets: usize,
 }
 
-/// What targets must share to be one row: their kind, their role, and everything that a table shows of their cells.
+/// What targets must have in common to share a row: kind, role, scope, and everything that a table shows of a cell.
 #[derive(PartialEq, Eq, Hash)]
 struct Likeness {
     kind: TargetKind,
@@ -61,8 +61,8 @@ impl<'r> Grid<'r> {
         Self { columns, rows }
     }
 
-    /// One row for all targets of a kind that differ only in address family, port or node. A target that differs in one
-    /// mark or in one expectation stands alone.
+    /// One row for all targets of a kind that differ only in address family, port or node. A target with a different
+    /// mark or expectation gets its own row.
     pub fn grouped(report: &'r Report) -> Self {
         let columns = columns(report);
         let alike = groups(
@@ -101,7 +101,7 @@ fn columns(report: &Report) -> Vec<(Position, Option<&str>)> {
     columns
 }
 
-/// Every target with its cells, column by column.
+/// Every target with its cells, one for each column.
 fn targets<'r>(
     report: &'r Report,
     columns: &[(Position, Option<&str>)],
@@ -119,7 +119,7 @@ fn targets<'r>(
         .collect()
 }
 
-/// A target without its relation to the probe, which differs from position to position.
+/// A target without its relation to the probe, because that differs between positions.
 fn from_anywhere(cell: &Cell) -> Target {
     Target {
         relation: None,
@@ -141,8 +141,8 @@ fn likeness(target: &Target, cells: &[Option<&Cell>]) -> Likeness {
     }
 }
 
-/// What the addresses of several targets have in common: their kind, ports and families. Several ports go by their names
-/// where they have some; the wide form has the numbers.
+/// What the addresses of several targets have in common: kind, ports and address families. Several ports are shown by
+/// name if they have names. The wide format shows their numbers.
 fn common_address(report: &Report, targets: &[Target]) -> String {
     let kind = targets.first().map_or("", |target| target.kind.as_str());
     let addresses = distinct(targets.iter().map(|target| target.address.clone()));
@@ -203,7 +203,7 @@ fn distinct(words: impl Iterator<Item = String>) -> Vec<String> {
     all
 }
 
-/// A few words as a list, many as a number.
+/// Lists a few words, and counts many.
 fn spelled(words: &[String], what: &str) -> String {
     match words {
         [one] => one.clone(),

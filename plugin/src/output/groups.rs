@@ -1,9 +1,9 @@
-//! Things that belong together.
+//! Groups things by a key.
 
 use std::{collections::HashMap, hash::Hash};
 
-/// Things by what they have in common, in the order in which each group began. A report has thousands of cells: they are
-/// not compared with each other.
+/// Groups things by their key, in the order in which each key first occurs. It hashes keys, because comparing thousands
+/// of cells with each other would be slow.
 pub fn groups<K: Eq + Hash, T>(things: impl IntoIterator<Item = (K, T)>) -> Vec<(K, Vec<T>)> {
     let mut groups: HashMap<K, (usize, Vec<T>)> = HashMap::new();
     for (key, thing) in things {
@@ -24,7 +24,7 @@ mod tests {
     use super::groups;
 
     #[test]
-    fn groups_keep_the_order_in_which_they_began() {
+    fn groups_are_in_the_order_of_their_first_member() {
         let things = [("b", 1), ("a", 2), ("b", 3), ("c", 4), ("a", 5)];
         assert_eq!(
             groups(things),

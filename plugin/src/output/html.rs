@@ -1,8 +1,7 @@
-//! `-o html`: one file for a browser, with no script and nothing to fetch: the answer in a sentence, a picture, the
-//! matrix, what differs and why, and how that is known.
+//! `-o html`: one file for a browser, without scripts and without anything to load. It has the answer in a sentence, a
+//! picture, the matrix, what differs and why, and the evidence.
 //!
-//! Nobody has to think of escaping: maud escapes what HTML would take for markup, and [`page`] shows what a reader would
-//! not see.
+//! Escaping is automatic: maud escapes what HTML would treat as markup, and [`page`] makes hidden characters visible.
 
 mod cell;
 mod evidence;
@@ -23,19 +22,19 @@ use svc_reach_common::report::Report;
 
 const STYLE: &str = include_str!("html/style.css");
 
-/// Scripts, fonts, frames and images from elsewhere have no place here, whatever a report holds.
+/// Forbids scripts, fonts, frames and images from elsewhere, whatever text a report contains.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
     writeln!(writer, "{}", page(reports).0)
 }
 
-/// The n-th report of a page, whose anchors are told from those of the others by it.
+/// The index of a report in a page. It makes anchors unique.
 #[derive(Debug, Clone, Copy)]
 struct Nth(usize);
 
 impl Nth {
-    /// What an element of this report is called.
+    /// The id of an element of this report.
     fn id(self, part: impl fmt::Display) -> String {
         format!("{part}-{}", self.0 + 1)
     }
@@ -46,7 +45,7 @@ fn page(reports: &[Report]) -> Markup {
         [report] => format!("{}: Service reachability", name(report)),
         several => format!("Reachability of {} Services", several.len()),
     };
-    // An escape such as \u{1b} holds nothing that means anything to HTML.
+    // An escape such as \u{1b} contains no character that is special in HTML.
     let body = PreEscaped(printable(&body(reports).0));
     html! {
         (DOCTYPE)
@@ -57,7 +56,7 @@ fn page(reports: &[Report]) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                // Without one, a browser asks the server for it.
+                // Without this, a browser requests an icon from the server.
                 link rel="icon" href="data:,";
                 title { (printable(&title)) }
                 style { (PreEscaped(STYLE)) }
@@ -84,7 +83,7 @@ fn body(reports: &[Report]) -> Markup {
     }
 }
 
-/// Every Service with its answer, where there are several.
+/// Every Service with its answer, if there are several.
 fn contents(reports: &[Report]) -> Markup {
     html! {
         nav aria-label="Services" {
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_opens_what_is_known_of_it() {
+    fn every_cell_has_its_details() {
         let report = report();
         let page = page(std::slice::from_ref(&report));
         assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"));
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_from_elsewhere_becomes_markup() {
+    fn text_from_elsewhere_is_never_markup() {
         let hostile = "<img src=x onerror=alert(1)><script>alert(1)</script>\" onclick=\"alert(1)";
         let mut report = mixed();
         let links = "javascript:alert(1) https://e.example/\"onmouseover=alert(1)";
@@ -191,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn several_services_are_listed_and_keep_their_anchors_apart() {
+    fn several_services_have_unique_anchors() {
         let page = page(&[report(), mixed(), undocumented()]);
         assert!(
             page.contains("<title>Reachability of 3 Services</title>"),

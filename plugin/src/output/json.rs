@@ -1,4 +1,4 @@
-//! `-o json`: the report itself, and whatever else is printed as JSON.
+//! `-o json`: the report itself. Other commands use it for their JSON, too.
 
 use super::printable::hidden;
 use serde::Serialize;
@@ -9,10 +9,10 @@ pub fn write(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
     pretty(reports, writer)
 }
 
-/// Anything as JSON, without what a terminal would obey or a reader not see.
+/// Writes anything as JSON. Escapes characters that control a terminal or that a reader could not see.
 pub fn pretty(data: &impl Serialize, writer: &mut impl Write) -> io::Result<()> {
     let text = serde_json::to_string_pretty(data)?;
-    // JSON escapes the control characters of ASCII only. All others can stand in strings alone.
+    // The serializer escapes only the control characters of ASCII. Other hidden characters occur only in strings.
     for c in text.chars() {
         if hidden(c) && c != '\n' {
             for unit in c.encode_utf16(&mut [0; 2]) {
@@ -32,7 +32,7 @@ mod tests {
     use svc_reach_common::report::Report;
 
     #[test]
-    fn it_holds_what_the_report_holds_and_no_control_characters() {
+    fn json_reads_back_and_hides_nothing() {
         let report = report();
         let mut text = Vec::new();
         write(&report.clone().into(), &mut text).unwrap();

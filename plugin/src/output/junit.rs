@@ -1,13 +1,18 @@
-//! `-o junit`: a test case for each cell, as CI systems collect them.
+//! `-o junit`: one test case for each cell, for CI systems.
 //!
 //! - as expected: passed
-//! - what the run's terms fail on (worse, better and unstable, where `--fail-on` does not say otherwise): failed
-//! - not observed: an error, which is how JUnit tells "could not look" from "looked, and it is wrong"
-//! - whatever else there is (disputed, undocumented, what `--fail-on` leaves out): skipped
+//! - a verdict that fails the run (by default worse, better and unstable; see `--fail-on`): failed
+//! - not observed: an error, because JUnit distinguishes "could not look" from "looked, and it is wrong"
+//! - every other verdict (disputed, undocumented, and what `--fail-on` leaves out): skipped
 //!
-//! What no cell stands for is an error of its own: a requirement that nothing was asked for, that nothing could be
-//! compared, and that no Service was found. So there are failures where the exit code is 1, errors and no failures where it is 3, and neither where it
-//! is 0.
+//! Three problems belong to no cell, so each is an error of its own:
+//!
+//! - a requirement that no cell covers
+//! - nothing could be compared
+//! - no Service was found
+//!
+//! If the exit code is 1, there are failures. If it is 3, there are errors but no failures. If it is 0, there are
+//! neither.
 
 use super::answer;
 use super::{
@@ -63,7 +68,7 @@ fn suite<W: Write>(xml: &mut Writer<W>, report: &Report) -> io::Result<()> {
     })
 }
 
-/// A case that stands for no cell, and cannot pass.
+/// A test case that belongs to no cell and cannot pass.
 fn incomplete<W: Write>(
     xml: &mut Writer<W>,
     class: String,
@@ -77,7 +82,7 @@ fn incomplete<W: Write>(
     })
 }
 
-/// A name, and how many cases of these reports ended in which way. Services of one run share its time.
+/// A name, and the number of test cases for each ending. The Services of one run have the same time.
 fn named(name: String, reports: &[Report]) -> Attributes {
     let unmet = reports
         .iter()
@@ -105,7 +110,7 @@ fn named(name: String, reports: &[Report]) -> Attributes {
     ]
 }
 
-/// What the whole run went by.
+/// Properties of the whole run.
 fn properties(report: &Report) -> Attributes {
     let mut properties = vec![
         ("service", answer::service(report)),
@@ -158,7 +163,7 @@ fn case<W: Write>(xml: &mut Writer<W>, report: &Report, cell: &Cell) -> io::Resu
     })
 }
 
-/// An element with something in it.
+/// An element with content.
 fn element<W: Write>(
     xml: &mut Writer<W>,
     name: &'static str,
@@ -172,7 +177,7 @@ fn element<W: Write>(
         .map(|_| ())
 }
 
-/// An element with nothing in it.
+/// An element without content.
 fn empty<W: Write>(
     xml: &mut Writer<W>,
     name: &'static str,
@@ -185,7 +190,7 @@ fn empty<W: Write>(
         .map(|_| ())
 }
 
-/// Attributes without what XML does not allow; the writer escapes the rest.
+/// Attributes without characters that XML forbids. The writer escapes the rest.
 fn shown(attributes: &Attributes) -> Attributes {
     attributes
         .iter()
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_is_a_case_and_ends_by_its_verdict() {
+    fn every_cell_is_a_test_case() {
         let report = mixed();
         let elements = elements(&report);
         let count = |name: &str| elements.iter().filter(|(n, _)| n == name).count();
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_and_errors_are_those_that_the_exit_code_is_about() {
+    fn failures_and_errors_match_the_exit_code() {
         let number = |text: &str| text.parse::<usize>().unwrap();
         let mut codes = BTreeSet::new();
         for report in under_all_terms() {
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_requirement_that_nothing_was_asked_for_is_an_error_of_its_own() {
+    fn a_requirement_without_a_cell_is_an_error() {
         let mut report = mixed();
         report.terms.required = vec![required("external:external-ip")];
         let elements = elements(&report);

@@ -46,7 +46,7 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The grouped table. Where a row stands for several targets, a second table unfolds that lists each of them.
+/// The grouped table. If a row covers several targets, a second table that can be unfolded lists every target.
 fn matrix(report: &Report, writer: &mut impl Write) -> io::Result<()> {
     let grouped = Grid::grouped(report);
     table(&grouped, writer)?;
@@ -89,7 +89,7 @@ fn table(grid: &Grid<'_>, writer: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Text that stands for itself, in one line: no markup, no table, no HTML, and nobody is called. Addresses of pages stay
+/// Escapes text so that it is shown literally, in one line: no markup, no table, no HTML, and no @mention. Links stay
 /// whole, so that they can be followed.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::new();
@@ -102,7 +102,7 @@ pub fn escape(text: &str) -> String {
             '&' => escaped += "&amp;",
             '<' => escaped += "&lt;",
             '>' => escaped += "&gt;",
-            // GitHub and GitLab tell whoever is named behind it, even behind a backslash.
+            // GitHub and GitLab notify the user named after it, even after a backslash.
             '@' => escaped += "@<!-- -->",
             '_' if within => escaped.push(c),
             '#' if before.is_alphanumeric() || before == '/' => escaped.push(c),
@@ -123,7 +123,7 @@ mod tests {
     use crate::testing::{NASTY, mixed};
 
     #[test]
-    fn text_stands_for_itself() {
+    fn text_is_shown_literally() {
         for (text, markdown) in [
             ("a|b", "a\\|b"),
             ("`rm`", "\\`rm\\`"),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn it_begins_with_the_answer_and_every_row_has_every_column() {
+    fn the_answer_comes_first_and_rows_are_complete() {
         let mut text = Vec::new();
         write(&mixed(), &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();

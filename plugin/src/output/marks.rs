@@ -1,4 +1,4 @@
-//! The marks of a table: what was seen, and what that means.
+//! The marks of a table: what was observed, and what that means.
 
 use super::wording::of;
 use svc_reach_common::{
@@ -7,7 +7,7 @@ use svc_reach_common::{
     verdict::Verdict,
 };
 
-/// The mark of a cell: what was seen, and a second character where that is not as expected.
+/// The mark of a cell: what was observed, and a second character if that needs attention.
 pub fn mark(cell: &Cell) -> String {
     let (seen, _) = seen_mark(cell);
     match meaning_mark(cell.verdict) {
@@ -25,7 +25,7 @@ pub fn words(cell: &Cell) -> String {
     }
 }
 
-/// What was seen, in words that hold whatever was expected.
+/// What was observed, in words that do not depend on the expectation.
 pub const fn seen(value: ObservedValue) -> &'static str {
     match value {
         ObservedValue::Reachable => "reachable",
@@ -35,7 +35,7 @@ pub const fn seen(value: ObservedValue) -> &'static str {
     }
 }
 
-/// What was seen. A target that is unreachable by design must not look like a failure.
+/// What was observed. A target that is unreachable by design must not look like a failure.
 const fn seen_mark(cell: &Cell) -> (char, &'static str) {
     match (cell.observed.value, cell.verdict) {
         (ObservedValue::Reachable, _) => ('✓', "reachable"),
@@ -56,7 +56,7 @@ const fn meaning_mark(verdict: Verdict) -> Option<(char, &'static str)> {
     }
 }
 
-/// The marks that occur in a report, each with its meaning: first what can be seen, then what it means.
+/// The marks that occur in a report, each with its meaning: first the observations, then the verdicts.
 pub fn legend(report: &Report) -> Vec<(char, &'static str)> {
     const SEEN: [char; 5] = ['✓', '–', '✗', '~', '?'];
     let mut seen: Vec<(char, &'static str)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Several Services at a glance: how each of them is, and then those that somebody has to look at.
+//! Several Services at a glance: first a list of all, then the details of those that need attention.
 
 use super::answer;
 use super::{
@@ -12,14 +12,14 @@ use svc_reach_common::{
     report::{Report, Reports},
 };
 
-/// How Services can be, in the order in which they are counted.
+/// The possible results of a Service, in the order in which they are counted.
 const KINDS: [(Exit, &str, &str); 3] = [
     (Exit::AsExpected, "✓", "as expected"),
     (Exit::Differs, "!", "not as expected"),
     (Exit::Incomplete, "?", "incomplete"),
 ];
 
-/// As tables. The wide form shows that of every Service, the other one those that are not just as expected.
+/// As tables. The wide format shows the table of every Service, the short one only of those that are not as expected.
 pub fn table(
     reports: &Reports,
     detail: Detail,
@@ -68,7 +68,7 @@ pub fn markdown(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether somebody has to look at it.
+/// Whether a reader has to look at it.
 fn noteworthy(report: &Report) -> bool {
     report.summary.exit() != Exit::AsExpected
 }
@@ -116,7 +116,7 @@ mod tests {
         report
     }
 
-    /// One as expected, one that differs, one that nobody can tell of.
+    /// One Service as expected, one that differs, and one that could not be judged.
     fn several() -> Reports {
         let mut good = report();
         good.cells.truncate(1);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_comes_first_and_then_whatever_has_to_be_looked_at() {
+    fn the_list_comes_before_tables_of_services_that_differ() {
         let short = text(&several(), Detail::Short);
         assert!(
             short.starts_with(
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn no_service_is_said_to_be_fine_where_there_is_none() {
+    fn no_service_is_incomplete() {
         let none = Reports::list(Vec::new());
         assert_eq!(text(&none, Detail::Short), "No Service was found.\n");
         assert_eq!(none.exit().code(), 3);

@@ -1,9 +1,9 @@
-//! Text from elsewhere, made safe to look at.
+//! Makes text from elsewhere safe to display.
 
 use std::fmt;
 pub use svc_reach_common::hidden::hidden;
 
-/// Text from elsewhere, in one line, with what a terminal would obey and what a reader could not see made visible.
+/// Shows text in one line. Escapes characters that control a terminal or that a reader could not see.
 pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -18,7 +18,7 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// [`Printable`] as text of its own.
+/// [`Printable`] as a string.
 pub fn printable(text: &str) -> String {
     Printable(text).to_string()
 }
@@ -28,7 +28,7 @@ mod tests {
     use super::printable;
 
     #[test]
-    fn what_a_terminal_obeys_or_nobody_sees_is_made_visible() {
+    fn hidden_characters_are_escaped() {
         for (text, shown) in [
             ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
             ("\u{9b}31m", "\\u{9b}31m"),

@@ -1,4 +1,4 @@
-//! What a report is looked at on.
+//! The screen that a report is shown on.
 
 use crate::config::Color;
 use anstream::{AutoStream, ColorChoice};
@@ -6,23 +6,23 @@ use anstyle::{AnsiColor, Style};
 use std::{ffi::OsStr, io};
 use svc_reach_common::{exit::Exit, verdict::Verdict};
 
-/// Columns where there is no terminal to ask.
+/// Width if there is no terminal, in columns.
 const WIDTH: usize = 80;
 
-/// Fewer than that no table fits into.
+/// The smallest width that a table fits into, in columns.
 const NARROWEST: usize = 40;
 
-/// What a report is looked at on.
+/// The screen that a report is shown on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Screen {
-    /// Columns.
+    /// Width in columns.
     pub width: usize,
-    /// Whether it takes colours.
+    /// Whether to use colours.
     pub color: bool,
 }
 
 impl Screen {
-    /// A file, which somebody may look at later.
+    /// A file.
     pub fn file(color: Color) -> Self {
         Self {
             width: WIDTH,
@@ -30,7 +30,7 @@ impl Screen {
         }
     }
 
-    /// Standard output, as it and the environment say.
+    /// Standard output, with the settings of the terminal and the environment.
     pub fn stdout(color: Color) -> Self {
         let of_terminal = || {
             let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
@@ -55,7 +55,7 @@ impl Screen {
         }
     }
 
-    /// A text in a style, where there are colours.
+    /// A text in a style, if colours are on.
     pub fn paint(self, style: Style, text: &str) -> String {
         if self.color {
             format!("{style}{text}{style:#}")
@@ -65,8 +65,8 @@ impl Screen {
     }
 }
 
-/// Whether there are colours where the user does not say: of the terminal, NO_COLOR, CLICOLOR and TERM. An empty NO_COLOR
-/// counts, too, which the choice leaves out.
+/// Whether to use colours if the user gives no flag. `choice` already considers the terminal, NO_COLOR, CLICOLOR and
+/// TERM, but it ignores an empty NO_COLOR.
 fn wanted(no_color: Option<&OsStr>, choice: ColorChoice) -> bool {
     no_color.is_none() && choice != ColorChoice::Never
 }
@@ -82,7 +82,7 @@ pub const fn style(verdict: Verdict) -> Style {
     color.on_default()
 }
 
-/// The colour of how a run ends.
+/// The colour for how a run ends.
 pub const fn ending(exit: Exit) -> Style {
     style(match exit {
         Exit::AsExpected => Verdict::AsExpected,

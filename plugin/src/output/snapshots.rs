@@ -1,4 +1,4 @@
-//! Whole outputs, as a reader sees them: each kind of report in each format. `UPDATE_EXPECT=1 cargo test` rewrites the files.
+//! Complete outputs: each kind of report in each format. `UPDATE_EXPECT=1 cargo test` rewrites the files.
 
 use super::write;
 use crate::{
@@ -17,16 +17,16 @@ const SCREEN: Screen = Screen {
 fn text(format: ReportFormat, reports: &Reports) -> String {
     let mut text = Vec::new();
     write(format, reports, SCREEN, &mut text).unwrap();
-    // The style of a page is a file of its own.
+    // The style sheet has its own file, so leave it out.
     String::from_utf8(text)
         .unwrap()
         .replace(include_str!("html/style.css"), "STYLE")
 }
 
-/// A report with one failure and gaps, and one with hostile text, in every format. A healthy Service and several Services
-/// have too many cells to record more than what people read.
+/// Records a report with one failure and gaps, and one with hostile text, in every format. A healthy Service and
+/// several Services have too many cells for that, so only the formats for people are recorded.
 #[test]
-fn every_format_looks_as_it_is_recorded() {
+fn every_format_matches_its_snapshot() {
     let for_people = [
         ReportFormat::Table,
         ReportFormat::Wide,
@@ -48,7 +48,7 @@ fn every_format_looks_as_it_is_recorded() {
 }
 
 #[test]
-fn a_healthy_service_of_any_shape_fits_one_screen() {
+fn a_healthy_service_fits_one_screen() {
     let table = text(ReportFormat::Table, &healthy().into());
     assert!(table.lines().count() <= 24, "{table}");
 }

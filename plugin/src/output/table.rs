@@ -1,7 +1,7 @@
 //! `-o table` and `-o wide`: the answer in a sentence, the table of positions and targets, and what differs and why.
 //!
-//! The table fits the screen, and targets that every position sees alike share a row. The wide form lists every target with
-//! nodes, attempts, times and editions, and always shows the evidence.
+//! The short table fits the screen, and targets with the same result from every position share a row. The wide table
+//! lists every target with nodes, attempts, times and editions, and always shows the evidence.
 
 use super::answer;
 use super::marks;
@@ -30,24 +30,24 @@ use tabled::{
 };
 use textwrap::{Options, WordSeparator, WordSplitter, core::Word};
 
-/// The least that a target's column is narrowed to, while positions stand above their columns by name.
+/// The smallest width of the target column while the other columns have names as headings.
 const NARROW: usize = 14;
 
-/// The least that it is narrowed to at all. With five positions by number, that fits into the narrowest screen.
+/// The smallest width of the target column at all. With numbers as headings, five positions fit the narrowest screen.
 const NARROWEST: usize = 11;
 
-/// Columns between one column of the table and the next.
+/// Space between two columns of the table.
 const GAP: usize = 2;
 
-/// Words of so many columns are broken where they have parts.
+/// Words of this width or more may be broken between their parts.
 const LONG: usize = 30;
 
 /// How much to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// What fits.
+    /// What fits the screen.
     Short,
-    /// All of it.
+    /// Everything.
     Wide,
 }
 
@@ -143,7 +143,7 @@ fn matrix(
     for line in draw(&grid, &heading, natural, detail, screen).lines() {
         writeln!(writer, "{}", line.trim_end())?;
     }
-    // A line break must not part a mark from its meaning.
+    // A line break must not separate a mark from its meaning.
     let legend: Vec<String> = marks::legend(report)
         .into_iter()
         .map(|(mark, text)| format!("{mark} {text}").replace(' ', "\u{a0}"))
@@ -152,7 +152,7 @@ fn matrix(
     for line in wrapped(&legend.join("   "), screen.width, "", "") {
         writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
     }
-    // A healthy Service fits one screen; its nodes are in the wide form.
+    // A healthy Service must fit one screen, so its nodes are only in the wide format.
     if detail == Detail::Short && differs(report) {
         for line in wrapped(&nodes(&grid, &heading), screen.width, "", "  ") {
             writeln!(writer, "{}", line.replace('\u{a0}', " "))?;
@@ -166,7 +166,7 @@ fn heading(writer: &mut impl Write, title: &str, style: Ansi, screen: Screen) ->
     writeln!(writer, "\n{}", screen.paint(style.bold(), &title))
 }
 
-/// Something in a list, set in so far, its further lines a little more.
+/// An indented item of a list. Its further lines are indented a little more.
 pub fn item(writer: &mut impl Write, text: &str, indent: usize, screen: Screen) -> io::Result<()> {
     let (first, further) = (" ".repeat(indent), " ".repeat(indent + 2));
     wrapped(text, screen.width, &first, &further)
@@ -174,7 +174,7 @@ pub fn item(writer: &mut impl Write, text: &str, indent: usize, screen: Screen) 
         .try_for_each(|line| writeln!(writer, "{line}"))
 }
 
-/// A text from anywhere, in lines of that many columns.
+/// Wraps text from elsewhere into lines of this width.
 pub fn wrapped(text: &str, width: usize, first: &str, further: &str) -> Vec<String> {
     let options = Options::new(width)
         .initial_indent(first)
@@ -187,7 +187,7 @@ pub fn wrapped(text: &str, width: usize, first: &str, further: &str) -> Vec<Stri
         .collect()
 }
 
-/// Words, and the parts of long ones: names and addresses of pages are better broken between their parts.
+/// Splits a line into words, and long words into parts, so that names and links are broken between their parts.
 fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     Box::new(WordSeparator::AsciiSpace.find_words(line).flat_map(parts))
 }
@@ -207,21 +207,21 @@ fn parts(word: Word<'_>) -> Vec<Word<'_>> {
     parts
 }
 
-/// What stands above the columns of positions.
+/// The headings of the columns of positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heading {
-    /// Their names, and nodes.
+    /// Names and nodes.
     Nodes,
-    /// Their names.
+    /// Names.
     Names,
-    /// Their names, in two lines.
+    /// Names, in two lines.
     Broken,
-    /// Numbers, which are explained below.
+    /// Numbers, which are explained below the table.
     Numbers,
 }
 
 impl Heading {
-    /// The plainest that leaves enough of the screen for targets.
+    /// The most readable heading that leaves enough room for targets.
     fn that_fits(grid: &Grid<'_>, natural: usize, width: usize) -> Self {
         [(Self::Names, natural), (Self::Broken, natural.min(NARROW))]
             .into_iter()
@@ -231,7 +231,7 @@ impl Heading {
             .map_or(Self::Numbers, |(heading, _)| heading)
     }
 
-    /// Column by column.
+    /// One heading for each column.
     fn of(self, grid: &Grid<'_>) -> Vec<String> {
         let columns = (1..).zip(&grid.columns);
         columns
@@ -246,7 +246,7 @@ impl Heading {
     }
 }
 
-/// Which node each position was taken on, and which number it has where it has one.
+/// The node of each position, and its number if columns have numbers.
 fn nodes(grid: &Grid<'_>, heading: &Heading) -> String {
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
     for (number, (position, node)) in (1..).zip(&grid.columns) {
@@ -256,7 +256,7 @@ fn nodes(grid: &Grid<'_>, heading: &Heading) -> String {
             None => "no node",
         };
         let name = match heading {
-            // A number stays with its meaning, too.
+            // A line break must not separate a number from its meaning.
             Heading::Numbers => format!("{number}\u{a0}{position}"),
             Heading::Nodes | Heading::Names | Heading::Broken => position.to_string(),
         };
@@ -272,12 +272,12 @@ fn nodes(grid: &Grid<'_>, heading: &Heading) -> String {
     format!("Probes: {}", groups.join("; "))
 }
 
-/// An address and its place, safe to look at.
+/// An address and its place, safe to display.
 fn label(row: &Row<'_>) -> (String, Option<String>) {
     (printable(&row.address), row.place.as_deref().map(printable))
 }
 
-/// How many columns targets take where there is room.
+/// The width of the target column if there is room.
 fn natural(grid: &Grid<'_>) -> usize {
     let labels = grid.rows.iter().map(label);
     let widths = labels.map(|(address, place)| {
@@ -347,7 +347,7 @@ fn cell_style(cell: &Cell) -> Ansi {
     }
 }
 
-/// What such headers leave of the screen for the targets, gaps between the columns taken off.
+/// The width that these headers and the gaps between columns leave for the targets.
 fn room(headers: &[String], width: usize) -> Option<usize> {
     let taken: usize = headers
         .iter()
@@ -356,12 +356,12 @@ fn room(headers: &[String], width: usize) -> Option<usize> {
     width.checked_sub(taken + GAP)
 }
 
-/// How many columns of a screen a text takes.
+/// The width of a text on the screen.
 fn columns(text: &str) -> usize {
     textwrap::core::display_width(text)
 }
 
-/// A mark, how many of how many attempts were answered, and how long that took.
+/// A mark, how many of the attempts were answered, and how long that took.
 fn measured(cell: &Cell) -> String {
     let mut text = marks::mark(cell);
     if let (Some(ok), Some(of)) = (cell.observed.ok, cell.observed.of) {
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_comes_first_then_everything_then_what_differs_and_how_it_is_known() {
+    fn the_short_table_has_its_parts_in_order() {
         let text = text(&report(), Detail::Short, 300, false);
         comes_in_order(
             &text,
@@ -422,14 +422,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_from_elsewhere_reaches_a_terminal_unchanged() {
+    fn hidden_characters_never_reach_a_terminal() {
         for detail in [Detail::Short, Detail::Wide] {
             let text = text(&mixed(), detail, 80, false);
             assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
         }
     }
 
-    /// With names of all kinds that take two columns a letter.
+    /// A report with names whose letters are two columns wide.
     fn wide_letters() -> Report {
         let mut report = crowded();
         report.service.name = "服務".repeat(20);
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn five_positions_and_long_names_fit_into_the_screen() {
+    fn the_short_table_fits_the_screen() {
         for report in [crowded(), wide_letters()] {
             for width in (40..80).step_by(3).chain([60, 80, 160]) {
                 let text = text(&report, Detail::Short, width, false);
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn positions_have_numbers_where_there_is_no_room_for_names() {
+    fn columns_have_numbers_if_names_do_not_fit() {
         let narrow = text(&crowded(), Detail::Short, 40, false);
         comes_in_order(&narrow, &["1   2   3   4   5\n", "Probes: 1 node-same on"]);
         assert!(narrow.contains("5 external"), "{narrow}");
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_change_nothing_but_colours() {
+    fn colours_do_not_change_the_text() {
         let plain = text(&mixed(), Detail::Short, 80, false);
         let painted = text(&mixed(), Detail::Short, 80, true);
         for code in ["\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m"] {
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wide_table_tells_nodes_attempts_times_and_editions() {
+    fn the_wide_table_has_nodes_attempts_times_and_editions() {
         let text = text(&crowded(), Detail::Wide, 300, false);
         comes_in_order(
             &text,

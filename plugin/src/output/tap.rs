@@ -1,9 +1,15 @@
 //! `-o tap`: a test point for each cell, in the Test Anything Protocol, version 14 (testanything.org).
 //!
-//! What the run's terms fail on (worse, better and unstable, where `--fail-on` does not say otherwise) and what could not be
-//! observed is `not ok`, each with a YAML block that says which of them it is. Whatever else is not as expected is skipped.
-//! What no cell stands for is a point of its own that is `not ok`: a requirement that nothing was asked for, that nothing
-//! could be compared, and that no Service was found. So a point is `not ok` exactly where the exit code is not 0.
+//! A cell is `not ok` if its verdict fails the run (by default worse, better and unstable; see `--fail-on`) or if it
+//! was not observed. A YAML block says which. Every other cell that is not as expected is skipped.
+//!
+//! Three problems belong to no cell, so each is a `not ok` point of its own:
+//!
+//! - a requirement that no cell covers
+//! - nothing could be compared
+//! - no Service was found
+//!
+//! So there is a `not ok` point exactly if the exit code is not 0.
 
 use super::answer;
 use super::{
@@ -15,7 +21,7 @@ use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::report::{Cell, Report};
 
-/// What is said of a point that is not ok.
+/// The YAML block of a point that is `not ok`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Diagnostic {
@@ -43,7 +49,7 @@ pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// The points of a Service, counted from `first`.
+/// The points of a Service, numbered from `first`.
 fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result<()> {
     let (service, sentence) = (answer::service(report), answer::answer(report));
     writeln!(
@@ -60,7 +66,7 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
     }
     for (title, lines) in [
         ("note", wording::notes(report, true)),
-        ("known by", wording::evidence(report)),
+        ("evidence", wording::evidence(report)),
     ] {
         for line in lines {
             writeln!(writer, "# {title}: {}", printable(&line))?;
@@ -69,7 +75,7 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
     Ok(())
 }
 
-/// A point that stands for no cell, and cannot be ok.
+/// A point that belongs to no cell and is never `ok`.
 fn incomplete(writer: &mut impl Write, number: usize, name: &str, why: &str) -> io::Result<()> {
     writeln!(writer, "not ok {number} - {}", escape(name))?;
     diagnostic(
@@ -108,7 +114,7 @@ fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -
     }
 }
 
-/// A block of YAML, set in by two spaces. No text in it has lines, so none can look like the block's end.
+/// A YAML block, indented by two spaces. Every text in it is one line, so none can look like the block's end.
 fn diagnostic(writer: &mut impl Write, diagnostic: &Diagnostic) -> io::Result<()> {
     let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let text =
@@ -119,7 +125,7 @@ fn diagnostic(writer: &mut impl Write, diagnostic: &Diagnostic) -> io::Result<()
     writeln!(writer, "  ...")
 }
 
-/// A description: a `#` would begin a directive.
+/// Escapes a description, in which a `#` would begin a directive.
 fn escape(text: &str) -> String {
     printable(text).replace('\\', "\\\\").replace('#', "\\#")
 }
@@ -137,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_is_a_point_and_ends_by_its_verdict() {
+    fn every_cell_is_a_test_point() {
         let report = mixed();
         let text = text(&report);
         let mut lines = text.lines().skip_while(|line| line.starts_with('#'));
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn every_block_is_yaml_and_ends_where_it_ends() {
+    fn every_block_is_complete_yaml() {
         let text = text(&mixed());
         let mut blocks = 0;
         let mut rest = text.as_str();
@@ -193,12 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn no_text_becomes_a_directive() {
+    fn text_is_never_a_directive() {
         assert_eq!(escape("a # SKIP\n\\"), "a \\# SKIP\\\\n\\\\");
     }
 
     #[test]
-    fn a_point_is_not_ok_exactly_where_the_exit_code_is_not_0() {
+    fn points_match_the_exit_code() {
         for report in under_all_terms() {
             let text = text(&report);
             let failed = text.lines().any(|line| line.starts_with("not ok "));

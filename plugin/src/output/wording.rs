@@ -1,4 +1,4 @@
-//! The words that formats share. They hold text from elsewhere, so each format escapes it.
+//! Wording that the formats share. It contains text from elsewhere, so each format has to escape it.
 
 use super::groups::groups;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use svc_reach_common::{
     verdict::{Basis, Verdict},
 };
 
-/// Cells of a verdict.
+/// The cells with a verdict.
 pub fn of(report: &Report, verdict: Verdict) -> impl Iterator<Item = &Cell> {
     report
         .cells
@@ -19,7 +19,7 @@ pub fn of(report: &Report, verdict: Verdict) -> impl Iterator<Item = &Cell> {
         .filter(move |cell| cell.verdict == verdict)
 }
 
-/// Which targets, each with the positions, and how many cells that is.
+/// The targets of these cells, each with its positions, and the number of cells.
 pub fn places(report: &Report, cells: &[&Cell]) -> Vec<(String, usize)> {
     let mut asked: HashMap<String, usize> = HashMap::new();
     for cell in &report.cells {
@@ -72,7 +72,7 @@ pub fn address(report: &Report, target: &Target) -> String {
     text
 }
 
-/// The node whose address it is.
+/// The node that the target is on, and its role.
 pub fn place(target: &Target) -> Option<String> {
     let node = target.node.as_ref()?;
     Some(match target.node_role {
@@ -93,7 +93,7 @@ pub fn target(report: &Report, target: &Target) -> String {
     text
 }
 
-/// Where a probe stood.
+/// A position and its node.
 pub fn stand(position: Position, node: Option<&str>) -> String {
     match node {
         Some(node) => format!("{position} ({node})"),
@@ -101,7 +101,7 @@ pub fn stand(position: Position, node: Option<&str>) -> String {
     }
 }
 
-/// What was expected and what was seen.
+/// What was expected and what was observed.
 pub fn difference(cell: &Cell) -> String {
     let mut text = String::new();
     if let Some(expected) = &cell.expected {
@@ -120,7 +120,7 @@ pub fn difference(cell: &Cell) -> String {
     }
 }
 
-/// How it is known what was expected: the evidence, and the matrix.
+/// Why this was expected: the matrix, the column and the evidence.
 pub fn evidence(report: &Report) -> Vec<String> {
     let environment = &report.environment;
     let column = environment.column.iter().map(|column| {
@@ -137,7 +137,7 @@ pub fn evidence(report: &Report) -> Vec<String> {
     matrix.into_iter().chain(column).chain(evidence).collect()
 }
 
-/// What a reader should know beside the cells. `all`: what is merely good to know, too, and not warnings alone.
+/// The notes of a report. `all`: notes of every severity, not only warnings.
 pub fn notes(report: &Report, all: bool) -> Vec<String> {
     report
         .advisories
@@ -162,7 +162,7 @@ pub fn cell(report: &Report, cell: &Cell) -> String {
     format!("{from} to {}", target(report, &cell.target))
 }
 
-/// What else there is to say of a cell: the remedy, who expects what, and how often it was tried.
+/// Details of a cell: the hint, the source of the expectation, the prediction, and the number of attempts.
 pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
     let expected = cell.expected.as_ref();
     let source = expected.and_then(|expected| {

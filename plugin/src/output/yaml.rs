@@ -1,4 +1,4 @@
-//! `-o yaml`: the report itself, and whatever else is printed as YAML.
+//! `-o yaml`: the report itself. Other commands use it for their YAML, too.
 
 use super::printable::hidden;
 use serde::Serialize;
@@ -12,12 +12,12 @@ pub fn write(reports: &Reports, writer: &mut impl Write) -> io::Result<()> {
     pretty(reports, writer)
 }
 
-/// Anything as YAML, without what a terminal would obey or a reader not see.
+/// Writes anything as YAML. Escapes characters that control a terminal or that a reader could not see.
 pub fn pretty(data: &impl Serialize, writer: &mut impl Write) -> io::Result<()> {
     let text = serde_saphyr::to_string(data).map_err(io::Error::other)?;
     let text = if text.chars().any(|c| hidden(c) && c != '\n') {
-        // The serializer escapes control characters only, and only double quotes can hold an escape. Where it quotes every
-        // text, none spans lines, and it is plain where each begins and ends.
+        // The serializer escapes control characters only, and escapes are possible only in double quotes. If it quotes
+        // every text, no text spans several lines, and quotes show where each text begins and ends.
         let options = serde_saphyr::ser_options! { quote_all: true };
         let quoted =
             serde_saphyr::to_string_with_options(data, options).map_err(io::Error::other)?;
@@ -28,7 +28,7 @@ pub fn pretty(data: &impl Serialize, writer: &mut impl Write) -> io::Result<()> 
     writer.write_all(text.as_bytes())
 }
 
-/// YAML whose texts are all quoted, with what is hidden in them escaped.
+/// Escapes hidden characters in YAML in which every text is quoted.
 fn escaped(yaml: &str) -> String {
     let mut shown = String::with_capacity(yaml.len());
     let mut rest = yaml;
@@ -46,8 +46,8 @@ fn escaped(yaml: &str) -> String {
     shown + rest
 }
 
-/// A text with its quotes, and what follows it. Single quotes hold neither quotes nor backslashes: the serializer doubles
-/// those that it quotes so.
+/// Splits off a quoted text, with its quotes. In single quotes, the serializer writes neither quotes nor backslashes:
+/// it uses double quotes for a text that has some.
 fn split_quoted(yaml: &str) -> (&str, &str) {
     let mut chars = yaml.char_indices();
     let quote = chars.next().map(|(_, c)| c);
@@ -61,8 +61,8 @@ fn split_quoted(yaml: &str) -> (&str, &str) {
     (yaml, "")
 }
 
-/// The same text in double quotes, with what is hidden escaped. What stands in single quotes needs no other escape than
-/// that of double quotes, and what stands in double quotes has it.
+/// The same text in double quotes, with hidden characters escaped. In a text from single quotes, only double quotes
+/// need an escape. A text from double quotes is already escaped.
 fn double_quoted(text: &str, shown: &mut String) {
     let single = text.starts_with('\'');
     let inner = text
@@ -93,7 +93,7 @@ mod tests {
     use svc_reach_common::report::Report;
 
     #[test]
-    fn it_holds_what_the_report_holds_and_no_control_characters() {
+    fn yaml_reads_back_and_hides_nothing() {
         for report in [report(), mixed()] {
             let mut text = Vec::new();
             write(&report.clone().into(), &mut text).unwrap();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_reads_back_and_none_hides_anything() {
+    fn every_text_reads_back_and_hides_nothing() {
         let long = "a word \u{200b} ".repeat(40);
         let texts = [
             NASTY,
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hides_nothing_is_quoted_no_more_than_it_has_to_be() {
+    fn plain_text_is_not_quoted() {
         let mut yaml = Vec::new();
         pretty(&["plain", "it's"], &mut yaml).unwrap();
         assert_eq!(String::from_utf8(yaml).unwrap(), "- plain\n- it's\n");

@@ -1,6 +1,7 @@
-//! Which probes a run sends out, and what each of them asks on whose behalf. Pure.
+//! Decides which probes a run needs, and assigns the positions of each Service to them. Pure.
 //!
-//! Services share probes: one on each node and network that a position of any of them stands on.
+//! Services share probes. For each node and network that a position needs there is one probe, or more if one gets too
+//! large.
 
 use super::{
     planned_position::{PlanSlice, PlannedPosition},
@@ -23,11 +24,12 @@ const IN_CLUSTER: [Position; 4] = [
     Position::PodOther,
 ];
 
-/// Bytes of requests in one plan. An object can have 1.5 MiB (etcd, `--max-request-bytes`), and the plan is most of it.
+/// Most bytes of requests in one plan. An object can have 1.5 MiB (etcd, `--max-request-bytes`), and the plan is most
+/// of the Job.
 const PLAN_BYTES: usize = 512 * 1024;
 
-/// Attempts in one plan, each of which becomes some 250 bytes of log. The kubelet begins another file after 10 MiB
-/// (`containerLogMaxSize`), and what stands in the first is then not read again.
+/// Most attempts in one plan. Each attempt is about 250 bytes of log. The kubelet begins another log file after 10 MiB
+/// (`containerLogMaxSize`), and then the first file can no longer be read.
 const PLAN_ATTEMPTS: usize = 20_000;
 
 /// What one probe does.
@@ -39,7 +41,7 @@ pub struct ProbePlan {
     pub network: Network,
     /// The node it runs on.
     pub node: String,
-    /// The Services that it asks about, as `namespace/name`.
+    /// The Services that it checks, as `namespace/name`.
     pub services: Vec<String>,
     /// What it requests.
     pub plan: Plan,
@@ -66,15 +68,15 @@ pub fn assign(services: &mut [ServiceCheck]) -> Vec<ProbePlan> {
         .collect()
 }
 
-/// The probes of a run, while they are being filled.
+/// The probes of a run, while the plan is being made.
 struct PlanBuilders {
-    /// One Service only, so that each probe serves one position.
+    /// Whether there is only one Service, so that each probe serves one position.
     single: bool,
     nodes: Vec<String>,
     builders: Vec<PlanBuilder>,
 }
 
-/// A probe that is being filled.
+/// A probe, while its plan is being made.
 struct PlanBuilder {
     name: String,
     network: Network,
@@ -106,7 +108,7 @@ impl PlanBuilders {
         }
     }
 
-    /// Adds targets to the probe on this node and network. When that probe is full, another one is made beside it.
+    /// Adds targets to the probe on this node and network, or to a new one if that probe is full.
     fn add(
         &mut self,
         service: &ServiceCheck,
@@ -153,8 +155,8 @@ impl PlanBuilders {
         })
     }
 
-    /// A name for the `number`-th probe of a network and node: of its only position, or else of its network and the
-    /// node's number among those of the run.
+    /// A name for the `number`-th probe on a network and node. If there is one Service, it is the name of the position.
+    /// Otherwise it is the network and the number of the node in this run.
     fn name(&mut self, position: Position, node: &str, number: usize) -> String {
         let mut name = if self.single {
             position.to_string()
@@ -185,7 +187,7 @@ impl PlanBuilder {
     }
 }
 
-/// What requests cost.
+/// The size of requests.
 #[derive(Debug, Clone, Copy, Default)]
 struct Load {
     bytes: usize,
@@ -225,7 +227,7 @@ mod tests {
     use std::{collections::BTreeSet, sync::Arc};
     use svc_reach_common::{facts::Facts, wire::plan::View};
 
-    /// Services on three nodes, each with a backend on the node that is told.
+    /// Services in a cluster of three nodes, each with a backend on the given node.
     fn services(backends: &[&str]) -> Vec<Facts> {
         let nodes = Arc::new(vec![node("a", 0), node("b", 1), node("c", 2)]);
         backends
@@ -260,7 +262,7 @@ mod tests {
             .collect()
     }
 
-    /// The probe that a position names asks each of its targets, under its id, from the position's node.
+    /// Checks that the probe of each position requests each target, under its id, from the position's node.
     fn all_is_asked(assigned: &Assigned) {
         let mut asked = BTreeSet::new();
         for position in assigned
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_probes_of_one_service_bear_the_names_of_its_positions() {
+    fn probes_of_one_service_are_named_after_positions() {
         let assignment = assigned(services(&["b"]));
         assert_eq!(
             names(&assignment),
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_probes_depends_on_nodes_and_not_on_services() {
+    fn services_share_probes() {
         for backends in [&["a", "b"][..], &["b", "a", "b", "a", "a"], &["a"; 100]] {
             let services = services(backends);
             let assignment = assigned(services);
@@ -334,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_with_more_backends_is_asked_more_often_and_others_are_not() {
+    fn attempts_depend_on_the_backends_of_each_service() {
         let mut services = services(&["a", "b"]);
         services[1].endpoints.push(endpoint("b", 7));
         let assignment = assigned(services);
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_for_one_probe_is_asked_by_two() {
+    fn a_large_plan_is_split_between_probes() {
         let assignment = assigned(services(&["a"; 1200]));
         let names = names(&assignment);
         assert!(names.contains(&("host-1-2", "a")), "{names:?}");

@@ -1,4 +1,4 @@
-//! Which node each position stands on, and which nodes' ports are worth asking. Pure.
+//! Chooses the node of each position, and the nodes whose ports are requested. Pure.
 
 use crate::config::ProbeSettings;
 use std::{
@@ -10,22 +10,23 @@ use svc_reach_common::{
     position::Position,
 };
 
-/// Nodes whose ports are asked, of each role. Two, so that a probe on one of them also sees one that is not its own.
+/// How many nodes of each role have their ports requested. With two, a probe on one of them also requests another node.
 pub const NODES_PER_ROLE: usize = 2;
 
-/// Where probes stand and whose node ports they ask.
+/// The nodes of the probes, and the nodes whose ports they request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
-    /// The node with a backend that probes stand on, or why there is none.
+    /// The probes' node with a backend, or why there is none.
     pub same: Result<String, String>,
-    /// The node without a backend that probes stand on, or why there is none.
+    /// The probes' node without a backend, or why there is none.
     pub other: Result<String, String>,
-    /// Nodes whose ports are asked, by their place among all: those above, and one more of each role where there is one.
+    /// Nodes whose ports are requested, as indices of all nodes: those above, and one more of each role if there is
+    /// one.
     pub asked: Vec<usize>,
 }
 
 impl Placement {
-    /// The node that a position stands on, or why there is none. `None`: the position is not on a node.
+    /// The node of a position, or why there is none. `None`: the position is not on a node.
     pub fn node(&self, position: Position) -> Option<Result<&str, &str>> {
         let side = match position.beside_backend()? {
             true => &self.same,
@@ -35,8 +36,8 @@ impl Placement {
     }
 }
 
-/// Places the probes of Services of one cluster, on as few nodes as can be found with little effort: one node after the
-/// other, each time that which serves most positions that are still open.
+/// Places the probes of several Services in one cluster, on few nodes. It is a greedy search: each step takes the node
+/// that serves most positions that have no node yet.
 pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
     let Some(first) = services.first() else {
         return Vec::new();
@@ -95,7 +96,7 @@ pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
         .collect()
 }
 
-/// Why no probe can stand on any of these nodes; `none`: why there are none.
+/// Why none of these nodes can take a probe. `none`: the reason if there are no such nodes.
 fn none_fits(
     of_role: impl Iterator<Item = usize>,
     nodes: &[&Node],
@@ -128,29 +129,29 @@ fn no_backend(facts: &Facts) -> &'static str {
     }
 }
 
-/// A node, as far as standing on it goes.
+/// A node that may take a probe.
 struct Candidate {
-    /// Why no probe can stand there.
+    /// Why it cannot take a probe.
     why_not: Option<String>,
-    /// How little it is liked: cordoned, tainted. Below [`CLASSES`].
+    /// How bad a choice it is: cordoned is worse than tainted, and 0 is best. Below [`CLASSES`].
     class: usize,
 }
 
 const CLASSES: usize = 4;
 
-/// A Service whose positions are not all placed yet.
+/// A Service with positions that have no node yet.
 struct Open {
     service: usize,
-    /// Nodes with a backend that fit.
+    /// Nodes with a backend that can take a probe.
     backends: BTreeSet<usize>,
-    /// Class of the node with a backend that is still to be found.
+    /// The class of the node with a backend. `None`: it is chosen, or does not exist.
     same: Option<usize>,
-    /// Class of the node without one.
+    /// The same for the node without a backend.
     other: Option<usize>,
 }
 
-/// Chooses, for each Service, a node with a backend and one without: of those that fit, one of the class that is liked
-/// best. `places` are in the order of preference.
+/// Chooses, for each Service, a node with a backend and one without. Only nodes of the best class that has any are
+/// chosen. `places` are in the order of preference.
 fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usize>; 2]> {
     let fits = |at: &usize| places[*at].why_not.is_none();
     let class = |at: usize| places[at].class;
@@ -174,7 +175,8 @@ fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usi
     }
     let mut chosen = vec![[None; 2]; backends.len()];
     loop {
-        // What each node would serve: Services that it runs a backend of, and all but those.
+        // How many positions each node would serve: `same` as a node with a backend, `other` minus `not_other` as one
+        // without.
         let mut same = vec![0_usize; places.len()];
         let mut not_other = vec![0_usize; places.len()];
         let mut other = [0_usize; CLASSES];
@@ -190,7 +192,7 @@ fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usi
         let serves = |at: usize| same[at] + other[class(at)] - not_other[at];
         let best = (0..places.len())
             .filter(fits)
-            // A node with a backend is harder to find.
+            // Prefer nodes with a backend, because there are usually fewer.
             .max_by_key(|at| (serves(*at), same[*at], Reverse(*at)))
             .filter(|at| serves(*at) > 0);
         let Some(best) = best else {
@@ -212,7 +214,7 @@ fn choose(places: &[Candidate], backends: &[BTreeSet<usize>]) -> Vec<[Option<usi
     }
 }
 
-/// What speaks against standing on a node, least first; names decide between equals, so that runs agree.
+/// A sort key that puts the best nodes first. The name decides between equal nodes, so that every run chooses the same.
 fn preference<'a>(node: &'a Node, settings: &ProbeSettings) -> (bool, bool, bool, &'a str) {
     (
         unfit(node, settings).is_some(),
@@ -222,7 +224,7 @@ fn preference<'a>(node: &'a Node, settings: &ProbeSettings) -> (bool, bool, bool
     )
 }
 
-/// Why no probe can stand on a node.
+/// Why a node cannot take a probe.
 pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
     if !node.ready {
         return Some("it is not Ready".to_owned());
@@ -248,7 +250,7 @@ pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
     missing.map(|(key, value)| format!("it has no label {key}={value}"))
 }
 
-/// Whether a node stands for somebody else's capacity, where no other pod's network can be seen.
+/// Whether a node only represents capacity elsewhere, where the cluster's network cannot be observed.
 ///
 /// Virtual Kubelet labels and taints its nodes (virtual-kubelet/virtual-kubelet, `node/node.go` and the providers);
 /// AWS Fargate labels its own (EKS user guide, "Fargate pod configuration").
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn probes_stand_on_fitting_nodes() {
+    fn probes_run_on_fitting_nodes() {
         type Change = fn(&mut Facts);
         type Stands = Result<&'static str, &'static str>;
         type Row = (&'static str, Facts, Change, Stands, Stands);
@@ -407,7 +409,7 @@ mod tests {
         }
     }
 
-    /// Where each of several Services of one cluster stands, by the nodes of their backends.
+    /// The chosen nodes of several Services of one cluster, given the nodes of their backends.
     fn several(nodes: &[&str], backends: &[&[&str]], change: fn(&mut Facts)) -> Vec<[String; 2]> {
         let services: Vec<Facts> = backends
             .iter()
@@ -426,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn services_stand_on_few_nodes_between_them() {
+    fn services_share_few_nodes() {
         let nodes = ["a", "b", "c", "d"];
         type Row = (
             &'static str,
@@ -452,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cordoned_node_is_not_taken_because_it_would_serve_many() {
+    fn a_cordoned_node_is_avoided_even_if_it_serves_many() {
         let cordoned: fn(&mut Facts) = |facts| nodes_mut(facts)[2].unschedulable = true;
         assert_eq!(
             several(&["a", "b", "c"], &[&["a", "c"], &["b", "c"]], cordoned),
@@ -461,7 +463,7 @@ mod tests {
     }
 
     #[test]
-    fn two_nodes_of_each_role_are_asked_and_none_that_is_down() {
+    fn ports_of_two_ready_nodes_of_each_role_are_requested() {
         let mut facts = cluster(&["a", "b", "c", "d", "e", "f"], &["a", "b", "c"]);
         nodes_mut(&mut facts)[3].ready = false;
         let asked = &place(&[&facts], &probe_settings())[0].asked;
@@ -470,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_selector_narrows_where_probes_stand() {
+    fn a_node_selector_limits_the_nodes_of_probes() {
         let mut facts = cluster(&["a", "b", "c"], &["b"]);
         nodes_mut(&mut facts)[2]
             .labels

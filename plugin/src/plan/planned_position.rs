@@ -1,4 +1,4 @@
-//! A position of a Service before its probe runs: its node, its targets, and the probe that asks them.
+//! A position of a Service before its probe runs: its node, its targets, and the probe that requests them.
 
 use svc_reach_common::{observation::NotObserved, position::Position, target::Target};
 
@@ -9,9 +9,9 @@ pub struct PlannedPosition {
     pub position: Position,
     /// Its node. `None`: no node fits.
     pub node: Option<String>,
-    /// What to ask.
+    /// What to request.
     pub targets: Vec<Target>,
-    /// The probe that asks, or why none does.
+    /// The probe that requests them, or why there is none.
     pub slice: Result<PlanSlice, NotObserved>,
 }
 
@@ -20,6 +20,6 @@ pub struct PlannedPosition {
 pub struct PlanSlice {
     /// Name of the probe.
     pub probe: String,
-    /// Id of the first target. The others follow it.
+    /// Id of the first target. The others have the ids that follow.
     pub first: u32,
 }

@@ -1,4 +1,4 @@
-//! What an agent is told to do, so that targets are asked in the way that suits them. Pure.
+//! Decides how each target is requested, and makes the plan of a probe. Pure.
 
 use crate::config::{ProtocolChoice, RequestSettings};
 use std::{num::NonZeroU16, time::Duration};
@@ -10,27 +10,27 @@ use svc_reach_common::{
     wire::plan::{self, Plan, Request, RequestKind, Tls, View},
 };
 
-/// Attempts under way at once in one agent: enough that all attempts of an ordinary Service time out together, and few
-/// enough for its memory (12 MiB at its peak, measured with 10,000 targets).
+/// How many attempts an agent makes at once: enough that all attempts of an ordinary Service time out together, and few
+/// enough for its memory (12 MiB at most, measured with 10,000 targets).
 const CONCURRENCY: NonZeroU16 = NonZeroU16::new(256).unwrap();
 
-/// File descriptors that an agent has at least: what Linux gives a process where nobody says otherwise (linux
-/// `include/uapi/linux/fs.h`, `INR_OPEN_CUR`).
+/// File descriptors that an agent has at least: the default limit of Linux (linux `include/uapi/linux/fs.h`,
+/// `INR_OPEN_CUR`).
 const DESCRIPTORS: usize = 1024;
 
-/// Attempts on each target, where the user does not say: three per backend, so that one that does not answer is seen
-/// with a likelihood of 95 % (1 - 1/e³) when connections are spread evenly.
+/// Attempts on each target for each backend, unless the user sets a number. With three, a backend that does not answer
+/// is noticed with a probability of 95 % (1 - 1/e³) if connections are spread evenly.
 const ATTEMPTS_PER_BACKEND: usize = 3;
 
-/// Bounds on those.
+/// Limits of the attempts on each target.
 const MIN_ATTEMPTS: usize = 3;
 const MAX_ATTEMPTS: usize = 15;
 
-/// Path of kube-proxy's health check server, which answers every path alike; load balancers ask this one
-/// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
+/// Path of kube-proxy's health check server. The server answers the same on every path, but load balancers request this
+/// one (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
 const HEALTH_CHECK_PATH: &str = "/healthz";
 
-/// A plan without targets. What it holds to beside them is the same for every Service of a run.
+/// A plan without targets. Everything in it is the same for every Service of a run.
 pub fn blank(settings: &RequestSettings, network: Network) -> Plan {
     Plan {
         version: plan::VERSION,
@@ -46,8 +46,8 @@ pub fn blank(settings: &RequestSettings, network: Network) -> Plan {
     }
 }
 
-/// How a Service's targets are asked, without those of protocols that no probe knows. A target's place in `targets` is
-/// its id.
+/// The requests for a Service's targets, except those whose protocol no probe knows. The id of a target is its index in
+/// `targets`.
 pub fn requests(facts: &Facts, settings: &RequestSettings, targets: &[Target]) -> Vec<Request> {
     let attempts = attempts(facts, settings);
     (0..)
@@ -64,7 +64,7 @@ pub fn requests(facts: &Facts, settings: &RequestSettings, targets: &[Target]) -
         .collect()
 }
 
-/// Requests on behalf of several Services, each under an id of its own.
+/// Requests for several Services, each with an id of its own.
 #[derive(Debug, Default)]
 pub struct Requests {
     requests: Vec<Request>,
@@ -72,7 +72,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Takes in the requests of a Service that has so many targets; returns the id of the first one.
+    /// Adds the requests of a Service with this number of targets. Returns the id of its first target.
     pub fn add(&mut self, requests: Vec<Request>, targets: usize) -> u32 {
         let first = self.ids;
         self.requests
@@ -84,7 +84,8 @@ impl Requests {
         first
     }
 
-    /// The plan of a probe that makes them. How often most of them are made stands in it once.
+    /// The plan of a probe that makes these requests. The number of attempts that the first request has is stored once,
+    /// for the whole plan.
     pub fn plan(mut self, blank: Plan) -> Plan {
         let usual = self.requests.first().and_then(|request| request.attempts);
         for request in &mut self.requests {
@@ -98,7 +99,7 @@ impl Requests {
     }
 }
 
-/// How long an agent may take over its plan: as often as its attempts fit into what it does at once.
+/// How long an agent may take for its plan: the longest attempt, times the number of rounds that its attempts need.
 pub fn duration(plan: &Plan) -> Duration {
     let attempts: usize = plan
         .targets
@@ -124,7 +125,7 @@ fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
     })
 }
 
-/// How a target is asked; `None` where no probe knows the protocol.
+/// How a target is requested. `None`: no probe knows the protocol.
 fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<RequestKind> {
     let http = |path: &str, tls| RequestKind::Http {
         path: path.to_owned(),
@@ -158,7 +159,7 @@ fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<R
     }
 }
 
-/// What is spoken on a TCP port.
+/// The protocol of a TCP port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layer {
     Http,
@@ -166,8 +167,12 @@ enum Layer {
     Tcp,
 }
 
-/// Decides what is spoken on a port: what the user says; else `appProtocol` (Kubernetes documentation, "Application
-/// protocol"); else the port's name; else its number where it is one that everyone knows.
+/// Decides the protocol of a port. The first of these that says something counts:
+///
+/// 1. the user's choice
+/// 2. `appProtocol` (Kubernetes documentation, "Application protocol")
+/// 3. the port's name
+/// 4. the port's number, if it is a well-known one
 fn resolve(protocol: ProtocolChoice, port: Option<&ServicePort>) -> Layer {
     match protocol {
         ProtocolChoice::Http => return Layer::Http,
@@ -224,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_asked_in_what_it_speaks() {
+    fn the_protocol_of_a_port_is_chosen() {
         for (name, ask, port, layer) in [
             (
-                "the user's word",
+                "the user's choice",
                 ProtocolChoice::Tcp,
                 service_port(Some("http"), 80, Some("http")),
                 Layer::Tcp,
@@ -286,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_asks_every_target_it_can() {
+    fn a_plan_requests_every_target_it_can() {
         let mut facts = facts();
         facts.nodes = vec![node("a", 0), node("b", 1)].into();
         facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1)];
@@ -317,12 +322,12 @@ mod tests {
         assert_eq!(
             duration(&plan),
             Duration::from_secs(4),
-            "all attempts run at once, and one that connects late is given a second for its answer"
+            "all attempts run at once, and one that connects late gets a second for its answer"
         );
     }
 
     #[test]
-    fn a_name_takes_more_descriptors_so_fewer_attempts_fit_at_once() {
+    fn names_need_more_descriptors_than_addresses() {
         let targets = targets(
             &facts(),
             &place(&[&facts()], &probe_settings()).remove(0),

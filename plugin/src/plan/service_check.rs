@@ -1,4 +1,4 @@
-//! One Service in a run, from what the cluster says about it to what its probes found.
+//! One Service in a run, with everything from its facts to its positions.
 
 use super::{
     placement::{self, Placement},
@@ -15,7 +15,7 @@ use svc_reach_common::facts::{Facts, Service};
 pub struct ServiceCheck {
     /// What the API server says about it.
     pub facts: Facts,
-    /// What to ask, and what must hold.
+    /// What to check, and what is required.
     pub check: Check,
     /// The nodes that its probes use.
     pub placement: Placement,
@@ -28,13 +28,13 @@ pub struct ServiceCheck {
 /// The position on the machine that runs the plugin.
 #[derive(Debug, Default)]
 pub struct ExternalPosition {
-    /// What was found. `None`: nothing was asked, or nothing that was asked counts.
+    /// What was observed. `None`: nothing was requested, or no result counts.
     pub probed: Option<ProbedPosition>,
-    /// Why some or all of its targets were left out, where the user should know.
+    /// Why some or all of its targets were left out, if the user should know.
     pub left_out: Option<String>,
 }
 
-/// Chooses nodes for the probes of all Services. `check`: what to ask of a Service.
+/// Chooses nodes for the probes of all Services. `check`: what to check of a Service.
 pub fn place(
     services: Vec<Facts>,
     probe: &ProbeSettings,

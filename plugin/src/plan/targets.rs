@@ -1,6 +1,6 @@
-//! Which addresses of the Service a position asks. Pure.
+//! The addresses of the Service that a position requests. Pure.
 //!
-//! This is the one place that knows every kind of target.
+//! Only this file knows how to find the targets of each kind.
 
 use super::placement::Placement;
 use std::{net::IpAddr, num::NonZeroU16};
@@ -12,11 +12,11 @@ use svc_reach_common::{
     target::{NodeRole, Relation, Scope, Target, TargetKind},
 };
 
-/// Backends that are asked directly. They are there to tell a dead backend from a Service that does not forward; a few
-/// do for that, and a Service can have thousands.
+/// How many backends are requested directly. This distinguishes a dead backend from a Service that does not forward. A
+/// few are enough, and a Service can have thousands.
 pub const DIRECT_BACKENDS: usize = 4;
 
-/// Every target of a position, in the order of their kinds.
+/// Every target of a position, sorted by kind.
 pub fn targets(facts: &Facts, placement: &Placement, position: Position) -> Vec<Target> {
     TargetKind::ALL
         .iter()
@@ -101,7 +101,7 @@ fn of_kind(
             .zip(service.health_check_node_port.into_iter().cycle())
             .flat_map(|(node, number)| of_node(kind, facts, node, own, number, Protocol::Tcp, None))
             .collect(),
-        // An ingress is not an address that the Service itself names.
+        // The Service itself does not name the address of an Ingress.
         TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress => Vec::new(),
     }
 }
@@ -147,7 +147,7 @@ fn at_ports(
         .collect()
 }
 
-/// A few backends, one of each node first.
+/// A few backends. The first backend of each node comes before the second of any.
 fn pod_ips(facts: &Facts, own: Option<&str>) -> Vec<Target> {
     let mut ready: Vec<&Endpoint> = facts
         .endpoints
@@ -184,7 +184,7 @@ fn pod_ips(facts: &Facts, own: Option<&str>) -> Vec<Target> {
         .collect()
 }
 
-/// The Service's name, short of the cluster's domain: that is in the search list of every pod, and nowhere in the API.
+/// The Service's name without the cluster's domain. The domain is in the search list of every pod, but not in the API.
 fn dns(facts: &Facts) -> Vec<Target> {
     let service = &facts.service;
     let name = format!("{}.{}.svc", service.name, service.namespace);
@@ -269,7 +269,7 @@ mod tests {
         target::TargetKind,
     };
 
-    /// Targets in short: kind, address, port, and what is said of the node.
+    /// Targets as text: kind, address, port, and what is known about the node.
     fn short(facts: &Facts, position: Position) -> Vec<String> {
         let placement = place(&[facts], &probe_settings()).remove(0);
         targets(facts, &placement, position)
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_asked_in_the_address_families_of_the_service() {
+    fn node_addresses_have_the_families_of_the_service() {
         let v6 = "fd00::7".parse().unwrap();
         let mut facts = three_nodes();
         nodes_mut(&mut facts).truncate(1);
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_headless_name_leads_to_the_backends_own_port() {
+    fn a_headless_name_uses_the_port_of_the_backend() {
         let mut facts = three_nodes();
         facts.service.kind = ServiceType::ClusterIp;
         facts.service.headless = true;
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn every_port_is_asked_by_its_own_protocol() {
+    fn every_port_keeps_its_protocol() {
         let mut facts = three_nodes();
         facts.service.ports = [
             ("web", Protocol::Tcp, 80),
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_few_backends_are_asked_directly_and_each_node_comes_first() {
+    fn a_few_backends_on_different_nodes_are_requested_directly() {
         let mut facts = three_nodes();
         facts.endpoints = ["a", "a", "a", "a", "b", "c"]
             .iter()

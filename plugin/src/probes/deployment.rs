@@ -1,6 +1,7 @@
-//! The probes at work: Jobs are created, their pods watched and their logs followed, until each has told all or cannot.
+//! Runs the probes: creates their Jobs, watches their pods and follows their logs, until each probe is complete or has
+//! failed.
 //!
-//! What an event means for a probe is decided in [`crate::probes::lifecycle`]; this carries it out.
+//! [`crate::probes::lifecycle`] decides what an event means for a probe. This file carries that out.
 
 use crate::{
     cluster::{Call, CallError, Cluster, Lines},
@@ -28,25 +29,25 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// Pause before a watch that ended is opened again.
 const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long it may take to hear why a Job made no pod. It keeps the end of a probe waiting, and is no more than a hint.
+/// Time limit for finding out why a Job created no pod. The end of a probe waits for it, and the reason is only a hint.
 const WHY: Duration = Duration::from_secs(5);
 
-/// A probe to be sent out.
+/// A probe to be created.
 #[derive(Debug)]
 pub struct ProbeJob {
-    /// Names it among those of the run.
+    /// Name of the probe within the run.
     pub name: String,
     /// Which network it is on.
     pub network: Network,
     /// What it does.
     pub plan: Plan,
-    /// The object that brings it there.
+    /// The Job that runs it.
     pub job: Job,
 }
 
-/// What a deployment works with.
+/// What is needed to run the probes.
 pub struct Deployment<'a, C> {
-    /// Where to.
+    /// The cluster.
     pub cluster: &'a C,
     /// Namespace of the probes.
     pub namespace: &'a str,
@@ -56,24 +57,24 @@ pub struct Deployment<'a, C> {
     pub start_timeout: Duration,
     /// Where Jobs are recorded.
     pub ledger: &'a Ledger,
-    /// Where a waiting user looks.
+    /// Shows the progress to a waiting user.
     pub progress: &'a Progress,
-    /// Whether the user wants an end.
+    /// Whether the user interrupted the run.
     pub interrupt: &'a Interrupt,
 }
 
 impl<C: Cluster> Deployment<'_, C> {
-    /// Sends out probes and listens until each has ended, one way or another; returns what was heard, by their names. A
-    /// probe's Job is removed as it ends.
+    /// Creates probes and follows them until each has ended. Returns their outputs by name. The Job of a probe is
+    /// removed when the probe ends.
     ///
     /// # Errors
     ///
-    /// When the API server takes no Job at all, or the user may not watch pods.
+    /// When the API server accepts no Job at all, or the user may not watch pods.
     pub async fn run(&self, probes: Vec<ProbeJob>) -> Result<BTreeMap<String, ProbeOutput>, Error> {
         if probes.is_empty() {
             return Ok(BTreeMap::new());
         }
-        // Creation is not given up half way: what is asked for is recorded first, and its answer awaited.
+        // Creation is never cancelled: the ledger records each Job first, and every answer is awaited.
         let (created, events, pulls) = tokio::join!(
             join_all(probes.iter().map(|probe| self.create(&probe.job))),
             self.watch(),
@@ -81,7 +82,7 @@ impl<C: Cluster> Deployment<'_, C> {
         );
         let events = match events {
             Ok(events) => events,
-            // Asking again would not change that. Anything else may pass, as when a watch is opened again.
+            // Another try would not help. Other errors may be temporary, so the watch is opened again later.
             Err(source) if source.is_forbidden() || source.is_unauthorized() => {
                 return Err(Error::call(
                     format!("watch the probe pods in namespace {}", self.namespace),
@@ -89,7 +90,7 @@ impl<C: Cluster> Deployment<'_, C> {
                 )(source));
             }
             Err(error) => {
-                tracing::debug!(error = chain(&error), "the watch did not open");
+                tracing::debug!(error = chain(&error), "failed to watch the pods");
                 stream::empty().boxed_local()
             }
         };
@@ -147,8 +148,8 @@ impl<C: Cluster> Deployment<'_, C> {
                     .made(name, job.pointer("/metadata/uid").and_then(Value::as_str));
                 Ok(())
             }
-            // The name holds the run's random id: this is the Job that a try before made, whose answer was lost. kube asks
-            // again after 429, 503 and 504 (kube-client 5.0.0 `src/client/retry.rs`).
+            // The name contains the run's random id, so an earlier try created this Job, and its answer was lost. kube
+            // tries again after 429, 503 and 504 (kube-client 5.0.0 `src/client/retry.rs`).
             Err(error) if error.is_already_exists() => Ok(()),
             Err(error) => {
                 if error.is_refusal() {
@@ -166,8 +167,8 @@ impl<C: Cluster> Deployment<'_, C> {
         self.cluster.lines(call).await
     }
 
-    /// Names of pods that images are pulled for, where somebody looks on. Nobody needs to be allowed this: without it, an
-    /// image is pulled while a pod is created.
+    /// Names of pods for which an image is being pulled, if progress is shown. The permission to read events is
+    /// optional: without it, the user sees that a pod is being created while its image is pulled.
     async fn pulls(&self) -> LocalBoxStream<'static, String> {
         if !self.progress.live() {
             return stream::empty().boxed_local();
@@ -180,13 +181,13 @@ impl<C: Cluster> Deployment<'_, C> {
                 .filter_map(async |line| pulled_for(&line.ok()?))
                 .boxed_local(),
             Err(error) => {
-                tracing::debug!(error = chain(&error), "events are not seen");
+                tracing::debug!(error = chain(&error), "failed to read events");
                 stream::empty().boxed_local()
             }
         }
     }
 
-    /// Why a Job made no pod, in the words of whoever refused it. Nobody needs to be allowed this.
+    /// Why a Job created no pod, from its events. The permission to read events is optional.
     async fn why_no_pod(&self, job: &str) -> Option<String> {
         let about = format!("involvedObject.kind=Job,involvedObject.name={job}");
         let call = Call::get(format!("/api/v1/namespaces/{}/events", self.namespace))
@@ -194,14 +195,14 @@ impl<C: Cluster> Deployment<'_, C> {
         match timeout(WHY, self.cluster.call(call)).await {
             Ok(Ok(events)) => latest_message(&events),
             Ok(Err(error)) => {
-                tracing::debug!(error = chain(&error), "events are not seen");
+                tracing::debug!(error = chain(&error), "failed to read events");
                 None
             }
             Err(_) => None,
         }
     }
 
-    /// A pod's log from its beginning, as events. That it cannot be opened is an event, too.
+    /// A pod's log from its beginning, as events. If the log cannot be opened, that is an event, too.
     async fn log(&self, pod: String, pause: Duration) -> LocalBoxStream<'static, LogEvent> {
         sleep(pause).await;
         let call = Call::get(format!(
@@ -223,7 +224,7 @@ impl<C: Cluster> Deployment<'_, C> {
     }
 }
 
-/// What the latest of some events says.
+/// The message of the latest event.
 fn latest_message(events: &Value) -> Option<String> {
     let events = events.get("items")?.as_array()?.iter();
     let latest = events.max_by_key(|event| event.get("lastTimestamp").and_then(Value::as_str))?;
@@ -237,14 +238,14 @@ fn pulled_for(line: &str) -> Option<String> {
     pod.as_str().map(str::to_owned)
 }
 
-/// Something that a log brings.
+/// A line of a log, or its end.
 #[derive(Debug)]
 enum LogEvent {
     Line(String),
     Ended(Option<String>),
 }
 
-/// Everything that is under way at once.
+/// Follows all probes at once.
 struct LogReader<'a, C> {
     deployment: &'a Deployment<'a, C>,
     probes: Vec<ProbeLifecycle>,
@@ -314,7 +315,7 @@ impl<'a, C: Cluster> LogReader<'a, C> {
             .collect()
     }
 
-    /// Takes in an event of the watch; `false` where the watch has ended.
+    /// Handles an event of the watch. Returns `false` if the watch has ended.
     fn pod_event(&mut self, event: Option<io::Result<String>>) -> bool {
         let Some(Ok(line)) = event else { return false };
         let Ok(mut event) = serde_json::from_str::<Value>(&line) else {
@@ -348,14 +349,14 @@ impl<'a, C: Cluster> LogReader<'a, C> {
         true
     }
 
-    /// A watch that is opened after a pause. One that cannot be opened ends at once, and is tried again until every
-    /// probe has met its deadline.
+    /// Opens the watch again after a pause. If that fails, the watch ends at once and is opened again, until every
+    /// probe has reached its deadline.
     fn reopen(&self) -> LocalBoxStream<'a, io::Result<String>> {
         let deployment = self.deployment;
         async move {
             sleep(WATCH_PAUSE).await;
             deployment.watch().await.unwrap_or_else(|error| {
-                tracing::debug!(error = chain(&error), "the watch did not open again");
+                tracing::debug!(error = chain(&error), "failed to watch the pods again");
                 stream::empty().boxed_local()
             })
         }
@@ -363,7 +364,7 @@ impl<'a, C: Cluster> LogReader<'a, C> {
         .boxed_local()
     }
 
-    /// Lets an event happen to a probe and does what follows.
+    /// Passes an event to a probe and takes the next step.
     fn act(&mut self, index: usize, event: impl FnOnce(&mut ProbeLifecycle) -> NextStep) {
         let deployment = self.deployment;
         let action = event(&mut self.probes[index]);
@@ -443,7 +444,7 @@ mod tests {
         pod("ADDED", json!({"running": {}}))
     }
 
-    /// Sends one probe, to `pod-same`, and returns what was heard of it and whether anything is left to be removed.
+    /// Runs one probe, `pod-same`. Returns its output, and whether anything is left to be removed.
     async fn deploy(cluster: &Scripted) -> (Result<BTreeMap<String, ProbeOutput>, Error>, bool) {
         let settings = probe_settings();
         let probe = probe_plan(Position::PodSame);
@@ -481,7 +482,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_is_made_heard_and_removed() {
+    async fn a_probe_is_created_followed_and_removed() {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => made(),
             PODS => Reply::Open(vec![running()]),
@@ -512,7 +513,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_user_who_may_not_watch_pods_is_told_at_once() {
+    async fn a_forbidden_watch_ends_the_run() {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => made(),
             PODS => Reply::Failure(403),
@@ -539,7 +540,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_refuses_the_jobs_ends_the_run_with_nothing_left() {
+    async fn a_run_whose_jobs_are_refused_leaves_nothing() {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => Reply::Failure(403),
             PODS => Reply::Open(vec![]),
@@ -556,7 +557,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_whose_creation_was_never_confirmed_is_still_to_be_removed() {
+    async fn an_unconfirmed_job_is_still_to_be_removed() {
         for reply in [
             || Reply::Silence,
             || Reply::Failure(408),
@@ -576,7 +577,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_that_a_lost_try_made_is_followed_and_removed() {
+    async fn a_job_from_a_lost_try_is_followed_and_removed() {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => Reply::Failure(409),
             PODS => Reply::Open(vec![running()]),
@@ -590,11 +591,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_probe_whose_pod_never_comes_is_given_up_and_removed() {
+    async fn a_probe_without_a_pod_is_given_up_and_removed() {
         let cluster = Scripted::new(|call, _| match call {
             JOBS => made(),
             PODS => Reply::Open(vec![]),
-            // Whoever may not see events waits as long, and does not hear why.
+            // Without the permission to read events, the probe waits until its deadline, and the reason is unknown.
             EVENTS => Reply::Failure(403),
             JOB => Reply::Object(json!({})),
             other => panic!("{other}"),
@@ -609,7 +610,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_that_is_refused_its_pod_ends_with_the_latest_reason() {
+    async fn a_refused_pod_ends_the_probe_with_the_latest_reason() {
         let why = r#"Error creating: pods "p" is forbidden: violates PodSecurity"#;
         let cluster = Scripted::new(move |call, _| match call {
             JOBS => made(),
@@ -628,6 +629,10 @@ mod tests {
             End::NotStarted(format!("the Job created no pod: {why}"))
         );
         assert!(!left);
-        assert_eq!(began.elapsed().as_secs(), 5, "it is not waited for");
+        assert_eq!(
+            began.elapsed().as_secs(),
+            5,
+            "it does not wait for the deadline"
+        );
     }
 }

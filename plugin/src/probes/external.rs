@@ -1,4 +1,4 @@
-//! The position that is this machine.
+//! The position `external`, which is this machine.
 
 use crate::{
     config::External,
@@ -24,13 +24,13 @@ use svc_reach_common::{
     },
 };
 
-/// Why something was left out, where that is worth telling.
+/// Why something was left out. `None`: the user need not know.
 type Omission = Option<String>;
 
-/// The targets of a Service with the id of the first, or why nothing is asked.
+/// The targets of a Service and the id of the first, or why nothing is requested.
 type TargetsFromHere = Result<(u32, Vec<Target>), Omission>;
 
-/// Asks from this machine whatever is meant for clients outside the cluster, for all Services together.
+/// Requests, from this machine, the addresses for clients outside the cluster, for all Services together.
 pub async fn probe(services: &mut [ServiceCheck]) {
     let mut requests = Requests::default();
     let chosen: Vec<TargetsFromHere> = services
@@ -60,9 +60,10 @@ pub async fn probe(services: &mut [ServiceCheck]) {
     }
 }
 
-/// Follows a plan. Where all of it does not fit at once, what may be private is tried once before: a machine without a way
-/// into the cluster's network would wait for every attempt on every node port of every Service. One Service alone fits, and
-/// takes one timeout.
+/// Carries out a plan. If its attempts do not all fit at once, every address that may be private is tried once before,
+/// and only those that count are requested again. Otherwise a machine without a route to the cluster's network would
+/// wait for every attempt on every node port of every Service. The attempts of one Service usually fit at once and take
+/// one timeout.
 async fn follow(
     mut plan: Plan,
     chosen: &[TargetsFromHere],
@@ -125,7 +126,7 @@ fn nothing_heard() -> ProbeOutput {
     }
 }
 
-/// What is asked of a Service from here, or why nothing is.
+/// The targets of a Service from this machine, or why there are none.
 fn targets_from_here(service: &ServiceCheck) -> Result<Vec<Target>, Omission> {
     let choice = &service.check.choice;
     let left_out = |why: &str| Err(Some(why.to_owned()));
@@ -150,7 +151,7 @@ fn targets_from_here(service: &ServiceCheck) -> Result<Vec<Target>, Omission> {
     Ok(targets)
 }
 
-/// Addresses that are of use outside of the cluster.
+/// Whether clients outside the cluster use this kind of address.
 fn makes_sense(target: &Target) -> bool {
     match target.kind {
         TargetKind::NodePort | TargetKind::LoadBalancer | TargetKind::ExternalIp => true,
@@ -163,10 +164,12 @@ fn makes_sense(target: &Target) -> bool {
     }
 }
 
-/// Which targets count. Private addresses do where any of them answered. Otherwise this machine may just have no way into
-/// the cluster's network, or be in another network that uses the same range: nothing that was seen there says anything of
-/// the Service. A name is as private as what it led to, and private where it led nowhere: names of private load balancers
-/// may be known in the cluster's network only.
+/// Decides which targets count. Public addresses always do. Private addresses count only if one of them answered. If
+/// none did, this machine may have no route to the cluster's network, or may be in another network with the same
+/// address range, so the results say nothing about the Service.
+///
+/// A name is private if the address that it resolved to is private. A name that did not resolve is private, too,
+/// because names of private load balancers may be known only in the cluster's network.
 fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool> {
     let attempts = |id: u32| results.get(&id).map(Vec::as_slice).unwrap_or_default();
     let public = |attempt: &Attempt| {
@@ -187,7 +190,7 @@ fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool
     private.iter().map(|private| answered || !private).collect()
 }
 
-/// The position, of the targets that count.
+/// The position, with only the targets that count.
 fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> ExternalPosition {
     let counts = counts(&targets, &results);
     let (kept, dropped): (Vec<_>, Vec<_>) = (0..)
@@ -269,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_count_once_one_of_them_answered() {
+    fn private_addresses_count_if_one_answered() {
         let silent = || Outcome::TimedOut {
             phase: Phase::Connect,
         };
@@ -313,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_as_private_as_what_it_leads_to() {
+    fn a_name_is_private_if_its_address_is() {
         let named = Target {
             scope: None,
             ..target("lb.example", Scope::Public)
@@ -336,8 +339,9 @@ mod tests {
         }
     }
 
-    /// Follows the plan of so many Services, each with a public address and two private ones, of which those of the first
-    /// Service answer; the plans that were carried out, as targets and attempts on each.
+    /// Carries out the plan of this many Services. Each has a public address and two private ones, and one private
+    /// address of the first Service answers. Returns the plans that were carried out, as numbers of targets and of
+    /// attempts on each.
     async fn followed(services: usize) -> Vec<(usize, u16)> {
         let mut requests = Requests::default();
         let chosen: Vec<TargetsFromHere> = (0..services)
@@ -369,7 +373,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn private_addresses_of_many_services_are_tried_once_before_they_are_asked() {
+    async fn private_addresses_of_many_services_are_tried_once_first() {
         assert_eq!(followed(1).await, [(3, 3)], "one takes one timeout");
         // All public ones, and the private ones of the Service that answered.
         assert_eq!(followed(100).await, [(200, 1), (102, 3)]);

@@ -1,7 +1,8 @@
-//! The object that brings a probe to its node: a Job of one pod. Pure.
+//! The Job that runs a probe in one pod on its node. Pure.
 //!
-//! A Job rather than a bare pod, so that the cluster itself removes a probe that we cannot: `activeDeadlineSeconds` ends
-//! it, and `ttlSecondsAfterFinished` deletes it (on by default from Kubernetes 1.21, `pkg/features/kube_features.go`).
+//! It is a Job and not a bare pod, so that the cluster removes a probe that the plugin cannot: `activeDeadlineSeconds`
+//! ends it, and `ttlSecondsAfterFinished` deletes it (on by default from Kubernetes 1.21,
+//! `pkg/features/kube_features.go`).
 
 use crate::{
     config::{ProbeSettings, Toleration},
@@ -22,22 +23,23 @@ use k8s_openapi::{
 use std::collections::BTreeMap;
 use svc_reach_common::{names, position::Network, wire::plan::Plan};
 
-/// Seconds after its end at which the cluster deletes a probe that we did not. Long enough to read what it said.
+/// Seconds after its end until the cluster deletes a probe that we did not. Long enough to read its log.
 pub const TTL_SECONDS: i32 = 60;
 
-/// Seconds that a probe's deadline leaves beyond what its start and its plan may take.
+/// Seconds that a probe's deadline allows beyond the time for its start and its plan.
 const DEADLINE_MARGIN_SECONDS: u64 = 30;
 
-/// Seconds that a probe gets to end when it is deleted. It holds nothing that would need more.
+/// Seconds that a probe gets to end when it is deleted. It has nothing to clean up.
 const GRACE_SECONDS: i64 = 1;
 
-/// User and group of the probe: `nonroot` of the usual minimal images, and nobody on any node.
+/// User and group of the probe: `nonroot` in the usual minimal images, and unused on nodes.
 const USER: i64 = 65532;
 
-/// Bytes of plan in one argument: Linux takes at most 128 KiB (`MAX_ARG_STRLEN`, linux `include/uapi/linux/binfmts.h`).
+/// Most bytes of the plan in one argument. Linux allows 128 KiB (`MAX_ARG_STRLEN`, linux
+/// `include/uapi/linux/binfmts.h`).
 const ARGUMENT_BYTES: usize = 96 * 1024;
 
-/// Services that a probe's annotation names. An object can have 256 KiB of annotations.
+/// Most Services that a probe's annotation names. An object can have 256 KiB of annotations.
 const SERVICES_NAMED: usize = 100;
 
 /// What a probe is made from.
@@ -47,9 +49,9 @@ pub struct JobSettings<'a> {
     pub run_id: &'a str,
     /// Namespace of the probe.
     pub namespace: &'a str,
-    /// What it is sent out for.
+    /// What it does.
     pub probe: &'a ProbePlan,
-    /// The user's wishes.
+    /// The user's settings.
     pub settings: &'a ProbeSettings,
 }
 
@@ -58,7 +60,8 @@ pub fn name(run_id: &str, probe: &str) -> String {
     format!("svc-reach-{run_id}-{probe}")
 }
 
-/// Command that removes what a run made, or what all runs did. `flags`: those by which it asks the same cluster.
+/// The command that removes what one run created, or what all runs did. `flags`: the flags that select the same
+/// cluster.
 pub fn cleanup_command(namespace: &str, run_id: Option<&str>, flags: &str) -> String {
     let run = run_id
         .map(|run| format!(" --run {run}"))
@@ -101,7 +104,7 @@ pub fn job(spec: JobSettings<'_>) -> Job {
     }
 }
 
-/// The pod that the Job will make, to be shown to admission beforehand.
+/// The pod that the Job will create, for a dry run.
 pub fn pod(job: &Job) -> Pod {
     let template = job
         .spec
@@ -119,7 +122,7 @@ pub fn pod(job: &Job) -> Pod {
     }
 }
 
-/// Our own labels only, all under our own prefix, so that no selector but ours can match.
+/// Only our own labels, all with our own prefix, so that only our own selectors match.
 fn labels(spec: JobSettings<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
         (names::LABEL_RUN.to_owned(), spec.run_id.to_owned()),
@@ -128,10 +131,11 @@ fn labels(spec: JobSettings<'_>) -> BTreeMap<String, String> {
     ])
 }
 
-/// Meshes that are told by label not to inject: Istio from 1.10 (istio.io, "Installing the Sidecar", controlling the
-/// injection policy), Kuma (kuma.io, "Kubernetes annotations and labels", `kuma.io/sidecar-injection`). Istio's ambient
-/// mode injects nothing and has to be told so on its own (istio.io, "Add workloads to the mesh"): its ztunnel accepts every
-/// connection in the pod's own namespace before it makes one itself, so that a bare TCP probe would reach anything.
+/// Labels that keep meshes out of the probe: for Istio from 1.10 (istio.io, "Installing the Sidecar", controlling the
+/// injection policy) and Kuma (kuma.io, "Kubernetes annotations and labels", `kuma.io/sidecar-injection`). Istio's
+/// ambient mode injects nothing but needs its own label (istio.io, "Add workloads to the mesh"): its ztunnel accepts
+/// every connection in the pod's own network namespace before it makes one itself, so a bare TCP probe would reach
+/// anything.
 fn mesh_labels() -> impl Iterator<Item = (String, String)> {
     [
         ("sidecar.istio.io/inject", "false"),
@@ -142,8 +146,8 @@ fn mesh_labels() -> impl Iterator<Item = (String, String)> {
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
 }
 
-/// Meshes that are told by annotation not to inject: Istio before 1.10, Linkerd (linkerd.io, "Automatic Proxy
-/// Injection"), Consul (developer.hashicorp.com, "Annotations and labels", `connect-inject`), Open Service Mesh.
+/// Annotations that keep meshes out of the probe: for Istio before 1.10, Linkerd (linkerd.io, "Automatic Proxy
+/// Injection"), Consul (developer.hashicorp.com, "Annotations and labels", `connect-inject`) and Open Service Mesh.
 fn annotations(spec: JobSettings<'_>) -> BTreeMap<String, String> {
     let services = services(spec);
     [
@@ -158,7 +162,7 @@ fn annotations(spec: JobSettings<'_>) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// The Services that are asked about, as far as somebody who finds the object can make use of them.
+/// The Services that the probe checks, for people who find the object. A long list is cut.
 fn services(spec: JobSettings<'_>) -> String {
     let services = &spec.probe.services;
     let mut text = services[..services.len().min(SERVICES_NAMED)].join(",");
@@ -184,7 +188,7 @@ fn pod_spec(spec: JobSettings<'_>, deadline: i64) -> PodSpec {
         affinity: Some(on_node(&spec.probe.node)),
         automount_service_account_token: Some(false),
         containers: vec![container(spec)],
-        // Names of Services resolve on the host network too.
+        // With this policy, names of Services also resolve on the host network.
         dns_policy: Some(
             if host.is_some() {
                 "ClusterFirstWithHostNet"
@@ -253,14 +257,14 @@ fn container(spec: JobSettings<'_>) -> Container {
             run_as_non_root: Some(true),
             ..SecurityContext::default()
         }),
-        // What the agent says last stands in the pod's status even where its log cannot be read.
+        // The agent's last lines are in the pod's status, even if its log cannot be read.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
 }
 
-/// The plan as arguments. The kubelet expands `$(NAME)` in arguments, and a plan holds what users type, so `$` is
-/// written as JSON may write it (RFC 8259, section 7).
+/// The plan as arguments. The kubelet expands `$(NAME)` in arguments, and a plan contains text from users, so `$` is
+/// written as a JSON escape (RFC 8259, section 7).
 fn plan_arguments(plan: &Plan) -> Vec<String> {
     let json = serde_json::to_string(plan)
         .unwrap_or_default()
@@ -275,7 +279,7 @@ fn plan_arguments(plan: &Plan) -> Vec<String> {
     arguments
 }
 
-/// By affinity and not by `nodeName`, so that the scheduler still has its say: resources, ports, taints.
+/// Affinity is used and not `nodeName`, so that the scheduler still checks resources, ports and taints.
 fn on_node(name: &str) -> Affinity {
     Affinity {
         node_affinity: Some(NodeAffinity {
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_on_the_pod_network_is_this_job() {
+    fn the_job_of_a_probe_on_the_pod_network() {
         let mut job = manifest(Position::PodOther, &probe_settings());
         let args = job
             .pointer_mut("/spec/template/spec/containers/0/args")
@@ -429,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_on_the_host_network_differs_in_that_alone() {
+    fn host_network_changes_only_two_fields() {
         let mut host =
             manifest(Position::NodeOther, &probe_settings())["spec"]["template"]["spec"].take();
         let mut pod =
@@ -445,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_wishes_are_in_it() {
+    fn user_settings_are_in_the_job() {
         let settings = ProbeSettings {
             image: "mirror/probe:2".into(),
             pull_policy: Some(PullPolicy::Never),
@@ -473,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn admission_is_shown_the_pod_that_the_job_will_make() {
+    fn the_dry_run_pod_matches_the_job() {
         let settings = probe_settings();
         let job = job(JobSettings {
             run_id: "r1",
@@ -489,7 +493,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_survives_being_cut_into_arguments_and_the_kubelet() {
+    fn a_plan_reads_back_from_its_arguments() {
         let mut plan = plan_of(&facts(), Position::PodSame, &[]);
         plan.targets = (0..3000)
             .map(|id| Request {

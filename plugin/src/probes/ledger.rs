@@ -1,4 +1,4 @@
-//! What this run made in the cluster, and its removal.
+//! What this run created in the cluster, and its removal.
 
 use crate::{
     cluster::{Call, CallError, Cluster},
@@ -11,44 +11,44 @@ use std::{cell::RefCell, collections::BTreeSet, time::Duration};
 use svc_reach_common::names;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// How long removal is tried again while the API server does not answer.
+/// How long to keep trying to remove Jobs while the API server does not answer.
 const REMOVE_TRIES: Duration = Duration::from_secs(15);
 
-/// How long one try may take, so that there is another one where the first is not answered.
+/// Time limit of one try, so that there is time for another one.
 const REMOVE_TRY: Duration = Duration::from_secs(4);
 
-/// Pause between two tries, doubled each time.
+/// The first pause between two tries. It doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long a Job that was never confirmed must be absent to be believed so: a call that was given up a moment ago may
-/// still be carried out, but the API server drops what it has not begun to store.
+/// How long a Job that was never confirmed must be absent until the ledger forgets it. A call that timed out a moment
+/// ago may still be carried out, but the API server drops what it has not begun to store.
 const ABSENT: Duration = Duration::from_secs(1);
 
 /// How long the garbage collector may take to mark the pods of a deleted Job. It usually does within a second.
 const PODS_GOING: Duration = Duration::from_secs(15);
 
-/// A Job that this run made, or asked for.
+/// A Job that this run created, or tried to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Made {
     name: String,
     /// `None` while the API server has not confirmed it.
     uid: Option<String>,
-    /// When the API server first said that there is none, where it had not confirmed it.
+    /// When the API server first said that it does not exist. Used only for a Job that was not confirmed.
     absent: Option<Instant>,
 }
 
-/// What this run made in the cluster.
+/// What this run created in the cluster.
 #[derive(Debug)]
 pub struct Ledger {
     namespace: String,
     run: String,
-    /// Flags by which another command asks the same cluster.
+    /// Flags that select the same cluster in another command.
     flags: String,
     jobs: RefCell<Vec<Made>>,
 }
 
 impl Ledger {
-    /// Nothing made yet. `flags`: those by which another command asks the same cluster.
+    /// An empty ledger. `flags`: the flags that select the same cluster in another command.
     pub fn new(namespace: &str, run: &str, flags: String) -> Self {
         Self {
             namespace: namespace.to_owned(),
@@ -58,7 +58,7 @@ impl Ledger {
         }
     }
 
-    /// Records a Job before it is asked for, so that one whose creation was never confirmed is removed too.
+    /// Records a Job before it is created, so that it is removed even if its creation is never confirmed.
     pub fn asked(&self, name: &str) {
         self.jobs.borrow_mut().push(Made {
             name: name.to_owned(),
@@ -67,7 +67,7 @@ impl Ledger {
         });
     }
 
-    /// Records that a Job was made.
+    /// Records that a Job was created.
     pub fn made(&self, name: &str, uid: Option<&str>) {
         if let Some(job) = self
             .jobs
@@ -79,7 +79,7 @@ impl Ledger {
         }
     }
 
-    /// Records that there is no such Job.
+    /// Records that a Job does not exist.
     pub fn forget(&self, name: &str) {
         self.jobs.borrow_mut().retain(|job| job.name != name);
     }
@@ -89,7 +89,7 @@ impl Ledger {
         self.jobs.borrow().is_empty()
     }
 
-    /// Removes one Job, once. What does not work now is tried again by [`Self::remove_all`].
+    /// Tries once to remove a Job. If that fails, [`Self::remove_all`] tries again.
     pub async fn remove(&self, cluster: &impl Cluster, name: &str) {
         let Some(job) = self
             .jobs
@@ -106,14 +106,19 @@ impl Ledger {
             .unwrap_or(Err(CallError::TimedOut(REMOVE_TRY)));
         match deleted {
             Ok(Deleted::Absent) if job.uid.is_none() && !self.stayed_absent(name) => {
-                tracing::debug!(job = name, "not there, which may be too early to say");
+                tracing::debug!(
+                    job = name,
+                    "the Job does not exist, but may still be created"
+                );
             }
             Ok(Deleted::Accepted | Deleted::Absent) => self.forget(name),
-            Err(error) => tracing::debug!(%error, job = name, "not removed yet"),
+            Err(error) => {
+                tracing::debug!(%error, job = name, "failed to remove the Job, will try again")
+            }
         }
     }
 
-    /// Whether a Job that is absent now was so a while ago.
+    /// Whether a Job that is absent now has been absent for [`ABSENT`].
     fn stayed_absent(&self, name: &str) -> bool {
         let mut jobs = self.jobs.borrow_mut();
         let Some(job) = jobs.iter_mut().find(|job| job.name == name) else {
@@ -123,11 +128,11 @@ impl Ledger {
         *job.absent.get_or_insert(now) + ABSENT <= now
     }
 
-    /// Removes all Jobs, trying again while the API server does not answer.
+    /// Removes all Jobs. Tries again while the API server does not answer.
     ///
     /// # Errors
     ///
-    /// Names what could not be removed.
+    /// When some Jobs could not be removed. The error names them.
     pub async fn remove_all(&self, cluster: &impl Cluster) -> Result<(), Error> {
         let end = Instant::now() + REMOVE_TRIES;
         let mut pause = FIRST_PAUSE;
@@ -151,13 +156,13 @@ impl Ledger {
         }
     }
 
-    /// Waits until every pod of this run is gone or going: its Job is deleted, and the cluster has marked it for deletion.
-    /// From there on the cluster sees to it; older kubelets take up to half a minute over a pod that has ended
-    /// (kubernetes/kubernetes v1.20.2 `pkg/kubelet/status/status_manager.go`, `syncPeriod`).
+    /// Waits until every pod of this run is gone, or marked for deletion after its Job was deleted. Then the cluster
+    /// does the rest. Older kubelets take up to half a minute to delete a pod that has ended (kubernetes/kubernetes
+    /// v1.20.2 `pkg/kubelet/status/status_manager.go`, `syncPeriod`).
     ///
     /// # Errors
     ///
-    /// Names the pods that nobody has marked after a while.
+    /// When some pods are not marked in time. The error names them.
     pub async fn await_pods_going(&self, cluster: &impl Cluster) -> Result<(), Error> {
         let end = Instant::now() + PODS_GOING;
         let mut left = BTreeSet::new();
@@ -169,7 +174,7 @@ impl Ledger {
         match going {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
-                tracing::debug!(%error, "cannot see whether the pods are going");
+                tracing::debug!(%error, "failed to check whether the pods are being deleted");
                 Ok(())
             }
             Err(_) => Err(self.leftovers(left.into_iter().map(|pod| format!("pod/{pod}")))),
@@ -184,16 +189,16 @@ impl Ledger {
     }
 }
 
-/// What a deletion came to.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// The API server deletes it.
+    /// The API server accepted the deletion.
     Accepted,
-    /// It is not there.
+    /// The object does not exist.
     Absent,
 }
 
-/// Deletes a Job and, by the garbage collector, its pods. One that is already gone is fine.
+/// Deletes a Job. The garbage collector then deletes its pods. It is no error if the Job is already gone.
 pub async fn delete_job(
     cluster: &impl Cluster,
     namespace: &str,
@@ -208,7 +213,7 @@ pub async fn delete_job(
     let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs/{name}");
     match cluster.call(Call::delete(path, options)).await {
         Ok(_) => Ok(Deleted::Accepted),
-        // Conflict: the name is taken by an object with another uid, which is not ours.
+        // 409: an object with this name has another uid, so it is not ours.
         Err(error) if error.is_not_found() || error.code() == Some(409) => Ok(Deleted::Absent),
         Err(error) => Err(error),
     }
@@ -267,7 +272,7 @@ async fn pods_going(
                 return Ok(());
             }
         }
-        // The watch ended before they did; look again, but not in a rush.
+        // The watch ended too early. List the pods again after a pause.
         sleep(FIRST_PAUSE).await;
     }
 }
@@ -300,7 +305,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn removal_is_tried_again_while_the_api_server_is_away() {
+    async fn removal_is_tried_again() {
         let cluster = Scripted::new(|call, before| match (call, before) {
             (DELETE, 0 | 1) => Reply::Silence,
             (DELETE, 2) => Reply::Failure(500),
@@ -313,7 +318,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_removed_is_named_with_the_command_that_will() {
+    async fn leftovers_are_named_with_a_command_to_remove_them() {
         let cluster = Scripted::new(|_, _| Reply::Failure(500));
         let error = ledger().remove_all(&cluster).await.unwrap_err();
         assert_eq!(error.to_string(), "failed to remove job/a");
@@ -324,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_that_is_gone_or_somebody_elses_is_not_ours_to_remove() {
+    async fn a_job_that_is_gone_or_not_ours_is_no_error() {
         for code in [404, 409] {
             let cluster = Scripted::new(move |_, _| Reply::Failure(code));
             ledger().remove_all(&cluster).await.unwrap();
@@ -332,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_whose_creation_was_given_up_and_still_came_through_is_removed() {
+    async fn an_unconfirmed_job_that_appears_later_is_removed() {
         let cluster = Scripted::new(|_, before| match before {
             0 => Reply::Failure(404),
             _ => Reply::Object(json!({})),
@@ -344,7 +349,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_job_that_never_came_is_believed_absent_after_a_while() {
+    async fn an_unconfirmed_job_that_stays_absent_is_forgotten() {
         let began = Instant::now();
         let cluster = Scripted::new(|_, _| Reply::Failure(404));
         let ledger = Ledger::new("web", "r1", " --context prod".to_owned());
@@ -355,7 +360,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pods_are_awaited_until_each_is_gone_or_going() {
+    async fn pods_are_awaited_until_each_is_gone_or_marked() {
         let pod = |name: &str| json!({"metadata": {"name": name}});
         let cluster = Scripted::new(move |call, _| match call {
             PODS => Reply::Object(
@@ -375,7 +380,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pods_that_nobody_removes_are_named() {
+    async fn pods_that_stay_are_named() {
         let cluster = Scripted::new(|call, _| match call {
             PODS => Reply::Object(json!({"items": [{"metadata": {"name": "p"}}]})),
             WATCH => Reply::Open(vec![]),

@@ -1,4 +1,4 @@
-//! One probe's life, from its Job to its last line. Pure: events and the time go in, what to do comes out.
+//! The life of one probe, from its Job to its last line. Pure: it takes events and the time, and returns the next step.
 
 use crate::{
     probes::{
@@ -15,23 +15,23 @@ use svc_reach_common::wire::{
 };
 use tokio::time::Instant;
 
-/// How long a pod may stay unschedulable before its probe is given up. The scheduler tries again when something else
-/// ends, and a probe fits only its one node, so no autoscaler will help.
+/// How long a pod may stay unschedulable before its probe is given up. The scheduler tries again when another pod ends.
+/// A probe fits only one node, so an autoscaler cannot help.
 const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 
-/// How long a Job may be without a pod before the cluster is asked why. The Job controller makes it within a second,
-/// unless it is refused.
+/// How long a Job may be without a pod before the plugin looks for the reason. The Job controller creates a pod within
+/// a second, unless the pod is refused.
 const PODLESS: Duration = Duration::from_secs(5);
 
-/// What a probe may take beyond its plan before it is given up: a slow node, a slow log.
+/// Extra time that a probe gets beyond its plan, for a slow node or a slow log.
 const WORK_MARGIN: Duration = Duration::from_secs(15);
 
-/// How often a log that ends too early is read again, and the pause before that, doubled each time. Together they
-/// outlast a restart of the API server's connection to the kubelet.
+/// How often a log that ends too early is read again, and the first pause before that, which doubles each time.
+/// Together the pauses are longer than a restart of the API server's connection to the kubelet.
 const LOG_TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// What is to be done after an event.
+/// What to do after an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextStep {
     /// Nothing.
@@ -43,16 +43,16 @@ pub enum NextStep {
         /// The pause.
         pause: Duration,
     },
-    /// Find out why its Job made no pod, and tell by [`ProbeLifecycle::no_pod`].
+    /// Find out why its Job created no pod, and pass the reason to [`ProbeLifecycle::no_pod`].
     AskWhy,
     /// The probe has ended: remove it.
     Remove,
 }
 
-/// One probe's life.
+/// The life of one probe.
 #[derive(Debug)]
 pub struct ProbeLifecycle {
-    /// Names it among those of the run.
+    /// Name of the probe within the run.
     pub name: String,
     /// Name of its Job.
     pub job: String,
@@ -60,18 +60,18 @@ pub struct ProbeLifecycle {
     targets: usize,
     /// How long its work may take.
     allowed: Duration,
-    /// When its Job was made.
+    /// When its Job was created.
     began: Instant,
     /// When it must have started.
     start_by: Instant,
     stage: Stage,
     pod: Option<String>,
     last: PodState,
-    /// Why its Job made no pod, as far as the cluster tells.
+    /// Why its Job created no pod, if that is known.
     refused: Option<String>,
-    /// Whether its image is being pulled, or was.
+    /// Whether its image is being pulled or was pulled.
     pulling: bool,
-    /// Why its image could not be pulled, the last time.
+    /// Why the last pull of its image failed.
     pull_failed: Option<String>,
     /// How the container ended, once it has.
     exited: Option<String>,
@@ -81,7 +81,7 @@ pub struct ProbeLifecycle {
 
 #[derive(Debug)]
 enum Stage {
-    /// Its pod is on the way, perhaps held up by the scheduler since then.
+    /// Its pod is starting. `unschedulable`: since when the scheduler finds no node for it.
     Starting {
         unschedulable: Option<Instant>,
         asked: EventsRead,
@@ -90,28 +90,28 @@ enum Stage {
     Reading {
         /// When its work must be done.
         done_by: Instant,
-        /// How often the log was read before.
+        /// How often the log was read again.
         tries: u32,
-        /// Whether the container had ended when reading began: then the log is all there is.
+        /// Whether the container had ended when reading began, so that the log is complete.
         whole: bool,
     },
-    /// Over.
+    /// The probe has ended.
     Ended(End),
 }
 
-/// Whether the cluster was asked why there is no pod.
+/// Whether events were read to find out why there is no pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EventsRead {
     Never,
-    /// To end early, where waiting will not help.
+    /// Read to end the probe early if waiting will not help.
     Early,
-    /// For the last word: its answer ends the probe.
+    /// Read at the deadline. The answer ends the probe.
     Last,
 }
 
-/// Whether a Job that was refused its pod will be refused it again, by Pod Security, a security context constraint or a
-/// webhook. The Job controller tries again, and a quota may be freed by then, or the ServiceAccount of a new namespace made;
-/// what is not known to last is waited for.
+/// Whether the pod of a Job will be refused again, for example by Pod Security, a security context constraint or a
+/// webhook. The Job controller tries again. By then there may be room in a quota, or the ServiceAccount of a new
+/// namespace may exist, so unless a refusal is known to last, the probe waits.
 fn will_not_pass(why: &str) -> bool {
     let refused = why.contains(" is forbidden: ") || why.contains(" denied the request");
     let passes = ["quota", "error looking up service account"];
@@ -119,7 +119,7 @@ fn will_not_pass(why: &str) -> bool {
 }
 
 impl ProbeLifecycle {
-    /// A probe whose Job was just made. `work`: how long its plan takes.
+    /// A probe whose Job was just created. `work`: how long its plan takes.
     pub fn new(
         name: String,
         job: String,
@@ -150,12 +150,12 @@ impl ProbeLifecycle {
         }
     }
 
-    /// Whether it is over.
+    /// Whether the probe has ended.
     pub const fn ended(&self) -> bool {
         matches!(self.stage, Stage::Ended(_))
     }
 
-    /// How far it has come, for a waiting user.
+    /// The progress of the probe, for a waiting user.
     pub fn phase(&self) -> ProbePhase {
         match &self.stage {
             Stage::Starting { .. } => match &self.last {
@@ -185,7 +185,8 @@ impl ProbeLifecycle {
         }
     }
 
-    /// A kubelet pulls an image for a pod, which may be its own. No status tells.
+    /// An event says that an image is being pulled for this pod. Ignores it unless the pod belongs to this probe. The
+    /// pod's status does not show pulling.
     pub fn image_pulled_for(&mut self, pod: &str) {
         let ours = pod
             .strip_prefix(&self.job)
@@ -193,7 +194,7 @@ impl ProbeLifecycle {
         self.pulling |= ours;
     }
 
-    /// Its pod was seen in a state.
+    /// The watch showed its pod in this state.
     pub fn pod_seen(&mut self, pod: &str, state: PodState, now: Instant) -> NextStep {
         self.pod = Some(pod.to_owned());
         self.last = state.clone();
@@ -223,7 +224,7 @@ impl ProbeLifecycle {
                 *unschedulable = None;
                 NextStep::Wait
             }
-            // The log may still hold its last words.
+            // The log may still have unread lines.
             (Stage::Reading { .. }, PodState::Exited(how) | PodState::Lost(how)) => {
                 self.exited = Some(how);
                 NextStep::Wait
@@ -241,7 +242,7 @@ impl ProbeLifecycle {
         }
     }
 
-    /// The cluster was asked why there is no pod; `None`: it does not tell.
+    /// Takes the reason why there is no pod. `None`: it is unknown.
     pub fn no_pod(&mut self, why: Option<String>) -> NextStep {
         let Stage::Starting { asked, .. } = self.stage else {
             return NextStep::Wait;
@@ -262,7 +263,7 @@ impl ProbeLifecycle {
         }
     }
 
-    /// Its pod was deleted, by somebody else.
+    /// Its pod was deleted, but not by this run.
     pub fn pod_deleted(&mut self) -> NextStep {
         let why = "the pod was deleted".to_owned();
         match self.stage {
@@ -275,7 +276,7 @@ impl ProbeLifecycle {
         }
     }
 
-    /// Its log said something. Lines that are not the agent's own, such as those of a runtime, are passed over.
+    /// Takes a line of its log. Ignores lines that are not from the agent, such as those of a container runtime.
     pub fn heard(&mut self, line: &str) -> NextStep {
         if self.ended() {
             return NextStep::Wait;
@@ -297,13 +298,13 @@ impl ProbeLifecycle {
             Ok(Line::End { .. }) => self.end(End::Complete),
             Ok(Line::Fatal { error }) => self.end(End::Failed(error)),
             Err(_) => {
-                tracing::debug!(probe = self.name, line, "not a line of the agent");
+                tracing::debug!(probe = self.name, line, "ignored a line that is not from the agent");
                 NextStep::Wait
             }
         }
     }
 
-    /// Its log ended, or could not be read, before the agent said that it was done.
+    /// Its log ended or could not be read, before the agent's last line.
     pub fn log_ended(&mut self, error: Option<String>, now: Instant) -> NextStep {
         let Stage::Reading {
             done_by,
@@ -336,7 +337,7 @@ impl ProbeLifecycle {
         self.read_after(pause)
     }
 
-    /// The time at which [`Self::at`] is to be called, unless something happens before.
+    /// When to call [`Self::at`], unless another event comes first.
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Starting { asked, .. } if self.pod.is_none() => match asked {
@@ -357,7 +358,7 @@ impl ProbeLifecycle {
         }
     }
 
-    /// Time has come this far.
+    /// Handles the deadline, if it has passed.
     pub fn at(&mut self, now: Instant) -> NextStep {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return NextStep::Wait;
@@ -396,7 +397,7 @@ impl ProbeLifecycle {
         }
     }
 
-    /// The run, or this probe alone, is to end like this, unless it already has.
+    /// Ends the probe, unless it has already ended.
     pub fn end(&mut self, end: End) -> NextStep {
         if self.ended() {
             return NextStep::Wait;
@@ -405,7 +406,7 @@ impl ProbeLifecycle {
         NextStep::Remove
     }
 
-    /// What was heard, in the end.
+    /// The output of the probe. If it has not ended, it counts as interrupted.
     pub fn into_heard(self) -> ProbeOutput {
         let end = match self.stage {
             Stage::Ended(end) => end,
@@ -468,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_tells_all_is_complete() {
+    fn a_probe_with_an_end_line_is_complete() {
         let now = Instant::now();
         let mut probe = probe(now);
         assert_eq!(
@@ -489,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_user_is_told_every_phase() {
+    fn every_phase_is_shown() {
         let now = Instant::now();
         let mut probe = probe(now);
         assert_eq!(probe.phase(), ProbePhase::Starting("creating"));
@@ -498,7 +499,7 @@ mod tests {
         probe.image_pulled_for("another-x");
         assert_eq!(probe.phase(), ProbePhase::Starting("scheduled"));
         probe.image_pulled_for("job-x");
-        // What a status says while an image is pulled.
+        // The status says this while an image is being pulled.
         probe.pod_seen("job-x", PodState::Waiting("being created"), now);
         assert_eq!(probe.phase(), ProbePhase::Starting("pulling the image"));
         probe.pod_seen("job-x", PodState::Running, now);
@@ -510,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_is_cut_is_read_again_until_it_is_whole() {
+    fn a_log_that_is_cut_is_read_again() {
         let now = Instant::now();
         let mut probe = probe(now);
         probe.pod_seen("p", PodState::Running, now);
@@ -525,7 +526,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_ends_with_its_container_but_without_an_end_failed_and_keeps_what_it_told() {
+    fn a_container_that_ends_early_keeps_its_results() {
         let now = Instant::now();
         let mut probe = probe(now);
         probe.pod_seen("p", PodState::Running, now);
@@ -549,7 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_cannot_be_read_is_given_up() {
+    fn an_unreadable_log_fails_the_probe() {
         let now = Instant::now();
         let mut probe = probe(now);
         probe.pod_seen("p", PodState::Running, now);
@@ -568,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_start_is_given_up_with_the_reason() {
+    fn a_pod_that_does_not_start_is_given_up() {
         let second = Duration::from_secs(1);
         let now = Instant::now();
         let unschedulable = || PodState::Unschedulable("0/3 nodes".into());
@@ -623,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_without_a_pod_is_given_up_with_the_reason_and_early_where_that_will_not_pass() {
+    fn a_job_without_a_pod_is_given_up() {
         let second = Duration::from_secs(1);
         let now = Instant::now();
         let policy = r#"Error creating: pods "p" is forbidden: violates PodSecurity "baseline""#;
@@ -654,7 +655,7 @@ mod tests {
                 assert_eq!(probe.deadline(), Some(now + second * 60), "{why:?}");
                 assert_eq!(probe.at(now + second * 60), NextStep::AskWhy, "{why:?}");
                 assert_eq!(probe.deadline(), None, "{why:?}: the answer is awaited");
-                // Events may be gone by then; what was told before still holds.
+                // The events may be gone by then. The earlier reason still counts.
                 assert_eq!(probe.no_pod(None), NextStep::Remove, "{why:?}");
             }
             let end = why.map_or("the Job created no pod in time".to_owned(), |why| {
@@ -665,7 +666,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_that_is_not_pulled_is_given_up_with_what_the_registry_said() {
+    fn a_failed_pull_is_reported_with_its_cause() {
         let now = Instant::now();
         let mut probe = probe(now);
         let failed = || PodState::PullFailed("ErrImagePull: unauthorized".into());
@@ -697,7 +698,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_comes_late_is_followed() {
+    fn a_late_pod_is_followed() {
         let now = Instant::now();
         let mut probe = probe(now);
         let later = now + Duration::from_secs(6);
@@ -712,7 +713,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_becomes_schedulable_in_time_goes_on() {
+    fn a_pod_that_becomes_schedulable_is_followed() {
         let now = Instant::now();
         let mut probe = probe(now);
         probe.pod_seen("p", PodState::Unschedulable("0/3 nodes".into()), now);
@@ -750,7 +751,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_of_the_agent_is_named() {
+    fn another_protocol_version_fails_the_probe() {
         let now = Instant::now();
         let mut probe = probe(now);
         probe.pod_seen("p", PodState::Running, now);

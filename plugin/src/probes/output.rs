@@ -1,4 +1,4 @@
-//! What a probe said, and how it ended.
+//! The output of a probe, and how it ended.
 
 use std::collections::BTreeMap;
 use svc_reach_common::wire::{line::HostView, outcome::Attempt};
@@ -6,29 +6,29 @@ use svc_reach_common::wire::{line::HostView, outcome::Attempt};
 /// How a probe ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// It told all.
+    /// It printed everything.
     Complete,
     /// It did not start.
     NotStarted(String),
-    /// It started, and ended before it had told all.
+    /// It started, but ended before it had printed everything.
     Failed(String),
     /// The run ended first.
     Interrupted,
 }
 
-/// What was heard of a probe.
+/// The output of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeOutput {
-    /// Attempts by target. What was heard is true, however the probe ended.
+    /// Attempts by the id of their target. They are valid even if the probe failed later.
     pub results: BTreeMap<u32, Vec<Attempt>>,
-    /// What it saw of its node.
+    /// What it observed about its node.
     pub host: Option<HostView>,
     /// How it ended.
     pub end: End,
 }
 
 impl ProbeOutput {
-    /// What was heard of some of the targets, `count` from `first` on, counted anew.
+    /// The output for `count` targets from the id `first` on. Their ids in the result start at 0.
     pub fn part(&self, first: u32, count: usize) -> Self {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let results = self.results.range(first..first.saturating_add(count));

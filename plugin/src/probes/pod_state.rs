@@ -1,30 +1,31 @@
-//! How far a probe's pod has come, in one honest word. Pure.
+//! The state of a probe's pod, from its status. Pure.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use svc_reach_common::names;
 
-/// How far a probe's pod has come.
+/// The state of a probe's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodState {
-    /// On its way; what for, in a word.
+    /// It is starting. The text says what it waits for.
     Waiting(&'static str),
-    /// Its image could not be pulled, for this reason; the kubelet will try again.
+    /// Its image could not be pulled, for this reason. The kubelet will try again.
     PullFailed(String),
-    /// The kubelet waits before it pulls the image again. Why it has to, it said before.
+    /// The kubelet waits before it pulls the image again. The cause was in an earlier `PullFailed`.
     PullBackOff(String),
-    /// The scheduler found no place for it, so far.
+    /// The scheduler has found no node for it yet.
     Unschedulable(String),
     /// It will not start, for this reason.
     Stuck(String),
     /// Its container runs.
     Running,
-    /// Its container ended. Whether that was a success is for its report to show.
+    /// Its container ended. Only its log shows whether it was successful.
     Exited(String),
-    /// It was ended before its container could end by itself.
+    /// The pod failed or was lost before its container reported an end.
     Lost(String),
 }
 
-/// Reasons for which a container waits and that do not pass by waiting a little longer.
+/// Reasons for a waiting container that do not go away soon.
+///
 /// Source: kubernetes/kubernetes v1.30.0 `pkg/kubelet/images/types.go`, `pkg/kubelet/container/sync_result.go`,
 /// `pkg/kubelet/kuberuntime/kuberuntime_container.go`.
 const STUCK: [&str; 8] = [
@@ -42,7 +43,7 @@ const STUCK: [&str; 8] = [
 pub fn state(pod: &Pod) -> PodState {
     let status = pod.status.clone().unwrap_or_default();
     let containers = status.container_statuses.unwrap_or_default();
-    // A mesh or a webhook may have put containers of its own beside the probe, and they are sorted by name.
+    // A mesh or a webhook may have added containers, and the list is sorted by name.
     let probe = containers.iter().find(|it| it.name == names::CONTAINER);
     if let Some(state) = probe.and_then(of_container) {
         return state;
@@ -72,8 +73,8 @@ pub fn state(pod: &Pod) -> PodState {
         .find(|c| c.type_ == "PodScheduled");
     match scheduled {
         Some(condition) if condition.status == "True" => PodState::Waiting("scheduled"),
-        // The scheduler ends others for its sake, and they may take their time over it (kubernetes.io, "Pod Priority and
-        // Preemption").
+        // The scheduler evicts other pods to make room for this one, which can take a while (kubernetes.io, "Pod
+        // Priority and Preemption").
         Some(_)
             if status
                 .nominated_node_name
@@ -139,7 +140,7 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn a_status_becomes_one_word() {
+    fn state_is_read_from_the_status() {
         let container = |state: Value| {
             json!({"phase": "Pending", "containerStatuses": [
                 {"name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state}
@@ -158,7 +159,7 @@ mod tests {
                 PodState::Unschedulable("0/3 nodes are available".into()),
             ),
             (
-                "others are ended for its sake",
+                "other pods are evicted for it",
                 {
                     let mut status = condition("False", "Unschedulable");
                     status["nominatedNodeName"] = "n1".into();
@@ -194,7 +195,7 @@ mod tests {
                 PodState::PullBackOff("ImagePullBackOff: Back-off pulling image".into()),
             ),
             (
-                "no image, beside a container that was injected",
+                "no image, and an injected container",
                 json!({"phase": "Pending", "containerStatuses": [
                     {"name": "agent", "image": "", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}}},
                     {"name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0,

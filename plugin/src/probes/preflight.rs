@@ -1,4 +1,4 @@
-//! Questions asked before anything is created: may this user do what a run needs, and will the cluster take the probes?
+//! Checks before anything is created: does the user have the permissions, and will the cluster accept the probes?
 
 use crate::{
     cluster::{Call, CallError, Cluster},
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
-/// What a run needs in the namespace of the probes, beside reading Services, EndpointSlices and Nodes.
+/// Permissions that a run needs in the namespace of the probes. Reading Services, EndpointSlices and Nodes is extra.
 pub const PERMISSIONS: [Permission; 6] = [
     Permission {
         verb: "create",
@@ -21,7 +21,7 @@ pub const PERMISSIONS: [Permission; 6] = [
         group: "batch",
         resource: "jobs",
     },
-    // Pods are made by the Job; this is for the dry run that lets admission speak first.
+    // The Job creates the pods. This is for the dry run of a pod.
     Permission {
         verb: "create",
         group: "",
@@ -44,9 +44,9 @@ pub const PERMISSIONS: [Permission; 6] = [
     },
 ];
 
-/// Asks the API server whether the user may do all that a run needs.
+/// Asks the API server whether the user has all permissions that a run needs.
 ///
-/// An API server that does not answer the question does not end the run: the calls themselves will tell.
+/// If the API server does not answer the question, the run goes on, and a missing permission shows later.
 pub async fn check_permissions(cluster: &impl Cluster, namespace: &str) -> Result<(), Error> {
     let answers = join_all(PERMISSIONS.map(|permission| may(cluster, namespace, permission))).await;
     let missing: Vec<Permission> = PERMISSIONS
@@ -90,7 +90,7 @@ async fn may(cluster: &impl Cluster, namespace: &str, permission: Permission) ->
     {
         Ok(answer) => answer.pointer("/status/allowed").and_then(Value::as_bool),
         Err(error) => {
-            tracing::debug!(%error, %permission, "the API server does not say whether this is allowed");
+            tracing::debug!(%error, %permission, "failed to check this permission");
             None
         }
     }
@@ -99,33 +99,33 @@ async fn may(cluster: &impl Cluster, namespace: &str, permission: Permission) ->
 /// Whether the cluster deletes finished Jobs by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ttl {
-    /// `ttlSecondsAfterFinished` is honoured.
+    /// `ttlSecondsAfterFinished` works.
     Kept,
-    /// The API server dropped the field: the feature is off there.
+    /// The API server dropped the field, so the feature is off.
     Dropped,
 }
 
-/// What the API server made of a Job that it was shown.
+/// What the API server answered to the dry run of a Job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shown {
-    /// Whether it will be deleted.
+    /// Whether the cluster will delete it.
     pub ttl: Ttl,
     /// The API server's time, RFC 3339.
     pub at: Option<String>,
 }
 
-/// Whether a dry run that failed tells what the cluster makes of the object. A webhook with side effects is not asked, and
-/// the API server fails every dry run that it would have a say in (kubernetes/kubernetes v1.30.0
-/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`, `NewDryRunUnsupportedErr`); nothing
-/// but the message sets that apart from a webhook that refuses by 400.
+/// Whether a failed dry run means that the cluster refuses the object. The API server does not call a webhook with side
+/// effects in a dry run; it fails the dry run (kubernetes/kubernetes v1.30.0
+/// `staging/src/k8s.io/apiserver/pkg/admission/plugin/webhook/errors/statuserror.go`, `NewDryRunUnsupportedErr`). Only
+/// the message distinguishes that from a webhook that refuses with 400.
 fn is_verdict(error: &CallError) -> bool {
     let unsupported = matches!(error, CallError::Status(status)
         if status.code == 400 && status.message.ends_with("does not support dry run"));
     error.is_refusal() && !unsupported
 }
 
-/// What a dry run tells; `None` where it failed by itself. Then the run goes on, and creation will tell.
-fn told(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
+/// The answer of a dry run. `None`: the dry run itself failed. Then the run goes on, and a refusal shows at creation.
+fn accepted(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if is_verdict(&error) => Err(error),
@@ -136,8 +136,8 @@ fn told(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
     }
 }
 
-/// Shows the API server a Job without creating it. A server that does not have `ttlSecondsAfterFinished` drops it
-/// from what it returns (kubernetes/kubernetes v1.20.2 `pkg/registry/batch/job/strategy.go`, `dropDisabledFields`).
+/// Does a dry run of a Job. If `ttlSecondsAfterFinished` is off, the API server drops it from the answer
+/// (kubernetes/kubernetes v1.20.2 `pkg/registry/batch/job/strategy.go`, `dropDisabledFields`).
 pub async fn dry_run_job(
     cluster: &impl Cluster,
     namespace: &str,
@@ -145,7 +145,7 @@ pub async fn dry_run_job(
 ) -> Result<Option<Shown>, CallError> {
     let path = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
     let call = Call::post(path, to_json(job)?).with("dryRun", "All");
-    let Some(answer) = told(cluster.call(call).await)? else {
+    let Some(answer) = accepted(cluster.call(call).await)? else {
         return Ok(None);
     };
     let ttl = answer.pointer("/spec/ttlSecondsAfterFinished");
@@ -160,7 +160,7 @@ pub async fn dry_run_job(
     }))
 }
 
-/// Shows admission the pod that a Job will make, without creating it.
+/// Does a dry run of the pod that a Job will create.
 pub async fn dry_run_pod(
     cluster: &impl Cluster,
     namespace: &str,
@@ -168,7 +168,7 @@ pub async fn dry_run_pod(
 ) -> Result<(), CallError> {
     let path = format!("/api/v1/namespaces/{namespace}/pods");
     let call = Call::post(path, to_json(&job::pod(job))?).with("dryRun", "All");
-    told(cluster.call(call).await).map(drop)
+    accepted(cluster.call(call).await).map(drop)
 }
 
 /// An object as the body of a request.
@@ -183,7 +183,7 @@ mod tests {
     use serde_json::json;
 
     #[tokio::test]
-    async fn a_cluster_that_drops_the_time_to_live_is_found_out_before_anything_is_made() {
+    async fn a_dropped_time_to_live_is_noticed() {
         for (spec, ttl) in [
             (json!({"ttlSecondsAfterFinished": 60}), Ttl::Kept),
             (json!({}), Ttl::Dropped),
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dry_run_that_fails_by_itself_is_no_refusal() {
+    async fn a_failed_dry_run_is_not_a_refusal() {
         let rows: [(fn() -> Reply, bool); 7] = [
             (
                 || Reply::Refusal(400, "admission webhook \"audit\" does not support dry run"),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everything_that_is_missing_is_named_at_once() {
+    async fn all_missing_permissions_are_named() {
         let cluster = Scripted::new(|_, before| {
             Reply::Object(json!({"status": {"allowed": before % 2 == 0}}))
         });
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_does_not_answer_the_question_does_not_end_the_run() {
+    async fn an_unanswered_permission_check_is_no_error() {
         for reply in [
             || Reply::Failure(403),
             || Reply::Silence,

@@ -1,17 +1,17 @@
-//! A position after its probe has ended: its targets, and what the probe said about them.
+//! A position after its probe has ended: its targets, and the output of the probe.
 
 use super::output::ProbeOutput;
 use svc_reach_common::{observation::NotObserved, position::Position, target::Target};
 
-/// One position: its targets, and what came of them.
+/// A position after its probe has ended.
 #[derive(Debug)]
 pub struct ProbedPosition {
-    /// Where.
+    /// Which position.
     pub position: Position,
-    /// The node, where there is one.
+    /// The node, if there is one.
     pub node: Option<String>,
-    /// What was to be asked, in the order of ids.
+    /// The targets, in the order of their ids.
     pub targets: Vec<Target>,
-    /// What was heard, or why nothing could be.
+    /// The output of the probe, or why there is none.
     pub heard: Result<ProbeOutput, NotObserved>,
 }

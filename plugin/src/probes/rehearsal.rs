@@ -1,4 +1,4 @@
-//! Dry runs: what admission says about the probes before any of them exists.
+//! Dry runs of the probes, before any of them exists.
 
 use super::{
     deployment::ProbeJob,
@@ -16,17 +16,17 @@ use svc_reach_common::position::Network;
 pub struct Rehearsal {
     /// The API server's time, RFC 3339.
     pub at: Option<String>,
-    /// Whether the cluster deletes finished Jobs. `None`: there is no probe to try it with.
+    /// Whether the cluster deletes finished Jobs. `None`: there is no probe, or the dry run itself failed.
     pub ttl: Option<Ttl>,
     /// Networks whose pods the cluster refuses, and why.
     pub refusals: BTreeMap<Network, String>,
 }
 
-/// Shows the API server one pod of each network and one Job, and removes the probes that it would refuse.
+/// Does a dry run of one pod on each network and of one Job. Drops the probes that the cluster would refuse.
 ///
 /// # Errors
 ///
-/// The cluster refuses the Job, or the pods of every network.
+/// When the cluster refuses the Job, or the pods on every network.
 pub async fn rehearse(
     cluster: &impl Cluster,
     namespace: &str,

@@ -1,5 +1,5 @@
-//! What a reader should know beside the cells: what is odd about the Service, and the documents' rules about
-//! configuration that it breaks. Pure.
+//! Advisories, which are notes that are not about single cells: problems of the Service, and rules of the provider's
+//! documents that its configuration breaks. Pure.
 
 mod advisory;
 mod huawei_cce;
@@ -24,13 +24,13 @@ use svc_reach_common::{
 
 const PODS: &str = "huawei-cce@2024-01-en (notes on the failure table)";
 
-/// A requirement that no cell was asked for.
+/// A requirement that no cell covers.
 const NOT_ASKED: &str = "no-required-cell";
 
-/// Endpoints that changed right before the run.
+/// The endpoints changed just before the run.
 const JUST_CHANGED: &str = "just-changed";
 
-/// Every advisory. `left_out`: why this machine was not a position, in part or whole.
+/// Every advisory. `left_out`: why the position `external` was left out, partly or completely.
 pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
@@ -47,7 +47,7 @@ pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> 
     advisories
 }
 
-/// Requirements that no cell was asked for.
+/// Requirements that no cell covers.
 fn not_asked(terms: &Terms, cells: &[Cell]) -> impl Iterator<Item = Advisory> {
     terms.unmet(cells).map(|required| {
         let text = format!(
@@ -59,7 +59,7 @@ fn not_asked(terms: &Terms, cells: &[Cell]) -> impl Iterator<Item = Advisory> {
     })
 }
 
-/// Takes back what was said because of verdicts and terms that are others now, and says what these come to.
+/// Updates the advisories that depend on verdicts and terms, after cells were judged again with other terms.
 pub fn judged_again(advisories: &mut Vec<Advisory>, terms: &Terms, cells: &[Cell]) {
     let wrong = cells.iter().any(is_wrong);
     advisories
@@ -67,11 +67,12 @@ pub fn judged_again(advisories: &mut Vec<Advisory>, terms: &Terms, cells: &[Cell
     advisories.extend(not_asked(terms, cells));
 }
 
-/// Seconds after a change in which nodes may not yet forward by it. kube-proxy writes its rules once in a second at most,
-/// and takes longer where it has many (kubernetes.io, "Virtual IPs and Service Proxies", on `minSyncPeriod`).
+/// Seconds after a change in which nodes may still forward by the old endpoints. kube-proxy writes its rules at most
+/// once a second, and takes longer if it has many (kubernetes.io, "Virtual IPs and Service Proxies", on
+/// `minSyncPeriod`).
 const SETTLING_SECONDS: i64 = 30;
 
-/// A Service that was changed just now, with something wrong that may be no more than that.
+/// A warning if the Service changed just now, because that alone may be the cause of a failure.
 fn just_changed(known: Findings<'_>) -> Option<Advisory> {
     let time = |text: &str| text.parse::<Timestamp>().ok();
     let changed = known.facts.changed.as_deref().and_then(time)?;
@@ -86,13 +87,13 @@ fn just_changed(known: Findings<'_>) -> Option<Advisory> {
     })
 }
 
-/// Whether a cell is as it may be while nodes do not forward yet.
+/// Whether a cell has a result that nodes with old rules can cause.
 const fn is_wrong(cell: &Cell) -> bool {
     matches!(cell.verdict, Verdict::Worse | Verdict::Unstable)
 }
 
-/// What the user told of the cluster, where what was seen of it says otherwise. The user's word counts all the same: they
-/// may know of a change that is under way.
+/// A warning if an override from the user contradicts what was observed. The override still counts, because the user
+/// may know of a change that is in progress.
 fn told_otherwise(environment: &Environment) -> Vec<Advisory> {
     detection::contradictions(&environment.evidence)
         .into_iter()
@@ -134,7 +135,7 @@ fn of_the_service(facts: &Facts) -> Vec<Advisory> {
     advisories
 }
 
-/// Backends that nobody could reach directly, while others answer.
+/// Backends that no probe reached directly, while others answer.
 fn silent_backends(known: Findings<'_>) -> Option<Advisory> {
     let mut answers: BTreeMap<&str, bool> = BTreeMap::new();
     for cell in known.cells {
@@ -186,7 +187,7 @@ mod tests {
         wire::line::HostFact,
     };
 
-    /// A load balancer's Service with one backend, on CCE 1.29 in IPVS mode; nothing is wrong with it.
+    /// A LoadBalancer Service with one backend, on CCE 1.29 in IPVS mode. Nothing is wrong with it.
     fn cce() -> Facts {
         let mut facts = facts();
         facts.server_version = Some("v1.29.1-r0-29.0.3".to_owned());
@@ -247,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_right_after_a_change_may_be_no_more_than_that() {
+    fn a_failure_just_after_a_change_is_a_warning() {
         let mut worse = cell(
             Position::PodOther,
             TargetKind::ClusterIp,
@@ -279,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_against_what_was_seen_is_warned_of() {
+    fn a_contradicted_override_is_a_warning() {
         let evidence = |fact: &str, value: &str, source: &str| Evidence {
             fact: fact.to_owned(),
             value: value.to_owned(),
@@ -317,7 +318,7 @@ mod tests {
                 );
             }
         }
-        // A Turbo cluster has its definition, whatever the user says.
+        // The NetworkAttachmentDefinition shows that this is a Turbo cluster.
         let turbo = ProviderHints {
             default_network: Some(HostFact::Seen(true)),
             ..ProviderHints::default()
@@ -340,9 +341,9 @@ mod tests {
         ..IPVS
     };
 
-    /// What makes each rule speak, and what keeps it silent.
+    /// For each rule, a case that breaks it and cases that do not.
     #[test]
-    fn each_rule_speaks_where_it_is_broken_and_only_there() {
+    fn each_rule_reports_only_what_breaks_it() {
         type Change = fn(&mut Facts);
         let local: Change = |facts| facts.service.external_traffic_policy = TrafficPolicy::Local;
         let node_ip: Change =
@@ -516,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn those_on_one_load_balancer_must_agree_in_ipvs_mode() {
+    fn services_on_one_load_balancer_must_agree_in_ipvs_mode() {
         let sharing = |setting: Option<&str>, ingresses: &[&str], complete| ProviderHints {
             sharing: Some(HostFact::Seen(Sharing {
                 services: vec![("web/other".to_owned(), setting.map(str::to_owned))],
@@ -568,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_does_not_answer_while_others_do_is_named() {
+    fn a_silent_backend_is_named_if_others_answer() {
         use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
         type HostFact = [(&'static str, ObservedValue)];
         let rows: [(&str, &HostFact, bool); 5] = [
@@ -589,7 +590,7 @@ mod tests {
                 false,
             ),
             (
-                "nobody could look",
+                "not observed",
                 &[("a", Reachable), ("b", NotObserved)],
                 false,
             ),

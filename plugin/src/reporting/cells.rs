@@ -1,4 +1,4 @@
-//! From what probes heard to the cells of a report. Pure.
+//! Makes the observations of a report from the outputs of probes. Pure.
 
 use crate::probes::{output::End, probed_position::ProbedPosition};
 use std::{collections::BTreeMap, net::IpAddr};
@@ -10,23 +10,23 @@ use svc_reach_common::{
     wire::outcome::{Attempt, Meaning, Outcome},
 };
 
-/// A target and what all attempts on it amount to.
+/// One position and one target, with the observation that results from all attempts.
 #[derive(Debug)]
 pub struct ObservedCell<'a> {
-    /// Where the probe stood.
+    /// The position.
     pub stand: &'a ProbedPosition,
-    /// What it asked.
+    /// The target.
     pub target: &'a Target,
-    /// What that amounts to.
+    /// The observation.
     pub observation: Observation,
     /// Every attempt.
     pub attempts: &'a [Attempt],
 }
 
-/// Everything that was seen from everywhere.
+/// The observations of all positions.
 ///
-/// What silence after a datagram means is decided over all positions: a payload that was answered anywhere is one that
-/// the server answers.
+/// What silence after a datagram means depends on all positions. If the payload was answered at any position, the
+/// server answers it, so silence elsewhere means unreachable.
 pub fn seen(stands: &[ProbedPosition]) -> Vec<ObservedCell<'_>> {
     let mut by_port: BTreeMap<Option<&str>, Vec<&Attempt>> = BTreeMap::new();
     for (stand, id, target) in all(stands) {
@@ -104,7 +104,7 @@ fn observation(
     })
 }
 
-/// An observation as the report has it.
+/// Converts an observation for the report.
 pub fn observed(seen: &ObservedCell<'_>) -> Observed {
     let (value, reason) = match &seen.observation {
         Observation::Reachable { summary } => (ObservedValue::Reachable, summary.clone()),
@@ -124,7 +124,7 @@ pub fn observed(seen: &ObservedCell<'_>) -> Observed {
     }
 }
 
-/// Median time to connect of the attempts that were answered; to the answer, for protocols that do not connect.
+/// Median time to connect of the answered attempts, in milliseconds. Without connections, it is the time to the answer.
 fn latency_ms(attempts: &[Attempt]) -> Option<f64> {
     let mut times: Vec<u64> = attempts
         .iter()
@@ -133,7 +133,6 @@ fn latency_ms(attempts: &[Attempt]) -> Option<f64> {
         .collect();
     times.sort_unstable();
     let median = times.get(times.len() / 2)?;
-    // Microseconds of a bounded attempt are far below 2^52.
     #[expect(
         clippy::cast_precision_loss,
         reason = "a bounded attempt has far fewer microseconds than 2^52"
@@ -141,7 +140,7 @@ fn latency_ms(attempts: &[Attempt]) -> Option<f64> {
     Some(*median as f64 / 1000.0)
 }
 
-/// The client's address as the server saw it, where it told, and told the same each time.
+/// The client's address as the server saw it, if the server reported the same address each time.
 fn client_ip_seen(attempts: &[Attempt]) -> Option<IpAddr> {
     let mut seen = attempts
         .iter()
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_looked_at_is_never_unreachable() {
+    fn a_cell_without_attempts_is_not_observed() {
         let tcp = |end| stand(Position::PodSame, Protocol::Tcp, None, end);
         let unheard = ProbedPosition {
             heard: Err(NotObserved::NoNode("every node runs a backend".into())),
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_heard_before_a_probe_failed_counts() {
+    fn results_before_a_probe_failed_count() {
         let answered = attempt(Outcome::Connected, Some(1500));
         let stands = [stand(
             Position::PodSame,
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_means_something_once_the_payload_was_answered_anywhere() {
+    fn silence_is_unreachable_if_any_position_got_an_answer() {
         let silent = || Some(vec![attempt(Outcome::Silent, None)]);
         let answer = || {
             Some(vec![attempt(
@@ -327,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_address_is_told_where_servers_agree() {
+    fn the_client_address_is_reported_if_servers_agree() {
         let told = |client: &str| {
             let echo = Echo {
                 pod: None,

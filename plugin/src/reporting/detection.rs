@@ -1,4 +1,4 @@
-//! What kind of cluster and load balancer this is, as far as documents depend on it, and how that is known. Pure.
+//! Finds the properties of the cluster and the load balancer that documents depend on, with evidence. Pure.
 
 mod circumstances;
 mod network_model;
@@ -29,7 +29,7 @@ use svc_reach_common::{
 
 const TOLD: [&str; 2] = [PROXY_MODE, NETWORK_MODEL];
 
-/// What kind of cluster and load balancer this is.
+/// The properties of the cluster and the load balancer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detection {
     /// The cluster, with evidence.
@@ -38,7 +38,7 @@ pub struct Detection {
     pub circumstances: Circumstances,
 }
 
-/// Weighs everything that was read and seen.
+/// Combines everything that was read and observed.
 pub fn detect(
     facts: &Facts,
     stands: &[ProbedPosition],
@@ -88,14 +88,14 @@ pub fn detect(
     }
 }
 
-/// What was told of the cluster, and what was seen of it that says otherwise.
+/// Overrides from the user, each with the evidence that contradicts it.
 pub fn contradictions(evidence: &[Evidence]) -> Vec<(&Evidence, Vec<&Evidence>)> {
     let told = evidence
         .iter()
         .filter(|told| TOLD.contains(&told.source.as_str()));
     told.map(|told| {
         let against = |seen: &&Evidence| {
-            // What is not known, or not certain, is no such word.
+            // "unknown" and "probably vpc" contradict nothing.
             let certain = seen.value.parse::<ProxyMode>().is_ok()
                 || seen.value.parse::<NetworkModel>().is_ok();
             seen.fact == told.fact && seen.value != told.value && certain
@@ -106,7 +106,7 @@ pub fn contradictions(evidence: &[Evidence]) -> Vec<(&Evidence, Vec<&Evidence>)>
     .collect()
 }
 
-/// Which columns remain, for documents that have some.
+/// The columns that remain possible, as evidence.
 pub fn remaining(circumstances: &Circumstances) -> Evidence {
     let columns = &circumstances.columns;
     let columns: Vec<String> = columns.iter().map(Column::to_string).collect();
@@ -145,7 +145,7 @@ mod tests {
         wire::line::{HostFact, HostView, Interface},
     };
 
-    /// A probe on the host network of `node`, which saw this mode and these interfaces.
+    /// A probe on the host network of `node`, which observed this mode and these interfaces.
     fn stand(node: &str, mode: Result<ProxyMode, &str>, interfaces: &[&str]) -> ProbedPosition {
         let interface = |name: &&str| Interface {
             name: (*name).to_owned(),
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_user_tells_comes_first_then_the_node_then_the_configuration() {
+    fn overrides_come_before_nodes_and_configuration() {
         let ipvs = [stand("a", Ok(ProxyMode::Ipvs), &["eth0"])];
         let mute = [stand("a", Err("connection refused"), &["eth0"])];
         let told = ClusterOverrides {
@@ -236,7 +236,7 @@ mod tests {
         let unknown = detect(&cce(), &mute, None, &hints, none);
         assert!(
             sources(&unknown, "proxyMode")[0].ends_with("connection refused"),
-            "could not look is told: {:?}",
+            "the reason is reported: {:?}",
             unknown.environment.evidence
         );
     }
@@ -275,12 +275,12 @@ mod tests {
         assert_eq!(
             mode(&beside),
             Some(ProxyMode::Iptables),
-            "kube-proxy's own word"
+            "kube-proxy answered"
         );
     }
 
     #[test]
-    fn the_network_model_is_only_what_can_be_known() {
+    fn the_network_model_is_never_guessed() {
         let ovs = [stand("a", Ok(ProxyMode::Ipvs), &["eth0", "ovs-system"])];
         let plain = [stand("a", Ok(ProxyMode::Ipvs), &["eth0"])];
         let definition = |seen| ProviderHints {
@@ -325,13 +325,13 @@ mod tests {
         let forbidden = detect(&cce(), &plain, None, &forbidden, none);
         assert!(
             sources(&forbidden, "networkModel")[0].ends_with("forbidden"),
-            "could not look is told"
+            "the reason is reported"
         );
     }
 
-    /// Of annotations, policy and `ipMode`: class, what the address leads to, and pass-through.
+    /// Rows: annotations, policy, classes, pass-through.
     #[test]
-    fn the_load_balancer_is_known_by_its_annotations() {
+    fn annotations_give_class_and_pass_through() {
         let (class, passing) = ("kubernetes.io/elb.class", "kubernetes.io/elb.pass-through");
         let both = vec![Class::Shared, Class::Dedicated];
         let (local, cluster) = (TrafficPolicy::Local, TrafficPolicy::Cluster);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_front_is_a_gateway_an_ingress_controller_or_a_load_balancer() {
+    fn the_front_is_detected() {
         let front = |facts: &Facts| {
             detect(
                 facts,
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn tke_sends_requests_to_the_load_balancer_in_ipvs_mode_unless_told_not_to() {
+    fn tke_passes_through_in_ipvs_mode_by_default() {
         let mut facts = facts();
         facts.server_version = Some("v1.22.5-tke.9".to_owned());
         let passing = |facts: &Facts, mode| {
@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn upstream_s_ip_mode_is_pass_through() {
+    fn ip_mode_proxy_is_pass_through() {
         let mut facts = facts();
         facts.service.load_balancer = vec![Ingress {
             ip: Some("192.168.0.200".parse().unwrap()),
@@ -447,7 +447,7 @@ mod tests {
     }
 
     #[test]
-    fn backends_are_on_the_host_network_where_they_have_a_node_s_address() {
+    fn backends_with_a_node_address_are_on_the_host_network() {
         let host_network = |facts: &Facts| {
             detect(
                 facts,

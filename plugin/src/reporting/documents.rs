@@ -1,26 +1,26 @@
-//! What observations are held against.
+//! The documents that observations are compared with.
 
 use super::source::choose;
 use crate::{config::ExpectationSettings, error::Error};
 use svc_reach_common::matrix::{Catalog, MatrixSelection};
 
-/// What observations are held against.
+/// The documents that observations are compared with.
 #[derive(Debug)]
 pub struct Documents {
     /// Every matrix that is known.
     pub catalog: Catalog,
-    /// What the command line asks for; `None`: what the provider calls for.
+    /// The choice on the command line. `None`: it depends on the provider.
     chosen: Option<MatrixSelection>,
-    /// Whether one edition alone counts.
+    /// Whether only one edition counts.
     strict: bool,
 }
 
 impl Documents {
-    /// The documents that the program carries, and the file that the command line names.
+    /// The built-in documents, and the file that the command line names.
     ///
     /// # Errors
     ///
-    /// A matrix or edition that there is not, or a file that is no matrix.
+    /// When a matrix or edition does not exist, or a file is not a matrix.
     pub fn of(settings: &ExpectationSettings) -> Result<Self, Error> {
         let mut catalog = Catalog::builtin()?;
         let strict = settings.strict;
@@ -42,7 +42,7 @@ impl Documents {
         })
     }
 
-    /// Which of them count on a cluster of this provider.
+    /// The documents that apply to a cluster of this provider.
     pub fn selection(&self, provider: Option<&str>) -> MatrixSelection {
         match &self.chosen {
             Some(chosen) => chosen.clone(),

@@ -29,7 +29,7 @@ pub fn forecast(
     if !settings.mode_told && target.kind != TargetKind::PodIp {
         return Forecast::unknown(Input::ProxyMode);
     }
-    // The world is of these facts, so that it holds this very Service.
+    // The world is made from these facts, so it contains this Service.
     world.connect_by_name(
         paths,
         &facts.service.namespace,

@@ -1,12 +1,12 @@
-//! Where a matrix comes from: the program, or a file.
+//! Finds a matrix: a built-in one, or one in a file.
 
 use crate::error::Error;
 use svc_reach_common::matrix::{Catalog, MatrixError, split};
 
-/// Finds what `NAME[@EDITION]` or `FILE[@EDITION]` names; a file is read into the catalog. Tells the matrix' name and
-/// the edition that was asked for.
+/// Finds the matrix that `NAME[@EDITION]` or `FILE[@EDITION]` names. A file is read into the catalog. Returns the name
+/// of the matrix and the given edition.
 pub fn choose(catalog: &mut Catalog, given: &str) -> Result<(String, Option<String>), Error> {
-    // A file's name may hold an @ of its own.
+    // The name of a file may contain an @ itself.
     let (path, edition) = match given.rsplit_once('@') {
         Some((path, edition)) if !is_file(given) && is_file(path) => (path, Some(edition)),
         Some(_) | None if is_file(given) => (given, None),
@@ -27,7 +27,7 @@ pub fn choose(catalog: &mut Catalog, given: &str) -> Result<(String, Option<Stri
     Ok((name, edition.map(str::to_owned)))
 }
 
-/// Whether something is meant as a file: no matrix is named like that.
+/// Whether a text names a file. No matrix has such a name.
 fn is_file(given: &str) -> bool {
     given.contains('/')
         || [".yaml", ".yml", ".json"]
@@ -35,7 +35,7 @@ fn is_file(given: &str) -> bool {
             .any(|ending| given.ends_with(ending))
 }
 
-/// What [`choose`] found, as [`Catalog::find`] takes it.
+/// The result of [`choose`] as text for [`Catalog::find`].
 pub fn reference(name: &str, edition: Option<&str>) -> String {
     edition.map_or_else(|| name.to_owned(), |edition| format!("{name}@{edition}"))
 }

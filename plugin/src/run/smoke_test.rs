@@ -26,14 +26,14 @@ words! {
     }
 }
 
-/// The file. A Service's own keys come first, then the keys for all Services, then the command line.
+/// The file. Keys of a Service override the keys for all Services, which override the command line.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SmokeTestFile {
     api_version: Spanned<String>,
     #[serde(rename = "kind")]
     _kind: Kind,
-    /// Of Services that name none.
+    /// Namespace of Services that have no namespace of their own.
     namespace: Option<String>,
     #[serde(default)]
     expect: Expect,
@@ -46,7 +46,7 @@ struct SmokeTestFile {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ListedService {
-    /// As on the command line.
+    /// In the syntax of the command line.
     name: Spanned<String>,
     namespace: Option<String>,
     #[serde(default)]
@@ -64,7 +64,7 @@ struct Expect {
     unreachable: Option<Vec<RequiredCell>>,
 }
 
-/// What is asked of it, and how.
+/// What to request from a Service, and how.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RequestKeys {
@@ -94,7 +94,7 @@ impl TryFrom<String> for RequiredCell {
 /// What is wrong with a file.
 #[derive(Debug, thiserror::Error)]
 enum SmokeTestError {
-    /// It is not of our format.
+    /// Invalid syntax, or an invalid key or value.
     #[error("{}: {message}", place(*line, key))]
     Format {
         line: u64,
@@ -136,11 +136,11 @@ fn place(line: u64, key: &str) -> String {
     }
 }
 
-/// The run that a file asks for; `namespace`: that of the command line.
+/// Reads a smoke test file. `namespace` is the value of `--namespace`.
 ///
 /// # Errors
 ///
-/// A file that cannot be read or used, by line and key.
+/// If the file cannot be read or used. The message names the line and the key.
 pub fn read(
     file: &Path,
     settings: RunSettings,
@@ -213,7 +213,7 @@ fn of(
     })
 }
 
-/// What the parser says, in its first line and without the place, which we name ourselves.
+/// The first line of the parser's message, without the position: [`place`] adds it in our own form.
 fn message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let text = text.lines().next().unwrap_or_default();
@@ -222,7 +222,7 @@ fn message(error: &serde_saphyr::Error) -> String {
 }
 
 impl ListedService {
-    /// Its name, with the namespace that it or the file gives it.
+    /// The name with its namespace, from the name itself, the Service's key or the file.
     fn named(&self, file: Option<&str>, flag: Option<&str>) -> Result<ServiceName, UsageError> {
         let own = self.namespace.as_deref();
         let given = ServiceName::parse(&self.name.value, own)?;
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_does_not_say_the_file_says_and_else_the_command_line() {
+    fn service_keys_override_file_keys_and_flags() {
         let run = read(
             "
 namespace: shop
@@ -371,7 +371,7 @@ services:
     }
 
     #[test]
-    fn what_is_wrong_is_named_by_line_and_key() {
+    fn errors_name_line_and_key() {
         for (text, says) in [
             (
                 "services:\n- name: web\n  expekt: {}",
@@ -436,7 +436,7 @@ services:
     }
 
     #[test]
-    fn the_command_line_may_not_contradict_the_file() {
+    fn the_namespace_flag_must_match_the_file() {
         let error = read("services:\n- name: a.b", Some("c")).unwrap_err();
         assert!(
             error.contains("its namespace differs from --namespace"),

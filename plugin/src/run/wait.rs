@@ -1,21 +1,22 @@
-//! `--wait`: until there is something behind the Service, and an address in front of it.
+//! `--wait`: waits until the Service has a ready backend, and its load balancer an address.
 
 use crate::{cluster::Cluster, config::ServiceSelection, error::Error, survey, terminal::progress};
 use std::time::Duration;
 use svc_reach_common::facts::{Endpoint, Service, ServiceType};
 use tokio::time::{Instant, sleep_until};
 
-/// Between the first two looks. It grows, since what is not there soon may take minutes, and a look takes several calls.
+/// Pause after the first check. Later pauses are longer, because a Service that is not ready soon may take minutes, and
+/// every check makes several calls.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Between two looks at the most: what a wait may last beyond what it waits for.
+/// The longest pause between two checks. The wait can end this much later than necessary.
 const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Waits until every Service has a ready backend and its load balancer an address, for so long at the most.
+/// Waits until every Service has a ready backend and every load balancer has an address, at most as long as `patience`.
 ///
 /// # Errors
 ///
-/// What is missing by then, or why it could not be looked: at once where that will not pass.
+/// What is still missing at the end, or why the plugin could not look. If a retry cannot help, the wait ends at once.
 pub async fn until_served(
     cluster: &impl Cluster,
     namespace: &str,
@@ -30,15 +31,15 @@ pub async fn until_served(
         let last = Instant::now() >= end;
         let text = match state {
             State::Served => return Ok(()),
-            State::Missing { service, missing } if last => {
+            State::NotServed { service, state } if last => {
                 return Err(Error::NotServed {
                     service,
-                    missing,
+                    state,
                     patience,
                 });
             }
             State::Unseen(error) if last => return Err(error),
-            State::Missing { service, missing } => format!("{service} waits for {missing}"),
+            State::NotServed { service, state } => format!("waiting: {service} {state} yet"),
             State::Unseen(error) => format!("{}; trying again", error.chain()),
         };
         if told.as_ref() != Some(&text) {
@@ -50,16 +51,16 @@ pub async fn until_served(
     }
 }
 
-/// What one look shows.
+/// The result of one check.
 enum State {
     /// Nothing is missing.
     Served,
-    /// Something of a Service is missing.
-    Missing {
+    /// A Service lacks something. `state` completes the sentence "Service web/nginx … yet".
+    NotServed {
         service: String,
-        missing: &'static str,
+        state: &'static str,
     },
-    /// The API server did not say, and may do so later.
+    /// The API server failed, but may answer later.
     Unseen(Error),
 }
 
@@ -68,28 +69,29 @@ async fn look(
     namespace: &str,
     selection: &ServiceSelection,
 ) -> Result<State, Error> {
-    let missing = |service, missing| State::Missing { service, missing };
+    let not_served = |service, state| State::NotServed { service, state };
     match survey::asked(cluster, namespace, selection).await {
-        Ok(asked) if asked.is_empty() => {
-            Ok(missing("a Service that matches".to_owned(), "its creation"))
-        }
+        Ok(asked) if asked.is_empty() => Ok(not_served(
+            "a matching Service".to_owned(),
+            "does not exist",
+        )),
         Ok(asked) => {
             let found = asked.iter().find_map(|asked| {
                 let service = &asked.service;
                 let name = format!("Service {}/{}", service.namespace, service.name);
-                Some(missing(
+                Some(not_served(
                     name,
                     what_is_missing(service, &asked.backends.endpoints)?,
                 ))
             });
             Ok(found.unwrap_or(State::Served))
         }
-        // It may be made yet.
+        // The Service may still be created.
         Err(Error::NoService {
             namespace, name, ..
-        }) => Ok(missing(
+        }) => Ok(not_served(
             format!("Service {namespace}/{name}"),
-            "its creation",
+            "does not exist",
         )),
         Err(error) if error.may_pass() => Ok(State::Unseen(error)),
         Err(error) => Err(error),
@@ -102,10 +104,10 @@ fn what_is_missing(service: &Service, endpoints: &[Endpoint]) -> Option<&'static
         return None;
     }
     if !endpoints.iter().any(|endpoint| endpoint.ready) {
-        return Some("a ready backend");
+        return Some("has no ready backend");
     }
     let balanced = service.kind == ServiceType::LoadBalancer;
-    (balanced && service.load_balancer.is_empty()).then_some("an address of the load balancer")
+    (balanced && service.load_balancer.is_empty()).then_some("has no load balancer address")
 }
 
 #[cfg(test)]
@@ -158,25 +160,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_ends_as_soon_as_nothing_is_missing() {
+    async fn a_wait_ends_when_nothing_is_missing() {
         let cluster = Scripted::new(|call, nth| match (call, nth) {
             (SERVICE, 0) => Reply::Failure(404),
             (SERVICE, nth) => service("LoadBalancer", nth > 4),
             (_, nth) => slices(nth > 2),
         });
-        // After 0, 1, 2.5, 4.75, 8.1 and 10 s, the end.
+        // Checks after 0, 1, 2.5, 4.75 and 8.1 s, and after 10 s, which is the limit.
         assert_eq!(wait(&cluster).await, (Ok(()), 10));
         let asked = cluster.asked();
         assert!(
             asked
                 .iter()
                 .all(|call| call == SERVICE || call.contains("/endpoints")),
-            "no names are looked for while it may be made yet: {asked:?}"
+            "a wait must not search for similar names: {asked:?}"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_is_away_for_a_while_does_not_end_it() {
+    async fn a_wait_survives_failures_of_the_api_server() {
         let cluster = Scripted::new(|call, nth| match (call, nth) {
             (SERVICE, 0) => Reply::Failure(503),
             (SERVICE, 1) => Reply::Failure(429),
@@ -187,11 +189,11 @@ mod tests {
         let away = Scripted::new(|_, _| Reply::Failure(500));
         let (result, seconds) = wait(&away).await;
         assert_eq!(result, Err("failed to get Service web/nginx".to_owned()));
-        assert_eq!(seconds, 10, "it may have come back");
+        assert_eq!(seconds, 10, "it retries until the limit");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_missing_in_the_end_is_named() {
+    async fn the_error_names_what_is_missing() {
         let unready = Scripted::new(|call, _| match call {
             SERVICE => service("ClusterIP", false),
             _ => slices(false),
@@ -199,7 +201,7 @@ mod tests {
         let (result, seconds) = wait(&unready).await;
         assert_eq!(
             result,
-            Err("Service web/nginx still waits for a ready backend after 10 s".to_owned()),
+            Err("Service web/nginx still has no ready backend after 10 s".to_owned()),
         );
         assert_eq!(seconds, 10);
         let refused = Scripted::new(|_, _| Reply::Failure(403));

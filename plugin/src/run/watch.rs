@@ -1,4 +1,4 @@
-//! `--watch`: again and again, with a line for each change.
+//! `--watch`: runs repeatedly and prints a line for each change.
 
 use crate::{
     cluster::Cluster,
@@ -20,25 +20,25 @@ use svc_reach_common::{
 };
 use tokio::time::sleep;
 
-/// Runs until it is interrupted, or nobody reads standard output any more, with a pause between one run and the next. The
-/// first one is told in full; of those that follow, what changed.
+/// Runs repeatedly, with a pause in between, until it is interrupted or the reader of standard output is gone. Prints
+/// the first report in full, and later only what changed.
 ///
 /// # Errors
 ///
-/// What kept the first run from being done. Later ones may fail and are tried again: an API server that is away for a
-/// while is no reason to stop looking. That the reader has left is one.
+/// If the first run fails, or if the reader is gone. If a later run fails, this prints the error and continues, because
+/// the API server may come back.
 pub async fn watch(
     run: &Run<'_, impl Cluster>,
     pause: Duration,
     outlets: &[Outlet],
 ) -> Result<Exit, Error> {
     let mut before: Option<Reports> = None;
-    // What goes away later is what a watch is for.
+    // Only the first run waits. If a backend disappears later, the watch has to report it.
     let mut later = run.settings.clone();
     later.wait = None;
     loop {
         let mut told = Ok(());
-        // Each time anew: a Service that is gone may come back.
+        // Start with all Services each time: a deleted Service may come back.
         let mut settings = if before.is_some() {
             &later
         } else {
@@ -66,7 +66,7 @@ pub async fn watch(
                     }
                 })
                 .await;
-            // Nothing was made yet; the others are looked at all the same.
+            // If a Service is gone, check the others without it. The failed run has created nothing.
             if let Err(Error::NoService {
                 namespace, name, ..
             }) = &ran
@@ -90,15 +90,15 @@ pub async fn watch(
             exit = run.interrupt.raised() => return Ok(exit),
             () = sleep(pause) => {}
         }
-        // Where nothing changes nothing is written, and writing would never tell.
+        // If nothing changes, nothing is written, and no failed write would show that the reader is gone.
         if reader::has_left(&io::stdout()) {
             return Err(Error::Write(io::ErrorKind::BrokenPipe.into()));
         }
     }
 }
 
-/// Writes to each outlet, files first: whoever acts upon what they read finds them as they are by then. Returns that a
-/// reader has left.
+/// Writes to each outlet. Files come first, so that they are up to date for a script that reacts to standard output.
+/// Returns an error only if the reader is gone.
 fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Result<(), Error> {
     let (read, kept): (Vec<_>, Vec<_>) = outlets.iter().partition(|outlet| outlet.is_stdout());
     kept.into_iter()
@@ -107,7 +107,8 @@ fn tell(outlets: &[Outlet], write: impl Fn(&Outlet) -> Result<(), Error>) -> Res
         .fold(Ok(()), Result::and)
 }
 
-/// For people, what changed, on standard output in any case; reports where those are kept.
+/// Writes whole reports to files and as JSON, and changes as lines for people. If nothing else goes to standard output,
+/// the lines still do.
 fn tell_changes(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Result<(), Error> {
     let lines = || lines(changes).map_err(Error::Write);
     let told = tell(outlets, |outlet| {
@@ -124,7 +125,7 @@ fn tell_changes(changes: &[String], reports: &Reports, outlets: &[Outlet]) -> Re
     }
 }
 
-/// What cannot be written now may be later on; a reader who has left does not come back.
+/// Prints a write error and ignores it, because a later write may succeed. Returns it if the reader is gone for good.
 fn unless_left(written: Result<(), Error>) -> Result<(), Error> {
     written.or_else(|error| {
         if error.is_of_a_reader_who_left() {
@@ -145,7 +146,7 @@ fn lines(changes: &[String]) -> io::Result<()> {
     output.flush()
 }
 
-/// What changed from one run to the next, a line each.
+/// What changed between two runs, one line for each change.
 fn changes(old: &Reports, new: &Reports) -> Vec<String> {
     let by_name = |reports: &'_ Reports| -> BTreeMap<(String, String), Report> {
         let items = reports.items().iter().cloned();
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_ends_where_its_reader_has_left_and_for_no_other_failure_to_write() {
+    fn only_a_closed_pipe_ends_a_watch() {
         let output = Output {
             format: ReportFormat::Table,
             file: None,
@@ -220,8 +221,8 @@ mod tests {
         }
     }
 
-    /// The Services in the file that a watch of `a` and `b` keeps. `script` may answer in the cluster's place, by how often
-    /// the same was asked before.
+    /// Watches `a` and `b`, and returns the Services in the output file at the end. `script` gets each call and how
+    /// often it was made before, and may replace the default reply.
     async fn watched(
         script: impl Fn(&str, usize, &Signals) -> Option<Reply> + 'static,
     ) -> Vec<String> {
@@ -232,7 +233,7 @@ mod tests {
             }
             match call {
                 "POST /apis/batch/v1/namespaces/web/jobs" => Reply::Object(json!({})),
-                // That its pod never comes is no matter here.
+                // No pod ever appears. This test does not need one.
                 "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
                 "GET /api/v1/namespaces/web/pods" => Reply::Object(json!({"items": []})),
                 call if call.starts_with("DELETE") => Reply::Object(json!({})),
@@ -266,10 +267,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_goes_on_with_the_others_where_a_service_is_gone_until_it_is_back() {
+    async fn a_watch_continues_without_a_deleted_service() {
         const A: &str = "GET /api/v1/namespaces/web/services/a";
         const B: &str = "GET /api/v1/namespaces/web/services/b";
-        // A run that finds one gone asks for the other twice.
+        // A run that misses one Service gets the other one twice.
         for (back, interrupted, expected) in [(9, 3, &["a"][..]), (2, 4, &["a", "b"])] {
             let names = watched(move |call, nth, signals| match call {
                 A if nth == interrupted => {
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn each_change_is_a_line_that_names_service_and_cell() {
+    fn each_line_names_service_and_cell() {
         let old = Reports::list(vec![named("a"), named("b")]);
         let mut a = named("a");
         a.cells[0].observed.value = ObservedValue::Unreachable;

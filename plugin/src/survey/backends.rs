@@ -1,4 +1,4 @@
-//! The endpoints behind Services: EndpointSlices, or Endpoints where there are none.
+//! The endpoints of Services, from EndpointSlices, or from Endpoints if there are none.
 
 use crate::cluster::page::{FEW, MANY, page};
 use crate::{
@@ -8,18 +8,18 @@ use crate::{
 use std::collections::BTreeMap;
 use svc_reach_common::{facts::Endpoint, objects::ServiceEndpoints};
 
-/// Pages of EndpointSlices. A slice holds up to 1,000 endpoints, and usually 100.
+/// Most pages of EndpointSlices to read. A slice has up to 1,000 endpoints, and usually up to 100.
 const SLICE_PAGES: usize = 50;
 
-/// Where EndpointSlices are, the newest version first: `v1beta1` before Kubernetes 1.21.
+/// API versions of EndpointSlices, the newest first. `v1beta1` is for Kubernetes before 1.21.
 const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
-/// What is behind a Service.
+/// The endpoints of a Service.
 #[derive(Debug, Default)]
 pub struct Backends {
-    /// Its endpoints, ready or not.
+    /// All of them, ready or not.
     pub endpoints: Vec<Endpoint>,
-    /// When they last changed, where that is told: RFC 3339, in UTC.
+    /// When they last changed, if that is known: RFC 3339, in UTC.
     pub changed: Option<String>,
 }
 
@@ -30,8 +30,8 @@ impl Backends {
     }
 }
 
-/// Endpoints of one Service, from `discovery.k8s.io/v1`, else `v1beta1`, else core Endpoints. A user who may not read
-/// one kind may still read the other.
+/// Endpoints of one Service, from `discovery.k8s.io/v1`, or else `v1beta1`, or else core Endpoints. If the user may not
+/// read slices, core Endpoints are read, too.
 pub async fn endpoints(
     cluster: &impl Cluster,
     namespace: &str,
@@ -101,8 +101,9 @@ async fn slices(
     Ok(backends)
 }
 
-/// Endpoints of every Service of a namespace, or of the cluster, by namespace and name of the Service. `None`: there are
-/// no EndpointSlices to be read, or there is no end of them, and each Service has to be asked about by itself.
+/// Endpoints of every Service of a namespace, or of the cluster, by namespace and name of the Service. `None`:
+/// EndpointSlices cannot be listed, or there are too many, so the endpoints of each Service have to be read on their
+/// own.
 pub async fn all_endpoints(
     cluster: &impl Cluster,
     namespace: Option<&str>,
@@ -116,7 +117,7 @@ pub async fn all_endpoints(
             let page = match page(cluster, Call::get(path.clone()), MANY, next).await {
                 Ok(page) => page,
                 Err(error) => {
-                    tracing::debug!(%error, version, "EndpointSlices cannot be listed together");
+                    tracing::debug!(%error, version, "failed to list all EndpointSlices");
                     break;
                 }
             };

@@ -1,4 +1,4 @@
-//! kube-proxy's settings: as flags tell them, else as its own configuration does, else its defaults.
+//! kube-proxy's settings: from flags, or else from its own configuration, or else its defaults.
 
 use crate::cluster::yaml;
 use ipnet::IpNet;
@@ -12,7 +12,7 @@ use svc_reach_common::{
 };
 
 words! {
-    /// How kube-proxy tells pods from others.
+    /// How kube-proxy recognises traffic from local pods.
     pub enum LocalDetector("local detector") {
         /// By the cluster's pod ranges.
         ClusterCidr = "cluster-cidr",
@@ -27,7 +27,7 @@ words! {
     }
 }
 
-/// What flags tell; `None`: nothing.
+/// Settings from flags. `None`: the flag was not given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProxyOverrides {
     /// `--proxy-mode`.
@@ -48,12 +48,12 @@ pub struct ProxyOverrides {
     pub version: Option<Version>,
 }
 
-/// kube-proxy's own configuration, as far as the model goes by it.
+/// The part of kube-proxy's own configuration that the model uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyConfig {
     /// Where it was found.
     pub source: String,
-    /// `mode`; empty means iptables.
+    /// `mode`. Empty means iptables.
     pub mode: ProxyMode,
     /// `detectLocalMode` and `clusterCIDR`.
     pub detector: Detector,
@@ -91,7 +91,7 @@ impl ProxyConfig {
     ///
     /// # Errors
     ///
-    /// Where it is one, and makes no sense.
+    /// When it is one, but not valid.
     pub fn of_text(config_map: &str, key: &str, text: &str) -> Result<Option<Self>, String> {
         if !text.contains("KubeProxyConfiguration") {
             return Ok(None);
@@ -107,7 +107,7 @@ impl ProxyConfig {
         };
         let wire: Wire =
             serde_json::from_value(document).map_err(|error| format!("{source}: {error}"))?;
-        // kubeadm's is kube-system/kube-proxy; others name theirs alike.
+        // kubeadm uses kube-system/kube-proxy. Other installers use similar names.
         let rank = match config_map.split_once('/') {
             Some(("kube-system", "kube-proxy")) => 0,
             Some(("kube-system", _)) => 1,
@@ -116,7 +116,7 @@ impl ProxyConfig {
         Self::of_wire(source, wire, rank)
     }
 
-    /// Reads the command line of a kube-proxy that runs as a pod and is not given a file.
+    /// Reads the command line of a kube-proxy that runs as a pod and has no configuration file.
     pub fn of_pod(pod: &Value) -> Option<Self> {
         let containers = pod.pointer("/spec/containers")?.as_array()?;
         let container = containers.iter().find(|container| {
@@ -138,7 +138,7 @@ impl ProxyConfig {
                 .find(|(known, _)| *known == name)
                 .map(|(_, value)| (*value).to_owned())
         };
-        // With a file the flags beside it do not count.
+        // With a file, kube-proxy ignores the other flags.
         if flags.is_empty() || flag("config").is_some() {
             return None;
         }
@@ -217,7 +217,7 @@ impl ProxyConfig {
         }))
     }
 
-    /// The one to go by, of several: kubeadm's first.
+    /// Chooses one of several configurations. kubeadm's comes first.
     #[must_use]
     pub fn best(configs: Vec<Self>) -> Option<Self> {
         configs
@@ -226,19 +226,19 @@ impl ProxyConfig {
     }
 }
 
-/// The settings to go by, and how they are known.
+/// The settings to use, and where they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The settings. A mode that nobody told is kube-proxy's default.
+    /// The settings. If the mode is unknown, it is kube-proxy's default.
     pub proxy: Proxy,
-    /// Whether anybody told the mode.
+    /// Whether a flag or a configuration gives the mode.
     pub mode_told: bool,
-    /// How they are known.
+    /// Where they come from.
     pub evidence: Vec<Evidence>,
 }
 
 impl Settings {
-    /// Flags come before the configuration that was found, and that before kube-proxy's defaults.
+    /// Flags take precedence over the configuration, and that over kube-proxy's defaults.
     #[must_use]
     pub fn gather(
         told: &ProxyOverrides,
@@ -289,7 +289,7 @@ impl Settings {
         };
         let by_flag = told.detector.is_some() || told.cluster_cidrs.is_some();
         if detector == Detector::Unknown {
-            note("localDetector", &"unknown", "nobody told");
+            note("localDetector", &"unknown", "not specified");
         } else {
             let source = if by_flag {
                 "--local-detector, --cluster-cidr"
@@ -319,7 +319,7 @@ impl Settings {
                     .localhost_node_ports
                     .or(found.map(|config| config.localhost_node_ports))
                     .unwrap_or(true),
-                // A cluster that has ServiceCIDR objects has the gate under which kube-proxy watches them
+                // If a cluster has ServiceCIDR objects, the feature gate is on with which kube-proxy watches them
                 // (`MultiCIDRServiceAllocator`, on by default since 1.33).
                 service_cidrs: told
                     .service_cidrs
@@ -332,8 +332,8 @@ impl Settings {
         }
     }
 
-    /// The settings for single packets, which have one answer each: as kube-proxy takes them, nothing told about a
-    /// cluster CIDR means that it has none.
+    /// The settings for single packets, each of which has one answer. If no cluster CIDR is known, there is none, as
+    /// for kube-proxy itself.
     #[must_use]
     pub fn for_flows(&self) -> Proxy {
         let mut proxy = self.proxy.clone();

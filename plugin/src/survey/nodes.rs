@@ -1,4 +1,4 @@
-//! Nodes enough to place probes on.
+//! Reads enough nodes to place probes on.
 
 use super::services::SurveyedService;
 use crate::cluster::page::{AT_ONCE, FEW, MANY, Page, page};
@@ -15,17 +15,18 @@ use std::{
 };
 use svc_reach_common::facts::Node;
 
-/// Pages of nodes read in search of some without a backend: enough for any placement but an extreme one, and few enough
-/// for a cluster of thousands.
+/// Most pages of nodes to read in search of nodes without a backend. Enough for all but extreme placements, and few
+/// enough for a cluster with thousands of nodes.
 const PAGES: usize = 5;
 
-/// How often nodes with a backend are read by name, where no page held them: as many as are still needed each time.
+/// How often to read nodes with a backend by name if they were on no page. Each round reads as many as are still
+/// needed.
 const ROUNDS: usize = 2;
 
-/// Nodes that are read by name in one round. Where many Services need more, all nodes are read.
+/// Most nodes to read by name in one round. If more are needed, all nodes are read.
 const NAMED: usize = 64;
 
-/// Reads nodes until enough of each role fit, for every Service: in pages, then those with a backend by name.
+/// Reads nodes until enough of each role fit for every Service: first pages, then nodes with a backend by name.
 pub async fn nodes(
     cluster: &impl Cluster,
     asked: &[SurveyedService],
@@ -65,7 +66,7 @@ pub async fn nodes(
     Ok(known.nodes)
 }
 
-/// Part of the list of nodes.
+/// One page of nodes.
 pub async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<Page, Error> {
     list(cluster, FEW, next).await
 }
@@ -100,7 +101,7 @@ async fn list(
         ))
 }
 
-/// One node, if it is there.
+/// One node, if it exists.
 async fn node(cluster: &impl Cluster, name: &str) -> Result<Option<Value>, Error> {
     match cluster
         .call(Call::get(format!("/api/v1/nodes/{name}")))
@@ -115,13 +116,13 @@ async fn node(cluster: &impl Cluster, name: &str) -> Result<Option<Value>, Error
     }
 }
 
-/// What is known of nodes so far.
+/// What is known about nodes so far.
 struct KnownNodes<'a> {
     fitting: &'a dyn Fn(&Node) -> bool,
-    /// Names of the nodes that run a backend, of each Service.
+    /// For each Service, the names of the nodes that run a backend.
     backends: Vec<BTreeSet<&'a str>>,
     nodes: Vec<Node>,
-    /// Whether a node fits, of those that were looked at.
+    /// Whether a node fits, by name. It has all nodes that were read, and those that were not found.
     fits: BTreeMap<String, bool>,
 }
 
@@ -169,8 +170,8 @@ impl<'a> KnownNodes<'a> {
             .any(|backends| all - self.fitting(backends) < NODES_PER_ROLE)
     }
 
-    /// Names of nodes that are not known, so that every Service gets as many with a backend as it needs: those that
-    /// serve several Services first.
+    /// Names of nodes to read, so that every Service gets as many nodes with a backend as it needs. Nodes that serve
+    /// several Services come first.
     fn backends_needed(&self) -> BTreeSet<String> {
         let mut serves: BTreeMap<&str, usize> = BTreeMap::new();
         for name in self.backends.iter().flatten() {

@@ -1,5 +1,5 @@
-//! What objects beside the Service tell of the cluster's network and of its load balancer: asked for only where the
-//! provider's documents depend on it, and done without where they may not be read.
+//! What other objects say about the cluster's network and the Service's load balancer. They are read only if the
+//! provider's documents depend on them, and they are optional.
 
 use crate::cluster::{Call, CallError, Cluster};
 use serde_json::Value;
@@ -10,11 +10,11 @@ use svc_reach_common::{
     wire::line::HostFact,
 };
 
-/// Objects that are looked through for those that share a load balancer: one page, so that the number of requests and
-/// the size of the answer are bounded on any cluster.
+/// How many objects are searched for those that share a load balancer. One page bounds the number of requests and the
+/// size of the answer on any cluster.
 const PAGE: &str = "500";
 
-/// What was found; `None`: not asked.
+/// What was found. `None`: it was not looked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderHints {
     /// Whether there is a NetworkAttachmentDefinition `kube-system/default-network`, which clusters with Cloud Native
@@ -39,16 +39,16 @@ pub struct Sharing {
     pub complete: bool,
 }
 
-/// What is looked at once for all Services.
+/// What is read once for all Services.
 #[derive(Debug, Default)]
 pub struct HintsFound {
     default_network: Option<HostFact<bool>>,
     cilium: Option<HostFact<Option<&'static str>>>,
-    /// Services and Ingresses, of which some may use the load balancer of another.
+    /// Services and Ingresses, some of which may share a load balancer.
     users: Option<Result<[Value; 2], String>>,
 }
 
-/// Looks for whatever the documents of this provider depend on.
+/// Reads what the documents of this provider depend on.
 pub async fn look(
     cluster: &impl Cluster,
     provider: Option<Provider>,
@@ -88,7 +88,7 @@ pub async fn look(
 }
 
 impl HintsFound {
-    /// What of it matters to a Service.
+    /// The hints that matter to a Service.
     pub fn hints(&self, facts: &Facts) -> ProviderHints {
         let id = load_balancer(facts);
         let sharing = self.users.as_ref().zip(id).map(|(users, id)| match users {
@@ -113,7 +113,7 @@ fn load_balancer(facts: &Facts) -> Option<&str> {
 }
 
 impl Sharing {
-    /// Who else names a Service's load balancer.
+    /// The other objects that name a Service's load balancer.
     fn of(service: &Service, id: &str, services: &Value, ingresses: &Value) -> Self {
         let name = |object: &Value| {
             let text = |key| {
@@ -169,7 +169,7 @@ async fn daemon_set(cluster: &impl Cluster, name: &'static str) -> HostFact<Opti
     }
 }
 
-/// `v1`, else `v1beta1` (Kubernetes before 1.19).
+/// Lists Ingresses from `v1`, or else from `v1beta1` (Kubernetes before 1.19).
 async fn ingresses(cluster: &impl Cluster) -> Result<Value, CallError> {
     match page(cluster, "/apis/networking.k8s.io/v1/ingresses").await {
         Err(error) if error.is_not_found() => {
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn on_cce_the_network_and_those_on_the_same_load_balancer_are_asked_for() {
+    async fn on_cce_network_and_load_balancer_are_looked_at() {
         let cluster = Scripted::new(|call, _| match call {
             DEFINITION => Reply::Object(json!({})),
             YANGTSE | INGRESSES => Reply::Failure(404),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_may_not_be_read_is_unknown_and_not_absent() {
+    async fn forbidden_objects_are_unknown_and_not_absent() {
         let cluster = Scripted::new(|_, _| Reply::Failure(403));
         let hints = of_cce(&cluster, &balanced()).await;
         let unknown = [
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn elsewhere_one_question_at_most_is_asked() {
+    async fn elsewhere_at_most_one_object_is_read() {
         let cluster = Scripted::new(|call, _| match call {
             CILIUM => Reply::Object(json!({})),
             other => panic!("{other}"),

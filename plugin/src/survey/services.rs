@@ -1,4 +1,4 @@
-//! The Services that are asked about, with what is behind them.
+//! Reads the selected Services and their endpoints.
 
 use super::backends::{Backends, all_endpoints, endpoints};
 use crate::cluster::page::{AT_ONCE, MANY, page};
@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use std::collections::BTreeSet;
 use svc_reach_common::facts::Service;
 
-/// Services whose endpoints are read one by one. Those of more are read together with all others of their namespace.
+/// Up to this number of Services, endpoints are read for each Service. For more, they are read for the whole namespace.
 const ONE_BY_ONE: usize = 16;
 
 /// A Service and its endpoints.
@@ -20,12 +20,12 @@ const ONE_BY_ONE: usize = 16;
 pub struct SurveyedService {
     /// The Service.
     pub service: Service,
-    /// What is behind it.
+    /// Its endpoints.
     pub backends: Backends,
 }
 
-/// Reads the Services that are asked about: those that are named in the order of their names on the command line,
-/// others by namespace and name.
+/// Reads the selected Services. Services named on the command line keep that order. Others are sorted by namespace and
+/// name.
 pub async fn asked(
     cluster: &impl Cluster,
     namespace: &str,
@@ -83,7 +83,7 @@ pub async fn asked(
     }
 }
 
-/// Looks for the Service that was probably meant, where one is not there for good.
+/// Adds a suggestion to an error that says that a Service does not exist.
 pub async fn suggest(cluster: &impl Cluster, error: Error) -> Error {
     let Error::NoService {
         namespace,
@@ -102,8 +102,8 @@ pub async fn suggest(cluster: &impl Cluster, error: Error) -> Error {
     }
 }
 
-/// A Service that two of the names mean: `nginx` and `nginx.web` are one where web is the current namespace, which is
-/// known here only.
+/// A Service that is named twice. `nginx` and `nginx.web` are the same if web is the current namespace, which is known
+/// only here.
 fn twice(current: &str, names: &[ServiceName]) -> Option<String> {
     let mut known = BTreeSet::new();
     names.iter().find_map(|service| {
@@ -164,7 +164,7 @@ async fn matching(
     Ok(services)
 }
 
-/// Reads the Service.
+/// Reads one Service.
 pub async fn service(
     cluster: &impl Cluster,
     namespace: &str,

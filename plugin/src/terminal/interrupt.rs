@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for an orderly end, the second for an end at once.
+//! SIGINT, SIGTERM and SIGHUP. The first signal asks for an orderly end, the second ends the program at once.
 
 use crate::terminal::progress;
 use std::{future::pending, sync::Arc};
@@ -8,14 +8,14 @@ use tokio::{
     task::yield_now,
 };
 
-/// Tells whether the user wants the run to end.
+/// Knows whether the user wants the run to end.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     raised: watch::Receiver<Option<Exit>>,
     heeded: Arc<Notify>,
 }
 
-/// Set by the first signal, answered by the second.
+/// Handles signals for an [`Interrupt`].
 #[derive(Debug)]
 pub struct Signals {
     raise: watch::Sender<Option<Exit>>,
@@ -23,7 +23,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Nothing is raised yet; signals are noticed while [`Self::watch`] runs, once [`Interrupt::heed_signals`] asks for it.
+    /// Signals are handled only while [`Self::watch`] runs, and only after [`Interrupt::heed_signals`] was called.
     pub fn new() -> (Self, Interrupt) {
         let (raise, raised) = watch::channel(None);
         let heeded = Arc::new(Notify::new());
@@ -59,36 +59,36 @@ impl Signals {
 }
 
 impl Interrupt {
-    /// From here on, signals ask for an end. Until then they end the program as they end any other: it may be reading a pipe
-    /// that nobody writes to, and there is nothing to clean up.
+    /// From here on, signals ask for an orderly end. Before that, they kill the program as usual: it may be blocked on
+    /// a pipe that has no writer, and there is nothing to clean up.
     pub async fn heed_signals(&self) {
         self.heeded.notify_one();
-        // Whoever watches is polled before this goes on.
+        // Let `Signals::watch` start to listen before this continues.
         yield_now().await;
     }
 
-    /// Waits until the run is to end, and says how.
+    /// Waits until the run has to end, and returns its exit status.
     pub async fn raised(&self) -> Exit {
         let mut receiver = self.raised.clone();
         match receiver.wait_for(Option::is_some).await {
             Ok(exit) => (*exit).unwrap_or(Exit::Interrupted),
-            // Nobody is left to raise it.
+            // The sender is gone, so no interrupt can follow.
             Err(_) => pending().await,
         }
     }
 
-    /// How the run is to end, if it is.
+    /// The exit status of an interrupted run; `None`: not interrupted.
     pub fn get(&self) -> Option<Exit> {
         *self.raised.borrow()
     }
 }
 
-/// What asks for an end: every signal, listened to from the first to the last, so that none is lost between two.
+/// Listens to all signals without a gap, so that none is lost between the first and the second.
 #[cfg(unix)]
 struct SignalListener {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    /// A terminal that was closed, a connection that was lost.
+    /// SIGHUP: the terminal was closed, or its connection was lost. `None` if SIGHUP is ignored.
     hang_up: Option<tokio::signal::unix::Signal>,
 }
 
@@ -115,7 +115,7 @@ impl SignalListener {
         }
     }
 
-    /// The next one that somebody sends on purpose: of a closed terminal, both the kernel and the shell tell.
+    /// The next signal, but not SIGHUP: when a terminal closes, the kernel and the shell both send one.
     async fn again(&mut self) -> Exit {
         tokio::select! {
             _ = self.interrupt.recv() => Exit::Interrupted,
@@ -134,7 +134,7 @@ async fn hung_up(signal: &mut Option<tokio::signal::unix::Signal>) {
     }
 }
 
-/// Whether nohup has seen to it that this outlives its terminal, as far as Linux tells (proc(5), `SigIgn`).
+/// Whether this process ignores SIGHUP, as under nohup. Only Linux shows it (proc(5), `SigIgn`).
 #[cfg(unix)]
 fn hang_up_is_ignored() -> bool {
     std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hang_up(&status))
@@ -142,7 +142,7 @@ fn hang_up_is_ignored() -> bool {
 
 #[cfg(unix)]
 fn ignores_hang_up(status: &str) -> bool {
-    // A mask in which bit n stands for signal n + 1, and SIGHUP is 1.
+    // Bit n of the mask is signal n + 1. SIGHUP is signal 1.
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask & 1 == 1)
@@ -182,8 +182,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_signal_asks_for_an_end_and_the_second_ends_at_once() {
-        // Where these tests shall outlive their terminal, so does what they test.
+    async fn the_first_signal_interrupts_and_the_second_quits() {
+        // If the tests run under nohup, this process ignores SIGHUP.
         let hang_up = if hang_up_is_ignored() {
             "-TERM"
         } else {
@@ -191,7 +191,7 @@ mod tests {
         };
         for (first, asks, more, last, ends) in [
             ("-INT", Exit::Interrupted, None, "-TERM", Exit::Terminated),
-            // The kernel's, and then the shell's.
+            // SIGHUP comes twice, from the kernel and from the shell.
             (
                 hang_up,
                 Exit::Terminated,
@@ -203,16 +203,16 @@ mod tests {
             let (signals, interrupt) = Signals::new();
             let mut watch = pin!(signals.watch());
             interrupt.heed_signals().await;
-            // Polled once, it listens: from then on a signal does not end this process.
+            // One poll makes it listen. From then on, a signal does not kill this process.
             tokio::select! {
                 biased;
-                exit = &mut watch => panic!("nothing was sent, and it ended with {exit:?}"),
+                exit = &mut watch => panic!("ended with {exit:?} before any signal"),
                 () = std::future::ready(()) => {}
             }
             assert_eq!(interrupt.get(), None);
             send(first);
             tokio::select! {
-                exit = &mut watch => panic!("one signal was sent, and it ended with {exit:?}"),
+                exit = &mut watch => panic!("ended with {exit:?} after one signal"),
                 raised = interrupt.raised() => assert_eq!(raised, asks),
             }
             if let Some(more) = more {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn under_nohup_a_closed_terminal_is_no_reason_to_end() {
+    fn sighup_is_ignored_under_nohup() {
         for (ignored, expected) in [
             ("0000000000000001", true),
             ("0000000000001001", true),

@@ -1,12 +1,12 @@
-//! Logs, on standard error: as many as `-v` asks for, or as `RUST_LOG` says.
+//! Logs on standard error, at the level of `-v` or `RUST_LOG`.
 
 use crate::config::Verbosity;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-/// The level from which kubectl shows headers, or even bodies.
+/// From this level on, kubectl logs headers and bodies.
 const EVERYTHING: u8 = 8;
 
-/// Starts logging. `verbose`: every `-v`.
+/// Starts logging. `verbose` has an item for each `-v`.
 pub fn start(verbose: &[Verbosity]) {
     let more = verbose.iter().map(|one| match one {
         Verbosity::More => 1,
@@ -20,12 +20,10 @@ pub fn start(verbose: &[Verbosity]) {
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    // Other crates' debugging is noise, until all of it is asked for; what kube fails at is ours to tell.
+    // Other crates log too much below -vv. kube_client logs failures that our own errors report already.
     let filter = match std::env::var("RUST_LOG") {
         Ok(directives) if !directives.is_empty() => EnvFilter::new(directives),
-        _ if verbose < 2 => {
-            EnvFilter::new(format!("warn,kube_client=off,kubectl_svc_reach={level}"))
-        }
+        _ if verbose < 2 => EnvFilter::new(format!("warn,kube_client=off,svc_reach={level}")),
         _ => EnvFilter::new(level.to_string()),
     };
     tracing_subscriber::fmt()
@@ -33,7 +31,7 @@ pub fn start(verbose: &[Verbosity]) {
         .with_writer(std::io::stderr)
         .with_ansi(false)
         .with_target(false)
-        // What says so ends this process where standard error is a terminal that was closed, with probes left to remove.
+        // If standard error is a closed terminal, reporting such an error would panic and leave probes behind.
         .log_internal_errors(false)
         .init();
 }

@@ -1,12 +1,12 @@
-//! Errors as the terminal shows them.
+//! Error messages.
 
 use super::progress;
 use crate::error::Error;
 use svc_reach_common::exit::Exit;
 
-/// Prints an error, its causes and the next step, and returns how a run with it ends.
+/// Prints an error with its causes and a hint, and returns the exit status.
 pub fn report_error(error: &Error) -> Exit {
-    // A reader that left needs no message about it.
+    // Closing a pipe early is normal, as head does. Print no message.
     if error.is_of_a_reader_who_left() {
         return error.exit();
     }

@@ -1,4 +1,4 @@
-//! What a waiting user sees, on standard error: a live line for each probe on a terminal, plain lines elsewhere.
+//! Progress on standard error: a live line for each probe on a terminal, plain lines elsewhere.
 
 use crate::output::printable::Printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -10,26 +10,26 @@ use std::{
     time::Duration,
 };
 
-/// How often a live line moves.
+/// How often the spinner of a live line moves.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How far a probe has come.
+/// How far a probe is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbePhase {
-    /// On its way: creating, scheduled, pulling, …
+    /// It is starting: creating, scheduled, pulling, …
     Starting(&'static str),
-    /// On its way, and held up by something.
+    /// It is starting, but something blocks it.
     Held(String),
-    /// At work.
+    /// It makes requests.
     Running {
-        /// Targets that it is through with.
+        /// Number of targets that are done.
         done: usize,
-        /// All of them.
+        /// Number of all targets.
         of: usize,
     },
-    /// It has told all.
+    /// All its results have arrived.
     Done,
-    /// It ended before that.
+    /// It ended early, with the reason.
     Ended(String),
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for ProbePhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting(what) => f.write_str(what),
-            // The scheduler's words, the kubelet's, a runtime's.
+            // This text comes from the scheduler, the kubelet or the container runtime.
             Self::Held(why) | Self::Ended(why) => write!(f, "{}", Printable(why)),
             Self::Running { done, of } => write!(f, "running, {done} of {of} targets"),
             Self::Done => f.write_str("done"),
@@ -45,10 +45,10 @@ impl fmt::Display for ProbePhase {
     }
 }
 
-/// What a waiting user sees.
+/// The progress display.
 pub struct Progress {
     bars: Option<MultiProgress>,
-    /// Whether nothing is told where lines are not live.
+    /// Whether to print no plain lines.
     quiet: bool,
     lines: RefCell<BTreeMap<String, ProgressLine>>,
 }
@@ -59,12 +59,12 @@ struct ProgressLine {
 }
 
 impl Progress {
-    /// Live where standard error is a terminal.
+    /// Live lines if standard error is a terminal, plain lines otherwise.
     pub fn new() -> Self {
         Self::on(io::stderr().is_terminal().then(MultiProgress::new))
     }
 
-    /// The same, and nothing elsewhere: for what happens again and again.
+    /// Live lines if standard error is a terminal, nothing otherwise. For repeated runs.
     pub fn quiet() -> Self {
         Self {
             quiet: true,
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// On live lines, or on plain ones.
+    /// Live lines on `bars`; `None`: plain lines.
     pub fn on(bars: Option<MultiProgress>) -> Self {
         Self {
             bars,
@@ -81,12 +81,12 @@ impl Progress {
         }
     }
 
-    /// Whether lines are live, so that what passes quickly is worth knowing.
+    /// Whether lines are live. Only then are short phases worth showing.
     pub const fn live(&self) -> bool {
         self.bars.is_some()
     }
 
-    /// Tells how far a probe has come. The same twice is told once.
+    /// Shows how far a probe is, unless its line says so already.
     pub fn phase(&self, label: &str, phase: &ProbePhase) {
         let text = if matches!(phase, ProbePhase::Running { .. }) && !self.live() {
             // A line for each target would only be noise.
@@ -120,7 +120,7 @@ impl Progress {
         line.text = text;
     }
 
-    /// Takes the live lines away.
+    /// Removes the live lines.
     pub fn clear(&self) {
         for line in self.lines.take().into_values() {
             if let Some(bar) = line.bar {
@@ -139,12 +139,12 @@ impl Progress {
     }
 }
 
-/// A line on standard error. That it cannot be written is no reason to stop.
+/// Writes a line to standard error. A failed write must not stop the run, so it is ignored.
 pub fn plain(text: &str) {
     let _ = line(text, &mut io::stderr());
 }
 
-/// One line, whatever the text holds: what reads the lines of a pipeline obeys some of them.
+/// Writes exactly one line, with line breaks escaped: CI systems obey lines in logs such as `::error::`.
 fn line(text: &str, writer: &mut impl Write) -> io::Result<()> {
     writeln!(writer, "{}", Printable(text))
 }
@@ -155,7 +155,7 @@ mod tests {
     use indicatif::{InMemoryTerm, MultiProgress, ProgressDrawTarget, TermLike};
     use std::time::{Duration, Instant};
 
-    /// Waits until the screen shows lines that end like these, and returns it.
+    /// Waits until the lines on the screen end with these texts.
     fn until_shown(screen: &InMemoryTerm, expected: &[&str]) {
         let began = Instant::now();
         loop {
@@ -171,7 +171,7 @@ mod tests {
             }
             assert!(
                 began.elapsed() < Duration::from_secs(10),
-                "{expected:?}, and not\n{contents}"
+                "expected {expected:?}, got\n{contents}"
             );
             std::thread::yield_now();
         }
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_live_line_tells_each_phase_of_each_probe() {
+    fn a_live_line_shows_each_phase() {
         let screen = InMemoryTerm::new(10, 60);
         let target = ProgressDrawTarget::term_like(Box::new(screen.clone()));
         let progress = Progress::on(Some(MultiProgress::with_draw_target(target)));
@@ -215,7 +215,7 @@ mod tests {
         }
         let why = "did not start: its image, of which there is much to say, cannot be pulled";
         progress.phase("node-other", &ProbePhase::Ended(why.to_owned()));
-        // In one line, however narrow the terminal.
+        // The text is cut to one line.
         until_shown(&screen, &["done", "of which there is"]);
         assert!(
             screen

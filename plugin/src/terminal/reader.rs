@@ -1,16 +1,16 @@
-//! Whoever reads what is written, as far as the system tells that they have left.
+//! Detects that the reader of an output is gone.
 
-/// Whether nobody reads an output any more, such as head that has seen enough. A file has no reader who could leave.
+/// Whether the reader of a pipe has closed it, as head does after its last line. Always false for a file.
 #[cfg(unix)]
 pub fn has_left(output: &impl std::os::fd::AsFd) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    // That it ended is told unasked (poll(2)).
+    // poll(2) reports a closed pipe even if no event is requested.
     let mut polled = [PollFd::new(output, PollFlags::empty())];
     let now = Timespec::default();
     poll(&mut polled, Some(&now)).is_ok_and(|ended| ended > 0)
 }
 
-/// Here only writing tells.
+/// On this platform, only a failed write shows it.
 #[cfg(not(unix))]
 pub const fn has_left<T>(_output: &T) -> bool {
     false
@@ -22,17 +22,17 @@ mod tests {
     use std::io::{Write, pipe};
 
     #[test]
-    fn who_reads_a_pipe_is_seen_to_leave() {
+    fn a_closed_pipe_is_noticed() {
         let (reader, mut writer) = pipe().unwrap();
         assert!(!has_left(&writer));
         writer.write_all(b"unread").unwrap();
-        assert!(!has_left(&writer), "it may read on");
+        assert!(!has_left(&writer), "the reader can still read");
         drop(reader);
         assert!(has_left(&writer));
     }
 
     #[test]
-    fn nobody_leaves_a_file() {
+    fn a_file_has_no_reader() {
         assert!(!has_left(&tempfile::tempfile().unwrap()));
     }
 }

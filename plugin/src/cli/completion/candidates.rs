@@ -1,4 +1,4 @@
-//! What a word that is being typed can become.
+//! Completion candidates for an unfinished word.
 
 use super::cursor::{Cursor, Wanted};
 use crate::reporting::source::reference;
@@ -19,19 +19,19 @@ use svc_reach_common::{
     verdict::Verdict,
 };
 
-/// How long a user who waits for a completion waits for the cluster, credentials and all.
+/// How long a completion waits for the cluster, including its credential plugin.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a word that is being typed can become.
+/// Completion candidates for an unfinished word.
 #[derive(Debug, Default)]
 pub struct Candidates {
-    /// One per line; what stands behind a tab describes it.
+    /// One candidate per line. A description may follow after a tab.
     pub lines: Vec<String>,
-    /// Whether it can be a file, too.
+    /// Whether the word can be a file, too.
     pub files: bool,
 }
 
-/// Names that a cluster is asked for.
+/// Kinds of names to ask the cluster for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
     Services,
@@ -39,7 +39,7 @@ enum Names {
 }
 
 impl Candidates {
-    /// What stands at the cursor. `typed` tells what is known of the rest of the line.
+    /// The candidates at the cursor. `typed` parses the rest of the line.
     pub fn of(cursor: &Cursor<'_>, typed: impl FnOnce() -> Option<Cli>) -> Self {
         let mut candidates = match &cursor.wanted {
             Wanted::Flag => Self::plain(flags(cursor.command, cursor.begun)),
@@ -78,7 +78,7 @@ impl Candidates {
         }
         match arg.get_id().as_str() {
             "service" | "services" => {
-                // As it was begun: svc/ng becomes svc/nginx.
+                // Keep the kind as typed: svc/ng becomes svc/nginx.
                 let kind = cursor.begun.split_once('/').map_or("", |(kind, _)| kind);
                 let prefix = match kind {
                     "" => String::new(),
@@ -134,7 +134,7 @@ fn words(all: &[impl ToString]) -> Vec<String> {
     all.iter().map(ToString::to_string).collect()
 }
 
-/// The words that can stand behind the last comma, with what stands before it.
+/// Words for the item after the last comma, each with the text before it.
 fn one_more(begun: &str, words: &[String]) -> Vec<String> {
     let before = begun.rfind(',').map_or("", |comma| &begun[..=comma]);
     words.iter().map(|word| format!("{before}{word}")).collect()
@@ -157,7 +157,7 @@ fn places() -> Vec<String> {
     Position::ALL.iter().flat_map(targets).collect()
 }
 
-/// `explain` has a `--to` and a `--from` of its own.
+/// Whether an argument takes a matrix. `--to` and `--from` of `explain` do not.
 fn takes_matrix(arg: &Arg) -> bool {
     arg.is_positional() || arg.get_long() == Some("matrix")
 }
@@ -177,7 +177,7 @@ fn editions() -> Vec<String> {
 }
 
 fn described(name: &str, about: Option<String>) -> String {
-    // One line each, whatever an about holds.
+    // A candidate is one line, so take only the first line of the description.
     match about.as_deref().and_then(|about| about.lines().next()) {
         Some(about) => format!("{name}\t{about}"),
         None => name.to_owned(),
@@ -199,7 +199,7 @@ fn flags(command: &Command, begun: &str) -> Vec<String> {
         if let Some(long) = arg.get_long() {
             lines.push(described(&format!("--{long}"), about()));
         }
-        // Among the long ones they would only be noise.
+        // Short flags would only be noise among the long ones.
         if let Some(short) = arg.get_short().filter(|_| begun == "-") {
             lines.push(described(&format!("-{short}"), about()));
         }
@@ -207,7 +207,7 @@ fn flags(command: &Command, begun: &str) -> Vec<String> {
     lines
 }
 
-/// Names of contexts, which may hold anything but what would break a line.
+/// Names of contexts, except those with characters that would break a line of output.
 fn contexts(typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
     let Some(Ok(connection)) = typed().map(|cli| Connection::new(cli.connection)) else {
         return Vec::new();
@@ -223,19 +223,19 @@ fn contexts(typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
         .collect()
 }
 
-/// Names that the cluster has, or none where it does not tell them in time.
+/// Names from the cluster; none if it does not answer in time.
 fn known(which: Names, typed: impl FnOnce() -> Option<Cli>) -> Vec<String> {
     let Some(Ok(connection)) = typed().map(|cli| Connection::new(cli.connection)) else {
         return Vec::new();
     };
-    // A thread of its own: a program that fetches credentials is waited for without yielding, and no timer would end that.
+    // Use a thread: kube waits for a credential plugin without yielding, so a timer in the same runtime could not fire.
     let (sender, receiver) = mpsc::channel();
     let ask = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         if let Ok(runtime) = runtime {
-            // Nobody listens where the time was up.
+            // Nothing receives the names if the time is up.
             let _ = sender.send(runtime.block_on(ask(which, &connection)));
         }
     };

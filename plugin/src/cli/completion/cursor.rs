@@ -1,36 +1,36 @@
-//! What stands at the end of a command line that is being typed.
+//! The end of an unfinished command line.
 
 use clap::{Arg, ArgAction, Command};
 
-/// What the last word is about to become.
+/// What the last word can be.
 #[derive(Debug)]
 pub enum Wanted<'c> {
     /// A flag.
     Flag,
     /// The value of a flag.
     Value(&'c Arg),
-    /// A subcommand, where one can stand, or the value of an argument that has no flag, if there is one.
+    /// A subcommand or a positional argument.
     Word {
-        /// Whether a subcommand can stand here.
+        /// Whether a subcommand is allowed here.
         commands: bool,
-        /// The argument that it would be.
+        /// The positional argument that comes next, if there is one.
         argument: Option<&'c Arg>,
     },
 }
 
-/// The end of a command line that is being typed.
+/// The end of an unfinished command line.
 #[derive(Debug)]
 pub struct Cursor<'c> {
-    /// The command that it belongs to.
+    /// The command that the last word belongs to.
     pub command: &'c Command,
-    /// What the last word is about to become.
+    /// What the last word can be.
     pub wanted: Wanted<'c>,
-    /// What is there of it.
+    /// The typed part of the last word.
     pub begun: &'c str,
 }
 
 impl<'c> Cursor<'c> {
-    /// After these words, of which the last one is not finished, and is empty where nothing of it is there.
+    /// The cursor at the end of the last word. That word is unfinished, and empty if nothing of it is typed yet.
     pub fn at(root: &'c Command, words: &'c [String]) -> Self {
         let (last, before) = match words.split_last() {
             Some((last, before)) => (last.as_str(), before),
@@ -85,7 +85,7 @@ fn is_flag(word: &str) -> bool {
     word.len() > 1 && word.starts_with('-')
 }
 
-/// The argument that a flag as typed names.
+/// The argument of a flag such as `--name` or `-n`.
 fn by_name<'c>(command: &'c Command, flag: &str) -> Option<&'c Arg> {
     match flag.strip_prefix("--") {
         Some(long) => command
@@ -105,14 +105,14 @@ fn takes_value(arg: &Arg) -> bool {
     arg.get_action().takes_values()
 }
 
-/// The argument whose value is the next word.
+/// The argument that takes the next word as its value.
 fn awaits_value<'c>(command: &'c Command, word: &str) -> Option<&'c Arg> {
     let takes_word = |arg: &&Arg| takes_value(arg) && !arg.is_require_equals_set();
     if word.starts_with("--") {
-        // With an = it has its value already.
+        // With an =, the flag has its value already and matches no name.
         return by_name(command, word).filter(takes_word);
     }
-    // In -vn, v is a switch and n awaits its value; in -nweb it has it.
+    // In -vn, v is a switch and n needs the next word as its value. In -nweb, n has its value already.
     let letters = word.get(1..).unwrap_or_default();
     for (index, letter) in letters.char_indices() {
         let arg = by_letter(command, letter)?;
@@ -130,7 +130,7 @@ mod tests {
     use crate::cli::Cli;
     use clap::CommandFactory;
 
-    /// Command, what is wanted, and what is there of it.
+    /// The command, what the last word can be, and its typed part.
     fn at(words: &[&str]) -> [String; 3] {
         let mut root = Cli::command();
         root.build();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_being_typed_is_told_from_what_stands_before_it() {
+    fn earlier_words_decide_what_the_last_word_can_be() {
         for (words, command, wanted, begun) in [
             (&[][..], "svc-reach", "services or a command", ""),
             (&[""], "svc-reach", "services or a command", ""),
@@ -183,7 +183,7 @@ mod tests {
                 "service",
                 "",
             ),
-            // A namespace that is called like a command.
+            // A namespace named like a command.
             (
                 &["-n", "matrix", ""],
                 "svc-reach",

@@ -1,4 +1,4 @@
-//! The context, cluster and user that count, with kubectl's flags laid over them.
+//! Chooses the context, cluster and user, and applies kubectl's flags to them.
 
 use super::error::{KubeconfigError, unusable};
 use crate::config::{Connection, is_label};
@@ -7,13 +7,13 @@ use kube::config::{
     AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext,
 };
 
-/// Name of an entry that is made of flags alone.
+/// Name of entries in the kubeconfig that [`Chosen::kubeconfig`] builds.
 pub const BY_FLAGS: &str = "flags";
 
-/// The entries that count, with flags laid over them.
+/// The chosen entries, with flags applied.
 pub struct Chosen {
     pub context: Context,
-    /// `None`: there is none of that name, which is for kube to say.
+    /// `None`: no cluster has that name. kube reports this.
     pub cluster: Option<Cluster>,
     pub user: AuthInfo,
     pub proxy: Option<String>,
@@ -79,7 +79,7 @@ impl Chosen {
         })
     }
 
-    /// A kubeconfig of nothing else.
+    /// A kubeconfig with these entries only.
     pub fn kubeconfig(self) -> Kubeconfig {
         let Self {
             mut context,
@@ -93,7 +93,7 @@ impl Chosen {
         context.user = Some(BY_FLAGS.to_owned());
         let clusters = cluster.map(|cluster| NamedCluster {
             name: context.cluster.clone(),
-            // Proxies are ours to choose.
+            // The caller sets the proxy.
             cluster: Some(Cluster {
                 proxy_url: None,
                 ..cluster
@@ -118,7 +118,7 @@ impl Chosen {
     }
 }
 
-/// A cluster, with flags laid over it.
+/// Applies the flags to a cluster.
 pub fn of_flags(mut cluster: Cluster, connection: &Connection) -> Cluster {
     if connection.insecure_skip_tls_verify || connection.certificate_authority.is_some() {
         cluster.insecure_skip_tls_verify = Some(connection.insecure_skip_tls_verify);
@@ -133,7 +133,7 @@ pub fn of_flags(mut cluster: Cluster, connection: &Connection) -> Cluster {
             .clone_from(&connection.tls_server_name);
     }
     if let Some(server) = &connection.server {
-        // As kubectl completes it.
+        // kubectl adds the scheme, too.
         cluster.server = Some(if server.contains("://") {
             server.clone()
         } else {
@@ -143,7 +143,7 @@ pub fn of_flags(mut cluster: Cluster, connection: &Connection) -> Cluster {
     cluster
 }
 
-/// A user, with flags laid over it.
+/// Applies the flags to a user.
 pub fn credentials(
     mut user: AuthInfo,
     connection: &Connection,

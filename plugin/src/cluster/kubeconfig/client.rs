@@ -1,4 +1,4 @@
-//! A client of the API server, credential plugins included.
+//! Makes a client of the API server, and runs the credential plugin if there is one.
 
 use super::error::{KubeconfigError, unusable};
 
@@ -15,18 +15,21 @@ use std::{
 
 use tokio::{runtime::Handle, sync::oneshot};
 
-/// A client, with its credentials fetched. On a thread of its own: kube waits for a credential plugin without yielding,
-/// and nobody would heed a signal meanwhile. One that hangs is not waited for at the end, as the runtime's own threads are.
+/// Makes a client and fetches its credentials.
+///
+/// This runs on its own thread, because kube waits for a credential plugin without yielding, and signals would not be
+/// handled meanwhile. At exit, the runtime waits for its own threads but not for this one, so a plugin that hangs does
+/// no harm.
 ///
 /// # Errors
 ///
-/// When credentials cannot be had, or are none.
+/// When credentials cannot be fetched, or are missing.
 pub async fn client(config: Config) -> Result<Client, KubeconfigError> {
     let (sender, receiver) = oneshot::channel();
     let runtime = Handle::current();
     let make = move || {
         let _entered = runtime.enter();
-        // Nobody listens after an interrupt.
+        // After an interrupt, the receiver is gone.
         let _ = sender.send(make(config));
     };
     thread::Builder::new().spawn(make).map_err(unusable)?;
@@ -35,7 +38,7 @@ pub async fn client(config: Config) -> Result<Client, KubeconfigError> {
 
 pub fn make(config: Config) -> Result<Client, KubeconfigError> {
     let exec = config.auth_info.exec.clone().filter(|_| {
-        // Other credentials come first: kube-client 5.0.0 `src/client/auth/mod.rs`.
+        // Other credentials take precedence (kube-client 5.0.0 `src/client/auth/mod.rs`).
         let auth = &config.auth_info;
         auth.token.is_none() && auth.token_file.is_none() && auth.username.is_none()
     });

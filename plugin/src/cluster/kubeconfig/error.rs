@@ -8,33 +8,33 @@ use std::{
 /// Why a kubeconfig cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigError {
-    /// There is none, and this is no pod.
+    /// There is no kubeconfig, and the plugin does not run in a pod.
     #[error("no kubeconfig found (looked for {})", .0.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "))]
     Absent(Vec<PathBuf>),
-    /// There is none, and an entry of it is named.
+    /// There is no kubeconfig, but a flag names an entry of it.
     #[error("no kubeconfig found, so {0} cannot be used here")]
     InPod(&'static str),
     /// No context is chosen.
     #[error("the kubeconfig has no current-context; choose one with --context")]
     NoContext,
-    /// A user that is not there.
+    /// The user does not exist.
     #[error("user {0:?} does not exist in the kubeconfig")]
     NoUser(String),
-    /// The namespace of a context is none.
+    /// The context's namespace is not a valid name.
     #[error("the context's namespace {0:?} is not a valid namespace name")]
     NoNamespace(String),
-    /// Something of a user is to be taken on without a user.
+    /// A group, a UID or extras are to be impersonated, but no user.
     #[error("--as-group, --as-uid and extras need --as")]
     ImpersonatesNobody,
-    /// The URL of a proxy is none.
+    /// The proxy is not a URL.
     #[error("the proxy {url:?} is not a URL")]
     Proxy {
-        /// What it is.
+        /// The configured value.
         url: String,
-        /// Why it is none.
+        /// Why it is not a URL.
         source: http::uri::InvalidUri,
     },
-    /// A file with a token in it cannot be read.
+    /// The token file cannot be read.
     #[error("failed to read the token file {file}")]
     TokenFile {
         /// The file.
@@ -42,7 +42,7 @@ pub enum KubeconfigError {
         /// Why.
         source: io::Error,
     },
-    /// A credential plugin wants to ask somebody, and nobody is there.
+    /// A credential plugin needs to ask the user, but there is no terminal.
     #[error(
         "credential plugin {0:?} needs a terminal (interactiveMode Always), but standard input is not one"
     )]
@@ -52,7 +52,7 @@ pub enum KubeconfigError {
     NotStarted {
         /// The command.
         command: String,
-        /// What the kubeconfig says about that.
+        /// `installHint` of the kubeconfig.
         hint: Option<String>,
         /// Why.
         source: io::Error,
@@ -64,7 +64,7 @@ pub enum KubeconfigError {
         command: String,
         /// How it ended.
         status: std::process::ExitStatus,
-        /// What it said; `None`: it said it on standard error, which it shares with us.
+        /// What it wrote to standard error. `None`: nothing was captured, because it shares our standard error.
         said: Option<String>,
     },
     /// A credential plugin gave no credentials.

@@ -1,4 +1,4 @@
-//! The kubeconfig files, read and merged.
+//! Reads and merges the kubeconfig files.
 
 use super::error::{KubeconfigError, unusable};
 use crate::config::Connection;
@@ -7,14 +7,14 @@ use kube::config::Kubeconfig;
 
 use std::path::PathBuf;
 
-/// Set in every pod.
+/// An environment variable that is set in every pod.
 pub const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
 
-/// The kubeconfig of a command line: all files merged.
+/// Reads the kubeconfig: the file that the flag names, or else all files merged. `None`: no file exists.
 ///
 /// # Errors
 ///
-/// When a file cannot be read, or the one that was named is not there.
+/// When a file cannot be read, or the file that the flag names does not exist.
 pub fn read(connection: &Connection) -> Result<Option<Kubeconfig>, KubeconfigError> {
     if let Some(file) = &connection.kubeconfig {
         return Kubeconfig::read_from(file).map(Some).map_err(unusable);
@@ -22,11 +22,11 @@ pub fn read(connection: &Connection) -> Result<Option<Kubeconfig>, KubeconfigErr
     let mut merged: Option<Kubeconfig> = None;
     for file in files() {
         if !file.exists() {
-            tracing::debug!(file = %file.display(), "no such kubeconfig");
+            tracing::debug!(file = %file.display(), "kubeconfig does not exist");
             continue;
         }
         let mut next = Kubeconfig::read_from(&file).map_err(unusable)?;
-        // The first file that names one wins, and an empty name is none.
+        // The first file that sets a current-context wins. An empty name does not count.
         next.current_context = next.current_context.filter(|name| !name.is_empty());
         merged = Some(match merged {
             Some(before) => before.merge(next).map_err(unusable)?,
@@ -36,7 +36,7 @@ pub fn read(connection: &Connection) -> Result<Option<Kubeconfig>, KubeconfigErr
     Ok(merged)
 }
 
-/// Files that are looked for.
+/// Files to look for: those in `KUBECONFIG`, or else `~/.kube/config`.
 pub fn files() -> Vec<PathBuf> {
     let named = std::env::var_os("KUBECONFIG").unwrap_or_default();
     let named: Vec<PathBuf> = std::env::split_paths(&named)

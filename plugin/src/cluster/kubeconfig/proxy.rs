@@ -6,8 +6,8 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use std::net::IpAddr;
 
-/// The proxy that the environment has for a server, as Go's net/http takes it from there: none on the way to this machine,
-/// and none to what `NO_PROXY` names.
+/// The proxy that the environment sets for a server, by the rules of Go's net/http: no proxy for this machine itself,
+/// and none for what `NO_PROXY` names.
 pub fn from_environment(server: &http::Uri) -> Option<String> {
     let first = |names: [&str; 2]| {
         let mut values = names

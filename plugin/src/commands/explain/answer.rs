@@ -7,16 +7,16 @@ use crate::{
 };
 use svc_reach_common::{model::World, network_model::NetworkModel};
 
-/// What is asked.
+/// What the user asks.
 #[derive(Debug)]
 pub enum ExplainQuery {
-    /// What should become of connections to a Service.
+    /// What should happen to connections to a Service.
     Service {
         /// Its namespace.
         namespace: String,
         /// Its name.
         name: String,
-        /// How pods are connected, where that is told.
+        /// The network model, if the user gives it.
         network: Option<NetworkModel>,
     },
     /// What a node's proxy does with packets.
@@ -36,13 +36,13 @@ pub enum ExplainReply {
 ///
 /// # Errors
 ///
-/// Where the dump does not hold what is asked about, or the model does not know the proxy.
+/// If the dump does not have the Service or node in question, or the proxy is not modelled.
 pub fn answer(
     dump: &Dump,
-    told: &ProxyOverrides,
+    overrides: &ProxyOverrides,
     question: &ExplainQuery,
 ) -> Result<ExplainReply, ExplainError> {
-    let settings = Settings::gather(told, dump.proxy_config.as_ref(), &dump.service_cidrs);
+    let settings = Settings::gather(overrides, dump.proxy_config.as_ref(), &dump.service_cidrs);
     match question {
         ExplainQuery::Flows(queries) => {
             let proxy = settings.for_flows();

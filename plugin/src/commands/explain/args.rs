@@ -1,4 +1,4 @@
-//! The command line of `explain`: what was typed, and what it means.
+//! Arguments of `explain`, and what they mean.
 
 use super::{
     answer::ExplainQuery,
@@ -15,7 +15,7 @@ use std::{
 };
 use svc_reach_common::{model::NodePortAddresses, network_model::NetworkModel, protocol::Protocol};
 
-/// What `explain` takes.
+/// Arguments of `explain`.
 #[derive(Debug, Default, Args)]
 pub struct ExplainArgs {
     /// The Service: nginx, svc/nginx or service/nginx; nginx.web is the Service nginx in namespace web
@@ -36,7 +36,7 @@ pub struct ExplainArgs {
     pub proxy: ProxyArgs,
 }
 
-/// One packet, or many.
+/// Flags for one packet, or for many.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Packets")]
 pub struct PacketArgs {
@@ -57,7 +57,7 @@ pub struct PacketArgs {
     pub flows: Option<PathBuf>,
 }
 
-/// kube-proxy's settings, over what the cluster or the dump says.
+/// kube-proxy's settings. They replace those of the cluster or the dump.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "kube-proxy")]
 pub struct ProxyArgs {
@@ -88,12 +88,12 @@ pub struct ProxyArgs {
 }
 
 impl ProxyArgs {
-    /// What they tell.
+    /// The settings that the user gives.
     ///
     /// # Errors
     ///
-    /// Where one makes no sense.
-    pub fn told(&self) -> Result<ProxyOverrides, UsageError> {
+    /// If a value is invalid.
+    pub fn overrides(&self) -> Result<ProxyOverrides, UsageError> {
         let addresses = match self.node_port_addresses.as_deref() {
             None => None,
             Some("") => Some(NodePortAddresses::Default),
@@ -137,11 +137,11 @@ impl ProxyArgs {
 }
 
 impl ExplainArgs {
-    /// The question, but for the text of `--flows`, which has to be read from its file first.
+    /// What the user asks. `flows` are the packets of `--flows`, which the caller reads from the file.
     ///
     /// # Errors
     ///
-    /// Where an argument makes no sense.
+    /// If an argument is invalid.
     pub fn question(
         &self,
         namespace: &str,
@@ -182,7 +182,7 @@ impl PacketArgs {
     }
 }
 
-/// `IP:PORT[/PROTOCOL]`; the protocol in any case.
+/// Parses `IP:PORT[/PROTOCOL]`. The protocol may be in upper or lower case.
 fn destination(text: &str) -> Result<To, UsageError> {
     let (address, protocol) = match text.rsplit_once('/') {
         Some((address, protocol)) => (address, protocol.to_ascii_uppercase().parse()?),
@@ -208,7 +208,7 @@ fn word<T: std::str::FromStr<Err = svc_reach_common::UnknownWord>>(
     Ok(text.map(str::parse).transpose()?)
 }
 
-/// Ranges, comma-separated. An empty text is no range.
+/// Parses comma-separated ranges. An empty text means no range.
 fn ranges(flag: &'static str, text: &str) -> Result<Vec<IpNet>, UsageError> {
     text.split(',')
         .map(str::trim)

@@ -1,4 +1,4 @@
-//! What should become of connections to a Service: each position, each target.
+//! What should happen to connections to a Service, for each position and target.
 
 use crate::survey::kube_proxy::Settings;
 use crate::{
@@ -25,7 +25,7 @@ use svc_reach_common::{
 /// `kind` of an explanation.
 pub const KIND: &str = "Explanation";
 
-/// What should become of connections to a Service, as `-o json` prints it.
+/// What should happen to connections to a Service, as `-o json` prints it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
@@ -35,11 +35,11 @@ pub struct Explanation {
     pub kind: &'static str,
     /// The Service.
     pub service: report::ReportedService,
-    /// What is known of the cluster.
+    /// What is known about the cluster.
     pub environment: Environment,
-    /// Every position and target.
+    /// A cell for each position and target.
     pub cells: Vec<ExplainedCell>,
-    /// Positions that cannot be, and why.
+    /// Positions that this cluster does not have, and why.
     pub left_out: Vec<OmittedPosition>,
 }
 
@@ -47,26 +47,26 @@ pub struct Explanation {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedCell {
-    /// Where the client stands.
+    /// Where the client is.
     pub position: Position,
-    /// Its node.
+    /// The client's node.
     pub node: Option<String>,
-    /// What it requests.
+    /// What the client requests.
     pub target: Target,
-    /// Whether it reaches that; `null` where it is not known, or depends on chance.
+    /// Whether the client reaches the target; `null`: unknown, or it depends on chance.
     pub reachable: Option<Reachability>,
     /// Whether the backend sees the client's own address.
     pub client_address_kept: Option<bool>,
-    /// What the model says.
+    /// The model's prediction.
     pub predicted: Prediction,
-    /// What can be done where the client is not served.
+    /// What to do if the client does not reach the target.
     pub remedy: Option<&'static str>,
 }
 
-/// A position that cannot be.
+/// A position that this cluster does not have.
 #[derive(Debug, Clone, Serialize)]
 pub struct OmittedPosition {
-    /// Which.
+    /// The position.
     pub position: Position,
     /// Why.
     pub reason: String,
@@ -141,7 +141,7 @@ pub(super) fn explanation(
     }
 }
 
-/// Which versions the nodes' proxies are taken to have.
+/// The versions of kube-proxy that the model assumes.
 fn versions(facts: &Facts, world: &World<'_>) -> Evidence {
     let mut versions: Vec<String> = facts
         .nodes
@@ -150,14 +150,14 @@ fn versions(facts: &Facts, world: &World<'_>) -> Evidence {
         .collect();
     versions.sort();
     versions.dedup();
-    let told = facts
+    let reported = facts
         .nodes
         .iter()
         .any(|node| node.kube_proxy_version.is_some() || node.kubelet_version.is_some());
     Evidence {
         fact: "kubeProxyVersion".to_owned(),
         value: versions.join(", "),
-        source: if told {
+        source: if reported {
             "nodes' status.nodeInfo".to_owned()
         } else {
             "not specified; the model uses the newest version that it knows".to_owned()
@@ -165,8 +165,8 @@ fn versions(facts: &Facts, world: &World<'_>) -> Evidence {
     }
 }
 
-/// Nodes to explain from: of each role the first, those that are ready before others. Nothing runs there, so nothing else
-/// speaks against one.
+/// Chooses the nodes to explain from: the first node of each role, with ready nodes first. No pod has to run there, so
+/// taints and the like do not matter.
 fn place(facts: &Facts) -> Placement {
     let mut order: Vec<usize> = (0..facts.nodes.len()).collect();
     order.sort_by_key(|at| (!facts.nodes[*at].ready, &facts.nodes[*at].name));

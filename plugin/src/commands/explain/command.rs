@@ -1,4 +1,4 @@
-//! `explain` carried out: where the objects come from, and how the answer is written.
+//! Runs `explain`: reads the objects and writes the answer.
 
 use super::{
     answer::{ExplainQuery, ExplainReply, answer},
@@ -21,7 +21,7 @@ use serde_json::json;
 use std::io::Write;
 use svc_reach_common::{facts::Node, words};
 
-/// Everything that single packets are answered from: every Service is in question.
+/// The objects that a question about packets needs. A packet may be for any Service, so read all of them.
 const LISTS: [(&str, &str, &str, &str); 3] = [
     ("/api/v1/services", "", "services", "Service"),
     ("/api/v1/nodes", "", "nodes", "Node"),
@@ -43,35 +43,35 @@ words! {
     }
 }
 
-/// A command line of `explain` that makes sense.
+/// A valid command line of `explain`.
 #[derive(Debug)]
 pub struct ExplainCommand {
     args: ExplainArgs,
-    told: ProxyOverrides,
+    overrides: ProxyOverrides,
     output: ExplainFormat,
 }
 
 impl ExplainCommand {
-    /// Makes sense of the arguments.
+    /// Interprets the arguments.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with them.
+    /// If an argument is invalid.
     pub fn new(args: ExplainArgs) -> Result<Self, config::UsageError> {
-        // What can be wrong is found out before anything is read.
+        // Find invalid arguments before reading anything.
         args.question(
             "",
             config::service_name,
             args.packet.flows.as_ref().map(|_| Vec::new()),
         )?;
         Ok(Self {
-            told: args.proxy.told()?,
+            overrides: args.proxy.overrides()?,
             output: args.output.parse()?,
             args,
         })
     }
 
-    /// Whether no cluster is needed.
+    /// Whether the command needs no cluster.
     pub const fn offline(&self) -> bool {
         self.args.from.is_some()
     }
@@ -80,7 +80,7 @@ impl ExplainCommand {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or does not hold what is asked about.
+    /// If the dump cannot be read or has no answer.
     pub fn answer_from_dump(&self, namespace: &str, writer: &mut impl Write) -> Result<(), Error> {
         let Some(path) = &self.args.from else {
             return Ok(());
@@ -93,15 +93,15 @@ impl ExplainCommand {
         for problem in &dump.problems {
             progress::plain(&format!("note: ignored an object of the dump: {problem}"));
         }
-        let reply = answer(&dump, &self.told, &self.question(namespace)?)?;
+        let reply = answer(&dump, &self.overrides, &self.question(namespace)?)?;
         self.write(&reply, writer)
     }
 
-    /// Answers from a cluster, of which it reads only.
+    /// Answers from a cluster. Only reads from it.
     ///
     /// # Errors
     ///
-    /// When the cluster does not tell what is needed.
+    /// If the cluster refuses a call, or there is no answer.
     pub async fn answer_from_cluster(
         &self,
         cluster: &impl Cluster,
@@ -120,8 +120,8 @@ impl ExplainCommand {
                 }]);
                 let ready = |node: &Node| node.ready;
                 let survey = survey::survey(cluster, "", &selection, &ready).await?;
-                let settings = Settings::gather(&self.told, survey.proxy.as_ref(), &[]);
-                // One name, one Service.
+                let settings = Settings::gather(&self.overrides, survey.proxy.as_ref(), &[]);
+                // The survey of one name has one Service.
                 let Some(facts) = survey.services.first() else {
                     return Ok(());
                 };
@@ -129,7 +129,7 @@ impl ExplainCommand {
             }
             question @ ExplainQuery::Flows(_) => {
                 let dump = read_cluster(cluster).await?;
-                answer(&dump, &self.told, &question)?
+                answer(&dump, &self.overrides, &question)?
             }
         };
         self.write(&reply, writer)
@@ -160,7 +160,7 @@ impl ExplainCommand {
             (ExplainReply::Explanation(explanation), ExplainFormat::Json) => {
                 pretty(explanation, writer)
             }
-            // One packet reads as a sentence; a list is made for programs.
+            // One packet is printed as text. A list of packets is for programs, so it is always JSON.
             (ExplainReply::Flows(answers), ExplainFormat::Table)
                 if self.args.packet.flows.is_none() =>
             {
@@ -177,12 +177,12 @@ impl ExplainCommand {
     }
 }
 
-/// Reads all that a dump would hold.
+/// Reads the objects that a dump would have.
 async fn read_cluster(cluster: &impl Cluster) -> Result<Dump, Error> {
     let mut items = Vec::new();
     for (path, group, resource, kind) in LISTS {
         let listed = match page::all(cluster, Call::get(path)).await {
-            // Kubernetes before 1.21.
+            // Kubernetes before 1.21 has only v1beta1 of this kind.
             Err(error) if error.is_not_found() && !group.is_empty() => {
                 page::all(cluster, Call::get(path.replace("/v1/", "/v1beta1/"))).await
             }
@@ -192,7 +192,7 @@ async fn read_cluster(cluster: &impl Cluster) -> Result<Dump, Error> {
             format!("list {resource} of all namespaces"),
             Permission::of("list", group, resource),
         ))?;
-        // Items of a list do not say what they are.
+        // Items of a list have no kind of their own.
         items.extend(listed.into_iter().map(|mut item| {
             item["kind"] = kind.into();
             item

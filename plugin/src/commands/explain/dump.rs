@@ -1,7 +1,8 @@
-//! A dump of a cluster: what `kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json` (or yaml) prints.
+//! A dump of a cluster: what `kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json` (or yaml)
+//! prints.
 //!
-//! Lists and single objects, JSON and YAML, several documents in a file, several files in a folder. Kinds that the model
-//! does not need are passed over.
+//! A dump may have lists and single objects, JSON and YAML, several documents in a file, and several files in a folder.
+//! Kinds that the model does not need are ignored.
 
 use crate::cluster::yaml;
 use crate::error::chain;
@@ -19,27 +20,27 @@ use svc_reach_common::{
     objects::ServiceEndpoints,
 };
 
-/// Endings of the files of a folder that are read.
+/// Extensions of the files to read in a folder.
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
 
-/// What could not be read.
+/// Why a dump cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// A file or folder.
+    /// A file or folder cannot be read.
     #[error("failed to read {}", path.display())]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// A folder without a file that could be part of a dump.
+    /// A folder has no file that could be part of a dump.
     #[error("found no .json, .yaml or .yml file in {}", path.display())]
     EmptyFolder {
-        /// Which.
+        /// Its path.
         path: PathBuf,
     },
-    /// A document that is not JSON.
+    /// A document is not valid JSON.
     #[error("failed to read {name} as JSON")]
     Json {
         /// The file.
@@ -47,7 +48,7 @@ pub enum DumpError {
         /// Why.
         source: serde_json::Error,
     },
-    /// A document that is not YAML.
+    /// A document is not valid YAML.
     #[error("failed to read {name} as YAML")]
     Yaml {
         /// The file.
@@ -55,7 +56,7 @@ pub enum DumpError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Documents without anything of use.
+    /// The documents have no object that the model can use.
     #[error(
         "found no Service, EndpointSlice, Endpoints or Node in {names}; \
          expected what `kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json` prints"
@@ -66,14 +67,14 @@ pub enum DumpError {
     },
 }
 
-/// What a dump says, reduced to what the model needs.
+/// What the model needs from a dump.
 #[derive(Debug, Default)]
 pub struct Dump {
     /// Services with their endpoints, by namespace and name.
     pub services: Vec<(Service, Vec<Endpoint>)>,
     /// Nodes, by name.
     pub nodes: Vec<Node>,
-    /// kube-proxy's settings, where they are there.
+    /// kube-proxy's settings, if the dump has them.
     pub proxy_config: Option<ProxyConfig>,
     /// Ranges of ServiceCIDR objects.
     pub service_cidrs: Vec<IpNet>,
@@ -84,17 +85,17 @@ pub struct Dump {
 /// A file's name and text.
 #[derive(Debug)]
 pub struct Source {
-    /// For messages.
+    /// The name for messages.
     pub name: String,
-    /// What it says.
+    /// The content.
     pub text: String,
 }
 
-/// Reads a file, the files of a folder and of those below it, or standard input (`-`).
+/// Reads a file, the files of a folder and its subfolders, or standard input (`-`).
 ///
 /// # Errors
 ///
-/// What could not be read.
+/// If something cannot be read, or a folder has no file to read.
 pub fn read_files(path: &Path) -> Result<Vec<Source>, DumpError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -113,7 +114,7 @@ pub fn read_files(path: &Path) -> Result<Vec<Source>, DumpError> {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).map_err(failed(&folder))? {
                 let entry = entry.map_err(failed(&folder))?.path();
-                // A link may lead back up.
+                // Do not follow links, which may lead back up.
                 if entry.is_dir() && !entry.is_symlink() {
                     folders.push(entry);
                 } else if entry
@@ -147,11 +148,11 @@ pub fn read_files(path: &Path) -> Result<Vec<Source>, DumpError> {
 }
 
 impl Dump {
-    /// Reads documents.
+    /// Parses documents.
     ///
     /// # Errors
     ///
-    /// Where a document is neither JSON nor YAML, or none holds anything of use.
+    /// If a document is neither JSON nor YAML, or no document has an object that the model can use.
     pub fn parse(sources: &[Source]) -> Result<Self, DumpError> {
         let mut gathered = Gathered::default();
         for source in sources {
@@ -173,7 +174,7 @@ impl Dump {
         Ok(gathered.dump())
     }
 
-    /// What it says of one Service.
+    /// The facts about one Service.
     #[must_use]
     pub fn facts(&self, namespace: &str, name: &str) -> Option<Facts> {
         let (service, endpoints) = self
@@ -190,7 +191,7 @@ impl Dump {
     }
 }
 
-/// Documents of a file. JSON begins with a bracket; a file may hold several of them one after the other.
+/// The documents of a file. JSON begins with a bracket, and may have several documents one after the other.
 fn documents(source: &Source) -> Result<Vec<Value>, DumpError> {
     let text = source.text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with(['{', '[']) {
@@ -220,7 +221,7 @@ struct ConfigMapMetadata {
     namespace: Option<String>,
 }
 
-/// Objects, before they are put together. A later one of the same name replaces an earlier one.
+/// Objects by kind. A later object replaces an earlier one of the same name.
 #[derive(Default)]
 struct Gathered {
     services: BTreeMap<(String, String), Service>,
@@ -285,7 +286,7 @@ impl Gathered {
         }
     }
 
-    /// A list: `List`, or one of one kind, whose items need not repeat it.
+    /// Adds a `List`, or a list of one kind such as `ServiceList`. Items of the latter may omit their kind.
     fn list(&mut self, list: Value, of_items: &str) {
         let Value::Object(mut list) = list else {
             return;
@@ -306,7 +307,7 @@ impl Gathered {
     }
 
     fn config_map(&mut self, object: &Value) {
-        // Only kube-proxy's is of interest; others may be anything.
+        // Only kube-proxy's ConfigMap matters. Others may have any content.
         let Ok(map) = ConfigMap::deserialize(object) else {
             return;
         };
@@ -333,7 +334,7 @@ impl Gathered {
                     .extend(slice.endpoints);
             }
         }
-        // Where a Service has no slice, its Endpoints say the same; kube-proxy up to 1.18 read nothing else.
+        // If a Service has no EndpointSlice, its Endpoints say the same. kube-proxy up to 1.18 read only Endpoints.
         for (key, endpoints) in self.endpoints {
             by_service.entry(key).or_insert(endpoints.endpoints);
         }

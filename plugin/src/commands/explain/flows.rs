@@ -10,18 +10,18 @@ use svc_reach_common::{
     report::Why,
 };
 
-/// A packet that is asked about.
+/// A question about a packet.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Query {
-    /// Whatever the asker knows it by.
+    /// An ID of the user's choice.
     #[serde(default)]
     pub id: Value,
     /// The node that handles it.
     pub node: String,
     /// Where the client is.
     pub client: Network,
-    /// The client's address, where it is told.
+    /// The client's address, if it is known.
     #[serde(default)]
     pub client_ip: Option<IpAddr>,
     /// Where the packet goes.
@@ -43,24 +43,24 @@ pub struct To {
 /// What the node's proxy does with a packet.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FlowAnswer {
-    /// The question's.
+    /// The ID of the question.
     pub id: Value,
-    /// What it does.
+    /// What the proxy does.
     pub action: ProxyAction,
-    /// The endpoints that it may choose, sorted.
+    /// The endpoints that the proxy may choose, sorted.
     pub endpoints: Vec<String>,
-    /// Whether it gives the packet its own address; `null` where that depends on the endpoint, is not known, or where the
-    /// packet goes to none.
+    /// Whether the proxy masquerades the packet. `null`: it depends on the endpoint, it is unknown, or the packet goes
+    /// to no endpoint.
     pub masquerade: Option<bool>,
-    /// The rules that lead there.
+    /// The rules that decide it.
     pub why: Vec<Why>,
 }
 
-/// Reads the questions of `--flows`.
+/// Parses the questions of `--flows`.
 ///
 /// # Errors
 ///
-/// Where they are no JSON array of packets.
+/// If the text is not a JSON array of packets.
 pub fn parse(text: &str) -> Result<Vec<Query>, serde_json::Error> {
     serde_json::from_str(text)
 }
@@ -70,7 +70,7 @@ impl Query {
     ///
     /// # Errors
     ///
-    /// Where it has no answer.
+    /// If the model has no answer.
     pub fn answer(&self, world: &World<'_>) -> Result<FlowAnswer, NotModelled> {
         let answer = world.flow(&Packet {
             node: &self.node,
@@ -93,7 +93,7 @@ impl Query {
         })
     }
 
-    /// How messages call it: by its own name, else by its place.
+    /// The name for messages: the ID, or the number in the list.
     #[must_use]
     pub fn name(&self, index: usize) -> String {
         match &self.id {
@@ -107,7 +107,7 @@ impl Query {
 }
 
 impl FlowAnswer {
-    /// The answer in the manner of `ip route get`: one line, then its reasons.
+    /// The answer in the style of `ip route get`: one line, then the reasons.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = match self.action {

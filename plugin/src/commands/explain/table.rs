@@ -1,4 +1,4 @@
-//! An explanation for people: the cells, the reasons as numbered notes below them, the remedy where there is one.
+//! An explanation for people: a table of cells, then numbered notes with reasons and remedies.
 
 use super::cells::{ExplainedCell, Explanation};
 use crate::output::printable::printable;
@@ -9,7 +9,7 @@ use tabled::{
     settings::{Alignment, Modify, Style, object::Columns},
 };
 
-/// A reason that cells share: what happens, by which rules, and what can be done.
+/// A reason that several cells can share: what happens, the rules that decide it, and what to do.
 #[derive(PartialEq, Eq)]
 struct Note<'e> {
     outcome: &'e str,
@@ -33,7 +33,7 @@ impl<'e> Note<'e> {
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// If writing fails.
 pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<()> {
     writeln!(writer, "{}", headline(explanation))?;
     if explanation.cells.is_empty() {
@@ -125,7 +125,7 @@ fn headline(explanation: &Explanation) -> String {
     text
 }
 
-/// Notes in the order in which the table meets them.
+/// The notes in the order of the table.
 fn notes(explanation: &Explanation) -> Vec<Note<'_>> {
     let mut notes: Vec<Note<'_>> = Vec::new();
     for target in rows(explanation) {
@@ -154,7 +154,7 @@ fn positions(explanation: &Explanation) -> Vec<Position> {
         .collect()
 }
 
-/// Rows of the table, in the order of their kinds.
+/// The labels of the rows, sorted by kind of target.
 fn rows(explanation: &Explanation) -> Vec<String> {
     let mut rows: Vec<(&Target, String)> = Vec::new();
     for cell in &explanation.cells {
@@ -261,7 +261,7 @@ mod tests {
     use svc_reach_common::{position::Position, report::Evidence};
 
     #[test]
-    fn nothing_from_a_cluster_is_obeyed_or_unseen() {
+    fn text_from_the_cluster_is_escaped() {
         let settings = Settings::gather(&ProxyOverrides::default(), None, &[]);
         let mut explanation = explanation(&facts(), &settings, None);
         explanation.left_out.push(OmittedPosition {

@@ -1,4 +1,4 @@
-//! From what a customer mails to what a reader gets.
+//! Tests of `explain`, from the dump to the printed answer.
 
 use super::{
     answer::{ExplainQuery, ExplainReply, answer},
@@ -27,10 +27,10 @@ fn args(words: &[&str]) -> ExplainArgs {
         .args
 }
 
-fn told(words: &[&str]) -> ProxyOverrides {
+fn overrides(words: &[&str]) -> ProxyOverrides {
     let mut all = vec!["web"];
     all.extend(words);
-    args(&all).proxy.told().unwrap()
+    args(&all).proxy.overrides().unwrap()
 }
 
 fn source(text: impl Into<String>) -> Source {
@@ -83,9 +83,9 @@ fn shop() -> Vec<Value> {
     ]
 }
 
-fn ask(dump: &Dump, told: &ProxyOverrides, flow: &Value) -> Value {
+fn ask(dump: &Dump, overrides: &ProxyOverrides, flow: &Value) -> Value {
     let queries = flows::parse(&json!([flow]).to_string()).unwrap();
-    match answer(dump, told, &ExplainQuery::Flows(queries)).unwrap() {
+    match answer(dump, overrides, &ExplainQuery::Flows(queries)).unwrap() {
         ExplainReply::Flows(answers) => serde_json::to_value(&answers[0]).unwrap(),
         ExplainReply::Explanation(_) => panic!("flows were asked"),
     }
@@ -97,7 +97,7 @@ fn flow() -> Value {
 }
 
 #[test]
-fn flows_are_answered_in_the_documented_shape() {
+fn flow_answers_have_the_documented_shape() {
     let dump = dump(&json!({"apiVersion": "v1", "kind": "List", "items": shop()}));
     let mut answered = ask(&dump, &ProxyOverrides::default(), &flow());
     let why = answered["why"].take();
@@ -115,22 +115,22 @@ fn flows_are_answered_in_the_documented_shape() {
             "{why}"
         );
     }
-    // Without the cluster CIDR a pod is anybody, and this node has no endpoint.
-    let anybody = ask(&dump, &told(&["--cluster-cidr="]), &flow());
+    // Without the cluster CIDR, kube-proxy cannot recognise a pod as a client, and this node has no endpoint.
+    let anybody = ask(&dump, &overrides(&["--cluster-cidr="]), &flow());
     assert_eq!(
         (&anybody["action"], &anybody["masquerade"]),
         (&json!("drop"), &Value::Null)
     );
-    let ipvs = told(&["--proxy-mode=ipvs", "--kubernetes-version=1.24"]);
+    let ipvs = overrides(&["--proxy-mode=ipvs", "--kubernetes-version=1.24"]);
     assert_eq!(ask(&dump, &ipvs, &flow())["action"], "endpoints");
     assert_eq!(
-        ask(&dump, &told(&["--proxy-mode=ipvs"]), &flow())["action"],
+        ask(&dump, &overrides(&["--proxy-mode=ipvs"]), &flow())["action"],
         "reject"
     );
 }
 
 #[test]
-fn flows_that_make_no_sense_are_errors_that_name_them() {
+fn errors_name_the_invalid_flow() {
     let dump = dump(&json!(shop()));
     let mut elsewhere = flow();
     elsewhere["node"] = json!("n9");
@@ -154,10 +154,10 @@ fn flows_that_make_no_sense_are_errors_that_name_them() {
     );
     let ebpf = answer(
         &dump,
-        &told(&["--proxy-mode=ebpf"]),
+        &overrides(&["--proxy-mode=ebpf"]),
         &ExplainQuery::Flows(flows::parse(&json!([flow()]).to_string()).unwrap()),
     );
-    assert!(ebpf.is_err(), "an answer for a proxy that is not modelled");
+    assert!(ebpf.is_err(), "this proxy is not modelled");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn one_packet_reads_like_ip_route_get() {
         .question("shop", |name| Ok(name.to_owned()), None)
         .unwrap();
     let ExplainReply::Flows(answers) =
-        answer(&dump, &args.proxy.told().unwrap(), &question).unwrap()
+        answer(&dump, &args.proxy.overrides().unwrap(), &question).unwrap()
     else {
         panic!("a packet was asked");
     };
@@ -189,9 +189,9 @@ fn one_packet_reads_like_ip_route_get() {
     );
 }
 
-/// The forms in which dumps come say the same.
+/// A dump gives the same result in every form.
 #[test]
-fn dumps_in_every_form() {
+fn a_dump_may_have_any_form() {
     let objects = shop();
     let items = || Value::Array(objects.clone());
     let yaml = |object: &Value| {
@@ -271,7 +271,7 @@ fn dumps_in_every_form() {
     }
 }
 
-/// Block style, as kubectl writes it.
+/// YAML in block style, as kubectl writes it.
 fn as_yaml(value: &Value, indent: usize) -> String {
     let pad = " ".repeat(indent);
     let filled = |value: &Value| {
@@ -298,7 +298,7 @@ fn as_yaml(value: &Value, indent: usize) -> String {
 }
 
 #[test]
-fn endpoints_stand_in_for_slices() {
+fn endpoints_replace_missing_slices() {
     let mut objects = shop();
     objects[1] = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "web", "namespace": "shop"},
         "subsets": [{"addresses": [{"ip": "10.244.1.6", "nodeName": "n1"}], "ports": [{"port": 8080}]}]});
@@ -307,7 +307,7 @@ fn endpoints_stand_in_for_slices() {
         ask(&only, &ProxyOverrides::default(), &flow())["endpoints"],
         json!(["10.244.1.6:8080"])
     );
-    // Beside slices they say nothing new.
+    // If there are slices, Endpoints are ignored.
     objects.push(slice(
         "v1",
         &json!([{"addresses": ["10.244.1.5"], "nodeName": "n1"}]),
@@ -320,7 +320,7 @@ fn endpoints_stand_in_for_slices() {
 }
 
 #[test]
-fn an_object_that_makes_no_sense_costs_that_object() {
+fn an_invalid_object_is_skipped() {
     let mut objects = shop();
     objects.push(
         json!({"kind": "Service", "metadata": {"name": "odd", "namespace": "shop"},
@@ -355,7 +355,7 @@ fn an_object_that_makes_no_sense_costs_that_object() {
 }
 
 #[test]
-fn what_is_no_dump_is_said_to_be_none() {
+fn an_invalid_dump_is_an_error() {
     for (text, expected) in [
         ("{\"kind\": \"Service\"", "failed to read dump as JSON"),
         ("kind: [", "failed to read dump as YAML"),
@@ -380,7 +380,7 @@ fn what_is_no_dump_is_said_to_be_none() {
 }
 
 #[test]
-fn a_folder_is_read_whole() {
+fn subfolders_are_read() {
     let folder = std::env::temp_dir().join(format!("svc-reach-dump-{}", std::process::id()));
     let below = folder.join("below");
     std::fs::create_dir_all(&below).unwrap();
@@ -415,8 +415,9 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
             {"kind": "ConfigMap", "metadata": {"name": "kube-proxy", "namespace": "kube-system"}, "data": {"config.conf": text}}]);
         dump(&objects).proxy_config
     };
-    let proxy = |told: &ProxyOverrides, config: Option<&crate::survey::kube_proxy::ProxyConfig>| {
-        Settings::gather(told, config, &[]).proxy
+    let proxy = |overrides: &ProxyOverrides,
+                 config: Option<&crate::survey::kube_proxy::ProxyConfig>| {
+        Settings::gather(overrides, config, &[]).proxy
     };
     let range = |text: &str| text.parse().unwrap();
 
@@ -425,7 +426,7 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
         (nothing.proxy.mode, nothing.mode_told),
         (ProxyMode::Iptables, false)
     );
-    assert_eq!(nothing.proxy.detector, Detector::Unknown, "nobody told");
+    assert_eq!(nothing.proxy.detector, Detector::Unknown, "no settings");
     assert_eq!(
         nothing.for_flows().detector,
         Detector::ClusterCidr(Vec::new())
@@ -446,7 +447,7 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
         NodePortAddresses::Within(vec![range("172.30.0.0/16")])
     );
 
-    let over = told(&[
+    let over = overrides(&[
         "--proxy-mode=nftables",
         "--cluster-cidr=10.0.0.0/8",
         "--masquerade-all=false",
@@ -487,23 +488,27 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
     }
     assert_eq!(config("mode: kernelspace\n"), None, "Windows");
     for &detector in LocalDetector::ALL {
-        let told = told(&[&format!("--local-detector={detector}")]);
-        assert_ne!(proxy(&told, None).detector, Detector::Unknown, "{detector}");
+        let overrides = overrides(&[&format!("--local-detector={detector}")]);
+        assert_ne!(
+            proxy(&overrides, None).detector,
+            Detector::Unknown,
+            "{detector}"
+        );
     }
     let wrong = args(&["web", "--local-detector=eyes"])
         .proxy
-        .told()
+        .overrides()
         .unwrap_err()
         .to_string();
     assert!(
         wrong.contains("expected one of: cluster-cidr, node-cidr, bridge, interface, none"),
         "{wrong}"
     );
-    assert_eq!(told(&["--masquerade-all"]).masquerade_all, Some(true));
+    assert_eq!(overrides(&["--masquerade-all"]).masquerade_all, Some(true));
 }
 
 #[test]
-fn the_command_line_of_a_proxy_pod_tells_too() {
+fn settings_may_come_from_a_proxy_pod() {
     let pod = json!({"kind": "Pod", "metadata": {"name": "kube-proxy-x"}, "spec": {"containers": [{"name": "kube-proxy",
         "command": ["/bin/sh", "-c", "kube-proxy --cluster-cidr=10.4.0.0/14 --proxy-mode=ipvs --v=2"]}]}});
     let objects = json!([node("n1", "172.30.0.11"), pod]);
@@ -519,7 +524,7 @@ fn the_command_line_of_a_proxy_pod_tells_too() {
 }
 
 #[test]
-fn packets_that_make_no_sense() {
+fn invalid_packets_are_refused() {
     for (to, expected) in [
         ("172.30.0.12", "must have the form IP:PORT[/PROTOCOL]"),
         ("fd00::1:80", "must have the form IP:PORT[/PROTOCOL]"),
@@ -544,7 +549,7 @@ fn packets_that_make_no_sense() {
 }
 
 #[test]
-fn the_table_reads_like_an_explanation() {
+fn the_table_matches_the_snapshot() {
     let mut objects = shop();
     objects.truncate(4);
     objects.push(shop().pop().unwrap());

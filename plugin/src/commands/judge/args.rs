@@ -1,4 +1,4 @@
-//! What was typed after `judge`.
+//! Arguments of `judge`.
 
 use crate::config::{ExpectationArgs, OutputArgs};
 use clap::{Args, ValueHint};

@@ -14,19 +14,19 @@ use svc_reach_common::{
 };
 
 words! {
-    /// What became of a cell.
+    /// How a cell changed.
     pub enum Became("change") {
-        /// Less of it is reached than before.
+        /// It is less reachable than before.
         Worse = "worse",
-        /// More of it is.
+        /// It is more reachable than before.
         Better = "better",
-        /// It was seen before, and could not be looked at now.
+        /// It was observed before, but not now.
         Unseen = "unseen",
-        /// It could not be looked at before, and was seen now.
+        /// It is observed now, but was not before.
         Seen = "seen",
-        /// It was not asked before.
+        /// It was not checked before.
         New = "new",
-        /// It is not asked any more.
+        /// It is no longer checked.
         Gone = "gone",
     }
 }
@@ -41,17 +41,17 @@ pub struct Comparison {
     pub kind: &'static str,
     /// `NAMESPACE/NAME` of the Service.
     pub service: String,
-    /// The run before.
+    /// The earlier run.
     pub from: RunOf,
-    /// The run after.
+    /// The later run.
     pub to: RunOf,
-    /// Cells of which something changed.
+    /// The cells that changed.
     pub changes: Vec<Change>,
-    /// Cells that both runs saw, and that were compared.
+    /// How many cells both runs observed.
     pub compared: usize,
-    /// Cells of the run after that nobody could look at.
+    /// How many cells the later run could not observe.
     pub not_observed: usize,
-    /// Whether something that was reached before is not asked any more, in no place of its kind.
+    /// Whether the earlier run reached a kind of cell that the later run does not check at all.
     #[serde(skip)]
     lost: bool,
 }
@@ -64,7 +64,7 @@ pub struct ComparisonList {
     pub api_version: &'static str,
     /// `ComparisonList`.
     pub kind: &'static str,
-    /// A comparison for each Service that both runs asked about.
+    /// A comparison for each Service that both runs checked.
     pub items: Vec<Comparison>,
 }
 
@@ -79,47 +79,47 @@ impl ComparisonList {
     }
 }
 
-/// A run, in short.
+/// The summary of a run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunOf {
-    /// Its id.
+    /// Its ID.
     pub run: String,
     /// The API server's version.
     pub kubernetes_version: Option<String>,
-    /// What forwarded.
+    /// The proxy mode of the cluster.
     pub proxy_mode: Option<String>,
 }
 
-/// A cell of which something changed.
+/// A cell that changed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
-    /// Where the probe stood.
+    /// Where the probe was.
     pub position: Position,
-    /// What it requested: now, or before where it is gone.
+    /// What the probe requested: in the later run, or in the earlier run if the cell is gone.
     pub target: Target,
-    /// What was seen before.
+    /// The earlier observation; `None`: the cell is new.
     pub from: Option<CellState>,
-    /// What was seen after.
+    /// The later observation; `None`: the cell is gone.
     pub to: Option<CellState>,
-    /// What that amounts to.
+    /// How the cell changed.
     pub became: Became,
-    /// Both places in words.
+    /// Position and target in words.
     #[serde(skip)]
     pub way: String,
 }
 
-/// What was seen.
+/// What a run observed.
 #[derive(Debug, Serialize)]
 pub struct CellState {
-    /// What it amounts to.
+    /// The result.
     pub value: ObservedValue,
     /// Why.
     pub reason: String,
 }
 
-/// What makes two cells the same from one run to the next. Addresses and nodes come and go; roles remain.
+/// Identifies a cell across runs. Addresses and nodes may change, but roles remain.
 type Identity<'c> = (
     Position,
     TargetKind,
@@ -152,7 +152,7 @@ impl Comparison {
         for (identity, now) in by_identity(to) {
             let mut then = before.remove(&identity).unwrap_or_default();
             for cell in now {
-                // The same address, where it is still asked.
+                // Prefer the cell with the same address.
                 let same = then
                     .iter()
                     .position(|other| other.target.address == cell.target.address);
@@ -169,7 +169,7 @@ impl Comparison {
                     .filter_map(|cell| Change::of(Some((from, cell)), None)),
             );
         }
-        // Backends and nodes may become fewer; that nobody asks a kind of place any more is a gap.
+        // Fewer backends or nodes are normal, but it is a gap if the later run does not check a kind of cell at all.
         let lost = before
             .values()
             .flatten()
@@ -190,8 +190,8 @@ impl Comparison {
         }
     }
 
-    /// How it ends: 1 where something became worse, 3 where something could not be looked at now, is not asked any more, or
-    /// nothing was compared.
+    /// The exit status: 1 if a cell became worse. Otherwise 3 if the later run could not observe a cell, if it no
+    /// longer checks a kind of cell that was reached before, or if nothing was compared. Otherwise 0.
     pub fn exit(&self) -> Exit {
         let any = |became| self.changes.iter().any(|change| change.became == became);
         if any(Became::Worse) {
@@ -222,12 +222,12 @@ impl RunOf {
     }
 }
 
-/// Whether somebody could look.
+/// Whether a cell was observed.
 fn is_seen(cell: &Cell) -> bool {
     rank(cell).is_some()
 }
 
-/// How much of a cell was reached; `None`: nobody could look.
+/// How reachable a cell is; `None`: not observed.
 const fn rank(cell: &Cell) -> Option<u8> {
     match cell.observed.value {
         ObservedValue::NotObserved => None,
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reached_less_than_before_is_worse() {
+    fn less_reachable_is_worse() {
         let one = |value: ObservedValue| vec![cell(PodOther, ClusterIp, "10.0.0.1", value)];
         let rows = [
             (Reachable, Reachable, None, Exit::AsExpected),
@@ -343,9 +343,9 @@ mod tests {
         }
     }
 
-    /// After an upgrade nodes have other names and addresses; their roles are the same.
+    /// After an upgrade, nodes have other names and addresses, but the same roles.
     #[test]
-    fn cells_are_told_by_their_role_where_addresses_have_changed() {
+    fn cells_match_by_role_if_addresses_changed() {
         let from = vec![
             cell(NodeSame, NodePort, "192.168.0.1", Reachable),
             cell(NodeSame, NodePort, "192.168.0.2", Unreachable),
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_asked_any_more_is_told_and_is_incomplete() {
+    fn cells_that_are_no_longer_checked_are_gone() {
         let port = |address, value| cell(NodeSame, NodePort, address, value);
         let same = || cell(NodeSame, ClusterIp, "10.0.0.1", Reachable);
         let rows = [
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_looked_at_now_is_incomplete_whatever_else_was_seen() {
+    fn unobserved_cells_make_a_comparison_incomplete() {
         let unseen = || cell(NodeSame, NodePort, "192.168.0.1", NotObserved);
         let same = || cell(NodeSame, ClusterIp, "10.0.0.1", Reachable);
         let (changes, exit) = changes(vec![unseen(), same()], vec![unseen(), same()]);

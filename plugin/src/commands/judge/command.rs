@@ -1,4 +1,4 @@
-//! `judge` carried out.
+//! Runs `judge`.
 
 use super::{
     args::JudgeArgs,
@@ -23,7 +23,7 @@ use svc_reach_common::{
     terms::GivenTerms,
 };
 
-/// A command line of `judge` that makes sense.
+/// A valid command line of `judge`.
 #[derive(Debug)]
 pub struct JudgeCommand {
     file: String,
@@ -32,15 +32,15 @@ pub struct JudgeCommand {
 
 #[derive(Debug)]
 enum Comparing {
-    /// What the report comes to beside these documents.
+    /// Judge the report again with these documents.
     Again {
         expectations: ExpectationSettings,
-        /// What they leave open the report says.
+        /// These terms replace those in the report.
         terms: GivenTerms,
         outputs: Vec<Output>,
         color: Color,
     },
-    /// What changed up to a later one.
+    /// Compare the report with a later one.
     Since {
         new: String,
         json: bool,
@@ -49,11 +49,11 @@ enum Comparing {
 }
 
 impl JudgeCommand {
-    /// Makes sense of the arguments.
+    /// Interprets the arguments.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with them.
+    /// If an argument is invalid.
     pub fn new(args: JudgeArgs) -> Result<Self, UsageError> {
         let color = args.output.color.parse()?;
         let given = args.output.output.join(" ");
@@ -93,11 +93,11 @@ impl JudgeCommand {
         })
     }
 
-    /// Answers.
+    /// Writes the answer.
     ///
     /// # Errors
     ///
-    /// A file that is no report, a matrix that there is not, or what the writer says.
+    /// If a file is not a report, a matrix does not exist, or writing fails.
     pub fn answer(&self, writer: &mut impl Write) -> Result<Exit, Error> {
         let reports = saved::read(&self.file)?;
         match &self.question {
@@ -122,8 +122,7 @@ impl JudgeCommand {
         }
     }
 
-    /// What changed from each report of the one file to that of the same Service in the other; as JSON where there is no
-    /// screen.
+    /// Compares the reports of each Service that both files have. If there is no `screen`, writes JSON.
     fn compare(
         &self,
         old: &Reports,
@@ -173,7 +172,7 @@ impl JudgeCommand {
     }
 }
 
-/// Tells of a Service that only one file holds.
+/// Prints a note about a Service that only one file has.
 fn alone(report: &Report, file: &str) {
     let service = &report.service;
     let text = format!(
@@ -183,7 +182,7 @@ fn alone(report: &Report, file: &str) {
     progress::plain(&printable(&text));
 }
 
-/// Holds what an earlier run saw against the documents as they are now, or as the command line says.
+/// Compares the observations of an earlier run with the current documents, or with those from the command line.
 fn judge(
     mut report: Report,
     expectations: &ExpectationSettings,
@@ -257,7 +256,7 @@ mod tests {
     };
 
     #[test]
-    fn what_is_told_replaces_what_the_run_found_and_says_so() {
+    fn flags_replace_detected_facts_and_become_evidence() {
         let settings = ExpectationSettings {
             overrides: ClusterOverrides {
                 network_model: Some(NetworkModel::Vpc),
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_required_is_kept_where_something_else_is_given_and_told_where_nothing_was_asked() {
+    fn requirements_are_kept_and_reported_if_no_cell_matches() {
         let settings = ExpectationSettings::default();
         let documents = Documents::of(&settings).unwrap();
         let required = |place| Required::parse(place, Reachability::Unreachable).unwrap();

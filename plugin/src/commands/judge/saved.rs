@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::io::Read;
 use svc_reach_common::report::{API_VERSION, Kind, Report, Reports};
 
-/// A file that was meant as a report.
+/// Why a file is not a report.
 #[derive(Debug, thiserror::Error)]
 enum SavedReportError {
     #[error("{0}")]
@@ -16,7 +16,7 @@ enum SavedReportError {
     Empty,
 }
 
-/// What tells one kind of object from another.
+/// The fields that identify the kind of object.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -24,7 +24,7 @@ struct Head {
     kind: Kind,
 }
 
-/// Reads the reports of a file, or of standard input. JSON is read, too: it is YAML.
+/// Reads the reports of a file, or of standard input if it is `-`. They may be YAML or JSON.
 pub fn read(file: &str) -> Result<Reports, Error> {
     let unusable = |source: Box<dyn std::error::Error + Send + Sync>| Error::File {
         file: file.to_owned(),
@@ -57,7 +57,7 @@ fn parse(text: &str) -> Result<Reports, SavedReportError> {
     Ok(reports)
 }
 
-/// Reports are what we wrote ourselves, of any length; JSON by the faster reader.
+/// Reads YAML of any length, because we wrote the report ourselves. JSON has a faster reader.
 fn yaml<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, SavedReportError> {
     if text.trim_start().starts_with('{') {
         return serde_json::from_str(text)

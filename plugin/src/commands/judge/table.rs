@@ -8,7 +8,7 @@ use std::io::{self, Write};
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// If writing fails.
 pub fn write(comparison: &Comparison, screen: Screen, writer: &mut impl Write) -> io::Result<()> {
     let changed = match comparison.changes.len() {
         0 => "nothing changed".to_owned(),
@@ -34,7 +34,7 @@ pub fn write(comparison: &Comparison, screen: Screen, writer: &mut impl Write) -
     Ok(())
 }
 
-/// A change in a line.
+/// A change in one line.
 pub fn line(change: &Change) -> String {
     printable(&text(change))
 }
@@ -42,7 +42,7 @@ pub fn line(change: &Change) -> String {
 fn text(change: &Change) -> String {
     let seen = |seen: &Option<CellState>| {
         seen.as_ref().map_or_else(
-            || "not asked".to_owned(),
+            || "not checked".to_owned(),
             |seen| format!("{} ({})", seen.value, seen.reason),
         )
     };

@@ -1,4 +1,4 @@
-//! What was typed after `matrix`.
+//! Arguments of `matrix`.
 
 use clap::{Args, Subcommand};
 

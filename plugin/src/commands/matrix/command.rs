@@ -1,4 +1,4 @@
-//! `matrix` carried out.
+//! Runs `matrix`.
 
 use super::grid::Look;
 use super::{
@@ -21,14 +21,14 @@ words! {
         Table = "table",
         /// For programs.
         Json = "json",
-        /// For people who write their own.
+        /// For people who write a matrix of their own.
         Yaml = "yaml",
         /// For pages and pull requests.
         Markdown = "markdown",
     }
 }
 
-/// A command line of `matrix` that makes sense.
+/// A valid command line of `matrix`.
 #[derive(Debug)]
 pub struct MatrixCommand {
     question: MatrixQuery,
@@ -36,11 +36,11 @@ pub struct MatrixCommand {
 }
 
 impl MatrixCommand {
-    /// Makes sense of the arguments.
+    /// Interprets the arguments.
     ///
     /// # Errors
     ///
-    /// Says what is wrong with them.
+    /// If the output format is unknown.
     pub fn new(args: MatrixArgs) -> Result<Self, UsageError> {
         let output = match &args.question {
             MatrixQuery::List(args) => &args.output,
@@ -53,11 +53,11 @@ impl MatrixCommand {
         })
     }
 
-    /// Answers.
+    /// Writes the answer.
     ///
     /// # Errors
     ///
-    /// A matrix or an edition that is not there, a file that is no matrix, or what the writer says.
+    /// If a matrix or an edition does not exist, a file is not a matrix, or writing fails.
     pub fn answer(&self, writer: &mut impl Write) -> Result<(), Error> {
         let mut catalog = Catalog::builtin()?;
         match &self.question {
@@ -75,7 +75,7 @@ impl MatrixCommand {
             }
             MatrixQuery::Diff(args) => {
                 let from = source::edition(&mut catalog, &args.from)?.clone();
-                // The same file may be named twice, for two of its editions.
+                // Use a new catalog, because FROM and TO may be two editions of the same file.
                 let mut catalog = Catalog::builtin()?;
                 let to = source::edition(&mut catalog, &args.to)?;
                 let difference = Difference::between(&from, to);

@@ -1,4 +1,4 @@
-//! `matrix diff`.
+//! `matrix diff`: what differs between two editions.
 
 use super::grid::{Look, draw, mark, section, service};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use svc_reach_common::matrix::{Conditions, DocumentedCell, Edition};
 pub struct Difference<'e> {
     from: Named<'e>,
     to: Named<'e>,
-    /// Cells of which they do not say the same; `null`: nothing.
+    /// Cells that differ. `null` means that an edition does not have the cell.
     cells: Vec<Changed<'e>>,
 }
 
@@ -98,11 +98,11 @@ impl<'e> Difference<'e> {
         }
     }
 
-    /// Writes it as a table, cells that differ alike in one row.
+    /// Writes the differences as a table. Cells with the same difference share a row.
     ///
     /// # Errors
     ///
-    /// What the writer says.
+    /// If writing fails.
     pub fn write(&self, look: Look, writer: &mut impl Write) -> io::Result<()> {
         let (from, to) = (self.from.readable(), self.to.readable());
         if self.cells.is_empty() {
@@ -134,7 +134,7 @@ impl<'e> Difference<'e> {
         for field in [COLUMN, ACCESS, CLIENT, TARGET, WHERE] {
             rows = merged(rows, field);
         }
-        // What they contradict each other in comes before what only one of them speaks of.
+        // Contradictions come first, then cells that only one edition has.
         rows.sort_by_key(|row| row.iter().flatten().any(|word| word == "silent"));
         let separator = match look {
             Look::Terminal => "\n",
@@ -152,17 +152,17 @@ impl<'e> Difference<'e> {
     }
 }
 
-/// A row of the table: for each field the words that it holds for.
+/// A row of the table: for each field, the values that it applies to.
 type Row = [Vec<String>; 8];
 
-/// Fields that several cells can differ in and still be one row.
+/// Fields in which the cells of one row may differ.
 const WHERE: usize = 0;
 const ACCESS: usize = 2;
 const CLIENT: usize = 3;
 const TARGET: usize = 4;
 const COLUMN: usize = 5;
 
-/// Rows that differ in one field only, as one.
+/// Merges rows that differ only in this field.
 fn merged(rows: Vec<Row>, field: usize) -> Vec<Row> {
     let mut merged: Vec<Row> = Vec::new();
     for row in rows {

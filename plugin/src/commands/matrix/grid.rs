@@ -9,9 +9,9 @@ use tabled::{builder::Builder, settings::Style};
 /// How tables are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// With lines.
+    /// With box lines.
     Terminal,
-    /// As Markdown has them.
+    /// In Markdown.
     Markdown,
 }
 
@@ -38,7 +38,7 @@ pub fn heading(text: &str, look: Look) -> String {
     }
 }
 
-/// Mark of a value; in parentheses where it is implied.
+/// The mark of a value, in parentheses if it is implied.
 pub fn mark(cell: &DocumentedCell) -> String {
     let mark = match cell.value {
         Reachability::Reachable => '✓',
@@ -50,7 +50,7 @@ pub fn mark(cell: &DocumentedCell) -> String {
     }
 }
 
-/// What publishes the workload, of which class.
+/// The kind of Service and, if the document says it, the class of its load balancer.
 pub fn service(conditions: &Conditions) -> String {
     let service = match (conditions.service, conditions.target) {
         (Some(service), _) => service.as_str(),
@@ -65,7 +65,7 @@ pub fn service(conditions: &Conditions) -> String {
     }
 }
 
-/// Conditions that a section of a table shares.
+/// The conditions that all rows of a section share.
 pub fn section(conditions: &Conditions) -> String {
     let mut words = Vec::new();
     words.extend(
@@ -97,7 +97,7 @@ pub fn section(conditions: &Conditions) -> String {
         format!("backends on the {word} network")
     }));
     if words.is_empty() {
-        "whatever the policy".to_owned()
+        "any policy".to_owned()
     } else {
         words.join(", ")
     }

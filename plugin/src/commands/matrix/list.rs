@@ -1,11 +1,11 @@
-//! `matrix list`.
+//! `matrix list`: all editions in short.
 
 use super::grid::{Look, draw};
 use serde::Serialize;
 use std::io::{self, Write};
 use svc_reach_common::{matrix::Edition, verdict::Basis};
 
-/// An edition in short.
+/// The summary of an edition.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Entry<'e> {
@@ -21,7 +21,7 @@ pub struct Entry<'e> {
 }
 
 impl<'e> Entry<'e> {
-    /// An edition in short.
+    /// The summary of an edition.
     pub fn of(edition: &'e Edition) -> Self {
         let implied =
             |cell: &&svc_reach_common::matrix::DocumentedCell| cell.basis == Basis::Implied;
@@ -39,11 +39,11 @@ impl<'e> Entry<'e> {
     }
 }
 
-/// Writes editions in short, sources last: they are long.
+/// Writes the summaries of editions. Sources follow below the table, because they are long.
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// If writing fails.
 pub fn write(entries: &[Entry<'_>], look: Look, writer: &mut impl Write) -> io::Result<()> {
     let header = [
         "name", "edition", "also", "dated", "language", "cells", "implied",

@@ -1,10 +1,10 @@
-//! `matrix show`: an edition as the table that the document has.
+//! `matrix show`: an edition, as a table like that of the document.
 
 use super::grid::{Look, draw, heading, mark, section, service};
 use std::io::{self, Write};
 use svc_reach_common::matrix::{Column, Conditions, DocumentedCell, Edition};
 
-/// A row: its conditions but for access and column, the accesses it holds for, and its cells.
+/// A row: its conditions except access and column, the kinds of access that it applies to, and its cells.
 struct Row<'e> {
     conditions: Conditions,
     accesses: Vec<&'static str>,
@@ -15,7 +15,7 @@ struct Row<'e> {
 ///
 /// # Errors
 ///
-/// What the writer says.
+/// If writing fails.
 pub fn write(edition: &Edition, look: Look, writer: &mut impl Write) -> io::Result<()> {
     let title = format!("{} {}", edition.name, edition.edition);
     match look {
@@ -74,7 +74,7 @@ fn list<'e>(
     Ok(())
 }
 
-/// Rows in the order of the document; public and private in one where the document gives them together.
+/// Rows in the order of the document. Public and private access share a row if all their cells are the same.
 fn rows(edition: &Edition) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for cell in &edition.cells {

@@ -1,4 +1,4 @@
-//! All that is known of one cell.
+//! Everything that is known about one cell.
 
 use super::{super::wording, link::linked};
 use crate::output::marks;
@@ -10,7 +10,7 @@ use svc_reach_common::{
     wire::outcome::{Attempt, Outcome},
 };
 
-/// The mark of a cell, with its meaning for who hears it.
+/// The mark of a cell, with its meaning for screen readers.
 pub fn mark(cell: &Cell) -> Markup {
     html! {
         span.mark.{ "seen-" (cell.observed.value) }.{ "is-" (cell.verdict) } {
@@ -20,7 +20,7 @@ pub fn mark(cell: &Cell) -> Markup {
     }
 }
 
-/// What was seen, what was expected and by whose word, what the model says, and every attempt.
+/// What was observed, what was expected and why, what the model predicts, and every attempt.
 pub fn everything(report: &Report, cell: &Cell) -> Markup {
     html! {
         p.way {
@@ -47,7 +47,7 @@ pub fn everything(report: &Report, cell: &Cell) -> Markup {
                 dd { (prediction(predicted)) }
             }
             @if let Some(hint) = &cell.hint {
-                dt { "To know" }
+                dt { "Hint" }
                 dd { (linked(hint)) }
             }
         }
@@ -55,7 +55,7 @@ pub fn everything(report: &Report, cell: &Cell) -> Markup {
     }
 }
 
-/// What was seen, how often and how fast.
+/// What was observed, how often and how fast.
 pub fn seen(cell: &Cell) -> Markup {
     let observed = &cell.observed;
     html! {
@@ -66,7 +66,7 @@ pub fn seen(cell: &Cell) -> Markup {
     }
 }
 
-/// What was expected, and by whose word.
+/// What was expected, and on what basis.
 pub fn expected(report: &Report, cell: &Cell) -> Markup {
     html! {
         @match &cell.expected {
@@ -90,7 +90,7 @@ pub fn expected(report: &Report, cell: &Cell) -> Markup {
     }
 }
 
-/// The readable name of an edition, where it has one.
+/// The readable name of an edition, if it has one.
 fn alias<'r>(report: &'r Report, cell: &'r Cell, edition: &str) -> Option<&'r String> {
     let of_cell = cell.editions.iter().find(|said| said.edition == edition);
     let of_report = report.matrix.as_ref().filter(|matrix| {
@@ -115,7 +115,7 @@ fn editions(cell: &Cell) -> Markup {
     }
 }
 
-/// What the model says, without why.
+/// What the model predicts, without the reasons.
 pub fn outcome(predicted: &Prediction) -> Markup {
     html! {
         b { (predicted.reachable.map_or("unknown, or a matter of chance", |value| value.as_str())) }
@@ -175,7 +175,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
     }
 }
 
-/// The backend that answered, where it told.
+/// The backend that answered, if it identified itself.
 fn served_by(outcome: &Outcome) -> String {
     let Outcome::Answered {
         echo: Some(echo), ..

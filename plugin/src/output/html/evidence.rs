@@ -1,10 +1,10 @@
-//! What else a reader should know, and how things are known.
+//! The notes and the evidence of a report.
 
 use super::{super::findings, Nth, link::linked};
 use maud::{Markup, html};
 use svc_reach_common::report::{Report, Severity};
 
-/// Remarks beside the cells; warnings first.
+/// Notes that are not about single cells, warnings first.
 pub fn advisories(report: &Report, nth: Nth) -> Markup {
     let of = |severity: Severity| {
         report
@@ -31,7 +31,7 @@ pub fn advisories(report: &Report, nth: Nth) -> Markup {
     }
 }
 
-/// The document that counts, how the facts that chose it were found out, and what each edition says.
+/// The document in use, the facts by which it was chosen, where they were found, and what each edition says.
 pub fn section(report: &Report, nth: Nth) -> Markup {
     let environment = &report.environment;
     let editions = findings::editions(report);

@@ -1,8 +1,8 @@
-//! Text that may hold addresses of pages.
+//! Text that may contain links.
 
 use maud::{Markup, html};
 
-/// Text whose addresses can be followed: those of HTTP and HTTPS, and no others.
+/// Text in which HTTP and HTTPS addresses, and no others, are links.
 pub fn linked(text: &str) -> Markup {
     html! {
         @for word in text.split_inclusive(char::is_whitespace) {
@@ -16,7 +16,7 @@ pub fn linked(text: &str) -> Markup {
     }
 }
 
-/// A word that is an address but for the punctuation around it, taken apart.
+/// Splits a word into the address and the punctuation around it. `None`: the word is not an address.
 fn address(word: &str) -> Option<(&str, &str, &str)> {
     let bare = word.trim_start_matches(['(', '<', '"', '\'']);
     let (before, _) = word.split_at(word.len() - bare.len());
@@ -35,7 +35,7 @@ mod tests {
     use super::linked;
 
     #[test]
-    fn addresses_of_pages_become_links_and_nothing_else_does() {
+    fn only_http_addresses_become_links() {
         let link = |address: &str| {
             format!(r#"<a href="{address}" rel="noopener noreferrer">{address}</a>"#)
         };

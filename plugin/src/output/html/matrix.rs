@@ -1,4 +1,4 @@
-//! Positions across, targets down.
+//! The table: one column for each position, one row for each target.
 
 use super::{
     super::{
@@ -67,7 +67,7 @@ fn sheet(grid: &Grid<'_>, entry: impl Fn(&Cell) -> Markup) -> Markup {
                                 td {
                                     @match cell {
                                         Some(cell) => { (entry(cell)) }
-                                        None => { span.unseen { "not asked" } }
+                                        None => { span.unseen { "not checked" } }
                                     }
                                 }
                             }
@@ -89,7 +89,7 @@ fn head(row: &Row<'_>) -> Markup {
     }
 }
 
-/// A mark that opens what is known. Only one is open at a time, because it covers the rows below.
+/// A mark that opens the details of its cell. Only one is open at a time, because it covers the rows below.
 fn entry(report: &Report, cell: &Cell, nth: Nth) -> Markup {
     html! {
         details name=(nth.id("cell")) {
@@ -110,7 +110,7 @@ fn legend(report: &Report) -> Markup {
     }
 }
 
-/// What paper cannot open, in a line for each cell.
+/// One line for each cell. It replaces the details in print, where nothing can be opened.
 fn list(report: &Report) -> Markup {
     html! {
         table.plain.paper {

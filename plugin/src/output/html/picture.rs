@@ -1,6 +1,6 @@
-//! The cluster, drawn: where probes stood on the left, what they asked on the right, and a path for what came of it.
+//! A picture of the cluster: positions on the left, targets on the right, and a path for each result.
 //!
-//! Drawn twice, for wide screens and for phones, since text of a picture that is merely shrunk cannot be read.
+//! It is drawn twice, for wide screens and for phones, because a wide picture would be too small to read on a phone.
 
 mod frame;
 mod path;
@@ -54,7 +54,7 @@ fn drawing(report: &Report, places: &Lanes<'_>, frame: &Frame) -> Markup {
     }
 }
 
-/// How paths are drawn, of those that occur.
+/// Explains the kinds of paths that occur.
 fn legend(report: &Report) -> Markup {
     let occurs = |value: &&ObservedValue| {
         report

@@ -1,4 +1,4 @@
-//! What was asked about, what came of it, and by which run.
+//! The Service, the result, and the run.
 
 use super::{Nth, name};
 use crate::output::answer;
@@ -24,7 +24,7 @@ pub fn header(report: &Report, nth: Nth) -> Markup {
     }
 }
 
-/// How a run ended, as a class of elements.
+/// How the run ended, as a CSS class.
 pub fn tone(report: &Report) -> &'static str {
     match report.summary.exit() {
         Exit::AsExpected => "good",
@@ -35,7 +35,7 @@ pub fn tone(report: &Report) -> &'static str {
     }
 }
 
-/// How a run ended.
+/// How the run ended.
 pub fn answer(report: &Report) -> &'static str {
     match report.summary.exit() {
         Exit::AsExpected => "As expected",
@@ -45,7 +45,7 @@ pub fn answer(report: &Report) -> &'static str {
     }
 }
 
-/// How many cells there are of each verdict.
+/// The number of cells with each verdict.
 fn tally(report: &Report) -> Markup {
     let summary = &report.summary;
     let counts = [
@@ -118,7 +118,7 @@ fn facts(report: &Report) -> Markup {
     }
 }
 
-/// Which run this is the report of.
+/// The run that made this report.
 pub fn run(report: &Report) -> Markup {
     let seconds = report.elapsed_ms / 1000;
     let tenths = report.elapsed_ms % 1000 / 100;

@@ -1,4 +1,4 @@
-//! What an advisory is made of: the findings it goes by, and its source.
+//! What advisories are made from: findings and a source.
 
 use crate::survey::provider_hints::{ProviderHints, Sharing};
 
@@ -11,26 +11,26 @@ use svc_reach_common::{
     wire::line::HostFact,
 };
 
-/// Everything that rules go by.
+/// Everything that the rules use.
 #[derive(Clone, Copy)]
 pub struct Findings<'a> {
     /// The Service, its endpoints and nodes.
     pub facts: &'a Facts,
     /// The cluster.
     pub environment: &'a Environment,
-    /// The load balancer.
+    /// What documented expectations depend on.
     pub circumstances: &'a Circumstances,
-    /// What other objects tell.
+    /// What other objects say.
     pub hints: &'a ProviderHints,
-    /// What was seen.
+    /// What was observed.
     pub cells: &'a [Cell],
-    /// What was required.
+    /// What is required, and what fails a run.
     pub terms: &'a Terms,
-    /// The API server's time before the probes were made, RFC 3339, where it is known.
+    /// The API server's time before the probes were created, RFC 3339, if it is known.
     pub at: Option<&'a str>,
 }
 
-/// One that comes from this run.
+/// An advisory that comes from this run.
 pub(super) fn own(id: &str, severity: Severity, text: String) -> Advisory {
     Advisory {
         id: id.to_owned(),
@@ -40,7 +40,7 @@ pub(super) fn own(id: &str, severity: Severity, text: String) -> Advisory {
     }
 }
 
-/// One that a document asks for.
+/// An advisory that comes from a document.
 pub(super) fn documented(id: &str, severity: Severity, text: String, source: &str) -> Advisory {
     Advisory {
         source: Some(source.to_owned()),

@@ -1,4 +1,4 @@
-//! Rules of Huawei Cloud CCE's documents about configuration.
+//! Rules about configuration from Huawei Cloud CCE's documents.
 
 use super::advisory::{Findings, annotation, documented, ipvs, own, sharing, warning};
 
@@ -17,7 +17,7 @@ use svc_reach_common::{
     wire::line::HostFact,
 };
 
-/// Where Huawei Cloud CCE's rules are written, by the editions of the matrix.
+/// The sources of Huawei Cloud CCE's rules, by edition of the matrix.
 const NOTES: &str = "huawei-cce@undated-en (notes and constraints)";
 const PASS_THROUGH: &str = "huawei-cce@2024-10-zh (limits)";
 const TURBO: &str = "huawei-cce@2024-01-en (notes on the failure table); from huawei-cce@2025-02-otc on, for backends on the host network";
@@ -193,7 +193,7 @@ fn stickiness(known: Findings<'_>) -> Vec<Advisory> {
         .iter()
         .any(|port| port.protocol != Protocol::Tcp)
     {
-        let text = format!("{STICKINESS} holds for TCP ports only");
+        let text = format!("{STICKINESS} applies to TCP ports only");
         advisories.push(warning("stickiness-without-tcp", text, STICKY));
     }
     let mut on_node: BTreeMap<&str, usize> = BTreeMap::new();
@@ -215,7 +215,7 @@ fn stickiness(known: Findings<'_>) -> Vec<Advisory> {
     advisories
 }
 
-/// `https:443,http:80`: each port one of the Service's, and a certificate where there is HTTPS.
+/// Checks `https:443,http:80`: each port must be a port of the Service, and HTTPS needs a certificate.
 fn protocol_port(known: Findings<'_>) -> Vec<Advisory> {
     let Some(word) = annotation(known, PROTOCOL_PORT) else {
         return Vec::new();
@@ -263,7 +263,7 @@ fn no_private_address(known: Findings<'_>) -> Vec<Advisory> {
     vec![warning("dedicated-without-private-address", text, NOTES)]
 }
 
-/// Options out of the bounds that the document gives them.
+/// Options outside the limits in the document.
 fn option_bounds(known: Findings<'_>) -> Vec<Advisory> {
     const BOUNDS: [(&str, &str, RangeInclusive<u32>); 4] = [
         (STICKINESS_OPTION, "persistence_timeout", 1..=60),
@@ -301,7 +301,7 @@ fn option_bounds(known: Findings<'_>) -> Vec<Advisory> {
     advisories
 }
 
-/// A load balancer that is told to forward to the host network needs backends there.
+/// A load balancer that forwards to the host network needs backends there.
 fn host_network_forwarding(known: Findings<'_>) -> Vec<Advisory> {
     let told = annotation(known, HOST_NETWORK) == Some("true");
     if !told || known.circumstances.host_network != Some(false) {

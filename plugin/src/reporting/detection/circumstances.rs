@@ -54,13 +54,14 @@ pub fn circumstances(
     }
 }
 
-/// The name that CCE's add-on gives to its controller, and to the Service in front of it (Huawei Cloud CCE, User Guide,
-/// Service overview, failure table).
+/// Whether the Service belongs to CCE's NGINX Ingress add-on, which gives this name to its controller and to the
+/// Service in front of it (Huawei Cloud CCE, User Guide, Service overview, failure table).
 pub fn is_nginx_ingress(service: &Service) -> bool {
     service.name.starts_with("cceaddon-nginx-ingress")
 }
 
-/// Whether backends are on the host network, which shows by their having a node's address; `None`: some are.
+/// Whether backends are on the host network, where they have a node's address. `None`: only some are, or there is no
+/// ready backend.
 pub fn host_network(facts: &Facts) -> Option<bool> {
     let mut on_host = facts
         .endpoints

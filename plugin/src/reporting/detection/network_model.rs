@@ -1,4 +1,4 @@
-//! How pods are connected.
+//! Detects the network model, which is how pods are connected.
 
 use super::notes::Notes;
 use crate::{config::ClusterOverrides, survey::provider_hints::ProviderHints};
@@ -11,12 +11,17 @@ use svc_reach_common::{
 
 pub const NETWORK_MODEL: &str = "--network-model";
 
-/// The device of Open vSwitch's kernel datapath (openvswitch/ovs `Documentation/intro/install/general.rst`). Huawei
-/// Cloud CCE's tunnel networks use Open vSwitch, its VPC networks do not (User Guide, Container Network Models).
+/// The device of Open vSwitch's kernel datapath (openvswitch/ovs `Documentation/intro/install/general.rst`). In Huawei
+/// Cloud CCE, tunnel networks use Open vSwitch and VPC networks do not (User Guide, Container Network Models).
 pub const OPEN_VSWITCH: &str = "ovs-system";
 
-/// What the user told; else Cloud Native Network 2.0 where its NetworkAttachmentDefinition is, and tunnel where a node
-/// has a device of Open vSwitch. That there is none is no proof of a VPC network, so that both remain.
+/// The network models that are possible. The first of these that applies counts:
+///
+/// 1. the user's override
+/// 2. Cloud Native Network 2.0, if its NetworkAttachmentDefinition exists
+/// 3. tunnel, if a node of CCE has a device of Open vSwitch
+///
+/// If no node has one, that is not proof of a VPC network, so both remain.
 pub fn network_models(
     views: &[(&str, &HostView)],
     provider: Option<Provider>,
@@ -64,12 +69,12 @@ pub fn found_models(
             .iter()
             .any(|interface| interface.name == OPEN_VSWITCH)
         {
-            let source = format!("{OPEN_VSWITCH} on node {node}, which makes it likely");
+            let source = format!("{OPEN_VSWITCH} on node {node}, which suggests this model");
             notes.add("networkModel", NetworkModel::Tunnel, source);
             return vec![NetworkModel::Tunnel];
         }
-        let source = format!("no {OPEN_VSWITCH} on node {node}, which proves nothing");
-        notes.add("networkModel", "rather vpc", source);
+        let source = format!("no {OPEN_VSWITCH} on node {node}, which is not proof");
+        notes.add("networkModel", "probably vpc", source);
     }
     models
 }

@@ -1,8 +1,8 @@
-//! Evidence as it comes together.
+//! Collects evidence.
 
 use svc_reach_common::report::Evidence;
 
-/// Evidence as it comes together.
+/// The evidence collected so far.
 #[derive(Default)]
 pub struct Notes(pub Vec<Evidence>);
 

@@ -1,4 +1,4 @@
-//! Whether requests from inside the cluster go to the load balancer itself.
+//! Detects pass-through: whether requests from inside the cluster go to the load balancer itself.
 
 use super::notes::Notes;
 
@@ -8,13 +8,15 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
 };
 
-/// Turns pass-through off on Tencent Kubernetes Engine; its source is at [`pass_through`].
+/// Turns pass-through off on Tencent Kubernetes Engine. The source is at [`pass_through`].
 pub const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
 
-/// Whether requests from inside go to the load balancer itself: by CCE's annotations ([`elb::pass_through`]); by TKE's,
-/// which turns it off where IPVS mode has it on
-/// (tencentyun/intlcloud-documents at 7a4d535, `yehe_doc/容器/容器服务/故障处理/CLB 回环问题_intl_en.md`); by upstream's
-/// `ipMode: Proxy`, with which kube-proxy leaves the address alone.
+/// The possible values of pass-through. The first of these that applies counts:
+///
+/// 1. CCE's annotations ([`elb::pass_through`])
+/// 2. in IPVS mode, TKE's annotation, which turns pass-through off; it is on by default
+///    (tencentyun/intlcloud-documents at 7a4d535, `yehe_doc/容器/容器服务/故障处理/CLB 回环问题_intl_en.md`)
+/// 3. Kubernetes' `ipMode: Proxy`, with which kube-proxy does not handle the address
 pub fn pass_through(
     facts: &Facts,
     provider: Option<Provider>,

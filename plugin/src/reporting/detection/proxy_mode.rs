@@ -1,4 +1,4 @@
-//! Which proxy forwards Service traffic.
+//! Detects the proxy mode, which is how Service traffic is forwarded.
 
 use super::notes::Notes;
 use crate::{
@@ -11,11 +11,16 @@ use svc_reach_common::{
     wire::line::{HostFact, HostView},
 };
 
-/// Sources of evidence that the user is, `--column` included.
+/// The source of an override, also if it comes from `--column`.
 pub const PROXY_MODE: &str = "--proxy-mode";
 
-/// What the user told, else what kube-proxy answered on the probed nodes, else its ConfigMap; else a Cilium that nothing
-/// of kube-proxy is seen beside; else both of the modes that the documents' tables have.
+/// The proxy modes that are possible. The first of these that applies counts:
+///
+/// 1. the user's override
+/// 2. what kube-proxy answered on the probed nodes
+/// 3. kube-proxy's configuration
+/// 4. eBPF, if there is a DaemonSet of Cilium and no sign of kube-proxy
+/// 5. both modes that the tables of the documents have
 pub fn proxy_modes(
     views: &[(&str, &HostView)],
     proxy: Option<&ProxyConfig>,

@@ -1,4 +1,4 @@
-//! Where places are drawn.
+//! The layout of the picture.
 
 use super::places::{Column, Lane, Site, Spot};
 use maud::{Markup, html};
@@ -22,9 +22,9 @@ pub struct Frame {
     to: u32,
     /// Space between the edge and the boxes.
     inset: u32,
-    /// Characters that the name of a place on the left or right may have.
+    /// How many characters of a place's name fit on the left and on the right.
     letters: (usize, usize),
-    /// Whether there is room for more than words.
+    /// Whether there is room for notes.
     roomy: bool,
 }
 
@@ -46,7 +46,7 @@ pub const NARROW: Frame = Frame {
     roomy: false,
 };
 
-/// A box, with the middle of each of its rows.
+/// A box, with the vertical middle of each of its rows.
 struct Boxed<'a> {
     place: &'a Lane<'a>,
     top: u32,
@@ -71,7 +71,7 @@ impl Band<'_> {
         self.top + self.height
     }
 
-    /// The height at which a spot is.
+    /// The vertical position of a spot.
     pub fn level(&self, column: Column, site: Site<'_>, spot: Spot) -> Option<u32> {
         let boxes = match column {
             Column::From => &self.from,
@@ -87,12 +87,12 @@ impl Band<'_> {
 }
 
 impl Frame {
-    /// Where paths begin and end.
+    /// The horizontal positions at which paths begin and end.
     pub const fn span(&self) -> (u32, u32) {
         (self.inset + self.from, self.width - self.inset - self.to)
     }
 
-    /// Places one beneath the other, the shorter column in the middle of the longer.
+    /// Stacks places in two columns. The shorter column is centred.
     pub fn band<'a>(&self, top: u32, from: &[&'a Lane<'a>], to: &[&'a Lane<'a>]) -> Band<'a> {
         let (from_height, to_height) = (stacked(from), stacked(to));
         let tallest = from_height.max(to_height);
@@ -232,7 +232,7 @@ mod tests {
     use svc_reach_common::target::TargetKind;
 
     #[test]
-    fn thousands_of_nodes_stand_one_beneath_the_other() {
+    fn thousands_of_nodes_do_not_overlap() {
         let place = Lane {
             site: Site::Node(false, Some("a")),
             spots: vec![Spot::To(TargetKind::NodePort)],
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(
             band.level(Column::From, place.site, place.spots[0]),
             None,
-            "nothing stands on the left"
+            "the left column is empty"
         );
     }
 }

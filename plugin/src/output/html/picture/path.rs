@@ -14,7 +14,7 @@ use svc_reach_common::{
     verdict::Verdict,
 };
 
-/// Cells that one path stands for: what they saw and what that means is the same, so that none hides behind another.
+/// Cells that share a path. They have the same observation and verdict, so that no result hides another.
 struct Path<'a> {
     position: Position,
     from: Site<'a>,
@@ -31,7 +31,7 @@ struct Line {
     end: (f64, f64),
 }
 
-/// Whether a path calls for attention.
+/// Whether a path is highlighted.
 pub const fn stands_out(verdict: Verdict) -> bool {
     matches!(
         verdict,
@@ -39,7 +39,7 @@ pub const fn stands_out(verdict: Verdict) -> bool {
     )
 }
 
-/// All paths; those that call for attention last, so that they lie above the others.
+/// All paths. Highlighted paths come last, so that they are drawn above the others.
 pub fn paths(report: &Report, frame: &Frame, bands: &[&Band<'_>]) -> Markup {
     let mut paths: Vec<Path<'_>> = Vec::new();
     for cell in &report.cells {
@@ -84,7 +84,7 @@ impl Path<'_> {
         let (left, right) = frame.span();
         let from = level(Column::From, self.from, Spot::From(self.position))?;
         let to = level(Column::To, self.to, Spot::To(self.kind))?;
-        // Side by side at the target, in the order of the positions.
+        // At the target, paths end side by side, in the order of the positions.
         let lane = match self.position {
             Position::NodeSame => -10.0,
             Position::PodSame => -5.0,
@@ -100,7 +100,7 @@ impl Path<'_> {
 
     fn draw(&self, line: &Line) -> Markup {
         let (x, y) = line.end;
-        // What did not arrive ends before its target.
+        // A path that failed ends before its target.
         let stop = match self.observed {
             ObservedValue::Reachable | ObservedValue::Unstable => x - 4.0,
             ObservedValue::Unreachable | ObservedValue::NotObserved => x - 16.0,
@@ -120,7 +120,7 @@ impl Path<'_> {
         }
     }
 
-    /// A point of the curve, further along for each position, so that badges do not lie on each other.
+    /// The point of the curve for the badge. It depends on the position, so that badges do not overlap.
     fn middle(&self, line: &Line) -> (f64, f64) {
         let t: f64 = match self.position {
             Position::NodeSame => 0.34,
@@ -157,7 +157,7 @@ impl Path<'_> {
     }
 }
 
-/// A coordinate, as short as it need be.
+/// A coordinate, written with one decimal.
 struct Number(f64);
 
 impl std::fmt::Display for Number {

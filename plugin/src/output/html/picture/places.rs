@@ -1,4 +1,4 @@
-//! Nodes and what surrounds them, and which positions and targets are there.
+//! The places in the picture, and the positions and targets in each of them.
 
 use svc_reach_common::{
     position::Position,
@@ -16,11 +16,11 @@ pub enum Column {
 /// Where something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Site<'a> {
-    /// A node: whether it runs no backend, and its name.
+    /// A node: whether it is without a backend, and its name.
     Node(bool, Option<&'a str>),
     /// The Service's own addresses, which every node knows.
     Service,
-    /// Beyond the cluster.
+    /// Outside the cluster.
     Outside,
 }
 
@@ -114,7 +114,7 @@ impl<'a> Site<'a> {
     pub fn of_target(target: &'a Target) -> Self {
         match target.kind {
             TargetKind::PodIp | TargetKind::NodePort | TargetKind::HealthCheckNodePort => {
-                // Where it is not told, a pod that is asked is a backend.
+                // If the role is unknown, the target is a pod, and pods that are targets are backends.
                 let backend = target.node_role != Some(NodeRole::Other);
                 Self::Node(!backend, target.node.as_deref())
             }
@@ -126,7 +126,7 @@ impl<'a> Site<'a> {
         }
     }
 
-    /// What is written above the place: a name, and what kind of place it is.
+    /// The heading of the place: its name and its kind.
     pub fn title(self, column: Column) -> (&'a str, &'static str) {
         match (self, column) {
             (Self::Node(other, name), _) => (
