@@ -1,4 +1,4 @@
-//! One attempt on one target: a new connection from a new source port, bounded in time.
+//! One attempt on one target: a new connection from a new source port, with time limits.
 
 use crate::{
     bounds::{Bounds, micros},
@@ -30,12 +30,12 @@ pub struct Context {
     tls: tls::Connector,
 }
 
-/// What one address of a name is given at least, where as much is left: a lost SYN is sent again after one second
+/// Minimum time for each address of a name, if that much time is left. A lost SYN is sent again after one second
 /// (linux `include/net/tcp.h`, `TCP_TIMEOUT_INIT`).
 const MIN_TURN: Duration = Duration::from_millis(1500);
 
 impl Context {
-    /// Reads the system's resolver settings, once.
+    /// Reads the system's resolver settings.
     pub fn new(plan: &Plan) -> Self {
         Self {
             connect_timeout: plan.connect_timeout(),
@@ -67,13 +67,13 @@ impl Context {
         }
     }
 
-    /// Tries the addresses of a name as any client would: one after another, until one connects.
+    /// Tries the addresses of a name like an ordinary client: one after another, until one connects.
     async fn try_each(&self, addresses: &[IpAddr], request: &Request, bounds: Bounds) -> Attempt {
         let over = match request.probe {
             RequestKind::Udp { .. } => bounds.answered,
             RequestKind::Tcp | RequestKind::Http { .. } => bounds.connected,
         };
-        let mut told = made(Outcome::NameNotFound, None);
+        let mut result = made(Outcome::NameNotFound, None);
         for (nth, address) in addresses.iter().enumerate() {
             let now = Instant::now();
             if nth > 0 && now >= over {
@@ -85,14 +85,14 @@ impl Context {
                 .try_one(remote, request, Bounds { turn, ..bounds })
                 .await;
             let last = came_through(&tried);
-            if nth == 0 || says_more(&tried, &told) {
-                told = tried;
+            if nth == 0 || says_more(&tried, &result) {
+                result = tried;
             }
             if last {
                 break;
             }
         }
-        told
+        result
     }
 
     async fn try_one(&self, remote: SocketAddr, request: &Request, bounds: Bounds) -> Attempt {
@@ -108,7 +108,7 @@ impl Context {
         tried
     }
 
-    /// The addresses of a host. An address is taken as it is and never looked up.
+    /// The addresses of a host. If the host is an address, it is not looked up.
     async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Outcome> {
         match host.parse() {
             Ok(address) => Ok(vec![address]),
@@ -145,7 +145,7 @@ impl Context {
         let plain = Tap::new(stream);
         match tls {
             Tls::Off => exchange(plain, path, &authority, bounds, attempt).await,
-            // Boxed, as are the other ways that most attempts do not go: thousands of them wait at once.
+            // Thousands of attempts wait at the same time. Rare paths are boxed to keep each of them small.
             Tls::Unverified => {
                 let began = Instant::now();
                 let received = plain.received();
@@ -153,7 +153,7 @@ impl Context {
                 let session = Box::pin(self.tls.connect(name, remote.ip(), plain));
                 match timeout_at(bounds.connected, session).await {
                     Err(_) if received.count() > 0 => Outcome::TlsFailure {
-                        detail: format!("{} bytes, and no session in time", received.count()),
+                        detail: format!("{} bytes, but no session in time", received.count()),
                     },
                     Err(_) => Outcome::TimedOut { phase: Phase::Tls },
                     Ok(Err(error)) => failure::handshaking(&error, received.count()),
@@ -174,7 +174,7 @@ impl Context {
     }
 }
 
-/// An attempt of which nothing but this is known yet.
+/// An attempt of which only this is known yet.
 fn made(outcome: Outcome, remote: Option<SocketAddr>) -> Attempt {
     Attempt {
         outcome,
@@ -186,22 +186,25 @@ fn made(outcome: Outcome, remote: Option<SocketAddr>) -> Attempt {
     }
 }
 
-/// How long an address is tried when so much time is left for so many addresses: as long as each of the others, so that
-/// one that drops leaves time for one that lives.
+/// How long to try one address, given the time left and the number of addresses left. Each address gets an equal share,
+/// so that an address that drops packets leaves time for one that works.
 fn turn(left: Duration, addresses: usize) -> Duration {
     let fair = left / u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
     fair.max(MIN_TURN).min(left)
 }
 
-/// Whether a client goes no further: it has its connection, or its answer.
+/// Whether a client tries no further address, because it has its connection or its answer.
 fn came_through(tried: &Attempt) -> bool {
     tried.connect_us.is_some() || tried.outcome.meaning() == Meaning::Reached
 }
 
-/// Whether an address says more of its name than those before it. That something answered says all; but as long as
-/// one of them could not be looked at, or may have heard a datagram, what others refused proves nothing of the name.
-/// What the first address showed stands otherwise: a node without IPv6 has no route to further ones.
-fn says_more(tried: &Attempt, told: &Attempt) -> bool {
+/// Whether an attempt says more about the name than the attempts on the addresses before it.
+///
+/// - An answer says the most.
+/// - If one address could not be tried, or may have received a datagram, refusals of the others prove nothing about the
+///   name.
+/// - Otherwise the first address counts: a node without IPv6 has no route to the later ones.
+fn says_more(tried: &Attempt, best: &Attempt) -> bool {
     let weight = |attempt: &Attempt| match attempt.outcome.meaning() {
         Meaning::Reached => 4,
         Meaning::Unknown => 3,
@@ -209,7 +212,7 @@ fn says_more(tried: &Attempt, told: &Attempt) -> bool {
         Meaning::NotReached if came_through(attempt) => 1,
         Meaning::NotReached => 0,
     };
-    weight(tried) > weight(told)
+    weight(tried) > weight(best)
 }
 
 async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
@@ -226,10 +229,10 @@ async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
     match answer {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(error)) => failure::exchanging(&error, received.count()),
-        // A server that says something, if slowly, is one that was reached.
+        // A server that sends anything was reached, even if it is slow.
         Err(_) if received.count() > 0 => Outcome::NotHttp {
             detail: format!(
-                "{} bytes, and no end of a response head in time",
+                "{} bytes, but no complete response head in time",
                 received.count()
             ),
         },
@@ -267,7 +270,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(4);
 
-    /// An address that cannot be tried: on the link, and nobody says which.
+    /// An address that cannot be tried: it is link-local, and no link is named.
     const UNTRIED: &str = "fe80::1";
     const NO_ROUTE: &str = "255.255.255.255";
 
@@ -290,8 +293,8 @@ mod tests {
         }
     }
 
-    /// A listener that does not take any more connections until it accepts, and those it has taken: Linux drops what
-    /// goes to one whose queue is full (net/ipv4/tcp_input.c, tcp_conn_request).
+    /// A listener with a full queue, and the connections in the queue. Until it accepts one, Linux drops new
+    /// connections (net/ipv4/tcp_input.c, tcp_conn_request).
     async fn full(address: SocketAddr) -> (tokio::net::TcpListener, Vec<TcpStream>) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(address).unwrap();
@@ -326,7 +329,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_several_addresses_the_one_that_says_most_is_told() {
+    async fn best_address_counts() {
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = live.local_addr().unwrap().port();
         let (live, dead, refused) = ("127.0.0.1", "127.0.0.2", Outcome::Refused { errno: 111 });
@@ -355,7 +358,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn datagrams_go_on_until_one_is_answered() {
+    async fn datagrams_try_each_address() {
         let silent = UdpSocket::bind("127.0.0.2:0").unwrap();
         let port = silent.local_addr().unwrap().port();
         let live = tokio::net::UdpSocket::bind(("127.0.0.1", port))
@@ -375,12 +378,12 @@ mod tests {
         assert_eq!(
             told.outcome,
             Outcome::Silent,
-            "one that may have heard it weighs more than one that refused"
+            "an address that may have received it counts more than one that refused"
         );
     }
 
     #[tokio::test]
-    async fn an_address_that_drops_leaves_time_for_one_that_lives() {
+    async fn dropping_address_leaves_time_for_the_next() {
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = live.local_addr().unwrap().port();
         let _full = full(([127, 0, 0, 2], port).into()).await;
@@ -392,13 +395,13 @@ mod tests {
         assert!(matches!(told.outcome, Outcome::TimedOut { .. }), "{told:?}");
         assert!(
             began.elapsed() < TIMEOUT * 2,
-            "the bound of them all together holds"
+            "the limit for all addresses together holds"
         );
     }
 
-    /// A server that takes a connection only when the client asks again, which is after a second, and then answers after
-    /// a while or not at all.
-    async fn ask_a_late_one(answer: Option<Duration>) -> (Outcome, Duration, Plan) {
+    /// Asks a server that accepts a connection only when the client sends its SYN again, after one second. The server
+    /// answers after `answer`, or never.
+    async fn ask_late_server(answer: Option<Duration>) -> (Outcome, Duration, Plan) {
         let (listener, waiting) = full(([127, 0, 0, 1], 0).into()).await;
         let request = Request {
             id: 0,
@@ -439,10 +442,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_came_late_leaves_time_for_the_answer() {
-        let (outcome, ..) = ask_a_late_one(Some(Duration::from_millis(600))).await;
+    async fn late_connection_leaves_time_for_the_answer() {
+        let (outcome, ..) = ask_late_server(Some(Duration::from_millis(600))).await;
         assert!(matches!(outcome, Outcome::Answered { .. }), "{outcome:?}");
-        let (outcome, took, plan) = ask_a_late_one(None).await;
+        let (outcome, took, plan) = ask_late_server(None).await;
         assert_eq!(
             outcome,
             Outcome::TimedOut {
@@ -455,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_shared() {
+    fn addresses_share_the_time() {
         let seconds = Duration::from_secs;
         assert_eq!(turn(seconds(4), 2), seconds(2));
         assert_eq!(turn(seconds(4), 9), MIN_TURN);

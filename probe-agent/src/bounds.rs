@@ -1,22 +1,21 @@
-//! Times: when an attempt must be over, and how durations are written.
+//! Time limits of an attempt, and durations in microseconds.
 
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// When an attempt must have come how far.
+/// Time limits of an attempt.
 #[derive(Clone, Copy)]
 pub struct Bounds {
-    /// The turn of this address is over, and that of the next begins, unless it has connected. For a datagram: unless
-    /// it was answered.
+    /// When the next address is tried, unless this one has connected (for a datagram: unless it has answered).
     pub turn: Instant,
-    /// Name resolved, connected, TLS session made.
+    /// When the name must be resolved, the connection made, and the TLS session ready.
     pub connected: Instant,
-    /// Over.
+    /// When the answer must have come.
     pub answered: Instant,
 }
 
 impl Bounds {
-    /// With so much time at least for what comes next.
+    /// The same limits, but with at least `grace` for the next step.
     pub fn leaving(self, grace: Duration) -> Self {
         let least = Instant::now() + grace;
         Self {

@@ -1,4 +1,4 @@
-//! What an error of the system or of a protocol says about the target.
+//! Turns errors of the system and of protocols into outcomes.
 
 use std::{
     error::Error,
@@ -7,16 +7,16 @@ use std::{
 use svc_reach_common::wire::outcome::{Outcome, Phase};
 use tokio_rustls::rustls;
 
-/// Characters of foreign text that are passed on.
+/// Maximum number of characters of foreign text in an outcome.
 const DETAIL: usize = 120;
 
-/// `EAFNOSUPPORT`: the kernel has no IPv6 at all, for which the standard library has no kind.
+/// `EAFNOSUPPORT`: the kernel has no IPv6. The standard library has no error kind for this.
 const NO_SUCH_FAMILY: i32 = 97;
 
-/// An error while connecting, or while sending and receiving datagrams.
+/// The outcome of an error while connecting, or while sending and receiving datagrams.
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the standard library adds kinds; what is unknown says nothing of the target"
+    reason = "the standard library adds kinds; an unknown kind says nothing about the target"
 )]
 pub fn connecting(error: &io::Error) -> Outcome {
     let errno = error.raw_os_error();
@@ -37,7 +37,7 @@ pub fn connecting(error: &io::Error) -> Outcome {
     }
 }
 
-/// An error while getting hold of a socket. A node without IPv6 has no way to such an address, however that shows.
+/// The outcome of an error while opening a socket. If the node has no IPv6, the network is unreachable.
 pub fn opening(error: &io::Error) -> Outcome {
     match error.raw_os_error() {
         Some(errno @ NO_SUCH_FAMILY) => Outcome::NetworkUnreachable { errno },
@@ -48,10 +48,10 @@ pub fn opening(error: &io::Error) -> Outcome {
     }
 }
 
-/// An error while asking over an established connection, on which so many bytes had come.
+/// The outcome of an error during a request on an established connection. `received` is the number of bytes that came.
 pub fn exchanging(error: &hyper::Error, received: u64) -> Outcome {
     let cause = io_cause(error);
-    // The client's part of a TLS handshake may be over before the server finds fault with it.
+    // The client may finish its part of a TLS handshake before the server rejects it.
     if received == 0
         && let Some(alert) = cause.and_then(tls_cause)
     {
@@ -64,18 +64,18 @@ pub fn exchanging(error: &hyper::Error, received: u64) -> Outcome {
     })
 }
 
-/// An error during a TLS handshake, in which so many bytes had come.
+/// The outcome of an error during a TLS handshake. `received` is the number of bytes that came.
 pub fn handshaking(error: &io::Error, received: u64) -> Outcome {
     answering(Some(error), received, Phase::Tls, || Outcome::TlsFailure {
         detail: short(&error.to_string()),
     })
 }
 
-/// A server that sent something was reached, whatever became of the connection. One that sent nothing closed it or
-/// reset it.
+/// If the server sent anything, it was reached, and `spoke` is the outcome. Otherwise the outcome says how the
+/// connection ended.
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the standard library adds kinds; what is unknown says nothing of the target"
+    reason = "the standard library adds kinds; an unknown kind says nothing about the target"
 )]
 fn answering(
     cause: Option<&io::Error>,
@@ -112,7 +112,7 @@ fn answering(
     }
 }
 
-/// The error of the system behind a protocol's error.
+/// The system's error that caused a protocol's error.
 fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -124,7 +124,7 @@ fn io_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
     None
 }
 
-/// What was wrong with something that the server sent over its TLS session, an alert included.
+/// The TLS error behind an I/O error, for example an alert from the server.
 fn tls_cause(error: &io::Error) -> Option<&rustls::Error> {
     error
         .get_ref()
@@ -139,7 +139,7 @@ fn spelled(error: &(dyn Error + 'static)) -> String {
         .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
-/// Bounded, and without anything that a terminal would take for a command.
+/// Escapes text, so that it cannot control a terminal, and limits its length.
 pub fn short(text: &str) -> String {
     text.escape_default().take(DETAIL).collect()
 }
@@ -151,7 +151,7 @@ mod tests {
     use svc_reach_common::wire::outcome::Outcome;
 
     #[test]
-    fn a_node_without_ipv6_has_no_way_to_it() {
+    fn no_ipv6_is_network_unreachable() {
         let error = io::Error::from_raw_os_error(97);
         let expected = Outcome::NetworkUnreachable { errno: 97 };
         assert_eq!(connecting(&error), expected);
@@ -159,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn what_this_machine_is_short_of_says_nothing_of_the_target() {
-        // EMFILE, ENFILE, ENOMEM, ENOBUFS, and EADDRNOTAVAIL: no port of our own is left.
+    fn local_shortages_are_failures() {
+        // EMFILE, ENFILE, ENOMEM, ENOBUFS, and EADDRNOTAVAIL (no local port is left).
         for errno in [24, 23, 12, 105, 99] {
             let error = io::Error::from_raw_os_error(errno);
             let connecting = connecting(&error);

@@ -1,4 +1,4 @@
-//! What can be seen of a node from its host network, without privileges.
+//! What the agent can see on a node from its host network, without privileges.
 
 use crate::{failure::short, http, tap::Tap};
 use ipnet::Ipv4Net;
@@ -14,35 +14,36 @@ use svc_reach_common::{
 };
 use tokio::{net::TcpStream, time::timeout};
 
-/// Where kube-proxy tells its mode (kubernetes/kubernetes `cmd/kube-proxy/app/server.go`, `serveMetrics`; the address
+/// Where kube-proxy reports its mode (kubernetes/kubernetes `cmd/kube-proxy/app/server.go`, `serveMetrics`; the address
 /// is the default of `metricsBindAddress`).
 const PROXY_MODE: ([u8; 4], u16) = ([127, 0, 0, 1], 10249);
 
 /// kube-proxy answers at once or not at all.
 const PROXY_MODE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes of its answer that are read: it is one word.
+/// Maximum number of bytes to read of its answer, which is one word.
 const PROXY_MODE_BYTES: usize = 4096;
 
-/// The dummy device that kube-proxy makes in IPVS mode (`pkg/proxy/ipvs/proxier.go`, `defaultDummyDevice`).
+/// The dummy device that kube-proxy creates in IPVS mode (`pkg/proxy/ipvs/proxier.go`, `defaultDummyDevice`).
 const IPVS_DEVICE: &str = "kube-ipvs0";
 
-/// Interfaces that are told of. A node has one for each of its pods beside the few that matter.
+/// Maximum number of reported interfaces. A node has one for each pod, in addition to the few that matter.
 const MAX_INTERFACES: usize = 64;
 
-/// Addresses of an interface that are told of. In IPVS mode one device holds those of every Service.
+/// Maximum number of reported addresses of an interface. In IPVS mode one device has the addresses of every Service.
 const MAX_ADDRESSES: usize = 16;
 
-/// Routes that are told of.
+/// Maximum number of reported routes.
 const MAX_ROUTES: usize = 256;
 
-/// Bytes of the table of routes that are read: a line has 128 (linux `net/ipv4/fib_trie.c`, `fib_route_seq_show`).
+/// Maximum number of bytes to read of the routing table. A line has 128 bytes (linux `net/ipv4/fib_trie.c`,
+/// `fib_route_seq_show`).
 const TABLE_BYTES: u64 = 128 * 4096;
 
-/// Flag of a route that says unreachable or prohibited (linux `include/uapi/linux/route.h`, `RTF_REJECT`).
+/// Flag of an unreachable or prohibited route (linux `include/uapi/linux/route.h`, `RTF_REJECT`).
 const REJECT: u32 = 0x0200;
 
-/// Looks around.
+/// Collects everything that the agent can see on its node.
 pub async fn look() -> HostView {
     let interfaces = interfaces();
     let kube_ipvs0 = match &interfaces {
@@ -65,8 +66,8 @@ pub async fn look() -> HostView {
     }
 }
 
-/// As many as are told of, those with an address of their own first: the ends of pods' pairs have none, or one that
-/// holds on the link only.
+/// Limits the number of interfaces. Interfaces with an address of their own come first: those of pods have no address,
+/// or only a link-local one.
 fn those_that_matter(mut interfaces: Vec<Interface>) -> Vec<Interface> {
     interfaces.sort_by_key(|interface| {
         !interface.addresses.iter().any(|address| match address {
@@ -133,7 +134,7 @@ fn interfaces() -> HostFact<Vec<Interface>> {
 
 #[cfg(not(unix))]
 fn interfaces() -> HostFact<Vec<Interface>> {
-    HostFact::Unknown("interfaces are looked at on nodes only".to_owned())
+    HostFact::Unknown("network interfaces can be read on Unix only".to_owned())
 }
 
 fn routes() -> HostFact<Vec<Route>> {
@@ -144,7 +145,7 @@ fn routes() -> HostFact<Vec<Route>> {
     }
 }
 
-/// No more of it is read than is told of, or than holds as much: a node may hold the routes of the whole internet.
+/// Reads the routing table up to a maximum, since a node may have the routes of the whole internet.
 fn table(text: impl BufRead) -> io::Result<Vec<Route>> {
     let mut routes = Vec::new();
     for line in text.take(TABLE_BYTES).lines().skip(1) {
@@ -156,8 +157,9 @@ fn table(text: impl BufRead) -> io::Result<Vec<Route>> {
     Ok(routes)
 }
 
-/// A line of `/proc/net/route`, unless it is one that leads nowhere: interface, destination, gateway, flags, …, mask, with addresses as hexadecimal numbers
-/// in the byte order of the machine (linux `net/ipv4/fib_trie.c`, `fib_route_seq_show`).
+/// Reads a line of `/proc/net/route`; `None` for an unreachable or prohibited route. The fields are interface,
+/// destination, gateway, flags, …, mask. Addresses are hexadecimal numbers in the machine's byte order (linux
+/// `net/ipv4/fib_trie.c`, `fib_route_seq_show`).
 fn route(line: &str) -> Option<Route> {
     let mut fields = line.split_ascii_whitespace();
     let interface = fields.next()?.to_owned();
@@ -187,7 +189,7 @@ mod tests {
     use std::io::{BufReader, Read, repeat};
 
     #[test]
-    fn the_ends_of_pods_pairs_do_not_crowd_out_the_node() {
+    fn pod_interfaces_come_last() {
         let interface = |name: String, addresses: &[&str]| Interface {
             name,
             addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_an_end_is_not_read_to_its_end() {
+    fn endless_tables_are_cut() {
         let head = "Iface\tDestination\n";
         let line = "eth0\t000110AC\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
         for (text, told) in [
@@ -209,14 +211,14 @@ mod tests {
             (format!("{head}{line}{line}"), 2),
             (String::new(), 0),
         ] {
-            // None of what follows is a route, nor does it ever end.
+            // The rest of the text has no route and no end.
             let endless = text.as_bytes().chain(repeat(b'x'));
             assert_eq!(table(BufReader::new(endless)).unwrap().len(), told);
         }
     }
 
     #[test]
-    fn a_route_is_read_as_the_kernel_writes_it() {
+    fn reads_the_kernels_routes() {
         let rows = [
             (
                 "eth0\t00000000\t0100A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0",

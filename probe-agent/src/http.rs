@@ -1,4 +1,4 @@
-//! One HTTP/1.1 request, as far as the head of its response. Redirects are answers; bodies are not read.
+//! Sends one HTTP/1.1 request and reads the head of the response. A redirect is an answer and is not followed.
 
 use crate::tap::Tap;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -16,22 +16,22 @@ use svc_reach_common::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Bytes of response head that are read before a server is told to have talked too much. An ordinary server sends a
-/// few hundred; common proxies accept 8 to 64 KiB.
+/// Maximum size of a response head in bytes. An ordinary server sends a few hundred bytes; common proxies accept 8 to
+/// 64 KiB.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Header fields that are read.
+/// Maximum number of header fields.
 const MAX_FIELDS: usize = 100;
 
-/// What we call ourselves.
+/// The `User-Agent` header of requests.
 const USER_AGENT: &str = concat!("svc-reach-probe/", env!("CARGO_PKG_VERSION"));
 
-/// Asks for `path` and tells what the head of the response says.
+/// Requests `path` and returns what the head of the response says.
 ///
 /// # Errors
 ///
-/// Those of the connection and of the protocol. A request that cannot be written down is an outcome: it is not the
-/// server's fault.
+/// Fails with errors of the connection and of the protocol. An invalid request is not an error but an outcome, since
+/// the server is not the cause.
 pub async fn get<T>(io: Tap<T>, path: &str, authority: &str) -> Result<Outcome, hyper::Error>
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -40,7 +40,7 @@ where
         Ok(request) => request,
         Err(error) => {
             return Ok(Outcome::Failed {
-                detail: format!("not a request: {error}"),
+                detail: format!("not a valid request: {error}"),
                 errno: None,
             });
         }
@@ -55,11 +55,12 @@ where
     .await
 }
 
-/// Asks for `path` and returns the body of the response, of which no more than `limit` bytes are read.
+/// Requests `path` and returns the body of the response, up to `limit` bytes.
 ///
 /// # Errors
 ///
-/// Those of the connection and of the protocol, in words.
+/// Fails with errors of the connection and of the protocol, if the body is longer than `limit`, and if the status is
+/// not a success.
 pub async fn get_text<T>(
     io: Tap<T>,
     path: &str,
@@ -94,7 +95,7 @@ fn request(path: &str, authority: &str) -> Result<Request<Empty<Bytes>>, hyper::
         .body(Empty::new())
 }
 
-/// Sends a request and lets `read` make something of the response while the connection is kept going.
+/// Sends a request and passes the response to `read`, while the connection continues.
 async fn exchange<T, R>(
     io: Tap<T>,
     request: Request<Empty<Bytes>>,
@@ -114,7 +115,7 @@ where
     tokio::select! {
         biased;
         answer = &mut answer => answer,
-        // A connection that has ended has told the request why, unless it is the one that knows better.
+        // If the connection ended with an error, that error says more than the request's error.
         ended = &mut connection => match (ended, answer.await) {
             (_, Ok(answer)) => Ok(answer),
             (Err(error), Err(_)) | (Ok(()), Err(error)) => Err(error),
@@ -122,7 +123,7 @@ where
     }
 }
 
-/// What our own test server tells, where it is the server.
+/// What our own test server reports about itself, if it is the server.
 fn echo(headers: &header::HeaderMap) -> Option<Echo> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     Echo {

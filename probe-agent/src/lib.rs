@@ -1,11 +1,11 @@
-//! The probe: does what a [`Plan`] says and tells what it saw, one [`Line`] at a time.
+//! The probe: carries out a [`Plan`] and reports what it saw, one [`Line`] at a time.
 //!
 //! ```text
 //! plan → targets × attempts → (resolve → connect → tls → request) → outcome → line
 //! ```
 //!
-//! It knows addresses, ports and protocols. What kind of target an address is, and what should happen there, it does
-//! not know.
+//! It knows only addresses, ports and protocols. It does not know which kind of target an address is, or what should
+//! happen there.
 
 mod attempt;
 mod bounds;
@@ -27,13 +27,13 @@ use svc_reach_common::wire::{
     plan::{self, Plan, View},
 };
 
-/// File descriptors kept free for everything that is not an attempt: standard streams, the runtime, the host view.
+/// File descriptors that are reserved for everything but attempts: standard streams, the runtime, the host view.
 const SPARE_DESCRIPTORS: usize = 32;
 
-/// Sockets that one attempt on a name has at once: both kinds of address are asked for, of two servers each.
+/// Maximum number of open sockets of an attempt on a name: it asks two servers for IPv4 and for IPv6 addresses.
 const SOCKETS_PER_NAME: usize = 4;
 
-/// Does what `plan` says and tells `sink` what it saw: a start, the view of the host where it is asked for, a result for
+/// Carries out `plan` and passes lines to `sink`: a start, the view of the host if the plan asks for it, a result for
 /// each target as it finishes, and an end.
 pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
     let count = u32::try_from(plan.targets.len()).unwrap_or(u32::MAX);
@@ -42,7 +42,7 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
         agent: env!("CARGO_PKG_VERSION").to_owned(),
         targets: count,
     });
-    let (lines, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (lines, mut received) = tokio::sync::mpsc::unbounded_channel();
     let work = async {
         let view = async {
             if plan.view == View::Host {
@@ -58,18 +58,18 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
     loop {
         tokio::select! {
             biased;
-            Some(line) = heard.recv() => sink(line),
+            Some(line) = received.recv() => sink(line),
             () = &mut work => break,
         }
     }
-    while let Ok(line) = heard.try_recv() {
+    while let Ok(line) = received.try_recv() {
         sink(line);
     }
     sink(Line::End { targets: count });
 }
 
-/// All attempts on all targets, as many at once as the plan and the system allow. Attempts are made as their turn
-/// comes, so that a plan of thousands of targets costs memory for those under way only.
+/// Makes all attempts on all targets, with as much concurrency as the plan and the system allow. An attempt is created
+/// only when it starts, so that a plan of thousands of targets needs memory for the running attempts only.
 async fn targets(plan: &Plan, mut finished: impl FnMut(Line)) {
     let context = Context::new(plan);
     let at_once = at_once(plan, descriptors());
@@ -100,7 +100,7 @@ async fn targets(plan: &Plan, mut finished: impl FnMut(Line)) {
     }
 }
 
-/// Attempts that an agent with so many file descriptors has under way at once.
+/// Maximum number of attempts at the same time, for an agent with so many file descriptors.
 #[must_use]
 pub fn at_once(plan: &Plan, descriptors: usize) -> usize {
     let names = plan
@@ -113,7 +113,7 @@ pub fn at_once(plan: &Plan, descriptors: usize) -> usize {
         .max(1)
 }
 
-/// File descriptors that this process can have at once.
+/// Maximum number of file descriptors of this process.
 #[cfg(unix)]
 fn descriptors() -> usize {
     use nix::sys::resource::{Resource, getrlimit};

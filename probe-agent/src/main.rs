@@ -16,18 +16,18 @@ use svc_reach_probe::serve::{self, Identity};
 use tokio::sync::oneshot;
 
 const USAGE: &str = "\
-usage: svc-reach-probe run PLAN…    do what a plan says; PLAN: JSON, in one or more pieces, or - for standard input
+usage: svc-reach-probe run PLAN…    carry out a plan (JSON, in one or more pieces, or - for standard input)
        svc-reach-probe serve [--port N]… [--udp-port N]…    answer HTTP requests and datagrams
        svc-reach-probe version";
 
-/// A plan is at most this long. Etcd takes no object beyond 1.5 MiB (etcd documentation, `--max-request-bytes`); what
-/// comes by standard input may be more.
+/// Maximum length of a plan on standard input, in bytes. A plan in a pod's arguments is shorter, since etcd accepts
+/// objects only up to 1.5 MiB (etcd documentation, `--max-request-bytes`).
 const MAX_PLAN: u64 = 64 * 1024 * 1024;
 
-/// Exit code for a command line or a plan that makes no sense.
+/// Exit code for an invalid command line or plan.
 const UNUSABLE: u8 = 2;
 
-/// Exit code where the work could not be done, or nobody listens.
+/// Exit code if the work could not be done, or if the output could not be written.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
@@ -40,11 +40,11 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(error) => return complain(FAILED, &format!("no runtime: {error}")),
+        Err(error) => return complain(FAILED, &format!("failed to start the runtime: {error}")),
     };
     let local = tokio::task::LocalSet::new();
     runtime.block_on(local.run_until(async {
-        // Signals first: they are asked for before there is anything to interrupt.
+        // The signal handlers must be installed before the command starts.
         tokio::select! {
             biased;
             code = signalled() => code,
@@ -81,7 +81,7 @@ async fn run(pieces: &[String]) -> ExitCode {
             let _ = broke.send(error);
         }
     });
-    // Nobody is left to probe for once nobody reads.
+    // If the output cannot be written any more, the rest of the plan is useless.
     let ended = tokio::select! {
         biased;
         Ok(error) = &mut broken => Err(error),
@@ -103,7 +103,7 @@ async fn read(pieces: &[String]) -> Result<Plan, String> {
     let plan: Plan = serde_json::from_str(&text).map_err(|error| format!("not a plan: {error}"))?;
     if plan.version != plan::VERSION {
         return Err(format!(
-            "the plan has version {}, this agent knows {}",
+            "the plan has version {}, but this agent supports version {}",
             plan.version,
             plan::VERSION
         ));
@@ -125,7 +125,7 @@ async fn read(pieces: &[String]) -> Result<Plan, String> {
     Ok(plan)
 }
 
-/// Read by a thread of its own, so that a signal ends us even where the input does not.
+/// Reads in a separate thread, so that a signal can end the program while it waits for input.
 async fn standard_input() -> std::io::Result<String> {
     let (reader, text) = oneshot::channel();
     std::thread::spawn(move || {
@@ -139,7 +139,7 @@ async fn standard_input() -> std::io::Result<String> {
     text.await.map_err(std::io::Error::other)?
 }
 
-/// One write for each line, so that a reader never sees part of one for long.
+/// Writes each line with a single write, so that a reader does not see part of a line for long.
 fn write(line: &Line) -> std::io::Result<()> {
     let mut text = serde_json::to_string(line)?;
     text.push('\n');
@@ -180,12 +180,13 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn complain(code: u8, text: &str) -> ExitCode {
-    // Nobody is left to complain to where this fails.
+    // If this fails, there is no other place for the message.
     let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(code)
 }
 
-/// As the first process of a container, nothing ends us by default; so both signals are asked for.
+/// Waits for a signal. The agent is the first process of a container, and the kernel does not end such a process by
+/// default, so it needs handlers for both signals.
 #[cfg(unix)]
 async fn signalled() -> ExitCode {
     use tokio::signal::unix::{SignalKind, signal};

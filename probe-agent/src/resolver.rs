@@ -1,6 +1,6 @@
-//! Names, resolved as the pod's `resolv.conf` says: its servers, its search list, its `ndots`.
+//! Resolves names with the pod's `resolv.conf`: its servers, its search list, its `ndots`.
 //!
-//! Without the C library's resolver, so that an image needs no library and no `nsswitch.conf`.
+//! It does not use the C library's resolver, so the image needs no library and no `nsswitch.conf`.
 
 use crate::failure::{self, short};
 use hickory_resolver::{
@@ -16,10 +16,10 @@ use hickory_resolver::{
 use std::net::IpAddr;
 use svc_reach_common::wire::outcome::{Meaning, Outcome, Phase};
 
-/// Resolves names, or knows why it cannot.
+/// Resolves names, or contains the reason why it cannot.
 pub struct Resolver(Result<System, String>);
 
-/// The system's settings, and who asks by them.
+/// The system's settings, and a resolver that uses them.
 struct System {
     resolver: TokioResolver,
     search: Vec<Name>,
@@ -27,7 +27,7 @@ struct System {
 }
 
 impl Resolver {
-    /// By the system's settings.
+    /// Uses the system's settings.
     pub fn from_system() -> Self {
         Self(System::read().map_err(|error| error.to_string()))
     }
@@ -36,7 +36,7 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// The outcome of an attempt that cannot go on.
+    /// Fails with the outcome of the attempt.
     pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Outcome> {
         let failed = |detail| Outcome::Failed {
             detail,
@@ -45,17 +45,18 @@ impl Resolver {
         let system = self
             .0
             .as_ref()
-            .map_err(|error| failed(format!("no settings to resolve names by: {error}")))?;
-        let name = Name::from_utf8(name).map_err(|error| failed(format!("not a name: {error}")))?;
-        // Each name of the search list by itself: hickory tells only what became of the last.
-        let mut told = Outcome::NameNotFound;
+            .map_err(|error| failed(format!("failed to read the resolver's settings: {error}")))?;
+        let name =
+            Name::from_utf8(name).map_err(|error| failed(format!("not a valid name: {error}")))?;
+        // Look up each name of the search list separately: hickory would return only the last name's error.
+        let mut worst = Outcome::NameNotFound;
         for name in candidates(&name, &system.search, system.ndots) {
             match system.ask(name).await {
                 Ok(addresses) => return Ok(addresses),
-                Err(outcome) => told = graver(told, outcome),
+                Err(outcome) => worst = graver(worst, outcome),
             }
         }
-        Err(told)
+        Err(worst)
     }
 }
 
@@ -63,7 +64,7 @@ impl System {
     fn read() -> Result<Self, NetError> {
         let (config, mut options) = read_system_conf()?;
         let (search, ndots) = (config.search().to_vec(), options.ndots);
-        // Every attempt asks anew, as every client would.
+        // Every attempt asks again, like a new client.
         options.cache_size = 0;
         options.use_hosts_file = ResolveHosts::Never;
         let mut builder =
@@ -76,32 +77,32 @@ impl System {
         })
     }
 
-    /// The addresses of a name that is complete.
+    /// The addresses of a fully qualified name.
     async fn ask(&self, name: Name) -> Result<Vec<IpAddr>, Outcome> {
         let answers = tokio::join!(
             self.resolver.lookup(name.clone(), RecordType::A),
             self.resolver.lookup(name, RecordType::AAAA),
         );
         let mut addresses = Vec::new();
-        let mut told = Outcome::NameNotFound;
+        let mut worst = Outcome::NameNotFound;
         for answer in <[_; 2]>::from(answers) {
             match answer {
                 Ok(found) => {
                     let records = found.answers().iter();
                     addresses.extend(records.filter_map(|record| record.data.ip_addr()));
                 }
-                Err(error) => told = graver(told, outcome(&error)),
+                Err(error) => worst = graver(worst, outcome(&error)),
             }
         }
         if addresses.is_empty() {
-            Err(told)
+            Err(worst)
         } else {
             Ok(addresses)
         }
     }
 }
 
-/// The complete names that a name may stand for, in order (resolv.conf(5), `search` and `ndots`).
+/// The fully qualified names to try for a name, in order (resolv.conf(5), `search` and `ndots`).
 fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
     let mut itself = name.clone();
     itself.set_fqdn(true);
@@ -121,25 +122,25 @@ fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
     names
 }
 
-/// What to tell of several questions without an answer: that one could not be asked before that one failed, and only
-/// where none did that there is no such name.
-fn graver(told: Outcome, next: Outcome) -> Outcome {
+/// Chooses the outcome to report if several lookups have no address. A lookup that could not be made comes first, then
+/// one that failed. The name does not exist only if every lookup says so.
+fn graver(first: Outcome, next: Outcome) -> Outcome {
     let weight = |outcome: &Outcome| match outcome.meaning() {
         Meaning::Unknown => 2,
         Meaning::Reached | Meaning::Ambiguous | Meaning::NotReached => {
             u8::from(*outcome != Outcome::NameNotFound)
         }
     };
-    if weight(&next) > weight(&told) {
+    if weight(&next) > weight(&first) {
         next
     } else {
-        told
+        first
     }
 }
 
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "whatever else goes wrong is a failed lookup, too"
+    reason = "every other error is also a failed lookup"
 )]
 fn outcome(error: &NetError) -> Outcome {
     match error {
@@ -157,17 +158,18 @@ fn outcome(error: &NetError) -> Outcome {
         NetError::Timeout => Outcome::TimedOut {
             phase: Phase::Resolve,
         },
-        // No question was sent, as without a descriptor to be had: that says nothing of the name.
+        // No query was sent, for example because no file descriptor was left. This says nothing about the name.
         NetError::NoConnections | NetError::Busy => Outcome::Failed {
-            detail: format!("no name server could be asked: {error}"),
+            detail: format!("no name server could be queried: {error}"),
             errno: None,
         },
-        // What came back by datagram was cut, and all of it could not be had: there is an answer, which we have not.
+        // The answer by UDP was truncated, and it could not be fetched by TCP. So the name may have addresses.
         NetError::Truncated => Outcome::Failed {
-            detail: "the name server's answer was cut, and could not be had by TCP".to_owned(),
+            detail: "the name server's answer was truncated, and fetching it by TCP failed"
+                .to_owned(),
             errno: None,
         },
-        // A server's part in it is a failed lookup; what went wrong on this side says nothing of the name.
+        // An error on the server's side is a failed lookup. An error on our side says nothing about the name.
         NetError::Io(error) => match failure::connecting(error) {
             failed @ Outcome::Failed { .. } => failed,
             _ => Outcome::NameLookupFailed {
@@ -187,7 +189,7 @@ mod tests {
     use svc_reach_common::wire::outcome::Outcome;
 
     #[test]
-    fn what_this_machine_is_short_of_says_nothing_of_the_name() {
+    fn local_shortages_are_failures() {
         // EMFILE, ENFILE, ENOMEM, ENOBUFS.
         for errno in [24, 23, 12, 105] {
             let error = NetError::from(io::Error::from_raw_os_error(errno));

@@ -1,4 +1,4 @@
-//! A server for tests: tells who it is and which client it sees.
+//! A test server that reports its name and the client's address.
 
 use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, header, server::conn::http1, service::service_fn};
@@ -18,19 +18,19 @@ use tokio::{
     task::{JoinSet, spawn_local},
 };
 
-/// Connections served at once on one port.
+/// Maximum number of connections at the same time on one port.
 const CONNECTIONS: usize = 1024;
 
-/// How long a client may take over the head of its request.
+/// Timeout for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of it that are read: no less than hyper takes, and what common proxies accept at the least.
+/// Maximum size of a request's head in bytes. This is hyper's minimum, and the least that common proxies accept.
 const MAX_HEAD: usize = 8 * 1024;
 
-/// Bytes of a datagram that are read.
+/// Maximum size of a datagram in bytes.
 const DATAGRAM: usize = 2048;
 
-/// What a server says of itself.
+/// What a server reports about itself.
 #[derive(Debug, Clone, Default)]
 pub struct Identity {
     /// Its pod.
@@ -43,7 +43,7 @@ pub struct Identity {
 ///
 /// # Errors
 ///
-/// When a port cannot be listened on.
+/// Fails if it cannot listen on a port.
 pub async fn serve(identity: Identity, tcp: &[u16], udp: &[u16]) -> io::Result<()> {
     let identity = Rc::new(identity);
     let mut servers = JoinSet::new();
@@ -63,8 +63,8 @@ pub async fn serve(identity: Identity, tcp: &[u16], udp: &[u16]) -> io::Result<(
     Ok(())
 }
 
-/// All addresses of both families, as long as IPv6 sockets take IPv4 too (the default of Linux, `bindv6only`); those of
-/// IPv4 where the node has no IPv6.
+/// All IPv6 addresses, or all IPv4 addresses if the node has no IPv6. By default on Linux, an IPv6 socket also accepts
+/// IPv4 (`bindv6only`).
 fn any(port: u16) -> [SocketAddr; 2] {
     [
         SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
@@ -90,7 +90,7 @@ async fn accept(listener: TcpListener, identity: Rc<Identity>) {
                     drop(slot);
                 });
             }
-            // Out of descriptors, or a client that left: neither lasts.
+            // No file descriptor is left, or the client has gone. Both are temporary.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
@@ -102,7 +102,7 @@ async fn answer(stream: TcpStream, client: SocketAddr, identity: &Identity) {
         let response = response(&echo);
         async { Ok::<_, Infallible>(response) }
     });
-    // A client that breaks off is no concern of a server's.
+    // The server does not care if a client breaks the connection.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -132,8 +132,8 @@ fn response(echo: &Echo) -> Response<Full<Bytes>> {
 async fn answer_datagrams(socket: UdpSocket, identity: Rc<Identity>) {
     let mut datagram = [0; DATAGRAM];
     loop {
-        // An error here is that of a datagram sent before, to a client that has left.
-        // An empty datagram is left unanswered, for tests of what silence means.
+        // An error here belongs to an earlier datagram, to a client that has gone.
+        // Empty datagrams get no answer, for tests of silent servers.
         if let Ok((1.., client)) = socket.recv_from(&mut datagram).await {
             let body = serde_json::to_vec(&echo(&identity, client)).unwrap_or_default();
             let _ = socket.send_to(&body, client).await;

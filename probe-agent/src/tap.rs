@@ -1,4 +1,4 @@
-//! A stream that tells how much it has brought, and since when.
+//! A stream that counts the bytes it received, and remembers when the first one came.
 
 use std::{
     cell::Cell,
@@ -12,23 +12,23 @@ use tokio::{
     time::Instant,
 };
 
-/// A stream that tells how much it has brought, and since when.
+/// A stream that counts the bytes it received, and remembers when the first one came.
 pub struct Tap<T> {
     inner: T,
     received: Received,
 }
 
-/// What a tapped stream has brought, to be read while the stream is lent to somebody else.
+/// What a stream has received. It can be read while other code owns the stream.
 #[derive(Clone, Default)]
 pub struct Received(Rc<Cell<(u64, Option<Instant>)>>);
 
 impl Received {
-    /// Number of bytes.
+    /// Number of received bytes.
     pub fn count(&self) -> u64 {
         self.0.get().0
     }
 
-    /// When the first of them came.
+    /// When the first byte came.
     pub fn first(&self) -> Option<Instant> {
         self.0.get().1
     }
@@ -43,7 +43,7 @@ impl Received {
 }
 
 impl<T> Tap<T> {
-    /// Taps a stream.
+    /// Wraps a stream.
     pub fn new(inner: T) -> Self {
         Self {
             inner,
@@ -51,7 +51,7 @@ impl<T> Tap<T> {
         }
     }
 
-    /// What it has brought, kept up to date.
+    /// What the stream has received. The value stays up to date.
     pub fn received(&self) -> Received {
         self.received.clone()
     }

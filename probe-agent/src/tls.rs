@@ -1,4 +1,4 @@
-//! TLS without verifying anybody: the question is who can be reached, not who can be trusted.
+//! TLS without verifying certificates, since only reachability matters.
 
 use crate::tap::Tap;
 use std::{
@@ -22,7 +22,7 @@ use tokio_rustls::{
 pub struct Connector(Result<TlsConnector, Error>);
 
 impl Connector {
-    /// With rustls' default versions and ciphers.
+    /// Uses the default versions and ciphers of rustls.
     pub fn new() -> Self {
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -36,11 +36,11 @@ impl Connector {
         }))
     }
 
-    /// Makes a session over `stream`, naming `name` to the server where it is a name (RFC 6066, section 3).
+    /// Makes a session over `stream`. If `name` is a name and not an address, the server gets it (RFC 6066, section 3).
     ///
     /// # Errors
     ///
-    /// Those of the connection and of the handshake.
+    /// Fails with errors of the connection and of the handshake.
     pub async fn connect(
         &self,
         name: &str,
@@ -55,8 +55,8 @@ impl Connector {
     }
 }
 
-/// Whom to ask for by what stands in a `Host` header: a name or an address, perhaps with a port. An address is not named
-/// to the server, nor is what is neither.
+/// The server name for a `Host` header, which is a name or an address, with or without a port. If it is neither, the
+/// result is `address`. rustls does not send addresses to the server.
 fn server_name(host: &str, address: IpAddr) -> ServerName<'static> {
     let bare = host
         .strip_prefix('[')
@@ -119,7 +119,7 @@ mod tests {
     use super::server_name;
 
     #[test]
-    fn a_server_is_named_by_its_name_and_never_by_part_of_an_address() {
+    fn server_names() {
         for (host, named) in [
             ("shop.example", "shop.example"),
             ("shop.example:8443", "shop.example"),
@@ -129,7 +129,7 @@ mod tests {
             ("[::1]", "::1"),
             ("[::1]:8443", "::1"),
             ("fd00::a:b", "fd00::a:b"),
-            // Neither a name nor an address: the one that is connected to.
+            // These are neither names nor addresses, so the remote address is used.
             ("fe80::1%eth0", "198.18.0.1"),
             ("a b", "198.18.0.1"),
             ("", "198.18.0.1"),

@@ -1,4 +1,4 @@
-//! One datagram out, any datagram back.
+//! Sends one datagram and waits for any datagram as an answer.
 
 use crate::{
     bounds::{Bounds, micros},
@@ -11,10 +11,10 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Bytes of an answer that are looked at.
+/// Maximum number of bytes of an answer that are read.
 const MAX_ANSWER: usize = 2048;
 
-/// Sends `payload` and waits for anything to come back.
+/// Sends `payload` and waits for an answer.
 pub async fn ask(
     remote: SocketAddr,
     payload: &[u8],
@@ -34,14 +34,15 @@ pub async fn ask(
     }
     attempt.local = socket.local_addr().ok();
     let began = Instant::now();
-    // A packet filter of the node itself shows here, as EPERM (linux net/ipv4/ip_output.c, net/netfilter/core.c).
+    // If a packet filter on the node drops the packet, this fails with EPERM (linux net/ipv4/ip_output.c,
+    // net/netfilter/core.c).
     if let Err(error) = socket.send(payload).await {
         return failure::connecting(&error);
     }
     let mut answer = [0; MAX_ANSWER];
     match timeout_at(bounds.turn, socket.recv(&mut answer)).await {
         Err(_) => Outcome::Silent,
-        // An ICMP error that came back for our datagram.
+        // An ICMP error came back for our datagram.
         Ok(Err(error)) => failure::connecting(&error),
         Ok(Ok(length)) => {
             attempt.first_byte_us = Some(micros(began, Instant::now()));
