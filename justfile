@@ -1,38 +1,38 @@
-# The steps of .ci/run, one by one. `just --list` shows them.
+# The steps of .ci/run as single commands. `just --list` shows them.
 
-# Everything a change must pass
+# Run everything that a change must pass
 ci:
     .ci/run
 
-# Formatting of Rust code
+# Check the formatting of Rust code
 format:
     cargo fmt --all --check
 
-# Lints of Rust code
+# Lint Rust code
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
 
-# Shell scripts, workflows, spelling
+# Check shell scripts, workflows and spelling
 text:
     .ci/lint
 
-# Circles of imports between files
+# Check that no files import each other in a circle
 imports:
     cargo test -p svc-reach-tests --test imports
 
-# Tests that need no cluster
+# Run the tests that need no cluster
 test:
     cargo build -p svc-reach -p svc-reach-probe
     cargo test --workspace
 
-# Every test, on a real Kubernetes
+# Run every test, on a real Kubernetes
 test-all:
     tests/run
 
-# A run on a real Kubernetes of three nodes
+# Show a run on a real Kubernetes of three nodes
 demo:
     ./demo
 
-# Record help, outputs and errors anew
+# Update the snapshots of help, outputs and errors
 snapshots:
     UPDATE_EXPECT=1 cargo test -p svc-reach --lib

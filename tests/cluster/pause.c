@@ -1,4 +1,4 @@
-// Holds a pod's namespaces open: collects orphans, and ends when told to.
+// Holds a pod's namespaces open. Collects orphans, and ends on SIGINT or SIGTERM.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

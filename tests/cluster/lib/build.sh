@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Makes, once, every binary and image the cluster runs: from Debian 12's packages and source packages, and from this
-# repository. What is in the cache is not made again.
+# Builds every program and image that the cluster needs, from Debian 12's packages and source packages and from this
+# repository. What is already in the cache is not built again.
 
-# Installed, since they are tools or start no service.
+# These are installed on the machine. They do not start any service.
 PACKAGES=(ca-certificates conntrack containernetworking-plugins curl dpkg-dev gcc golang-go iproute2 ipset iptables kmod
   libc6-dev libcrypt1 libpcre2-8-0 libssl3 nftables openssl procps runc socat util-linux zlib1g)
 KUBERNETES=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
@@ -41,8 +41,8 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt install -y --no-install-recommends "${missing[@]}"
 }
 
-# Unpacked rather than installed: installing a daemon's package would start it on this machine.
-unpack() { # PACKAGE…: prints nothing; the files are then below $BUILD/unpacked/PACKAGE
+# Packages of daemons are unpacked and not installed, because installing would start the daemon on this machine.
+unpack() { # PACKAGE…: unpacks each package below $BUILD/unpacked/PACKAGE
   local p dir
   for p in "$@"; do
     dir=$BUILD/unpacked/$p
@@ -63,8 +63,8 @@ unpack_program() { # PACKAGE FILE…
   for f in "$@"; do install -m 755 "$BUILD/unpacked/$package$f" "$BIN/"; done
 }
 
-# Cargo decides itself whether there is anything to do. With the features that the whole workspace takes of dependencies, so
-# that tests need not compile most of them again.
+# cargo rebuilds only what changed. --workspace selects the same features of dependencies as the tests do, so that most
+# dependencies are compiled only once.
 build_testbed() {
   local target
   cargo build --quiet --workspace --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
@@ -72,8 +72,8 @@ build_testbed() {
   cmp -s "$target/debug/testbed" "$BIN/testbed" || install -m 755 "$target/debug/testbed" "$BIN/testbed"
 }
 
-# The machine's own Debian sources, read as source package sources, with lists of their own beside the machine's.
-source_package() { # NAME: unpacked below $BUILD/source
+# Uses the machine's own Debian sources to download source packages, with separate package lists.
+source_package() { # NAME: unpacks the source below $BUILD/source
   local parts=$BUILD/apt/parts f options
   options=(-o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$parts" -o "Dir::State::lists=$BUILD/apt/lists")
   mkdir -p "$parts" "$BUILD/apt/lists/partial" "$BUILD/source"
@@ -87,7 +87,7 @@ source_package() { # NAME: unpacked below $BUILD/source
   (cd "$BUILD/source" && rm -rf "${1:?}"-*/ && apt "${options[@]}" source "$1")
 }
 
-# Kubernetes 1.20.2, which is Debian 12's: the upstream tree with its vendor folder.
+# Kubernetes 1.20.2, the version of Debian 12: the upstream tree with its vendor folder.
 build_kubernetes() { # PROGRAM…
   local tree=$BUILD/go/src/k8s.io/kubernetes p
   if [[ ! -f $tree/.prepared ]]; then
@@ -96,8 +96,8 @@ build_kubernetes() { # PROGRAM…
     rm -rf "$tree"
     mkdir -p "${tree%/*}"
     mv "$BUILD"/source/kubernetes-*/ "$tree"
-    # reflect2 1.0.1 in the vendor folder reads the Go runtime's map internals as they were before Go 1.18; with
-    # Debian's Go 1.19 every program crashes on its first JSON map. Debian has 1.0.2, which does not.
+    # The vendor folder has reflect2 1.0.1, which relies on the map internals of Go before 1.18. With Debian's Go 1.19,
+    # every program crashes on its first JSON map. Debian's reflect2 1.0.2 works.
     unpack golang-github-modern-go-reflect2-dev
     rm "$tree"/vendor/github.com/modern-go/reflect2/*.go
     cp "$BUILD"/unpacked/golang-github-modern-go-reflect2-dev/usr/share/gocode/src/github.com/modern-go/reflect2/*.go \
@@ -106,8 +106,8 @@ build_kubernetes() { # PROGRAM…
     touch "$tree/.prepared"
   fi
   (
-    # GOPATH mode: as a module the tree is refused, because Go since 1.17 wants every indirect dependency listed in
-    # go.mod and vendor/modules.txt to agree with that, and these were written by Go 1.15.
+    # Use GOPATH mode. In module mode Go refuses the tree: since 1.17 it wants every indirect dependency in go.mod, and
+    # vendor/modules.txt must agree. Go 1.15 wrote these files.
     export GOPATH=$BUILD/go GOCACHE=$BUILD/go-cache GO111MODULE=off CGO_ENABLED=0
     cd "$tree" || exit
     generate_openapi
@@ -116,18 +116,18 @@ build_kubernetes() { # PROGRAM…
       build_kubernetes_program "$p"
     done
   )
-  # Over a gigabyte that nothing needs any more.
+  # These take over a gigabyte and are no longer needed.
   rm -rf "$BUILD/go" "$BUILD/go-cache" "$BUILD/source"
 }
 
-# The API server publishes the schema of its objects from a generated file that upstream's Makefile makes before any
-# build, and that no source archive carries.
+# The API server needs a generated file with the schemas of its objects. Upstream's Makefile generates it before a
+# build, and source archives do not contain it.
 generate_openapi() {
   local out=pkg/generated/openapi/zz_generated.openapi.go inputs
   [[ ! -s $out ]] || return 0
   say "generating the OpenAPI definitions"
   go build -o "$BUILD/openapi-gen" k8s.io/kubernetes/vendor/k8s.io/kube-openapi/cmd/openapi-gen
-  # The packages that ask for it by a comment, except two that are programs of their own.
+  # The packages with the comment that requests it, except two that are separate programs.
   inputs=$(grep -rl --include='*.go' '^// *+k8s:openapi-gen=' pkg cmd plugin vendor/k8s.io/*/ |
     grep -v '^vendor/k8s.io/code-generator/\|^vendor/k8s.io/sample-apiserver/' |
     xargs -n1 dirname | LC_ALL=C sort -u | sed 's|^|k8s.io/kubernetes/|' | paste -sd,)
@@ -137,13 +137,13 @@ generate_openapi() {
 }
 
 build_kubernetes_program() {
-  # The version stands in two places (hack/lib/version.sh); what /version answers is client-go's.
+  # The version must be set in two packages (hack/lib/version.sh). The endpoint /version answers with that of client-go.
   local package stamp=""
   for package in component-base/version client-go/pkg/version; do
     package=k8s.io/kubernetes/vendor/k8s.io/$package
     stamp+=" -X $package.gitVersion=v1.20.2 -X $package.gitMajor=1 -X $package.gitMinor=20 -X $package.gitTreeState=clean"
   done
-  # Neither a cloud's API nor Docker is ever spoken to: leaving them out saves a third of the time.
+  # The cluster uses neither a cloud's API nor Docker. Leaving them out saves a third of the build time.
   go build -tags providerless,dockerless -o "$BIN/.$1" -ldflags "-s -w$stamp" \
     "k8s.io/kubernetes/cmd/$1"
   mv "$BIN/.$1" "$BIN/$1"

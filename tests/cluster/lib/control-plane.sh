@@ -1,12 +1,13 @@
 # shellcheck shell=bash
-# etcd, the API server, the controller manager and the scheduler: one pid namespace in the instance "cp".
+# etcd, the API server, the controller manager and the scheduler share one pid namespace in the instance "cp".
 
 control_plane_up() {
   audit_policy >"$RUN/audit-policy.yaml"
-  # The kernel-wide values below /proc/sys belong to the machine, hence a /proc of its own for the new pid namespace.
+  # --mount-proc: the new pid namespace gets its own /proc, because the kernel-wide values below /proc/sys belong to the
+  # machine.
   launch control-plane nsenter --net="/run/netns/$PREFIX-cp" unshare --mount --pid --fork --kill-child --mount-proc \
     env TTL_AFTER_FINISHED="$TTL_AFTER_FINISHED" bash "$HERE/inside/control-plane"
-  # A unix socket is not bound to a network namespace: the one way from this machine's loopback into the cluster.
+  # A unix socket is independent of network namespaces. It connects this machine's loopback to the API server.
   launch api-relay socat "TCP-LISTEN:$API_PORT,bind=127.0.0.1,reuseaddr,fork" "UNIX-CONNECT:$RUN/api.sock"
   until_true 240 api_ready || die "the API server is not ready, see $LOG/kube-apiserver.log"
   say "control plane is up"
@@ -18,7 +19,8 @@ port_check() {
 
 api_ready() { [[ $(kctl get --raw /readyz) == ok ]]; }
 
-# Who asked what, so that a test can count the requests of one run. The cluster's own parts are left out.
+# Log who made which request, so that a test can count the requests of a run. Requests of the cluster itself are left
+# out.
 audit_policy() {
   cat <<'Y'
 apiVersion: audit.k8s.io/v1

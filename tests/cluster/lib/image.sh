@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Container images, made without a container engine: a layer is a tar archive, an image is a few JSON files beside it.
-# The registry serves whatever archives lie in $IMAGES, and looks again at every request.
+# Builds container images without a container engine: a layer is a tar archive, and an image adds a few JSON files.
+# The registry serves all archives in $IMAGES and reads that folder again on every request.
 
 image() {
   local action=${1:-} name file
-  shift || die "image: add, load, remove or list?"
+  shift || die "image: expected add, load, remove or list"
   mkdir -p "$IMAGES"
   case $action in
     add)
@@ -33,7 +33,7 @@ image() {
   esac
 }
 
-image_file() { echo "${1//[^A-Za-z0-9.-]/_}"; } # a file name for an image's name
+image_file() { echo "${1//[^A-Za-z0-9.-]/_}"; } # NAME:TAG: the image's file name, without extension
 
 image_of_binary() { # NAME:TAG BINARY [ARG…]
   local name=$1 binary=$2 root program
@@ -61,10 +61,10 @@ json_list() {
   printf ']'
 }
 
-# The same files give the same archive, to the bit: order, owners and times are fixed.
+# Order, owners and times are fixed, so the same files give an identical archive.
 pack() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 --format=gnu "$@"; }
 
-pack_image() { # FILE ROOT ENTRYPOINT-JSON CMD-JSON NAME…: an OCI archive of one layer
+pack_image() { # FILE ROOT ENTRYPOINT-JSON CMD-JSON NAME…: makes an OCI archive with one layer
   local file=$1 root=$2 entrypoint=$3 cmd=$4 dir layer diff arch config manifest
   shift 4
   dir=$(mktemp -d "$CACHE/image.XXXXXX")
@@ -89,7 +89,7 @@ pack_image() { # FILE ROOT ENTRYPOINT-JSON CMD-JSON NAME…: an OCI archive of o
   rm -rf "$dir"
 }
 
-put_blob() { # FILE LAYOUT: moves it in, and prints the two fields by which others refer to it
+put_blob() { # FILE LAYOUT: moves the file into the layout and prints its descriptor fields, digest and size
   local digest
   digest=$(sha256sum <"$1" | cut -d' ' -f1)
   printf '"digest":"sha256:%s","size":%s' "$digest" "$(stat -c %s "$1")"
@@ -104,7 +104,7 @@ build_pause_image() {
   mv "$IMAGES/$(image_file "$PAUSE_IMAGE").tar" "$IMAGES/pause.tar"
 }
 
-# The web server of the demonstration: Debian's nginx, with a shell and curl to look around with.
+# The web server of the demo: Debian's nginx, with a shell and curl for debugging.
 build_nginx_image() {
   local root=$BUILD/nginx-root curl applet
   say "making the nginx image"
@@ -131,7 +131,7 @@ build_nginx_image() {
 copy_libraries() { # ROOT PROGRAM…
   local root=$1 library
   shift
-  ! ldd "$@" | grep 'not found' >&2 || die "a library of the nginx image is missing on this machine"
+  ! ldd "$@" | grep 'not found' >&2 || die "this machine lacks a library that the nginx image needs"
   while read -r library; do
     [[ -e $root$library ]] || install -D "$(readlink -f "$library")" "$root$library"
   done < <(ldd "$@" | grep -o '/[^ ]*\.so[^ ]*' | sort -u)

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The VPC: a router in a namespace of its own, and one link from it to every instance (node, client, load balancer, …).
+# The VPC: a router in its own network namespace, with one link to every instance (node, client, load balancer, …).
 #
-# There is no shared segment. An instance believes the whole subnet to be on its link, and the router answers ARP in
-# the name of the others, so every packet between two instances passes the router, as it does in a cloud's VPC. That
-# is what lets a load balancer keep the client's address: the router knows which connections came out of the load
-# balancer, and takes their replies back to it.
+# There is no shared segment. Each instance has a route for the whole subnet on its link, and the router answers ARP for
+# the other instances. So every packet between two instances passes the router, as in a cloud's VPC. This lets a load
+# balancer keep the client's address: the router knows which connections came from the load balancer, and sends the
+# replies back to it.
 
 in_ns() { # INSTANCE COMMAND…
   local i=$1
@@ -13,7 +13,7 @@ in_ns() { # INSTANCE COMMAND…
 }
 
 network_up() {
-  # On a machine where they are modules nothing else may have asked for them yet.
+  # If these are modules, nothing may have loaded them yet.
   modprobe -qa overlay br_netfilter veth bridge vxlan nf_conntrack nf_tables nft_chain_nat 2>/dev/null || true
   router_up
   instance_up infra "$INFRA_IP"
@@ -29,15 +29,15 @@ router_up() {
   in_ns vpc sysctl -qw net.ipv4.ip_forward=1 \
     net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
     net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
-  # What an instance that is switched off, or the world outside, is to the others: silence. Without ARP a packet for
-  # "void" is sent to its own hardware address, which the other end of the pair drops as somebody else's.
+  # Packets to "void" get no answer. Routes to stopped instances and to the outside world lead there. Without ARP, such
+  # a packet is sent to the hardware address of "void" itself, and the other end of the pair drops it as not its own.
   in_ns vpc ip link add void type veth peer name void-end
   in_ns vpc ip link set void arp off up
   in_ns vpc ip link set void-end up
   in_ns vpc ip route add default dev void
-  # The kubelet asks for a cloud's metadata at its start, and waits for it when there is only silence.
+  # The kubelet requests a cloud's metadata when it starts. Refuse the request, or the kubelet waits for a timeout.
   in_ns vpc ip route add unreachable 169.254.0.0/16
-  # Addresses of the subnet that no instance has: nobody answers ARP for them.
+  # For addresses that no instance has, the router must not answer ARP.
   in_ns vpc ip addr add "$ROUTER_IP/32" dev lo
   in_ns vpc ip route add unreachable "$VPC_CIDR"
   in_ns vpc nft -f - <<N
@@ -52,12 +52,12 @@ N
   in_ns vpc ip rule add fwmark 1 lookup 100
 }
 
-instance_up() { # NAME ADDRESS: its namespace, with eth0 in the VPC
-  # A namespace that was deleted takes its end of a link with it only some time later.
+instance_up() { # NAME ADDRESS: creates the instance's namespace, with eth0 in the VPC
+  # The link of a deleted namespace may exist for some more time.
   in_ns vpc ip link del "p-$1" 2>/dev/null || true
   ip netns add "$PREFIX-$1"
   in_ns vpc ip link add "p-$1" type veth peer name eth0 netns "$PREFIX-$1"
-  # Answers in another's name are delayed by up to 0.8 s by default (proxy_delay, arp(7)).
+  # By default, ARP answers for other instances are delayed by up to 0.8 s (proxy_delay, arp(7)).
   in_ns vpc sysctl -qw "net.ipv4.conf.p-$1.proxy_arp=1" "net.ipv4.neigh.p-$1.proxy_delay=0"
   in_ns vpc ip link set "p-$1" up
   in_ns vpc ip route replace "$2" dev "p-$1" src "$ROUTER_IP"
@@ -70,12 +70,12 @@ instance_up() { # NAME ADDRESS: its namespace, with eth0 in the VPC
 load_balancer_up() {
   local range
   instance_up elb "$ELB_IP"
-  # What comes in by eth0 leaves by eth0: without redirects, the router must not learn a short cut.
+  # Packets come in and leave on eth0. Turn off redirects, or the router would learn to bypass the load balancer.
   in_ns elb sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0 \
     net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
   for range in $ELB_RANGES; do
     in_ns vpc ip route add "$range" via "$ELB_IP" dev p-elb
-    in_ns elb ip route add blackhole "$range" # those that no Service has
+    in_ns elb ip route add blackhole "$range" # for addresses that no Service has
   done
   in_ns vpc ip route add default via "$ELB_IP" dev p-elb table 100
 }
@@ -86,8 +86,9 @@ node_network_up() { # N
   instance_up "$name" "$ip"
   in_ns "$name" sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 \
     net.ipv4.conf.eth0.rp_filter=0
-  # Bridged packets between two pods of a node have to pass its iptables too, or replies miss their translation.
-  in_ns "$name" sysctl -qw net.bridge.bridge-nf-call-iptables=1 2>/dev/null || say "no br_netfilter in namespaces here"
+  # Packets between two pods of a node cross a bridge. They must pass iptables, too, or replies are not translated back.
+  in_ns "$name" sysctl -qw net.bridge.bridge-nf-call-iptables=1 2>/dev/null ||
+    say "this kernel has no br_netfilter for network namespaces"
   if [[ $NETWORK == vpc ]]; then
     in_ns vpc ip route replace "$(pod_cidr "$i")" via "$ip" dev "p-$name"
   else
@@ -98,7 +99,7 @@ node_network_up() { # N
   fi
 }
 
-# Every node knows every other's place in the overlay from the start; nothing is learnt from traffic.
+# Configures the overlay addresses of all other nodes. Nothing is learnt from traffic.
 overlay_up() { # N
   local i=$1 j name=node-$1
   overlay_mac() { printf '02:60:ac:14:%02x:00' "$1"; }
@@ -114,14 +115,15 @@ overlay_up() { # N
   done
 }
 
-node_network_down() { # N: the VPC still knows the address, and what is sent there is lost
+node_network_down() { # N: the VPC keeps the route to the address, but packets to it are lost
   in_ns vpc ip route replace "$(node_ip "$1")" dev void src "$ROUTER_IP"
   if [[ $NETWORK == vpc ]]; then in_ns vpc ip route replace "$(pod_cidr "$1")" dev void; fi
   in_ns vpc ip link del "p-node-$1" 2>/dev/null || true
   ip netns del "$PREFIX-node-$1"
 }
 
-# Namespaces without the record of who made them: another cache folder's cluster, or one whose record was deleted.
+# Fails if there are namespaces without a record: those of a cluster in another cache folder, or one whose record was
+# deleted.
 network_check() {
   [[ ! -d $RUN ]] || return 0
   ! ip netns list | grep -q "^$PREFIX-" ||
@@ -135,12 +137,13 @@ network_down() {
   done < <(ip netns list)
 }
 
-# A place that is only a network namespace. There the VPC's DNS answers, and kubectl reaches the API server by the VPC.
+# Runs a command in an instance that is only a network namespace. It uses the VPC's DNS, and kubectl reaches the API
+# server through the VPC.
 instance_enter() { # NAME COMMAND…
   local name=$1
   shift
   [[ -e /run/netns/$PREFIX-$name ]] || die "the cluster is down"
-  # ip-netns(8) gives the command a mount namespace of its own, so the machine keeps its resolv.conf.
+  # ip-netns(8) gives the command its own mount namespace, so the machine's resolv.conf does not change.
   # shellcheck disable=SC2016
   exec ip netns exec "$PREFIX-$name" env KUBECONFIG="$KUBECONFIG_CLIENT" PATH="$BIN:$PATH" \
     bash -c 'mount --bind "$0" "$(readlink -f /etc/resolv.conf)" && exec "$@"' "$RUN/resolv.conf" "$@"

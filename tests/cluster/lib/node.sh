@@ -1,9 +1,10 @@
 # shellcheck shell=bash
-# Nodes: set up, run, switched off and on again.
+# Sets up nodes, runs them, and switches them off and on.
 
-# The Node objects come first, so that each has its own pod range and kube-proxy finds the node's address at once.
-# The kubelet adopts the object and sets labels, conditions and addresses as it does for one that it made; without some
-# capacity in it, it crashes (reconcileHugePageResource writes into the map without looking whether there is one).
+# Create the Node objects first, so that each has its own pod range and kube-proxy finds the node's address at once.
+# The kubelet then adopts its object, and sets labels, conditions and addresses as if it had created it. The object
+# needs some capacity, or the kubelet crashes: reconcileHugePageResource writes to the map without checking that it
+# exists.
 nodes_register() {
   local n
   printf 'nameserver %s\n' "$INFRA_IP" >"$RUN/resolv.conf"
@@ -31,7 +32,7 @@ bindAddress: 0.0.0.0
 clusterCIDR: $POD_CIDR
 mode: "$PROXY_MODE"
 clientConnection: {kubeconfig: /etc/svcr/proxy.conf}
-# The size of the connection table belongs to the machine; zero leaves it alone.
+# The connection table belongs to the machine. Zero means: do not change its size.
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
 iptables: {masqueradeAll: false, minSyncPeriod: 0s, syncPeriod: 30s}
 Y
@@ -82,7 +83,7 @@ node() { # stop|start NODE
       node_launch "$n"
       say "node-$n is on"
       ;;
-    *) die "node: stop or start?" ;;
+    *) die "node: expected stop or start" ;;
   esac
 }
 

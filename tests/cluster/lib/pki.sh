@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Certificates and kubeconfigs, made anew for every cluster.
+# Certificates and kubeconfigs. Every cluster gets new ones.
 
 make_pki() {
   local n

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What a cloud puts beside the nodes: image registry, DNS, admission, load balancer. All are the program "testbed".
+# The services of a cloud: image registry, DNS, admission and load balancer. The program "testbed" provides all of them.
 
 services_up() {
   local testbed="$BIN/testbed"
@@ -11,7 +11,7 @@ services_up() {
     "$testbed" elb "$ELB_FIRST" "$ELB_LAST" "$ELB_DOMAIN"
 }
 
-# The objects that a cluster of this age has from the start, or that stand in for what it lacks.
+# Objects that a cluster of this version has from the start, and the webhook that replaces Pod Security admission.
 cluster_objects() {
   kctl apply -f - >/dev/null <<Y
 apiVersion: v1
@@ -28,7 +28,7 @@ subsets:
 - addresses: [{ip: $INFRA_IP}]
   ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53, protocol: TCP}]
 ---
-# As kubeadm leaves it: some tools read kube-proxy's mode from here.
+# As kubeadm creates it. Some tools read kube-proxy's mode from here.
 apiVersion: v1
 kind: ConfigMap
 metadata: {name: kube-proxy, namespace: kube-system, labels: {app: kube-proxy}}
@@ -36,7 +36,7 @@ data:
   config.conf: |
 $(sed 's/^/    /' "$RUN/kube-proxy.yaml")
 ---
-# Kubernetes 1.20 has no Pod Security admission; "testbed admission" says what it would say.
+# Kubernetes 1.20 has no Pod Security admission. "testbed admission" replaces it.
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: pod-security}
@@ -46,10 +46,10 @@ $(
     pod_security_webhook restricted
   )
 Y
-  until_true 180 kctl get serviceaccount default || die "the default ServiceAccount does not appear"
+  until_true 180 kctl get serviceaccount default || die "the default ServiceAccount was not created within 180 s"
 }
 
-# The review does not carry the namespace's labels, so each level is a webhook with its own selector and path.
+# A review does not contain the namespace's labels, so each level needs its own webhook with a selector and a path.
 pod_security_webhook() { # LEVEL
   cat <<Y
 - name: $1.pod-security.$PREFIX.test

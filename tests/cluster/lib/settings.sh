@@ -1,16 +1,16 @@
-# shellcheck shell=bash disable=SC2034  # other files use what is set here
-# Names, addresses and folders; everything the cluster makes on the machine starts with $PREFIX.
+# shellcheck shell=bash disable=SC2034  # other files use these variables
+# Names, addresses and folders. The names of everything that the cluster creates on this machine start with $PREFIX.
 
 PREFIX=svcr
 CACHE=${SVC_REACH_CACHE:-${XDG_CACHE_HOME:-${HOME:?}/.cache}/svc-reach}
 mkdir -p "$CACHE"
 CACHE=$(cd "$CACHE" && pwd)
 
-# Made once and kept.
+# Built once and kept.
 BIN=$CACHE/bin
 IMAGES=$CACHE/images
 BUILD=$CACHE/build
-# Made by up, removed by down; only the logs stay.
+# Created by "up" and removed by "down", except the logs.
 STATE=$CACHE/state
 RUN=$STATE/run
 PKI=$STATE/pki
@@ -24,12 +24,12 @@ VPC_CIDR=192.168.60.0/24
 ROUTER_IP=192.168.60.1
 INFRA_IP=192.168.60.2 # image registry, DNS, admission
 CP_IP=192.168.60.10
-ELB_IP=192.168.60.20 # the load balancer itself; the addresses that it gives away are the ranges below
+ELB_IP=192.168.60.20 # the load balancer itself; it assigns addresses from the ranges below
 CLIENT_IP=192.168.60.100
 ELB_RANGES="192.168.60.200/29 192.168.60.208/28 192.168.60.224/28 192.168.60.240/29"
 ELB_FIRST=192.168.60.200
 ELB_LAST=192.168.60.247
-ELB_DOMAIN=elb.$PREFIX.test # names of load balancers that publish a name in place of an address
+ELB_DOMAIN=elb.$PREFIX.test # for load balancers that publish a name instead of an address
 POD_CIDR=172.20.0.0/16
 SERVICE_CIDR=10.248.0.0/16
 SERVICE_API_IP=10.248.0.1
@@ -48,13 +48,14 @@ die() {
   exit 1
 }
 
-# Two of these at once would take each other's cluster apart. The lock ends with this shell: what is launched closes it.
+# Two commands at once would destroy each other's cluster. The lock ends with this shell, because launched programs
+# close file descriptor 9.
 locked() {
   exec 9>"$CACHE/lock"
-  flock -w 600 9 || die "another cluster command has been running for ten minutes"
+  flock -w 600 9 || die "another cluster command is still running after ten minutes"
 }
 
-# until_true SECONDS COMMAND…: tries it again until it succeeds.
+# until_true SECONDS COMMAND…: repeats the command until it succeeds. Fails after this time.
 until_true() {
   local end=$((SECONDS + $1))
   shift
@@ -68,7 +69,7 @@ save_options() { declare -p NODES NETWORK PROXY_MODE POD_MASQ TTL_AFTER_FINISHED
 load_options() {
   [[ -f $RUN/options ]] || die "the cluster is down"
   local line
-  # Plain "declare" inside a function would make them local to it.
+  # Inside a function, "declare" without -g would make the variables local.
   while IFS= read -r line; do eval "${line/declare --/declare -g}"; done <"$RUN/options"
 }
 
