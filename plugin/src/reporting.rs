@@ -61,6 +61,7 @@ pub fn report(
     let detection::Detection {
         mut environment,
         circumstances,
+        proxies,
     } = detection::detect(
         facts,
         stands,
@@ -83,8 +84,14 @@ pub fn report(
         mode: environment.proxy_mode,
         ..ProxyOverrides::default()
     };
-    let settings = Settings::gather(&overrides, expectations.proxy, &[]);
-    let world = World::of(facts, &settings.proxy);
+    let mut settings = Settings::gather(&overrides, expectations.proxy, &[]);
+    for (node, proxy) in proxies {
+        if let Some(proxy) = proxy.settings(&settings) {
+            settings.nodes.insert(node, proxy);
+        }
+    }
+    let world =
+        World::of(facts, &settings.proxy).with_own_proxies(&settings.nodes, settings.mode_told);
     let paths = Paths {
         balancer: Balancer::of(&facts.service),
         ..Paths::of_network(environment.network_model)
@@ -156,5 +163,127 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
         observed: cells::observed(seen),
         verdict: Verdict::Undocumented,
         hint: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Expectations, report};
+    use crate::{
+        config::{ClusterOverrides, ExpectationSettings},
+        plan::{placement::place, targets::targets},
+        probes::{
+            output::{End, ProbeOutput},
+            probed_position::ProbedPosition,
+        },
+        reporting::documents::Documents,
+        survey::provider_hints::ProviderHints,
+        testing::{endpoint, facts, node, probe_settings},
+    };
+    use std::{collections::BTreeMap, time::Duration};
+    use svc_reach_common::{
+        position::Position,
+        proxy_mode::ProxyMode,
+        target::TargetKind,
+        terms::Terms,
+        wire::line::{HostFact, HostView, KubeProxySettings},
+    };
+
+    fn view(mode: ProxyMode, version: &str, masquerade_all: bool) -> HostView {
+        HostView {
+            proxy_mode: HostFact::Seen(mode),
+            kube_proxy_version: Some(HostFact::Seen(version.into())),
+            kube_proxy_settings: Some(HostFact::Seen(KubeProxySettings {
+                mode: mode.to_string(),
+                masquerade_all: Some(masquerade_all),
+                ..KubeProxySettings::default()
+            })),
+            kube_ipvs0: HostFact::Seen(false),
+            interfaces: HostFact::Seen(Vec::new()),
+            routes: HostFact::Seen(Vec::new()),
+        }
+    }
+
+    #[test]
+    fn in_a_mixed_cluster_each_probed_node_is_predicted_by_its_own_kube_proxy() {
+        let mut facts = facts();
+        facts.nodes = vec![node("a", 0), node("b", 1), node("c", 2)].into();
+        facts.endpoints = vec![endpoint("a", 0)];
+        let placement = place(&[&facts], &probe_settings()).remove(0);
+        let stands: Vec<ProbedPosition> = [
+            (
+                Position::NodeSame,
+                view(ProxyMode::Nftables, "v1.36.3", false),
+            ),
+            (
+                Position::NodeOther,
+                view(ProxyMode::Iptables, "v1.34.4", true),
+            ),
+        ]
+        .into_iter()
+        .map(|(position, view)| ProbedPosition {
+            position,
+            node: placement
+                .node(position)
+                .map(|node| node.unwrap().to_owned()),
+            targets: targets(&facts, &placement, position),
+            heard: Ok(ProbeOutput {
+                results: BTreeMap::new(),
+                host: Some(view),
+                end: End::Complete,
+            }),
+        })
+        .collect();
+        let expectations = Expectations {
+            documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
+            proxy: None,
+            hints: &ProviderHints::default(),
+            overrides: ClusterOverrides::default(),
+            terms: &Terms::default(),
+            at: None,
+        };
+        let report = report("r1", Duration::ZERO, &facts, &stands, expectations, None);
+        assert_eq!(report.environment.proxy_mode, None, "the nodes disagree");
+        let predicted = |position, kind, on: Option<&str>| {
+            let cell = report.cells.iter().find(|cell| {
+                cell.position == position
+                    && cell.target.kind == kind
+                    && cell.target.node.as_deref() == on
+            });
+            let predicted = cell.unwrap().predicted.clone().unwrap();
+            (predicted.action, predicted.masquerade)
+        };
+        let served = |masquerade| ("endpoints".to_owned(), Some(masquerade));
+        let kind = TargetKind::ClusterIp;
+        assert_eq!(predicted(Position::NodeSame, kind, None), served(false));
+        assert_eq!(
+            predicted(Position::NodeOther, kind, None),
+            served(true),
+            "masqueradeAll of b"
+        );
+        let kind = TargetKind::NodePort;
+        assert_eq!(
+            predicted(Position::NodeSame, kind, Some("b")),
+            served(true),
+            "node port of b, which is asked from a"
+        );
+        assert_eq!(
+            predicted(Position::NodeSame, kind, Some("c")),
+            ("unknown".to_owned(), None),
+            "no probe saw the kube-proxy of c"
+        );
+        let versions = report
+            .environment
+            .evidence
+            .iter()
+            .filter(|evidence| evidence.fact == "kubeProxyVersion")
+            .map(|evidence| format!("{}: {}", evidence.value, evidence.source));
+        assert_eq!(
+            versions.collect::<Vec<_>>(),
+            [
+                "v1.36.3: kube-proxy's /metrics on a",
+                "v1.34.4: kube-proxy's /metrics on b"
+            ]
+        );
     }
 }

@@ -1,28 +1,13 @@
 //! What the agent can see on a node from its host network, without privileges.
 
-use crate::{failure::short, http, tap::Tap};
+use crate::kube_proxy;
 use ipnet::Ipv4Net;
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, BufReader},
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
+    net::{IpAddr, Ipv4Addr},
 };
-use svc_reach_common::{
-    proxy_mode::ProxyMode,
-    wire::line::{HostFact, HostView, Interface, Route},
-};
-use tokio::{net::TcpStream, time::timeout};
-
-/// Where kube-proxy reports its mode (kubernetes/kubernetes `cmd/kube-proxy/app/server.go`, `serveMetrics`; the address
-/// is the default of `metricsBindAddress`).
-const PROXY_MODE: ([u8; 4], u16) = ([127, 0, 0, 1], 10249);
-
-/// kube-proxy answers at once or not at all.
-const PROXY_MODE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Maximum number of bytes to read of its answer, which is one word.
-const PROXY_MODE_BYTES: usize = 4096;
+use svc_reach_common::wire::line::{HostFact, HostView, Interface, Route};
 
 /// The dummy device that kube-proxy creates in IPVS mode (`pkg/proxy/ipvs/proxier.go`, `defaultDummyDevice`).
 const IPVS_DEVICE: &str = "kube-ipvs0";
@@ -58,8 +43,11 @@ pub async fn look() -> HostView {
         HostFact::Seen(interfaces) => HostFact::Seen(those_that_matter(interfaces)),
         HostFact::Unknown(why) => HostFact::Unknown(why),
     };
+    let kube_proxy = kube_proxy::look().await;
     HostView {
-        proxy_mode: proxy_mode().await,
+        proxy_mode: kube_proxy.mode,
+        kube_proxy_version: Some(kube_proxy.version),
+        kube_proxy_settings: Some(kube_proxy.settings),
         kube_ipvs0,
         interfaces: bounded,
         routes: routes(),
@@ -77,33 +65,6 @@ fn those_that_matter(mut interfaces: Vec<Interface>) -> Vec<Interface> {
     });
     interfaces.truncate(MAX_INTERFACES);
     interfaces
-}
-
-async fn proxy_mode() -> HostFact<ProxyMode> {
-    let address = SocketAddr::from(PROXY_MODE);
-    let answer = async {
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(|error| error.to_string())?;
-        http::get_text(
-            Tap::new(stream),
-            "/proxyMode",
-            &address.to_string(),
-            PROXY_MODE_BYTES,
-        )
-        .await
-    };
-    let answer = timeout(PROXY_MODE_TIMEOUT, answer)
-        .await
-        .unwrap_or_else(|_| Err("no answer".to_owned()));
-    match answer.and_then(|word| {
-        word.trim()
-            .parse::<ProxyMode>()
-            .map_err(|error| error.to_string())
-    }) {
-        Ok(mode) => HostFact::Seen(mode),
-        Err(why) => HostFact::Unknown(short(&why)),
-    }
 }
 
 #[cfg(unix)]

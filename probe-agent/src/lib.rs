@@ -12,6 +12,7 @@ mod bounds;
 mod failure;
 mod host_view;
 mod http;
+mod kube_proxy;
 mod resolver;
 pub mod serve;
 mod tap;
@@ -46,7 +47,7 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
     let work = async {
         let view = async {
             if plan.view == View::Host {
-                let _ = lines.send(Line::Host(host_view::look().await));
+                let _ = lines.send(Line::Host(Box::new(host_view::look().await)));
             }
         };
         let targets = targets(plan, |line| {

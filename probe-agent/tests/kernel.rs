@@ -163,7 +163,7 @@ fn host_view_needs_no_privileges() {
     let view: HostView = lines
         .into_iter()
         .find_map(|line| match line {
-            Line::Host(view) => Some(view),
+            Line::Host(view) => Some(*view),
             Line::Start { .. } | Line::Result { .. } | Line::End { .. } | Line::Fatal { .. } => {
                 None
             }

@@ -419,12 +419,6 @@ impl<'a> Journey<'_, 'a> {
     /// kube-proxy answers on every node: 200 if the node runs a ready endpoint, otherwise 503
     /// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
     fn health_check(&self) -> Forecast {
-        match self.world.proxy().mode {
-            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables => {}
-            mode @ (ProxyMode::Userspace | ProxyMode::Ebpf) => {
-                return Forecast::not_modelled(&NotModelled::Mode(mode));
-            }
-        }
         let Some(node) = self
             .target
             .node
@@ -433,6 +427,13 @@ impl<'a> Journey<'_, 'a> {
         else {
             return Forecast::unknown(Input::TargetNode);
         };
+        match self.world.proxy_on(&node.name).map(|proxy| proxy.mode) {
+            Some(ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables) => {}
+            Some(mode @ (ProxyMode::Userspace | ProxyMode::Ebpf)) => {
+                return Forecast::not_modelled(&NotModelled::Mode(mode));
+            }
+            None => return Forecast::unknown(Input::ProxyMode),
+        }
         let reason = if self.has_ready_endpoint(node) {
             reasons::HEALTH_CHECK_OK
         } else {
@@ -479,7 +480,8 @@ impl<'a> Journey<'_, 'a> {
             port: self.target.port.get(),
             protocol: self.target.protocol,
         };
-        if self.world.proxy().detector != Detector::Unknown {
+        let detector = self.world.proxy_on(&node.name).map(|proxy| &proxy.detector);
+        if detector != Some(&Detector::Unknown) {
             return Ok(self.world.flow(&packet));
         }
         let with = self
@@ -539,7 +541,10 @@ impl<'a> Journey<'_, 'a> {
         match self.client.network {
             Network::Pod => Origin::OwnPod,
             Network::Host => Origin::OwnHost {
-                dialled: self.world.proxy().mode == ProxyMode::Ipvs
+                dialled: self
+                    .world
+                    .proxy_on(&node.name)
+                    .is_some_and(|proxy| proxy.mode == ProxyMode::Ipvs)
                     && !node.internal_ips.contains(&address),
             },
             Network::External => Origin::Elsewhere,
@@ -656,14 +661,19 @@ impl<'a> Journey<'_, 'a> {
     /// The ranges of pod addresses, from the proxy or the nodes. If those have none, ranges for documentation do: it
     /// only matters whether an address is within the range.
     fn pod_ranges(&self) -> Vec<IpNet> {
-        let mut ranges = match &self.world.proxy().detector {
-            Detector::ClusterCidr(ranges) => ranges.clone(),
-            Detector::NodeCidr
-            | Detector::Bridge
-            | Detector::Interface
-            | Detector::None
-            | Detector::Unknown => Vec::new(),
-        };
+        let told = self
+            .world
+            .proxies()
+            .find_map(|proxy| match &proxy.detector {
+                Detector::ClusterCidr(ranges) if !ranges.is_empty() => Some(ranges.clone()),
+                Detector::ClusterCidr(_)
+                | Detector::NodeCidr
+                | Detector::Bridge
+                | Detector::Interface
+                | Detector::None
+                | Detector::Unknown => None,
+            });
+        let mut ranges = told.unwrap_or_default();
         if ranges.is_empty() {
             ranges = self
                 .world

@@ -22,9 +22,9 @@ impl<'a> World<'a> {
     ///
     /// # Errors
     ///
-    /// Fails if the node is unknown, or if the model does not know its proxy.
+    /// Fails if the node or its proxy is unknown, or if the model does not know such a proxy.
     pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
-        answer(self, packet, &self.proxy.detector)
+        answer(self, packet, None)
     }
 
     /// Like [`World::flow`], with another detector than the proxy's.
@@ -33,17 +33,18 @@ impl<'a> World<'a> {
         packet: &Packet<'_>,
         detector: &Detector,
     ) -> Result<Answer<'a>, NotModelled> {
-        answer(self, packet, detector)
+        answer(self, packet, Some(detector))
     }
 }
 
+/// Answers for one packet, by this detector or the proxy's own.
 fn answer<'a>(
     world: &World<'a>,
     packet: &Packet<'_>,
-    detector: &Detector,
+    detector: Option<&Detector>,
 ) -> Result<Answer<'a>, NotModelled> {
     let cx = Context::new(world, packet, detector)?;
-    let mut answer = match world.proxy.mode {
+    let mut answer = match cx.proxy.mode {
         ProxyMode::Iptables => iptables::answer(&cx),
         ProxyMode::Nftables => nftables::answer(&cx),
         ProxyMode::Ipvs => ipvs::answer(&cx),

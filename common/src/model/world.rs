@@ -85,7 +85,10 @@ pub(super) enum AddressKind {
 /// All Services, endpoints and nodes of a cluster with its proxies' settings.
 #[derive(Debug)]
 pub struct World<'a> {
-    pub(super) proxy: &'a Proxy,
+    /// Settings of the proxies of all nodes that have none of their own; `None`: not known.
+    shared: Option<&'a Proxy>,
+    /// Settings of the proxies of single nodes.
+    own: BTreeMap<&'a str, &'a Proxy>,
     pub(super) ports: Vec<PortOf<'a>>,
     pub(super) by_address: HashMap<(IpAddr, u16, Protocol), Vec<(AddressKind, usize)>>,
     pub(super) by_node_port: HashMap<(u16, Protocol, Family), Vec<usize>>,
@@ -109,7 +112,8 @@ impl<'a> World<'a> {
         proxy: &'a Proxy,
     ) -> Self {
         let mut world = World {
-            proxy,
+            shared: Some(proxy),
+            own: BTreeMap::new(),
             ports: Vec::new(),
             by_address: HashMap::new(),
             by_node_port: HashMap::new(),
@@ -145,6 +149,22 @@ impl<'a> World<'a> {
             found.sort_by_key(|&(place, _)| place);
         }
         world
+    }
+
+    /// Gives nodes proxies with settings of their own, by the node's name. If `others_known` is false, the proxies of all
+    /// other nodes are unknown.
+    #[must_use]
+    pub fn with_own_proxies(
+        mut self,
+        own: &'a BTreeMap<String, Proxy>,
+        others_known: bool,
+    ) -> Self {
+        self.own = own
+            .iter()
+            .map(|(node, proxy)| (node.as_str(), proxy))
+            .collect();
+        self.shared = self.shared.filter(|_| others_known);
+        self
     }
 
     /// Adds a Service's ports in one family. A Service without a cluster IP of that family has no ports in it, even if
@@ -252,23 +272,27 @@ impl<'a> World<'a> {
             .map(|&(service, _)| service)
     }
 
-    /// The settings of kube-proxy, which are the same on all nodes.
-    #[must_use]
-    pub const fn proxy(&self) -> &'a Proxy {
-        self.proxy
+    /// The settings of a node's proxy; `None` if they are unknown.
+    pub(super) fn proxy_on(&self, node: &str) -> Option<&'a Proxy> {
+        self.own.get(node).copied().or(self.shared)
+    }
+
+    /// The settings of all known proxies. Those that several nodes share come first.
+    pub(super) fn proxies(&self) -> impl Iterator<Item = &'a Proxy> {
+        self.shared.into_iter().chain(self.own.values().copied())
     }
 
     /// Version of a node's kube-proxy. The first of these that is known:
     ///
-    /// 1. the version in the settings;
+    /// 1. the version in the node's settings;
     /// 2. the version that the node reports for its kube-proxy;
     /// 3. the version of its kubelet (kubelets always reported their own version as kube-proxy's, too);
     /// 4. the newest version that the model knows.
     #[must_use]
     pub fn version(&self, node: &Node) -> Version {
         let said = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
-        self.proxy
-            .version
+        self.proxy_on(&node.name)
+            .and_then(|proxy| proxy.version)
             .or_else(|| said(&node.kube_proxy_version))
             .or_else(|| said(&node.kubelet_version))
             .unwrap_or(Version::NEWEST)

@@ -29,7 +29,7 @@ pub enum Line {
         targets: u32,
     },
     /// What the agent sees on its node.
-    Host(HostView),
+    Host(Box<HostView>),
     /// One target is finished.
     Result {
         /// [`crate::wire::plan::Request::id`].
@@ -55,6 +55,13 @@ pub enum Line {
 pub struct HostView {
     /// The mode that kube-proxy reports at `http://127.0.0.1:10249/proxyMode`.
     pub proxy_mode: HostFact<ProxyMode>,
+    /// kube-proxy's version, from `http://127.0.0.1:10249/metrics`. `None`: an older agent, which did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_proxy_version: Option<HostFact<String>>,
+    /// kube-proxy's effective settings, from `http://127.0.0.1:10249/configz`. `None`: an older agent, which did not
+    /// look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_proxy_settings: Option<HostFact<KubeProxySettings>>,
     /// Whether the dummy device `kube-ipvs0` exists, which kube-proxy creates in IPVS mode.
     pub kube_ipvs0: HostFact<bool>,
     /// Network interfaces, up to a maximum. Interfaces of pods (veth) come last.
@@ -63,7 +70,25 @@ pub struct HostView {
     pub routes: HostFact<Vec<Route>>,
 }
 
-/// Something that the agent looked at, or the reason why it could not.
+/// The settings of kube-proxy that matter for forwarding, as kube-proxy prints them. Nothing is validated here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KubeProxySettings {
+    /// `mode`. If it is empty, kube-proxy uses its default.
+    pub mode: String,
+    /// `clusterCIDR`, or `detectLocal.clusterCIDRs`.
+    pub cluster_cidrs: Vec<String>,
+    /// `detectLocalMode`. `None`: this kube-proxy has no such setting.
+    pub detect_local_mode: Option<String>,
+    /// `nodePortAddresses`.
+    pub node_port_addresses: Vec<String>,
+    /// `iptables.masqueradeAll`, or `nftables.masqueradeAll` in that mode.
+    pub masquerade_all: Option<bool>,
+    /// `iptables.localhostNodePorts`.
+    pub localhost_node_ports: Option<bool>,
+}
+
+/// Something looked at, or the reason why it could not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostFact<T> {
@@ -103,4 +128,23 @@ pub struct Route {
     pub gateway: Option<std::net::Ipv4Addr>,
     /// Name of the interface.
     pub interface: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+
+    /// A line of an agent that did not look at kube-proxy's version and settings.
+    const OLDER: &str = r#"{"line":"host","proxyMode":{"seen":"ipvs"},"kubeIpvs0":{"seen":true},"interfaces":{"unknown":"no"},"routes":{"seen":[]}}"#;
+
+    #[test]
+    fn a_line_of_an_older_agent_is_understood() {
+        let line: Line = serde_json::from_str(OLDER).unwrap();
+        let Line::Host(view) = &line else {
+            panic!("{line:?}")
+        };
+        assert_eq!(view.kube_proxy_version, None);
+        assert_eq!(view.kube_proxy_settings, None);
+        assert_eq!(serde_json::to_string(&line).unwrap(), OLDER);
+    }
 }

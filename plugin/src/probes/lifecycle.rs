@@ -288,7 +288,7 @@ impl ProbeLifecycle {
             ))),
             Ok(Line::Start { .. }) => NextStep::Wait,
             Ok(Line::Host(view)) => {
-                self.host = Some(view);
+                self.host = Some(*view);
                 NextStep::Wait
             }
             Ok(Line::Result { id, attempts }) => {

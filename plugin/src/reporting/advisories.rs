@@ -220,6 +220,7 @@ mod tests {
         let Detection {
             environment,
             circumstances,
+            proxies: _,
         } = detect(facts, &[], None, hints, overrides);
         let known = Findings {
             facts,

@@ -2,6 +2,7 @@
 
 mod circumstances;
 mod network_model;
+mod node_proxies;
 mod notes;
 mod pass_through;
 mod proxy_mode;
@@ -13,10 +14,12 @@ use crate::{
 };
 use circumstances::circumstances;
 use network_model::{NETWORK_MODEL, network_models};
+use node_proxies::{NodeProxy, node_proxies};
 use notes::Notes;
 use pass_through::pass_through;
 use proxy_mode::{PROXY_MODE, proxy_modes};
 
+use std::collections::BTreeMap;
 use svc_reach_common::{
     facts::Facts,
     matrix::{Circumstances, Column},
@@ -36,6 +39,8 @@ pub struct Detection {
     pub environment: Environment,
     /// What documented expectations depend on.
     pub circumstances: Circumstances,
+    /// What kube-proxy says of itself on probed nodes, by name of the node.
+    pub proxies: BTreeMap<String, NodeProxy>,
 }
 
 /// Combines everything that was read and observed.
@@ -62,6 +67,7 @@ pub fn detect(
         })
         .collect();
     let modes = proxy_modes(&views, proxy, hints, overrides, &mut notes);
+    let proxies = node_proxies(&views, overrides, &mut notes);
     let models = network_models(&views, provider, hints, overrides, &mut notes);
     let columns: Vec<Column> = models
         .iter()
@@ -85,6 +91,7 @@ pub fn detect(
             evidence: notes.0,
         },
         circumstances,
+        proxies,
     }
 }
 
@@ -162,6 +169,8 @@ mod tests {
                         Ok(mode) => HostFact::Seen(mode),
                         Err(why) => HostFact::Unknown(why.to_owned()),
                     },
+                    kube_proxy_version: None,
+                    kube_proxy_settings: None,
                     kube_ipvs0: HostFact::Seen(false),
                     interfaces: HostFact::Seen(interfaces.iter().map(interface).collect()),
                     routes: HostFact::Seen(Vec::new()),

@@ -26,7 +26,8 @@ pub fn forecast(
         network: position.network(),
         node,
     };
-    if !settings.mode_told && target.kind != TargetKind::PodIp {
+    // If some nodes told their modes, the world knows which other nodes' modes it lacks.
+    if !settings.mode_told && settings.nodes.is_empty() && target.kind != TargetKind::PodIp {
         return Forecast::unknown(Input::ProxyMode);
     }
     // The world is made from these facts, so it contains this Service.

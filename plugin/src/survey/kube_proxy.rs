@@ -4,10 +4,12 @@ use crate::cluster::yaml;
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use svc_reach_common::{
     model::{Detector, NodePortAddresses, Proxy, Version},
     proxy_mode::ProxyMode,
     report::Evidence,
+    wire::line::KubeProxySettings,
     words,
 };
 
@@ -168,6 +170,27 @@ impl ProxyConfig {
             .flatten()
     }
 
+    /// Reads what a node's kube-proxy answered about its settings.
+    ///
+    /// # Errors
+    ///
+    /// Where it makes no sense.
+    pub fn of_node(node: &str, settings: &KubeProxySettings) -> Result<Option<Self>, String> {
+        let of_mode = || WireMode {
+            masquerade_all: settings.masquerade_all,
+            localhost_node_ports: settings.localhost_node_ports,
+        };
+        let wire = Wire {
+            mode: Some(settings.mode.clone()),
+            cluster_cidr: Some(settings.cluster_cidrs.join(",")),
+            detect_local_mode: settings.detect_local_mode.clone(),
+            node_port_addresses: Some(settings.node_port_addresses.clone()),
+            iptables: Some(of_mode()),
+            nftables: Some(of_mode()),
+        };
+        Self::of_wire(format!("kube-proxy's /configz on {node}"), wire, 0)
+    }
+
     fn of_wire(source: String, wire: Wire, rank: u8) -> Result<Option<Self>, String> {
         let wrong = |what: &dyn std::fmt::Display| format!("{source}: {what}");
         let mode = match wire.mode.as_deref() {
@@ -235,6 +258,8 @@ pub struct Settings {
     pub mode_told: bool,
     /// Where they come from.
     pub evidence: Vec<Evidence>,
+    /// The settings of nodes whose own kube-proxy was asked, by name.
+    pub nodes: BTreeMap<String, Proxy>,
 }
 
 impl Settings {
@@ -329,6 +354,7 @@ impl Settings {
             },
             mode_told: told.mode.is_some() || found.is_some(),
             evidence,
+            nodes: BTreeMap::new(),
         }
     }
 
@@ -344,7 +370,8 @@ impl Settings {
     }
 }
 
-fn described(detector: &Detector) -> String {
+/// A detector in words.
+pub fn described(detector: &Detector) -> String {
     match detector {
         Detector::ClusterCidr(ranges) if ranges.is_empty() => "none (no cluster CIDR)".to_owned(),
         Detector::ClusterCidr(ranges) => {

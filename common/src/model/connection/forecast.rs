@@ -114,9 +114,13 @@ impl Forecast {
     }
 
     pub(super) fn not_modelled(error: &NotModelled) -> Self {
-        Self {
-            outcome: PredictedOutcome::NotModelled(error.to_string()),
-            ..Self::unknown(Input::ProxyMode)
+        let unknown = Self::unknown(Input::ProxyMode);
+        match error {
+            NotModelled::Proxy(_) => unknown,
+            NotModelled::Node { .. } | NotModelled::Mode(_) => Self {
+                outcome: PredictedOutcome::NotModelled(error.to_string()),
+                ..unknown
+            },
         }
     }
 

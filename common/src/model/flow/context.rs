@@ -8,7 +8,7 @@ use super::{
 use crate::{
     facts::{IpMode, Node, Service, ServiceType, TrafficPolicy},
     model::{
-        proxy::{Detector, NodePortAddresses},
+        proxy::{Detector, NodePortAddresses, Proxy},
         version::Version,
         world::{AddressKind, Backend, Family, PortOf, World},
     },
@@ -54,6 +54,8 @@ pub(super) enum NodePortAddress {
 /// A packet on a node.
 pub(super) struct Context<'w, 'a> {
     pub world: &'w World<'a>,
+    /// The node's proxy.
+    pub proxy: &'a Proxy,
     pub detector: &'w Detector,
     pub node: &'a Node,
     pub version: Version,
@@ -69,16 +71,20 @@ impl<'w, 'a> Context<'w, 'a> {
     pub(super) fn new(
         world: &'w World<'a>,
         packet: &Packet<'_>,
-        detector: &'w Detector,
+        detector: Option<&'w Detector>,
     ) -> Result<Self, NotModelled> {
         let node = world.node(packet.node).ok_or_else(|| NotModelled::Node {
             node: packet.node.to_owned(),
             known: world.nodes().map(|node| node.name.clone()).collect(),
         })?;
+        let proxy = world
+            .proxy_on(&node.name)
+            .ok_or_else(|| NotModelled::Proxy(node.name.clone()))?;
         let family = Family::of(packet.ip);
         let mut cx = Self {
             world,
-            detector,
+            proxy,
+            detector: detector.unwrap_or(&proxy.detector),
             node,
             version: world.version(node),
             client: packet.client,
@@ -172,7 +178,7 @@ impl<'w, 'a> Context<'w, 'a> {
             | Detector::NodeCidr
             | Detector::Interface
             | Detector::None
-            | Detector::Unknown => self.world.proxy.bridged_pods,
+            | Detector::Unknown => self.proxy.bridged_pods,
         }
     }
 
@@ -271,13 +277,13 @@ impl<'w, 'a> Context<'w, 'a> {
         if !self.to_node() {
             return NotLocal;
         }
-        let mode = self.world.proxy.mode;
+        let mode = self.proxy.mode;
         if self.ip.is_loopback() {
             let possible = match mode {
                 // Before 1.26 the rules treat IPv4 and IPv6 alike, although only IPv4 works.
                 ProxyMode::Iptables => {
                     !self.version.since(26)
-                        || (self.family == Family::V4 && self.world.proxy.localhost_node_ports)
+                        || (self.family == Family::V4 && self.proxy.localhost_node_ports)
                 }
                 ProxyMode::Ipvs | ProxyMode::Nftables | ProxyMode::Userspace | ProxyMode::Ebpf => {
                     false
@@ -287,7 +293,7 @@ impl<'w, 'a> Context<'w, 'a> {
                 return Excluded;
             }
         }
-        let primary_only = match &self.world.proxy.node_port_addresses {
+        let primary_only = match &self.proxy.node_port_addresses {
             NodePortAddresses::Within(ranges) => {
                 let mut own = ranges
                     .iter()
@@ -311,12 +317,12 @@ impl<'w, 'a> Context<'w, 'a> {
 
     /// Whether only the primary address answers node ports by default.
     fn primary_by_default(&self) -> bool {
-        self.world.proxy.mode == ProxyMode::Nftables && self.version.since(30)
+        self.proxy.mode == ProxyMode::Nftables && self.version.since(30)
     }
 
     /// Whether every address of the node answers node ports.
     pub(super) fn all_node_port_addresses(&self) -> bool {
-        match &self.world.proxy.node_port_addresses {
+        match &self.proxy.node_port_addresses {
             NodePortAddresses::Within(ranges) => {
                 let mut own = ranges
                     .iter()
@@ -361,7 +367,7 @@ impl<'w, 'a> Context<'w, 'a> {
         if within(source) {
             return Ok(Some(rules::SOURCE_RANGES_ALLOW));
         }
-        let from_balancer = match self.world.proxy.mode {
+        let from_balancer = match self.proxy.mode {
             // kube-proxy allows all of the balancer's addresses as sources for each of them.
             ProxyMode::Nftables => self.vips(service).any(|vip| vip == source),
             ProxyMode::Iptables if self.version.since(25) => {
@@ -378,7 +384,7 @@ impl<'w, 'a> Context<'w, 'a> {
     }
 
     pub(super) fn why(&self, rule: Rule) -> Why {
-        rule.why(self.world.proxy.mode, self.version)
+        rule.why(self.proxy.mode, self.version)
     }
 
     fn whys(&self, rules: &[Rule]) -> Vec<Why> {
@@ -416,9 +422,7 @@ impl<'w, 'a> Context<'w, 'a> {
         let itself = endpoints
             .iter()
             .filter(|backend| source == Some(backend.address.ip()))
-            .filter(|backend| {
-                self.world.proxy.mode != ProxyMode::Ipvs || backend.is_on(&self.node.name)
-            })
+            .filter(|backend| self.proxy.mode != ProxyMode::Ipvs || backend.is_on(&self.node.name))
             .count();
         let masquerade = match mark {
             Mark::Always => Some(true),
@@ -448,7 +452,7 @@ impl<'w, 'a> Context<'w, 'a> {
 
     /// Whether traffic to a cluster IP is masqueraded, in iptables and nftables mode.
     pub(super) fn cluster_ip_mark(&self) -> (Mark, Option<Rule>) {
-        if self.world.proxy.masquerade_all {
+        if self.proxy.masquerade_all {
             return (Mark::Always, Some(rules::MASQUERADE_ALL));
         }
         match self.detected() {

@@ -167,9 +167,7 @@ fn mark(
     source: Option<IpAddr>,
 ) -> (Mark, Option<Rule>) {
     match server {
-        Server::ClusterIp if cx.world.proxy.masquerade_all => {
-            (Mark::Always, Some(rules::MASQUERADE_ALL))
-        }
+        Server::ClusterIp if cx.proxy.masquerade_all => (Mark::Always, Some(rules::MASQUERADE_ALL)),
         Server::ClusterIp => {
             // Without a detector, kube-proxy masquerades if the source is a cluster IP and has the destination's port
             // (`src,dst`).

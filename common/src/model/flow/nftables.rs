@@ -230,7 +230,6 @@ fn filter<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             );
         }
         let unallocated = cx
-            .world
             .proxy
             .service_cidrs
             .iter()

@@ -76,6 +76,9 @@ pub enum NotModelled {
         /// The names of all known nodes.
         known: Vec<String>,
     },
+    /// The node's proxy is unknown.
+    #[error("the proxy mode of node {0:?} is unknown")]
+    Proxy(String),
     /// The model does not know this proxy.
     #[error(
         "the model does not know proxy mode {0}; it knows iptables, ipvs and nftables of kube-proxy"
