@@ -210,6 +210,7 @@ mod tests {
                 connect_us: None,
                 tls_us: None,
                 first_byte_us: None,
+                sent_again: false,
             })
             .collect()
     }

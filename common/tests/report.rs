@@ -108,6 +108,7 @@ fn full() -> Report {
         connect_us: Some(1),
         tls_us: Some(2),
         first_byte_us: Some(3),
+        sent_again: false,
     });
     let cell = Cell {
         position: Position::NodeSame,

@@ -209,6 +209,7 @@ fn attempt(outcome: Outcome) -> Attempt {
         connect_us: None,
         tls_us: None,
         first_byte_us: None,
+        sent_again: false,
     }
 }
 

@@ -3,12 +3,14 @@
 use crate::{
     bounds::{Bounds, micros},
     failure, http,
+    pace::{self, Pace},
     resolver::Resolver,
     tap::Tap,
     tls, udp,
 };
 use std::{
     net::{IpAddr, SocketAddr},
+    pin::pin,
     time::Duration,
 };
 use svc_reach_common::wire::{
@@ -18,7 +20,7 @@ use svc_reach_common::wire::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 /// What all attempts of a plan share.
@@ -28,6 +30,10 @@ pub struct Context {
     grace: Duration,
     resolver: Resolver,
     tls: tls::Connector,
+    /// Of all datagrams.
+    pace: Pace,
+    /// Of those that are sent again.
+    pace_again: Pace,
 }
 
 /// Minimum time for each address of a name, if that much time is left. A lost SYN is sent again after one second
@@ -43,11 +49,57 @@ impl Context {
             grace: plan.grace(),
             resolver: Resolver::from_system(),
             tls: tls::Connector::new(),
+            pace: Pace::new(pace::AT_ONCE, pace::GAP),
+            pace_again: Pace::new(pace::AT_ONCE_AGAIN, pace::GAP_AGAIN),
         }
     }
 
     /// Makes one attempt.
     pub async fn attempt(&self, request: &Request) -> Attempt {
+        match request.probe {
+            RequestKind::Udp { .. } => Box::pin(self.paced(request)).await,
+            RequestKind::Tcp | RequestKind::Http { .. } => self.unpaced(request).await,
+        }
+    }
+
+    /// Makes an attempt with a datagram when it is its turn.
+    async fn paced(&self, request: &Request) -> Attempt {
+        let turn = self.pace.turn().await;
+        let mut attempt = pin!(self.unpaced(request));
+        if let Ok(attempt) = timeout(pace::UNDER_WAY, &mut attempt).await {
+            return attempt;
+        }
+        drop(turn);
+        attempt.await
+    }
+
+    /// Sends the datagram of an attempt once more, of which nothing was heard. It leaves from the same port, so that every
+    /// node on its way sends it where it sent the first one (linux `net/netfilter/nf_conntrack_core.c` knows both as one
+    /// connection): a backend that does not answer is not passed over for another.
+    pub async fn send_again(&self, request: &Request, lost: Attempt) -> Attempt {
+        let (RequestKind::Udp { payload }, Some(remote)) = (&request.probe, lost.remote) else {
+            return lost;
+        };
+        let _turn = self.pace_again.turn().await;
+        let over = Instant::now() + self.grace;
+        let bounds = Bounds {
+            turn: over,
+            connected: over,
+            answered: over,
+        };
+        let mut again = made(Outcome::Silent, Some(remote));
+        again.sent_again = true;
+        let payload = payload.as_bytes();
+        again.outcome = udp::ask(lost.local, remote, payload, bounds, &mut again).await;
+        match again.outcome.meaning() {
+            Meaning::Reached | Meaning::NotReached | Meaning::Ambiguous => again,
+            // That no second one could be sent says nothing.
+            Meaning::Unknown => lost,
+        }
+    }
+
+    /// Makes one attempt, now.
+    async fn unpaced(&self, request: &Request) -> Attempt {
         let now = Instant::now();
         let connected = now + self.connect_timeout;
         let bounds = Bounds {
@@ -99,7 +151,14 @@ impl Context {
         let mut tried = made(Outcome::NameNotFound, Some(remote));
         tried.outcome = match &request.probe {
             RequestKind::Udp { payload } => {
-                Box::pin(udp::ask(remote, payload.as_bytes(), bounds, &mut tried)).await
+                Box::pin(udp::ask(
+                    None,
+                    remote,
+                    payload.as_bytes(),
+                    bounds,
+                    &mut tried,
+                ))
+                .await
             }
             RequestKind::Tcp | RequestKind::Http { .. } => {
                 self.connect(remote, request, bounds, &mut tried).await
@@ -183,6 +242,7 @@ fn made(outcome: Outcome, remote: Option<SocketAddr>) -> Attempt {
         connect_us: None,
         tls_us: None,
         first_byte_us: None,
+        sent_again: false,
     }
 }
 

@@ -14,8 +14,9 @@ use tokio::{
 /// Maximum number of bytes of an answer that are read.
 const MAX_ANSWER: usize = 2048;
 
-/// Sends `payload` and waits for an answer.
+/// Sends `payload` and waits for an answer. It uses the source address `from` if that is given and free.
 pub async fn ask(
+    from: Option<SocketAddr>,
     remote: SocketAddr,
     payload: &[u8],
     bounds: Bounds,
@@ -25,7 +26,11 @@ pub async fn ask(
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    let socket = match UdpSocket::bind(any).await {
+    let socket = match UdpSocket::bind(from.unwrap_or(any)).await {
+        Err(_) if from.is_some() => UdpSocket::bind(any).await,
+        bound => bound,
+    };
+    let socket = match socket {
         Ok(socket) => socket,
         Err(error) => return failure::opening(&error),
     };

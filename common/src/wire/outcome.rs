@@ -144,6 +144,9 @@ pub struct Attempt {
     pub tls_us: Option<u64>,
     /// Time from the request to the first byte of the answer, in microseconds.
     pub first_byte_us: Option<u64>,
+    /// Whether this is what became of a datagram that was sent again, since the first one was not answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sent_again: bool,
 }
 
 /// What an outcome says about the target.

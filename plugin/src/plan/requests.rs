@@ -99,15 +99,21 @@ impl Requests {
     }
 }
 
-/// How long an agent may take for its plan: the longest attempt, times the number of rounds that its attempts need.
+/// How long an agent may take for its plan: the longest attempt, times the number of rounds that its attempts need, and
+/// the time that pacing adds.
 pub fn duration(plan: &Plan) -> Duration {
+    let rounds = u32::try_from(rounds(plan)).unwrap_or(u32::MAX);
+    plan.longest_attempt() * rounds + svc_reach_probe::pacing(plan)
+}
+
+/// How many rounds of concurrent attempts the plan needs.
+pub fn rounds(plan: &Plan) -> usize {
     let attempts: usize = plan
         .targets
         .iter()
         .map(|target| plan.attempts_on(target))
         .sum();
-    let rounds = attempts.div_ceil(svc_reach_probe::at_once(plan, DESCRIPTORS));
-    plan.longest_attempt() * u32::try_from(rounds).unwrap_or(u32::MAX)
+    attempts.div_ceil(svc_reach_probe::at_once(plan, DESCRIPTORS))
 }
 
 fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
@@ -203,13 +209,13 @@ fn resolve(protocol: ProtocolChoice, port: Option<&ServicePort>) -> Layer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Layer, duration, resolve};
+    use super::{Layer, duration, resolve, rounds};
     use crate::{
         config::ProtocolChoice,
         plan::{placement::place, targets::targets},
         testing::{endpoint, facts, node, plan_of, port, probe_settings},
     };
-    use std::time::Duration;
+    use std::{num::NonZeroU16, time::Duration};
     use svc_reach_common::{
         facts::ServicePort,
         position::Position,
@@ -323,6 +329,25 @@ mod tests {
             duration(&plan),
             Duration::from_secs(4),
             "all attempts run at once, and one that connects late gets a second for its answer"
+        );
+    }
+
+    #[test]
+    fn pacing_of_datagrams_takes_time() {
+        let mut facts = facts();
+        facts.service.ports[0].protocol = Protocol::Udp;
+        let placement = place(&[&facts], &probe_settings()).remove(0);
+        let targets = targets(&facts, &placement, Position::NodeSame);
+        let mut plan = plan_of(&facts, Position::NodeSame, &targets);
+        plan.targets
+            .retain(|request| matches!(request.probe, RequestKind::Udp { .. }));
+        plan.targets.truncate(1);
+        plan.attempts = NonZeroU16::new(80).unwrap();
+        assert_eq!(rounds(&plan), 1);
+        assert_eq!(
+            duration(&plan),
+            Duration::from_secs(3 + 1) + Duration::from_micros(80 * (3_125 + 10_000)),
+            "3 s for the first ones and 1 s for those sent again"
         );
     }
 

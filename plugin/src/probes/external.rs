@@ -69,7 +69,7 @@ async fn follow(
     chosen: &[TargetsFromHere],
     ask: impl AsyncFn(&Plan) -> ProbeOutput,
 ) -> ProbeOutput {
-    if requests::duration(&plan) > plan.longest_attempt() {
+    if requests::rounds(&plan) > 1 {
         let places = chosen.iter().flatten();
         let public: BTreeSet<u32> = places
             .clone()
@@ -265,6 +265,7 @@ mod tests {
                     connect_us: None,
                     tls_us: None,
                     first_byte_us: None,
+                    sent_again: false,
                 };
                 (id, vec![attempt])
             })

@@ -206,6 +206,7 @@ mod tests {
             connect_us,
             tls_us: None,
             first_byte_us: None,
+            sent_again: false,
         }
     }
 

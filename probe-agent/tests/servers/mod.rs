@@ -16,7 +16,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio_rustls::rustls::{
     RootCertStore, ServerConfig, ServerConnection, Stream,
@@ -180,6 +180,28 @@ fn tls(known_clients: bool) -> ServerConfig {
     config
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap()
+}
+
+/// When a datagram arrived, and from where.
+pub type Heard = (Instant, SocketAddr);
+
+/// A UDP server that answers the latest datagram if `answers` says so. `answers` gets all datagrams so far, in order.
+pub fn choosy_udp(answers: fn(&[Heard]) -> bool) -> (SocketAddr, Arc<Mutex<Vec<Heard>>>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let log: Arc<Mutex<Vec<Heard>>> = Arc::default();
+    let heard = Arc::clone(&log);
+    thread::spawn(move || {
+        let mut datagram = [0; 1024];
+        while let Ok((_, client)) = socket.recv_from(&mut datagram) {
+            let mut heard = heard.lock().unwrap();
+            heard.push((Instant::now(), client));
+            if answers(&heard) {
+                let _ = socket.send_to(b"here", client);
+            }
+        }
+    });
+    (address, log)
 }
 
 /// A UDP server that gives this answer, or none.
