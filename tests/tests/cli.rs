@@ -64,7 +64,7 @@ fn a_wrong_command_line_exits_with_2_and_says_why() {
         ),
         (
             vec!["nginx", "--output-file", "/"],
-            "cannot write to /: is a directory",
+            "failed to open / for writing: is a directory",
         ),
         (vec!["nginx", "--attempts", "0"], "must be at least 1"),
         (vec!["nginx", "--attempts", "many"], "invalid value 'many'"),

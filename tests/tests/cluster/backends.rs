@@ -193,7 +193,7 @@ fn a_failure_right_after_a_deploy_comes_with_a_warning() {
     let warning = warning
         .unwrap_or_else(|| panic!("no warning that the Service just changed: {advisories:?}"));
     assert!(
-        warning.text.contains("before the probes were made"),
+        warning.text.contains("before the probes ran"),
         "{warning:?}"
     );
     run.expect_exit(1);

@@ -52,7 +52,7 @@ fn a_run_is_judged_by_the_chosen_matrix() {
     let hint = disputed.hint.as_ref().unwrap();
     for part in [
         "2026-01-otc",
-        "say reachable, as was seen",
+        "say reachable, as observed",
         "undated-en say",
         " unreachable",
     ] {
