@@ -9,7 +9,7 @@ mod service;
 mod summary;
 
 pub use self::{
-    advisory::{Advisory, Severity},
+    advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
     cell::{Cell, EditionValue, Expectation, Observed, Prediction, Why},
     environment::{Environment, Evidence},
     service::{LoadBalancer, LoadBalancerAddress, ReportedService},

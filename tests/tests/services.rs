@@ -151,7 +151,7 @@ fn a_run_fails_if_it_would_exceed_max_probes() {
     };
     let refused = ask("3");
     assert_eq!(refused.code, Some(2), "{refused}");
-    assert!(refused.stderr.contains("takes 4 probe pods"), "{refused}");
+    assert!(refused.stderr.contains("needs 4 probe pods"), "{refused}");
     assert_eq!(made(&refused), 0, "{refused}");
     let allowed = ask("4");
     assert_eq!((allowed.code, made(&allowed)), (Some(0), 4), "{allowed}");

@@ -12,6 +12,9 @@ words! {
     }
 }
 
+/// ID of the advisory that the position `external` was not checked, or only in part.
+pub const EXTERNAL_LEFT_OUT: &str = "external-left-out";
+
 /// Something that a reader should know in addition to the cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use svc_reach_common::{
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
-    report::{Cell, Observed, Report, Severity},
+    report::{Cell, EXTERNAL_LEFT_OUT, Observed, Report, Severity},
     target::{Relation, Target},
     verdict::{Basis, Verdict},
 };
@@ -137,12 +137,15 @@ pub fn evidence(report: &Report) -> Vec<String> {
     matrix.into_iter().chain(column).chain(evidence).collect()
 }
 
-/// The notes of a report. `all`: notes of every severity, not only warnings.
+/// The notes of a report. `all`: notes of every severity, not only warnings. A position that was not checked is always
+/// mentioned, because the answer does not cover it.
 pub fn notes(report: &Report, all: bool) -> Vec<String> {
     report
         .advisories
         .iter()
-        .filter(|advisory| all || advisory.severity == Severity::Warning)
+        .filter(|advisory| {
+            all || advisory.severity == Severity::Warning || advisory.id == EXTERNAL_LEFT_OUT
+        })
         .map(|advisory| {
             let mut text = match advisory.severity {
                 Severity::Warning => format!("warning: {}", advisory.text),

@@ -16,7 +16,7 @@ use svc_reach_common::{
     facts::{Facts, ServiceType},
     observation::ObservedValue,
     provider::Provider,
-    report::{Advisory, Cell, Environment, Severity},
+    report::{Advisory, Cell, EXTERNAL_LEFT_OUT, Environment, Severity},
     target::TargetKind,
     terms::Terms,
     verdict::Verdict,
@@ -41,8 +41,8 @@ pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> 
         advisories.extend(huawei_cce::advisories(known));
     }
     advisories.extend(left_out.map(|why| {
-        let text = format!("position external was left out, partly or completely: {why}");
-        own("external-left-out", Severity::Info, text)
+        let text = format!("external was not checked, or only in part: {why}");
+        own(EXTERNAL_LEFT_OUT, Severity::Info, text)
     }));
     advisories
 }

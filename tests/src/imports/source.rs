@@ -1,7 +1,7 @@
 //! The paths that one file uses, and the items that it re-exports.
 
 use std::{io, path::Path};
-use syn::{Attribute, Item, UseTree, Visibility, visit::Visit};
+use syn::{Attribute, ItemFn, ItemMod, ItemUse, UseTree, Visibility, visit::Visit};
 
 /// The paths and re-exports of one file.
 #[derive(Debug, Default)]
@@ -68,16 +68,22 @@ fn is_test(attributes: &[Attribute]) -> bool {
 }
 
 impl Visit<'_> for Source {
-    fn visit_item(&mut self, item: &Item) {
-        match item {
-            Item::Mod(module) if is_test(&module.attrs) => {}
-            Item::Fn(function) if is_test(&function.attrs) => {}
-            Item::Use(item) if is_test(&item.attrs) => {}
-            Item::Use(item) => {
-                let exported = !matches!(item.vis, Visibility::Inherited);
-                self.tree(&[], &item.tree, exported);
-            }
-            item => syn::visit::visit_item(self, item),
+    fn visit_item_mod(&mut self, module: &ItemMod) {
+        if !is_test(&module.attrs) {
+            syn::visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_fn(&mut self, function: &ItemFn) {
+        if !is_test(&function.attrs) {
+            syn::visit::visit_item_fn(self, function);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &ItemUse) {
+        if !is_test(&item.attrs) {
+            let exported = !matches!(item.vis, Visibility::Inherited);
+            self.tree(&[], &item.tree, exported);
         }
     }
 

@@ -199,6 +199,6 @@ fn kubectl_runs_what_krew_installs() {
     let helper = bin.join("kubectl_complete-svc_reach");
     assert_eq!(
         clean(&helper, &["matrix", "sh"]),
-        "show\tOne edition, as the table that the document has\n:4\n"
+        "show\tShow one edition as the table that the document has\n:4\n"
     );
 }
