@@ -4,7 +4,7 @@
 //! default. A field of the wrong type is an error that names the object and the field.
 //!
 //! Field names and defaults are those of `k8s.io/api` `core/v1`, `discovery/v1` and `discovery/v1beta1`, and of
-//! `pkg/apis/{core,discovery}/*/defaults.go` in kubernetes/kubernetes.
+//! `pkg/apis/{core,discovery}/*/defaults.go` in kubernetes/kubernetes v1.37.2.
 
 mod endpoints;
 mod named;

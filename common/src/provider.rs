@@ -53,8 +53,8 @@ enum Sign {
 /// kubernetes/cloud-provider-gcp `providers/gce`; <https://learn.microsoft.com/azure/aks/use-labels> and
 /// kubernetes-sigs/cloud-provider-azure `pkg/provider`; kubernetes/cloud-provider-alibaba-cloud `pkg/controller/helper`
 /// (labels, provider IDs); Tencent's own nodes as public dumps show them (not documented); kubernetes-sigs/kind
-/// `pkg/cluster/internal/create`; k3s-io/k3s `pkg/cloudprovider`; kubernetes/kubernetes
-/// `cmd/kubeadm/app/constants/constants.go` (`AnnotationKubeadmCRISocket`).
+/// `pkg/cluster/internal/create`; k3s-io/k3s `pkg/cloudprovider`; kubernetes/kubernetes v1.36.3
+/// `cmd/kubeadm/app/constants/constants.go` (`AnnotationKubeadmCRISocket`; absent in v1.37.2).
 const SIGNS: [(Provider, Sign); 16] = [
     (
         Provider::HuaweiCce,

@@ -9,7 +9,8 @@ use std::{
 };
 use svc_reach_common::wire::line::{HostFact, HostView, Interface, Route};
 
-/// The dummy device that kube-proxy creates in IPVS mode (`pkg/proxy/ipvs/proxier.go`, `defaultDummyDevice`).
+/// The dummy device that kube-proxy creates in IPVS mode (kubernetes/kubernetes v1.37.2 `pkg/proxy/ipvs/proxier.go`,
+/// `defaultDummyDevice`).
 const IPVS_DEVICE: &str = "kube-ipvs0";
 
 /// Maximum number of reported interfaces. A node has one for each pod, in addition to the few that matter.

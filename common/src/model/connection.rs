@@ -417,7 +417,7 @@ impl<'a> Journey<'_, 'a> {
     }
 
     /// kube-proxy answers on every node: 200 if the node runs a ready endpoint, otherwise 503
-    /// (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
+    /// (kubernetes/kubernetes v1.37.2 `pkg/proxy/healthcheck/service_health.go`).
     fn health_check(&self) -> Forecast {
         let Some(node) = self
             .target

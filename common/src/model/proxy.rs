@@ -5,7 +5,8 @@ use crate::proxy_mode::ProxyMode;
 use ipnet::IpNet;
 
 /// How kube-proxy recognises traffic of pods: `detectLocalMode`
-/// (kubernetes/kubernetes `pkg/proxy/apis/config/types.go`, `cmd/kube-proxy/app/server_linux.go` `getLocalDetectors`).
+/// (kubernetes/kubernetes v1.37.2 `pkg/proxy/apis/config/types.go`, `cmd/kube-proxy/app/server_linux.go`
+/// `getLocalDetectors`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Detector {
     /// By the cluster's pod ranges: every pod of the cluster counts. A family without a range has no detector.

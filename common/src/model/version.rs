@@ -26,9 +26,12 @@ pub struct Version {
 #[error("{0:?} is not a Kubernetes version such as v1.30.2")]
 pub struct VersionError(pub String);
 
+/// The newest tag whose source was read.
+const NEWEST_TAG: &str = "v1.37.2";
+
 impl Version {
     /// The newest version whose rules the model knows.
-    pub const NEWEST: Self = Self::new(1, 35, 0);
+    pub const NEWEST: Self = Self::new(1, 37, 0);
 
     /// Makes a version from its numbers.
     #[must_use]
@@ -54,13 +57,13 @@ impl Version {
 
     /// The tag of kubernetes/kubernetes at which this version's rules were read.
     ///
-    /// Versions up to 1.30 were read at these tags, in the copies that openshift/sdn carries; 1.20.2 was read in
-    /// Debian's source package. The rules of 1.15 follow from those of 1.14 and 1.16. Later versions were read on the
-    /// main branch.
+    /// Versions up to 1.30 were read in the copies that openshift/sdn carries; 1.20.2 was read in Debian's source
+    /// package. The rules of 1.15 follow from those of 1.14 and 1.16. Later versions were read in their Go modules. A
+    /// version that is newer than [`Self::NEWEST`] gets the newest tag.
     #[must_use]
     pub const fn tag_read(self) -> &'static str {
         if self.major > 1 {
-            return "master";
+            return NEWEST_TAG;
         }
         match self.minor {
             0..=14 => "v1.14.0",
@@ -79,7 +82,13 @@ impl Version {
             28 => "v1.28.3",
             29 => "v1.29.1",
             30 => "v1.30.3",
-            31.. => "master",
+            31 => "v1.31.14",
+            32 => "v1.32.13",
+            33 => "v1.33.13",
+            34 => "v1.34.4",
+            35 => "v1.35.4",
+            36 => "v1.36.3",
+            37.. => NEWEST_TAG,
         }
     }
 }
@@ -126,6 +135,19 @@ mod tests {
         for text in ["", "v1", "one.two", "latest"] {
             assert!(text.parse::<Version>().is_err(), "{text}");
         }
+    }
+
+    /// A branch moves on; what was read there yesterday may be gone today.
+    #[test]
+    fn every_version_cites_a_tag() {
+        for minor in 14..45 {
+            let tag = Version::new(1, minor, 0).tag_read();
+            let read: Version = tag.parse().unwrap();
+            assert!(read.minor <= Version::NEWEST.minor, "1.{minor}: {tag}");
+        }
+        let newest: Version = Version::NEWEST.tag_read().parse().unwrap();
+        assert_eq!(newest.minor, Version::NEWEST.minor);
+        assert_eq!(Version::new(2, 0, 0).tag_read(), "v1.37.2");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Label of a Service that another proxy than kube-proxy serves. Its value does not matter
-/// (kubernetes/kubernetes v1.20.2 and master `pkg/proxy/apis/well_known_labels.go`, `cmd/kube-proxy/app/server.go`).
+/// (kubernetes/kubernetes v1.20.2 and v1.37.2 `pkg/proxy/apis/well_known_labels.go`, `cmd/kube-proxy/app/server.go`).
 const LABEL_SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
 
 /// Label of a headless Service, which kube-proxy ignores (`k8s.io/api/core/v1` `IsHeadlessService`).
@@ -59,7 +59,7 @@ impl Backend<'_> {
     }
 
     /// Whether it is terminating but still serves. An endpoint without the `serving` condition serves
-    /// (kubernetes/kubernetes v1.21.1 to master `pkg/proxy/endpointslicecache.go`).
+    /// (kubernetes/kubernetes v1.21.1 and v1.37.2 `pkg/proxy/endpointslicecache.go`).
     pub(super) fn lingers(&self) -> bool {
         self.endpoint.serving.unwrap_or(true) && self.endpoint.terminating.unwrap_or(false)
     }
@@ -312,7 +312,8 @@ fn is_proxied(service: &Service) -> bool {
 /// The endpoints of a Service port: those with a port of the same name and protocol, of this family.
 ///
 /// If slices repeat an address, only one entry counts: one with a node is preferred, then a ready one
-/// (`pkg/proxy/endpointslicecache.go` `addEndpoints` prefers a local one; otherwise its choice is arbitrary).
+/// (kubernetes/kubernetes v1.37.2 `pkg/proxy/endpointslicecache.go` `addEndpoints` prefers a local one; otherwise its
+/// choice is arbitrary).
 fn backends<'a>(port: &ServicePort, endpoints: &'a [Endpoint], family: Family) -> Vec<Backend<'a>> {
     let mut found: BTreeMap<SocketAddr, Backend<'a>> = BTreeMap::new();
     for endpoint in endpoints {

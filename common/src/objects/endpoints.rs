@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 const LABEL_SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Annotation of EndpointSlices and Endpoints with the time of the last change of a pod or Service, RFC 3339, in UTC
-/// (kubernetes/kubernetes `staging/src/k8s.io/api/core/v1/annotation_key_constants.go`,
+/// (kubernetes/kubernetes v1.37.2 `staging/src/k8s.io/api/core/v1/annotation_key_constants.go`,
 /// `EndpointsLastChangeTriggerTime`).
 const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, num::NonZeroU16};
 
 /// Default of `sessionAffinityConfig.clientIP.timeoutSeconds`: three hours
-/// (kubernetes/kubernetes `staging/src/k8s.io/api/core/v1/types.go`, `DefaultClientIPServiceAffinitySeconds`).
+/// (kubernetes/kubernetes v1.37.2 `staging/src/k8s.io/api/core/v1/types.go`, `DefaultClientIPServiceAffinitySeconds`).
 const AFFINITY_SECONDS: u32 = 10_800;
 
 #[derive(Deserialize)]

@@ -27,7 +27,7 @@ const MIN_ATTEMPTS: usize = 3;
 const MAX_ATTEMPTS: usize = 15;
 
 /// Path of kube-proxy's health check server. The server answers the same on every path, but load balancers request this
-/// one (kubernetes/kubernetes `pkg/proxy/healthcheck/service_health.go`).
+/// one (kubernetes/kubernetes v1.37.2 `pkg/proxy/healthcheck/service_health.go`).
 const HEALTH_CHECK_PATH: &str = "/healthz";
 
 /// A plan without targets. Everything in it is the same for every Service of a run.

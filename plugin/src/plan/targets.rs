@@ -230,7 +230,7 @@ fn of_node<'a>(
     let relation = relation(Some(&node.name), own);
     let private = node.internal_ips.iter().map(|ip| (ip, Scope::Private));
     let public = node.external_ips.iter().map(|ip| (ip, Scope::Public));
-    // kube-proxy serves a Service in the families of its cluster IPs only (kubernetes/kubernetes
+    // kube-proxy serves a Service in the families of its cluster IPs only (kubernetes/kubernetes v1.37.2
     // `pkg/proxy/servicechangetracker.go`, `serviceToServiceMap`).
     let cluster_ips = &facts.service.cluster_ips;
     let families = [false, true].map(|v6| {

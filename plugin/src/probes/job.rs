@@ -2,7 +2,7 @@
 //!
 //! It is a Job and not a bare pod, so that the cluster removes a probe that the plugin cannot: `activeDeadlineSeconds`
 //! ends it, and `ttlSecondsAfterFinished` deletes it (on by default from Kubernetes 1.21,
-//! `pkg/features/kube_features.go`).
+//! kubernetes/kubernetes v1.21.1 `pkg/features/kube_features.go`).
 
 use crate::{
     config::{ProbeSettings, Toleration},

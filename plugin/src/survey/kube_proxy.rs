@@ -68,7 +68,7 @@ pub struct ProxyConfig {
     rank: u8,
 }
 
-/// `KubeProxyConfiguration` (kubernetes/kubernetes `staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go`).
+/// `KubeProxyConfiguration` (kubernetes/kubernetes v1.37.2 `staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire {
@@ -194,7 +194,7 @@ impl ProxyConfig {
     fn of_wire(source: String, wire: Wire, rank: u8) -> Result<Option<Self>, String> {
         let wrong = |what: &dyn std::fmt::Display| format!("{source}: {what}");
         let mode = match wire.mode.as_deref() {
-            // The default on Linux (kubernetes/kubernetes `cmd/kube-proxy/app/server_linux.go`).
+            // The default on Linux (kubernetes/kubernetes v1.37.2 `cmd/kube-proxy/app/server_linux.go`).
             None | Some("") => ProxyMode::Iptables,
             // Windows.
             Some("kernelspace") => return Ok(None),

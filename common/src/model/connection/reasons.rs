@@ -23,7 +23,7 @@ impl Reason {
 const NETWORK_MODEL: &str =
     "kubernetes.io/docs/concepts/services-networking, the Kubernetes network model";
 const CONNTRACK: &str = "linux v6.1 net/netfilter/nf_nat_core.c: a translation is undone by the connection tracking of the node that made it";
-const HEALTH: &str = "kubernetes/kubernetes pkg/proxy/healthcheck/service_health.go";
+const HEALTH: &str = "kubernetes/kubernetes v1.37.2 pkg/proxy/healthcheck/service_health.go";
 const SOURCE_IP: &str = "kubernetes.io/docs/tutorials/services/source-ip";
 
 macro_rules! reasons {

@@ -102,7 +102,8 @@ impl<'w, 'a> Context<'w, 'a> {
     }
 
     /// The node's primary address in the packet's family: the first `InternalIP`
-    /// (`pkg/util/node` `GetNodeHostIPs`, `cmd/kube-proxy/app/server.go` `detectNodeIPs`).
+    /// (kubernetes/kubernetes v1.37.2 `pkg/util/node/node.go` `GetNodeHostIPs`, `cmd/kube-proxy/app/server.go`
+    /// `detectNodeIPs`).
     pub(super) fn node_ip(&self) -> Option<IpAddr> {
         self.node
             .internal_ips
@@ -127,8 +128,8 @@ impl<'w, 'a> Context<'w, 'a> {
     }
 
     /// What the detector says about the packet's source
-    /// (kubernetes/kubernetes v1.20.2 and master `pkg/proxy/util/iptables/traffic.go`, `getLocalDetector` in
-    /// `cmd/kube-proxy/app`). Without a range, the family has no detector.
+    /// (kubernetes/kubernetes v1.20.2 `pkg/proxy/util/iptables/traffic.go`, v1.37.2 `pkg/proxy/util/localdetector.go` and
+    /// `getLocalDetectors` in `cmd/kube-proxy/app/server_linux.go`). Without a range, the family has no detector.
     pub(super) fn detected(&self) -> Detected {
         let ranged = |ranges: &[ipnet::IpNet]| {
             let mut own = ranges

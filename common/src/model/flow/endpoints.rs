@@ -46,7 +46,7 @@ impl<'w, 'a> Context<'w, 'a> {
     }
 }
 
-/// Since 1.24 (kubernetes/kubernetes v1.24.3, v1.30.3, master `pkg/proxy/topology.go` `CategorizeEndpoints`).
+/// Since 1.24 (kubernetes/kubernetes v1.24.3, v1.30.3, v1.37.2 `pkg/proxy/topology.go` `CategorizeEndpoints`).
 fn categorized<'w, 'a>(cx: &Context<'w, 'a>, port: &'w PortOf<'a>) -> Sets<'w, 'a> {
     let service = port.service;
     let external = cx.externally_accessible(port);
@@ -144,8 +144,8 @@ fn hinted(hints: &[String], name: &str) -> bool {
 /// - Since 1.31: zone hints count without an annotation.
 /// - Since 1.34: node hints count (KEP-3015).
 ///
-/// Sources: `TopologyAwareHints` and `ServiceTrafficDistribution` in kubernetes/kubernetes
-/// `pkg/features/kube_features.go`. The feature gate documentation says that the latter is on by default in 1.31.
+/// Sources: `TopologyAwareHints` and `ServiceTrafficDistribution` in kubernetes/kubernetes v1.31.14
+/// `pkg/features/kube_features.go`, `topologyModeFromHints` in v1.34.4 `pkg/proxy/topology.go`.
 fn topology<'w>(cx: &Context<'w, '_>, port: &PortOf<'_>) -> Topology<'w> {
     let annotation = |key| port.service.annotations.get(key).map(String::as_str);
     let asked = if cx.version.since(31) {

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// In earlier versions, a node without endpoints drops packets of its own processes to an external address under policy
 /// Local, although a later rule would send them to an endpoint (kubernetes/kubernetes#131765; fixed by #132456 in 1.34
-/// and by #133969 in 1.33). #133969 was merged after 1.33.5 had been prepared. Its first patch release is not verified.
+/// and by #133969 in 1.33: `filter-output-pre-dnat` is absent in v1.33.5 and present in v1.33.6
+/// `pkg/proxy/nftables/proxier.go`).
 const OUTPUT_AFTER_DNAT: [Version; 2] = [Version::new(1, 33, 6), Version::new(1, 34, 0)];
 
 pub(super) fn answer<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {

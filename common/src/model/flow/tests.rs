@@ -186,7 +186,7 @@ fn load_balancer(cluster_ip: &str, node_port: u16, more: Value) -> Value {
     spec
 }
 
-/// The Services of `TestInternalExternalMasquerade` (kubernetes/kubernetes
+/// The Services of `TestInternalExternalMasquerade` (kubernetes/kubernetes v1.37.2
 /// `pkg/proxy/{iptables,nftables}/proxier_test.go`).
 fn masquerade_cluster(mode: ProxyMode, version: &str) -> Cluster {
     Cluster::new(mode, version)
@@ -280,7 +280,8 @@ fn internal_and_external_masquerade() {
     }
 }
 
-/// `TestClusterIPGeneral` (kubernetes/kubernetes `pkg/proxy/{iptables,nftables}/proxier_test.go`).
+/// `TestClusterIPGeneral` (kubernetes/kubernetes v1.37.2
+/// `pkg/proxy/{iptables,nftables}/proxier_test.go`).
 #[test]
 fn cluster_ips_by_port_and_protocol() {
     let cluster = |mode, version| {
@@ -392,7 +393,7 @@ fn cluster_ips_by_port_and_protocol() {
     }
 }
 
-/// `TestLoadBalancer` (kubernetes/kubernetes `pkg/proxy/{iptables,nftables}/proxier_test.go`), with and without
+/// `TestLoadBalancer` (kubernetes/kubernetes v1.37.2 `pkg/proxy/{iptables,nftables}/proxier_test.go`), with and without
 /// endpoints.
 #[test]
 fn load_balancer_source_ranges() {
@@ -528,7 +529,8 @@ fn load_balancer_source_ranges() {
     }
 }
 
-/// `TestNodePorts` (kubernetes/kubernetes `pkg/proxy/{iptables,nftables}/proxier_test.go`).
+/// `TestNodePorts` (kubernetes/kubernetes v1.37.2
+/// `pkg/proxy/{iptables,nftables}/proxier_test.go`).
 #[test]
 fn node_port_addresses() {
     let both = "10.180.0.1:80 10.180.2.1:80 masq";
@@ -733,7 +735,7 @@ fn external_policy_local_where_no_endpoint_is() {
     }
 }
 
-/// Detectors (kubernetes/kubernetes `pkg/proxy/util/iptables/traffic.go`).
+/// Detectors (kubernetes/kubernetes v1.37.2 `pkg/proxy/util/localdetector.go`).
 #[test]
 fn who_counts_as_a_pod() {
     let cluster = |detector| {
@@ -809,8 +811,8 @@ fn who_counts_as_a_pod() {
     );
 }
 
-/// No usable endpoint (kubernetes/kubernetes `TestClusterIPReject`, `TestLoadBalancerReject`, `TestNodePortReject`,
-/// `TestExternalIPsReject`; jump chains of each version).
+/// No usable endpoint (kubernetes/kubernetes v1.21.1 `pkg/proxy/iptables/proxier_test.go` `TestClusterIPReject`,
+/// `TestLoadBalancerReject`, `TestNodePortReject`, `TestExternalIPsReject`; jump chains of each version).
 #[test]
 fn no_endpoints() {
     let cluster = |mode, version| {
@@ -1269,7 +1271,8 @@ fn services_that_are_not_proxied() {
     }
 }
 
-/// Each family has its own proxy (kubernetes/kubernetes `pkg/proxy/metaproxier`, `GetClusterIPByFamily`).
+/// Each family has its own proxy (kubernetes/kubernetes v1.37.2 `pkg/proxy/metaproxier/meta_proxier.go`,
+/// `pkg/proxy/util/utils.go` `GetClusterIPByFamily`).
 #[test]
 fn families_are_apart() {
     for mode in [ProxyMode::Iptables, ProxyMode::Nftables, ProxyMode::Ipvs] {
