@@ -409,8 +409,18 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// An answer with endpoints. If the endpoint is the client itself, the packet is always masqueraded. In ipvs mode
-    /// this needs the endpoint to be on this node, since the rule uses a set of this node's endpoints.
+    /// Whether a client that reaches itself is masqueraded on its own node only, because the rule uses a set of that
+    /// node's endpoints: in ipvs mode, and in nftables mode since 1.36 (`docs/known-kube-proxy-behaviour.md`).
+    fn hairpin_on_own_node(&self) -> bool {
+        match self.proxy.mode {
+            ProxyMode::Ipvs => true,
+            ProxyMode::Nftables => self.version.since(36),
+            ProxyMode::Iptables | ProxyMode::Userspace | ProxyMode::Ebpf => false,
+        }
+    }
+
+    /// An answer with endpoints. If the endpoint is the client itself, the packet is always masqueraded, or only if the
+    /// endpoint is on this node.
     pub(super) fn serve(
         &self,
         port: &PortOf<'a>,
@@ -420,11 +430,14 @@ impl<'w, 'a> Context<'w, 'a> {
         source: Option<IpAddr>,
     ) -> Answer<'a> {
         let mut why = self.whys(rules);
-        let itself = endpoints
+        let (itself, elsewhere): (Vec<&&Backend<'_>>, Vec<&&Backend<'_>>) = endpoints
             .iter()
             .filter(|backend| source == Some(backend.address.ip()))
-            .filter(|backend| self.proxy.mode != ProxyMode::Ipvs || backend.is_on(&self.node.name))
-            .count();
+            .partition(|backend| !self.hairpin_on_own_node() || backend.is_on(&self.node.name));
+        let itself = itself.len();
+        if mark != Mark::Always && !elsewhere.is_empty() && self.proxy.mode == ProxyMode::Nftables {
+            why.push(self.why(rules::HAIRPIN_ELSEWHERE));
+        }
         let masquerade = match mark {
             Mark::Always => Some(true),
             Mark::Never | Mark::Unknown if itself > 0 && itself == endpoints.len() => {

@@ -121,6 +121,7 @@ rules! {
     NO_DETECTOR: Proxier = "kube-proxy cannot recognise pods (no cluster CIDR), so a cluster IP is not masqueraded";
     DETECTOR_UNKNOWN: Proxier = "whether this is masqueraded depends on kube-proxy's cluster CIDR, which is unknown";
     HAIRPIN: Proxier = "a client that reaches itself is masqueraded";
+    HAIRPIN_ELSEWHERE: Proxier = "since 1.36 in nftables mode, a client that reaches itself by another node is not masqueraded";
     HAIRPIN_SOME: Proxier = "the client is one of the endpoints, so it is masqueraded only if it reaches itself";
     IPVS_VIP_SOURCE: Proxier = "without a cluster CIDR, packets from a Service address (which processes on the node use) are masqueraded";
     IPVS_MASQUERADE: Proxier = "external traffic under policy Cluster is masqueraded";

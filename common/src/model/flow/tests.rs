@@ -735,6 +735,47 @@ fn external_policy_local_where_no_endpoint_is() {
     }
 }
 
+/// Measured with kube-proxy 1.34.4, 1.35.4, 1.36.3 and 1.37.2 in both modes: kubernetes/kubernetes v1.35.4
+/// `pkg/proxy/nftables/proxier.go` marks in each endpoint's chain; v1.36.3 has the set `hairpin-connections` of this
+/// node's endpoints.
+#[test]
+fn a_backend_that_reaches_itself_by_another_node() {
+    let spec = || {
+        json!({"type": "NodePort", "clusterIP": "172.30.0.41", "externalTrafficPolicy": "Local",
+               "ports": [{"name": "p80", "port": 80, "nodePort": 3001}]})
+    };
+    let (own, other) = ("10.180.1.2", "10.180.0.1");
+    for (mode, version, alone, of_two) in [
+        (ProxyMode::Iptables, "1.35", "10.180.1.2:80 masq", "?"),
+        (ProxyMode::Iptables, "1.37", "10.180.1.2:80 masq", "?"),
+        (ProxyMode::Nftables, "1.35", "10.180.1.2:80 masq", "?"),
+        (ProxyMode::Nftables, "1.36", "10.180.1.2:80 keep", "keep"),
+        (ProxyMode::Nftables, "1.37", "10.180.1.2:80 keep", "keep"),
+    ] {
+        let one = Cluster::new(mode, version).service(spec(), json!([]), json!([there(own)]));
+        let two = Cluster::new(mode, version).service(
+            spec(),
+            json!([]),
+            json!([there(own), there("10.180.1.3")]),
+        );
+        let of_two = format!("10.180.1.2:80 10.180.1.3:80 {of_two}");
+        check(&one, &[("alone", Pod, own, "192.168.0.2:3001", alone)]);
+        check(&two, &[("of two", Pod, own, "192.168.0.2:3001", &of_two)]);
+        // Every version masquerades it on its own node.
+        let on_own_node = Cluster::new(mode, version).service(spec(), json!([]), json!([here(other)]));
+        check(
+            &on_own_node,
+            &[(
+                "own node",
+                Pod,
+                other,
+                "192.168.0.2:3001",
+                "10.180.0.1:80 masq",
+            )],
+        );
+    }
+}
+
 /// Detectors (kubernetes/kubernetes v1.37.2 `pkg/proxy/util/localdetector.go`).
 #[test]
 fn who_counts_as_a_pod() {
