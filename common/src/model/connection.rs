@@ -627,7 +627,8 @@ impl<'a> Journey<'_, 'a> {
         if answer.masquerade != Some(false) {
             return Ok(Ok(()));
         }
-        let here = backend.is_on(&node.name);
+        // An EndpointSlice that a user wrote by hand may name no node.
+        let here = backend.is_on(&node.name) || node.internal_ips.contains(&backend.address.ip());
         // The endpoint is on a host network or outside of the cluster, so its replies are routed like a node's.
         let plain =
             backend.node.is_none() || self.world.node_of_address(backend.address.ip()).is_some();

@@ -403,6 +403,35 @@ fn replies_that_bypass_the_node() {
     assert_eq!(host_network.outcome(Pod, Some("b1"), own), "reached");
 }
 
+/// The backend is on the host network of the node that translates the packet. The client keeps its address and is
+/// served.
+#[test]
+fn backends_on_the_host_network_are_reached() {
+    let endpoint = |node: &str| {
+        Cluster::new(
+            ProxyMode::Nftables,
+            "1.37",
+            "Cluster",
+            &[("172.30.0.11", node)],
+        )
+    };
+    let mut without_node = endpoint("b1");
+    without_node.endpoints[0].node = None;
+    for cluster in [endpoint("b1"), without_node] {
+        let targets = [
+            ("its node's port", node_port("b1"), ["reached"; 5]),
+            ("another's node port", node_port("o2"), ["reached"; 5]),
+            ("balancer", BALANCER, ["reached"; 5]),
+        ];
+        check("host network", &cluster, &targets);
+        let kept = |client, node, to| cluster.forecast(client, node, node_port(to)).client_kept;
+        assert_eq!(kept(External, None, "b1"), Some(true));
+        assert_eq!(kept(Pod, Some("b1"), "b1"), Some(true));
+        assert_eq!(kept(Host, Some("b1"), "b1"), Some(false));
+        assert_eq!(kept(External, None, "o2"), Some(false));
+    }
+}
+
 /// The Service has no endpoint.
 #[test]
 fn no_endpoint() {

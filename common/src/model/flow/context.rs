@@ -419,6 +419,12 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
+    /// Whether a packet that this node did not send goes to a backend on this node itself. Such a packet goes from
+    /// PREROUTING to INPUT and does not pass POSTROUTING, where packets are masqueraded.
+    fn enters_host(&self, backend: &Backend<'_>) -> bool {
+        self.client != Network::Host && self.is_local(backend.address.ip())
+    }
+
     /// An answer with endpoints. If the endpoint is the client itself, the packet is always masqueraded, or only if the
     /// endpoint is on this node.
     pub(super) fn serve(
@@ -434,11 +440,14 @@ impl<'w, 'a> Context<'w, 'a> {
             .iter()
             .filter(|backend| source == Some(backend.address.ip()))
             .partition(|backend| !self.hairpin_on_own_node() || backend.is_on(&self.node.name));
-        let itself = itself.len();
         if mark != Mark::Always && !elsewhere.is_empty() && self.proxy.mode == ProxyMode::Nftables {
             why.push(self.why(rules::HAIRPIN_ELSEWHERE));
         }
-        let masquerade = match mark {
+        let (to_host, forwarded): (Vec<&&Backend<'_>>, Vec<&&Backend<'_>>) = endpoints
+            .iter()
+            .partition(|backend| self.enters_host(backend));
+        let itself = itself.len();
+        let forwarded_masquerade = match mark {
             Mark::Always => Some(true),
             Mark::Never | Mark::Unknown if itself > 0 && itself == endpoints.len() => {
                 why.push(self.why(rules::HAIRPIN));
@@ -449,10 +458,21 @@ impl<'w, 'a> Context<'w, 'a> {
                 None
             }
             Mark::Never => Some(false),
+            Mark::Unknown if forwarded.is_empty() => None,
             Mark::Unknown => {
                 why.push(self.why(rules::DETECTOR_UNKNOWN));
                 None
             }
+        };
+        let masquerade = if to_host.is_empty() || forwarded_masquerade == Some(false) {
+            forwarded_masquerade
+        } else {
+            why.push(self.why(if self.proxy.mode == ProxyMode::Ipvs {
+                rules::HOST_NETWORK_IPVS
+            } else {
+                rules::HOST_NETWORK
+            }));
+            forwarded.is_empty().then_some(false)
         };
         Answer {
             action: ProxyAction::Endpoints,

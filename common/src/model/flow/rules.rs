@@ -17,8 +17,10 @@ pub(super) enum File {
     ServicePort,
     /// The file that chooses addresses for node ports.
     NodePortAddresses,
-    /// The kernel's IPVS.
+    /// The kernel's IPVS, which chooses the destination.
     Kernel,
+    /// The kernel's IPVS, which sends on a packet that it has translated.
+    KernelTransmit,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,16 +45,19 @@ impl Rule {
                 "pkg/proxy/util/nodeport_addresses.go".to_owned()
             }
             File::NodePortAddresses => "pkg/proxy/util/utils.go".to_owned(),
-            File::Kernel => {
-                return Why {
-                    rule: self.0.to_owned(),
-                    source: "linux v6.1 net/netfilter/ipvs/ip_vs_core.c".to_owned(),
-                };
-            }
+            File::Kernel => return self.by_kernel("net/netfilter/ipvs/ip_vs_core.c"),
+            File::KernelTransmit => return self.by_kernel("net/netfilter/ipvs/ip_vs_xmit.c"),
         };
         Why {
             rule: self.0.to_owned(),
             source: format!("kubernetes/kubernetes {tag} {path}"),
+        }
+    }
+
+    fn by_kernel(self, path: &str) -> Why {
+        Why {
+            rule: self.0.to_owned(),
+            source: format!("linux v6.1 {path}"),
         }
     }
 }
@@ -123,6 +128,8 @@ rules! {
     HAIRPIN: Proxier = "a client that reaches itself is masqueraded";
     HAIRPIN_ELSEWHERE: Proxier = "since 1.36 in nftables mode, a client that reaches itself by another node is not masqueraded";
     HAIRPIN_SOME: Proxier = "the client is one of the endpoints, so it is masqueraded only if it reaches itself";
+    HOST_NETWORK: Proxier = "a packet from elsewhere to a backend on the node's own host network does not pass POSTROUTING, so it is not masqueraded";
+    HOST_NETWORK_IPVS: KernelTransmit = "IPVS delivers a packet for a backend on the node's own host network without POSTROUTING, so it is not masqueraded";
     IPVS_VIP_SOURCE: Proxier = "without a cluster CIDR, packets from a Service address (which processes on the node use) are masqueraded";
     IPVS_MASQUERADE: Proxier = "external traffic under policy Cluster is masqueraded";
     IPVS_SCTP_MASQUERADE: Proxier = "up to 1.22 in ipvs mode: SCTP node ports are masqueraded under policy Local too";

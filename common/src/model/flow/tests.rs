@@ -776,6 +776,93 @@ fn a_backend_that_reaches_itself_by_another_node() {
     }
 }
 
+/// A packet from elsewhere to a backend on this node's host network goes from PREROUTING to INPUT. It does not pass
+/// POSTROUTING, where it would be masqueraded. Measured with kube-proxy 1.34.4 to 1.37.2 in iptables and nftables mode;
+/// for ipvs mode see linux v6.1 `net/netfilter/ipvs/ip_vs_xmit.c` `ip_vs_nat_send_or_cont`.
+#[test]
+fn backends_on_this_nodes_host_network_see_the_client() {
+    let spec = || load_balancer("172.30.0.41", 3001, json!({"externalIPs": ["192.0.2.99"]}));
+    for (mode, version) in [
+        (ProxyMode::Iptables, "1.20.2"),
+        (ProxyMode::Iptables, "1.37"),
+        (ProxyMode::Nftables, "1.35"),
+        (ProxyMode::Nftables, "1.37"),
+        (ProxyMode::Ipvs, "1.20.2"),
+        (ProxyMode::Ipvs, "1.37"),
+    ] {
+        let balancer = json!([{"ip": "5.6.7.8"}]);
+        let alone =
+            Cluster::new(mode, version).service(spec(), balancer.clone(), json!([here(HERE)]));
+        for to in ["192.168.0.2:3001", "5.6.7.8:80", "192.0.2.99:80"] {
+            check(
+                &alone,
+                &[
+                    ("outside", External, OUTSIDE, to, "192.168.0.2:80 keep"),
+                    ("pod", Pod, POD, to, "192.168.0.2:80 keep"),
+                ],
+            );
+        }
+        check(
+            &alone,
+            &[
+                // What the node itself sends passes POSTROUTING.
+                ("host", Host, "", "192.168.0.2:3001", "192.168.0.2:80 masq"),
+                ("host", Host, "", "172.30.0.41:80", "192.168.0.2:80 masq"),
+                ("pod", Pod, POD, "172.30.0.41:80", "192.168.0.2:80 keep"),
+            ],
+        );
+        let two = Cluster::new(mode, version).service(
+            spec(),
+            balancer,
+            json!([here(HERE), there("192.168.0.3")]),
+        );
+        let to = "192.168.0.2:3001";
+        let (here, there) = ("192.168.0.2:80", "192.168.0.3:80");
+        check(
+            &two,
+            &[
+                (
+                    "by the endpoint",
+                    External,
+                    OUTSIDE,
+                    to,
+                    &format!("{here} {there} ?"),
+                ),
+                ("host", Host, "", to, &format!("{here} {there} masq")),
+            ],
+        );
+        // kube-proxy marks clients that are not pods for a cluster IP, and with masqueradeAll pods too.
+        let all = alone.with(|proxy| proxy.masquerade_all = true);
+        check(
+            &all,
+            &[
+                (
+                    "outside",
+                    External,
+                    OUTSIDE,
+                    "172.30.0.41:80",
+                    "192.168.0.2:80 keep",
+                ),
+                ("pod", Pod, POD, "172.30.0.41:80", "192.168.0.2:80 keep"),
+            ],
+        );
+    }
+    // Here it makes no difference whether there is a detector.
+    let unknown = Cluster::new(ProxyMode::Iptables, "1.37")
+        .with(|proxy| proxy.detector = Detector::Unknown)
+        .service(spec(), json!([]), json!([here(HERE)]));
+    check(
+        &unknown,
+        &[(
+            "outside",
+            External,
+            OUTSIDE,
+            "172.30.0.41:80",
+            "192.168.0.2:80 keep",
+        )],
+    );
+}
+
 /// Detectors (kubernetes/kubernetes v1.37.2 `pkg/proxy/util/localdetector.go`).
 #[test]
 fn who_counts_as_a_pod() {
