@@ -359,9 +359,12 @@ impl<'a> Journey<'_, 'a> {
             }
             Some(_) | None => self.paths.balancer.keeps_client.unwrap_or(false),
         };
+        let Some(family) = self.balancer_family() else {
+            return Ok(Forecast::unknown(Input::BalancerTarget));
+        };
         let mut forecasts = Vec::new();
         for node in nodes {
-            let Some(address) = node.internal_ips.first().copied() else {
+            let Some(address) = primary(node, family) else {
                 continue;
             };
             if keeps && own.is_some_and(|own| own.name == node.name) {
@@ -385,6 +388,16 @@ impl<'a> Journey<'_, 'a> {
         }
         let kept = self.paths.balancer.keeps_client;
         Ok(Forecast::across_nodes(forecasts, kept))
+    }
+
+    /// The family of the node addresses that the load balancer sends to: the family of its own address. A Service has
+    /// node ports only in the families of its cluster IPs. So a balancer with an address of another family, or with a
+    /// name, can only send to one of those.
+    fn balancer_family(&self) -> Option<Family> {
+        let mut families = self.service.cluster_ips.iter().copied().map(Family::of);
+        let own = self.address().map(Family::of);
+        let first = families.clone().next();
+        families.find(|&family| Some(family) == own).or(first)
     }
 
     fn external_ip(&self) -> Computed {

@@ -511,6 +511,53 @@ fn through_the_load_balancer() {
     );
 }
 
+/// The Service has one family and the cluster two. Measured with kube-proxy 1.34.4 to 1.37.2 in both modes.
+#[test]
+fn a_load_balancer_sends_to_node_addresses_of_its_family() {
+    for mode in [ProxyMode::Iptables, ProxyMode::Nftables] {
+        let cluster = |cluster_ips: &[&str], backend: &str| {
+            Cluster::new(mode, "1.37", "Cluster", &[(backend, "b1")]).with(|cluster| {
+                for (node, address) in cluster.nodes.iter_mut().zip(11..) {
+                    let address = format!("fd00:70:0:1::{address}");
+                    node.internal_ips.push(address.parse().unwrap());
+                }
+                let ips = cluster_ips.iter().map(|ip| ip.parse().unwrap());
+                cluster.service.cluster_ips = ips.collect();
+                cluster.service.load_balancer[0].ip = None;
+            })
+        };
+        let (v4, v6) = ("203.0.113.5", "fd00:70:0:e::8");
+        let only_v6 = cluster(&["fd00:70:5::7"], "fd00:70:a:1::5");
+        let only_v4 = cluster(&["10.96.0.7"], "10.244.1.5");
+        let rows = [
+            ("IPv6 alone", &only_v6, v6),
+            ("IPv4 alone", &only_v4, v4),
+            // The balancer translates between families, since the Service has one only.
+            ("IPv4 behind an IPv6 address", &only_v4, v6),
+            // A name has no family.
+            ("IPv6 behind a name", &only_v6, "lb.example.org"),
+        ];
+        for (name, cluster, address) in rows {
+            let to = (TargetKind::LoadBalancer, address);
+            assert_eq!(
+                cluster.outcome(External, None, to),
+                "reached",
+                "{mode} {name}"
+            );
+        }
+        let mut one_family = cluster(&["fd00:70:5::7"], "fd00:70:a:1::5");
+        one_family
+            .nodes
+            .iter_mut()
+            .for_each(|node| node.internal_ips.truncate(1));
+        assert_eq!(
+            one_family.outcome(External, None, (TargetKind::LoadBalancer, v6)),
+            "unknown: the node whose address it is",
+            "{mode}: no node has an address of that family"
+        );
+    }
+}
+
 /// Whether the backend sees the client's own address.
 #[test]
 fn client_address_kept() {
