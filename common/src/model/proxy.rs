@@ -32,7 +32,9 @@ pub enum NodePortAddresses {
     Default,
     /// `primary`: the node's primary address of each family.
     Primary,
-    /// Addresses within these ranges. For a family without a range, the default applies.
+    /// Addresses within these ranges. In a family without a range, every address answers, in nftables mode too, except
+    /// in 1.30 (kubernetes/kubernetes v1.37.2 `pkg/proxy/util/nodeport_addresses.go` `NewNodePortAddresses` adds
+    /// `0.0.0.0/0` or `::/0`).
     Within(Vec<IpNet>),
 }
 

@@ -304,7 +304,7 @@ impl<'w, 'a> Context<'w, 'a> {
                     let within = own.any(|range| range.contains(&self.ip));
                     return if within { Answers } else { Excluded };
                 }
-                self.primary_by_default()
+                self.primary_without_a_range()
             }
             NodePortAddresses::Primary => true,
             NodePortAddresses::Default => self.primary_by_default(),
@@ -316,9 +316,18 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
-    /// Whether only the primary address answers node ports by default.
+    /// Whether only the primary address answers node ports if the list is empty (kubernetes/kubernetes v1.30.3
+    /// `pkg/proxy/nftables/proxier.go`, v1.31.14 and v1.37.2 `cmd/kube-proxy/app/server_linux.go`
+    /// `platformApplyDefaults`).
     fn primary_by_default(&self) -> bool {
         self.proxy.mode == ProxyMode::Nftables && self.version.since(30)
+    }
+
+    /// Whether only the primary address answers node ports in a family without a range, if the other family has ranges.
+    /// This is so in 1.30 only. Since 1.31 every address answers (kubernetes/kubernetes v1.30.3 and v1.31.14
+    /// `pkg/proxy/util/nodeport_addresses.go` `NewNodePortAddresses`).
+    fn primary_without_a_range(&self) -> bool {
+        self.primary_by_default() && !self.version.since(31)
     }
 
     /// Whether every address of the node answers node ports.
@@ -331,7 +340,7 @@ impl<'w, 'a> Context<'w, 'a> {
                     .peekable();
                 match own.peek() {
                     Some(_) => own.any(|range| range.prefix_len() == 0),
-                    None => !self.primary_by_default(),
+                    None => !self.primary_without_a_range(),
                 }
             }
             NodePortAddresses::Primary => false,

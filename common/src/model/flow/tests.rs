@@ -593,7 +593,26 @@ fn node_port_addresses() {
         (
             ProxyMode::Nftables,
             "1.30",
+            other_family.clone(),
+            [both, "none", "none"],
+        ),
+        (
+            // Measured with 1.34.4 to 1.37.2: the default of the primary address applies only if the list is empty.
+            ProxyMode::Nftables,
+            "1.31",
+            other_family.clone(),
+            [both, both, "none"],
+        ),
+        (
+            ProxyMode::Nftables,
+            "1.37",
             other_family,
+            [both, both, "none"],
+        ),
+        (
+            ProxyMode::Nftables,
+            "1.37",
+            NodePortAddresses::Default,
             [both, "none", "none"],
         ),
         (
