@@ -20,6 +20,6 @@ mod world;
 
 pub use cause::Cause;
 pub use flow::{Answer, NotModelled, Packet, ProxyAction};
-pub use proxy::{Detector, NodePortAddresses, Proxy};
+pub use proxy::{AddressList, Detector, NodePortAddresses, Proxy};
 pub use version::{Version, VersionError};
 pub use world::World;

@@ -88,7 +88,11 @@ async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
             .ok()
             .flatten()
     });
-    ProxyConfig::best(configs.collect())
+    let config = ProxyConfig::best(configs.collect())?;
+    for problem in &config.problems {
+        tracing::warn!("{problem}");
+    }
+    Some(config)
 }
 
 #[cfg(test)]

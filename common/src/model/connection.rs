@@ -19,7 +19,7 @@ pub use paths::{Balancer, Input, Paths};
 
 use super::{
     flow::{Answer, NotModelled, Packet, ProxyAction},
-    proxy::Detector,
+    proxy::{Detector, NodePortAddresses, Proxy},
     world::{Backend, Family, World},
 };
 use crate::{
@@ -59,7 +59,7 @@ enum Origin {
 impl<'a> World<'a> {
     /// The world of one Service.
     #[must_use]
-    pub fn of(facts: &'a Facts, proxy: &'a super::Proxy) -> Self {
+    pub fn of(facts: &'a Facts, proxy: &'a Proxy) -> Self {
         World::new(
             [(&facts.service, facts.endpoints.as_slice())],
             &facts.nodes,
@@ -493,28 +493,40 @@ impl<'a> Journey<'_, 'a> {
             port: self.target.port.get(),
             protocol: self.target.protocol,
         };
-        let detector = self.world.proxy_on(&node.name).map(|proxy| &proxy.detector);
-        if detector != Some(&Detector::Unknown) {
+        let Some(proxy) = self.world.proxy_on(&node.name) else {
+            // The error says that the node's proxy is unknown.
             return Ok(self.world.flow(&packet));
-        }
-        let with = self
-            .world
-            .flow_by(&packet, &Detector::ClusterCidr(self.pod_ranges()));
-        let without = self.world.flow_by(&packet, &Detector::None);
-        let same = match (&with, &without) {
-            (Ok(with), Ok(without)) => {
-                with.action == without.action
-                    && with.masquerade == without.masquerade
-                    && with
-                        .endpoints
-                        .iter()
-                        .map(|backend| backend.address)
-                        .eq(without.endpoints.iter().map(|backend| backend.address))
-            }
-            (Err(_), Err(_)) => true,
-            (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
         };
-        Ok(if same || self.ask(Input::Detector)? {
+        let addresses = &proxy.node_port_addresses;
+        let understood = self.flow_among(&packet, proxy, addresses)?;
+        if addresses.is_complete() {
+            return Ok(understood);
+        }
+        let all = self.flow_among(&packet, proxy, &NodePortAddresses::all())?;
+        Ok(
+            if same(&understood, &all) || self.ask(Input::NodePortAddresses)? {
+                all
+            } else {
+                understood
+            },
+        )
+    }
+
+    /// Like [`World::flow`] by this proxy of the node, with these addresses for node ports. If the detector is unknown and
+    /// matters, this asks for it.
+    fn flow_among(
+        &self,
+        packet: &Packet<'_>,
+        proxy: &Proxy,
+        addresses: &NodePortAddresses,
+    ) -> Result<Result<Answer<'a>, NotModelled>, Needed> {
+        let by = |detector: &Detector| self.world.flow_by(packet, detector, addresses);
+        if proxy.detector != Detector::Unknown {
+            return Ok(by(&proxy.detector));
+        }
+        let with = by(&Detector::ClusterCidr(self.pod_ranges()));
+        let without = by(&Detector::None);
+        Ok(if same(&with, &without) || self.ask(Input::Detector)? {
             with
         } else {
             without
@@ -720,6 +732,23 @@ impl<'a> Journey<'_, 'a> {
         })?;
         // Networks rarely allocate from the end of the range, so no endpoint is likely to have this address.
         before(range.broadcast())
+    }
+}
+
+/// Whether two answers mean the same for a client.
+fn same(one: &Result<Answer<'_>, NotModelled>, other: &Result<Answer<'_>, NotModelled>) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => {
+            let addresses = |answer: &Answer<'_>| -> Vec<SocketAddr> {
+                let backends = answer.endpoints.iter();
+                backends.map(|backend| backend.address).collect()
+            };
+            one.action == other.action
+                && one.masquerade == other.masquerade
+                && addresses(one) == addresses(other)
+        }
+        (Err(_), Err(_)) => true,
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
     }
 }
 

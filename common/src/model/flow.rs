@@ -13,7 +13,10 @@ mod tests;
 
 pub use self::packet::{Answer, NotModelled, Packet, ProxyAction};
 
-use super::{proxy::Detector, world::World};
+use super::{
+    proxy::{Detector, NodePortAddresses},
+    world::World,
+};
 use crate::proxy_mode::ProxyMode;
 use context::Context;
 
@@ -24,26 +27,28 @@ impl<'a> World<'a> {
     ///
     /// Fails if the node or its proxy is unknown, or if the model does not know such a proxy.
     pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
-        answer(self, packet, None)
+        answer(self, packet, None, None)
     }
 
-    /// Like [`World::flow`], with another detector than the proxy's.
+    /// Like [`World::flow`], with another detector and other addresses for node ports than the proxy's.
     pub(super) fn flow_by(
         &self,
         packet: &Packet<'_>,
         detector: &Detector,
+        addresses: &NodePortAddresses,
     ) -> Result<Answer<'a>, NotModelled> {
-        answer(self, packet, Some(detector))
+        answer(self, packet, Some(detector), Some(addresses))
     }
 }
 
-/// Answers for one packet, by this detector or the proxy's own.
+/// Answers for one packet, by this detector and these addresses for node ports, or by the proxy's own.
 fn answer<'a>(
     world: &World<'a>,
     packet: &Packet<'_>,
     detector: Option<&Detector>,
+    addresses: Option<&NodePortAddresses>,
 ) -> Result<Answer<'a>, NotModelled> {
-    let cx = Context::new(world, packet, detector)?;
+    let cx = Context::new(world, packet, detector, addresses)?;
     let mut answer = match cx.proxy.mode {
         ProxyMode::Iptables => iptables::answer(&cx),
         ProxyMode::Nftables => nftables::answer(&cx),

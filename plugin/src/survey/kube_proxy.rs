@@ -2,9 +2,9 @@
 
 use crate::cluster::yaml;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 use svc_reach_common::{
     model::{Detector, NodePortAddresses, Proxy, Version},
     proxy_mode::ProxyMode,
@@ -55,8 +55,8 @@ pub struct ProxyOverrides {
 pub struct ProxyConfig {
     /// Where it was found.
     pub source: String,
-    /// `mode`. Empty means iptables.
-    pub mode: ProxyMode,
+    /// `mode`. Empty means iptables. `None`: the word is unknown.
+    pub mode: Option<ProxyMode>,
     /// `detectLocalMode` and `clusterCIDR`.
     pub detector: Detector,
     /// `iptables.masqueradeAll`, or `nftables.masqueradeAll` in that mode.
@@ -65,27 +65,71 @@ pub struct ProxyConfig {
     pub node_port_addresses: NodePortAddresses,
     /// `iptables.localhostNodePorts`.
     pub localhost_node_ports: bool,
+    /// What the plugin does not understand, one warning for each value. It ignores these values and uses all others.
+    pub problems: Vec<String>,
     rank: u8,
 }
 
 /// `KubeProxyConfiguration` (kubernetes/kubernetes v1.37.2 `staging/src/k8s.io/kube-proxy/config/v1alpha1/types.go`).
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+///
+/// If the value of a field has an unexpected type, the field is absent here and the value is among the problems.
+#[derive(Debug, Default)]
 struct Wire {
     mode: Option<String>,
-    #[serde(rename = "clusterCIDR")]
     cluster_cidr: Option<String>,
     detect_local_mode: Option<String>,
     node_port_addresses: Option<Vec<String>>,
-    iptables: Option<WireMode>,
-    nftables: Option<WireMode>,
+    iptables_masquerade_all: Option<bool>,
+    nftables_masquerade_all: Option<bool>,
+    localhost_node_ports: Option<bool>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMode {
-    masquerade_all: Option<bool>,
-    localhost_node_ports: Option<bool>,
+impl Wire {
+    fn read(document: &Value, problems: &mut Vec<String>) -> Self {
+        Self {
+            mode: field(document, "mode", problems),
+            cluster_cidr: field(document, "clusterCIDR", problems),
+            detect_local_mode: field(document, "detectLocalMode", problems),
+            // Anything but a list of texts becomes a value that is not understood.
+            node_port_addresses: document
+                .get("nodePortAddresses")
+                .filter(|value| !value.is_null())
+                .map(|value| match value.as_array() {
+                    Some(values) => values.iter().map(text).collect(),
+                    None => vec![value.to_string()],
+                }),
+            iptables_masquerade_all: field(document, "iptables.masqueradeAll", problems),
+            nftables_masquerade_all: field(document, "nftables.masqueradeAll", problems),
+            localhost_node_ports: field(document, "iptables.localhostNodePorts", problems),
+        }
+    }
+}
+
+/// A field by its path, if its value has the right type.
+fn field<T: DeserializeOwned>(
+    document: &Value,
+    path: &str,
+    problems: &mut Vec<String>,
+) -> Option<T> {
+    let value = document.pointer(&format!("/{}", path.replace('.', "/")))?;
+    match Option::deserialize(value) {
+        Ok(read) => read,
+        Err(_) => {
+            problems.push(unknown(path, value));
+            None
+        }
+    }
+}
+
+/// A text without quotes, or any other value as JSON.
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn unknown(field: &str, value: impl fmt::Display) -> String {
+    format!("{field} has the unknown value {value}, which is ignored")
 }
 
 impl ProxyConfig {
@@ -93,7 +137,7 @@ impl ProxyConfig {
     ///
     /// # Errors
     ///
-    /// When it is one, but not valid.
+    /// If it is one, but not YAML.
     pub fn of_text(config_map: &str, key: &str, text: &str) -> Result<Option<Self>, String> {
         if !text.contains("KubeProxyConfiguration") {
             return Ok(None);
@@ -107,15 +151,15 @@ impl ProxyConfig {
         }) else {
             return Ok(None);
         };
-        let wire: Wire =
-            serde_json::from_value(document).map_err(|error| format!("{source}: {error}"))?;
+        let mut problems = Vec::new();
+        let wire = Wire::read(&document, &mut problems);
         // kubeadm uses kube-system/kube-proxy. Other installers use similar names.
         let rank = match config_map.split_once('/') {
             Some(("kube-system", "kube-proxy")) => 0,
             Some(("kube-system", _)) => 1,
             Some(_) | None => 2,
         };
-        Self::of_wire(source, wire, rank)
+        Ok(Self::of_wire(source, wire, problems, rank))
     }
 
     /// Reads the command line of a kube-proxy that runs as a pod and has no configuration file.
@@ -151,93 +195,114 @@ impl ProxyConfig {
             detect_local_mode: flag("detect-local-mode"),
             node_port_addresses: flag("nodeport-addresses")
                 .map(|value| value.split(',').map(str::to_owned).collect()),
-            iptables: Some(WireMode {
-                masquerade_all,
-                localhost_node_ports: flag("iptables-localhost-nodeports")
-                    .map(|value| value == "true"),
-            }),
-            nftables: Some(WireMode {
-                masquerade_all,
-                localhost_node_ports: None,
-            }),
+            iptables_masquerade_all: masquerade_all,
+            nftables_masquerade_all: masquerade_all,
+            localhost_node_ports: flag("iptables-localhost-nodeports").map(|value| value == "true"),
         };
         let name = pod
             .pointer("/metadata/name")
             .and_then(Value::as_str)
             .unwrap_or("kube-proxy");
-        Self::of_wire(format!("command line of pod {name}"), wire, 3)
-            .ok()
-            .flatten()
+        let source = format!("command line of pod {name}");
+        Self::of_wire(source, wire, Vec::new(), 3)
     }
 
-    /// Reads what a node's kube-proxy answered about its settings.
-    ///
-    /// # Errors
-    ///
-    /// Where it makes no sense.
-    pub fn of_node(node: &str, settings: &KubeProxySettings) -> Result<Option<Self>, String> {
-        let of_mode = || WireMode {
-            masquerade_all: settings.masquerade_all,
-            localhost_node_ports: settings.localhost_node_ports,
-        };
+    /// Reads what a node's kube-proxy answered about its settings. `None`: it is kube-proxy on Windows.
+    pub fn of_node(node: &str, settings: &KubeProxySettings) -> Option<Self> {
         let wire = Wire {
             mode: Some(settings.mode.clone()),
             cluster_cidr: Some(settings.cluster_cidrs.join(",")),
             detect_local_mode: settings.detect_local_mode.clone(),
             node_port_addresses: Some(settings.node_port_addresses.clone()),
-            iptables: Some(of_mode()),
-            nftables: Some(of_mode()),
+            iptables_masquerade_all: settings.masquerade_all,
+            nftables_masquerade_all: settings.masquerade_all,
+            localhost_node_ports: settings.localhost_node_ports,
         };
-        Self::of_wire(format!("kube-proxy's /configz on {node}"), wire, 0)
+        let source = format!("kube-proxy's /configz on {node}");
+        Self::of_wire(source, wire, Vec::new(), 0)
     }
 
-    fn of_wire(source: String, wire: Wire, rank: u8) -> Result<Option<Self>, String> {
-        let wrong = |what: &dyn std::fmt::Display| format!("{source}: {what}");
+    /// `None`: it is a configuration for Windows.
+    fn of_wire(source: String, wire: Wire, mut problems: Vec<String>, rank: u8) -> Option<Self> {
+        let mode_not_read = problems.iter().any(|problem| problem.starts_with("mode "));
         let mode = match wire.mode.as_deref() {
+            None if mode_not_read => None,
             // The default on Linux (kubernetes/kubernetes v1.37.2 `cmd/kube-proxy/app/server_linux.go`).
-            None | Some("") => ProxyMode::Iptables,
-            // Windows.
-            Some("kernelspace") => return Ok(None),
-            Some(mode) => mode.parse().map_err(|error| wrong(&error))?,
+            None | Some("") => Some(ProxyMode::Iptables),
+            Some("kernelspace") => return None,
+            Some(word) => {
+                let mode = word.parse().ok();
+                if mode.is_none() {
+                    problems.push(unknown("mode", format_args!("{word:?}")));
+                }
+                mode
+            }
         };
-        let ranges = |text: &str| {
-            text.split(',')
-                .map(str::trim)
-                .filter(|range| !range.is_empty())
-                .map(|range| range.parse::<IpNet>().map_err(|error| wrong(&error)))
-                .collect::<Result<Vec<_>, _>>()
-        };
-        let cluster_cidrs = ranges(wire.cluster_cidr.as_deref().unwrap_or_default())?;
+        let cluster_cidr = wire.cluster_cidr.as_deref().unwrap_or_default();
+        let mut cluster_cidrs = Vec::new();
+        let mut all_read = !problems
+            .iter()
+            .any(|problem| problem.starts_with("clusterCIDR "));
+        let ranges = cluster_cidr.split(',').map(str::trim);
+        for range in ranges.filter(|range| !range.is_empty()) {
+            match range.parse() {
+                Ok(range) => cluster_cidrs.push(range),
+                Err(_) => {
+                    all_read = false;
+                    problems.push(unknown("clusterCIDR", format_args!("{range:?}")));
+                }
+            }
+        }
         let detector = match wire.detect_local_mode.as_deref() {
-            None | Some("" | "ClusterCIDR") => Detector::ClusterCidr(cluster_cidrs),
+            None if problems
+                .iter()
+                .any(|problem| problem.starts_with("detectLocalMode ")) =>
+            {
+                Detector::Unknown
+            }
+            None | Some("" | "ClusterCIDR") if all_read || !cluster_cidrs.is_empty() => {
+                Detector::ClusterCidr(cluster_cidrs)
+            }
+            None | Some("" | "ClusterCIDR") => Detector::Unknown,
             Some("NodeCIDR") => Detector::NodeCidr,
             Some("BridgeInterface") => Detector::Bridge,
             Some("InterfaceNamePrefix") => Detector::Interface,
-            Some(other) => return Err(wrong(&format!("unknown detectLocalMode {other:?}"))),
-        };
-        let addresses = wire.node_port_addresses.unwrap_or_default();
-        let node_port_addresses = match addresses.as_slice() {
-            [] => NodePortAddresses::Default,
-            [one] if one == "primary" => NodePortAddresses::Primary,
-            several => NodePortAddresses::Within(ranges(&several.join(","))?),
-        };
-        let iptables = wire.iptables.unwrap_or_default();
-        let masquerade_all = match mode {
-            ProxyMode::Nftables => wire.nftables.unwrap_or_default().masquerade_all,
-            // ipvs mode takes the setting from the same place.
-            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Userspace | ProxyMode::Ebpf => {
-                iptables.masquerade_all
+            Some(other) => {
+                problems.push(unknown("detectLocalMode", format_args!("{other:?}")));
+                Detector::Unknown
             }
         };
-        Ok(Some(Self {
+        let addresses = wire.node_port_addresses.unwrap_or_default();
+        let (node_port_addresses, not_read) = NodePortAddresses::read(
+            addresses
+                .iter()
+                .map(|value| value.trim())
+                .filter(|value| !value.is_empty()),
+        );
+        let not_read = not_read.into_iter();
+        problems
+            .extend(not_read.map(|value| unknown("nodePortAddresses", format_args!("{value:?}"))));
+        let masquerade_all = match mode {
+            Some(ProxyMode::Nftables) => wire.nftables_masquerade_all,
+            // ipvs mode takes the setting from the same place.
+            Some(
+                ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Userspace | ProxyMode::Ebpf,
+            )
+            | None => wire.iptables_masquerade_all,
+        };
+        for problem in &mut problems {
+            *problem = format!("{source}: {problem}");
+        }
+        Some(Self {
             source,
             mode,
             detector,
             masquerade_all: masquerade_all.unwrap_or_default(),
             node_port_addresses,
-            localhost_node_ports: iptables.localhost_node_ports.unwrap_or(true),
+            localhost_node_ports: wire.localhost_node_ports.unwrap_or(true),
+            problems,
             rank,
-        }))
+        })
     }
 
     /// Chooses one of several configurations. kubeadm's comes first.
@@ -271,7 +336,7 @@ impl Settings {
         service_cidrs: &[IpNet],
     ) -> Self {
         let mut evidence = Vec::new();
-        let mut note = |fact: &str, value: &dyn std::fmt::Display, source: &str| {
+        let mut note = |fact: &str, value: &dyn fmt::Display, source: &str| {
             evidence.push(Evidence {
                 fact: fact.to_owned(),
                 value: value.to_string(),
@@ -279,13 +344,12 @@ impl Settings {
             });
         };
         let file = found.map_or("kube-proxy's default", |config| config.source.as_str());
-        let mode = told
-            .mode
-            .or(found.map(|config| config.mode))
-            .unwrap_or(ProxyMode::Iptables);
+        let found_mode = found.and_then(|config| config.mode);
+        let mode = told.mode.or(found_mode).unwrap_or(ProxyMode::Iptables);
         match told.mode {
             Some(_) => note("proxyMode", &mode, "--proxy-mode"),
-            None if found.is_some() => note("proxyMode", &mode, file),
+            None if found_mode.is_some() => note("proxyMode", &mode, file),
+            None if found.is_some() => note("proxyMode", &"unknown", file),
             None => note(
                 "proxyMode",
                 &mode,
@@ -314,7 +378,12 @@ impl Settings {
         };
         let by_flag = told.detector.is_some() || told.cluster_cidrs.is_some();
         if detector == Detector::Unknown {
-            note("localDetector", &"unknown", "not specified");
+            let source = if found.is_some() {
+                file
+            } else {
+                "not specified"
+            };
+            note("localDetector", &"unknown", source);
         } else {
             let source = if by_flag {
                 "--local-detector, --cluster-cidr"
@@ -352,7 +421,7 @@ impl Settings {
                     .unwrap_or_else(|| service_cidrs.to_vec()),
                 bridged_pods: None,
             },
-            mode_told: told.mode.is_some() || found.is_some(),
+            mode_told: told.mode.is_some() || found_mode.is_some(),
             evidence,
             nodes: BTreeMap::new(),
         }

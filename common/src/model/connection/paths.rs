@@ -9,6 +9,8 @@ pub enum Input {
     ProxyMode,
     /// Whether kube-proxy recognises pods by a cluster CIDR.
     Detector,
+    /// Which of a node's addresses answer node ports.
+    NodePortAddresses,
     /// Whether the pod network replaces a pod's address with its node's address in packets to other nodes.
     PodsMasqueraded,
     /// Whether packets between pods of one node pass the node's own network stack.
@@ -50,6 +52,9 @@ impl Input {
         match self {
             Self::ProxyMode => "the proxy mode",
             Self::Detector => "kube-proxy's cluster CIDR (--cluster-cidr, --local-detector)",
+            Self::NodePortAddresses => {
+                "which addresses answer node ports (nodePortAddresses has a value that is unknown)"
+            }
             Self::PodsMasqueraded => {
                 "whether the pod network masquerades pods towards other nodes' addresses"
             }

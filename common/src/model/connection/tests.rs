@@ -3,7 +3,7 @@
 use super::{Client, Forecast, Paths};
 use crate::{
     facts::{Endpoint, Node, Service},
-    model::{Detector, Proxy, World},
+    model::{Detector, NodePortAddresses, Proxy, World},
     network_model::NetworkModel,
     objects::ServiceEndpoints,
     position::Network::{self, External, Host, Pod},
@@ -11,13 +11,15 @@ use crate::{
     target::{Scope, Target, TargetKind},
 };
 use serde_json::{Value, json};
-use std::num::NonZeroU16;
+use std::{collections::BTreeMap, num::NonZeroU16};
 
 struct Cluster {
     nodes: Vec<Node>,
     service: Service,
     endpoints: Vec<Endpoint>,
     proxy: Proxy,
+    /// Proxies with settings of their own, by node.
+    own: BTreeMap<String, Proxy>,
     paths: Paths,
 }
 
@@ -69,6 +71,7 @@ impl Cluster {
             service,
             endpoints: ServiceEndpoints::from_slice(&slice).unwrap().endpoints,
             proxy,
+            own: BTreeMap::new(),
             paths,
         }
     }
@@ -127,7 +130,8 @@ impl Cluster {
             [(&self.service, self.endpoints.as_slice())],
             &self.nodes,
             &self.proxy,
-        );
+        )
+        .with_own_proxies(&self.own, true);
         world.connect(
             &self.paths,
             &self.service,
@@ -430,6 +434,42 @@ fn backends_on_the_host_network_are_reached() {
         assert_eq!(kept(Host, Some("b1"), "b1"), Some(false));
         assert_eq!(kept(External, None, "o2"), Some(false));
     }
+}
+
+/// A later version may add a value to `nodePortAddresses`. Only cells that depend on it are unknown.
+#[test]
+fn node_port_addresses_that_are_not_understood() {
+    let of = |values: &[&str], also: Option<&str>| {
+        let cluster = Cluster::new(ProxyMode::Nftables, "1.37", "Cluster", &ONE);
+        cluster.with(|cluster| {
+            cluster.proxy.node_port_addresses = NodePortAddresses::read(values.iter().copied()).0;
+            if let Some(first) = also {
+                cluster.nodes[0]
+                    .internal_ips
+                    .insert(0, first.parse().unwrap());
+            }
+        })
+    };
+    let unknown = "unknown: which addresses answer node ports (nodePortAddresses has a value that is unknown)";
+    let outcome = |cluster: &Cluster| cluster.outcome(External, None, node_port("b1"));
+    assert_eq!(outcome(&of(&["primary", "lan"], None)), "reached");
+    assert_eq!(outcome(&of(&["lan"], None)), unknown);
+    // The client requests the node port on the second address.
+    assert_eq!(outcome(&of(&["primary"], Some("172.30.1.11"))), "refused");
+    assert_eq!(
+        outcome(&of(&["primary", "lan"], Some("172.30.1.11"))),
+        unknown
+    );
+    let cluster_ip = of(&["lan"], None).outcome(Pod, Some("o1"), CLUSTER_IP);
+    assert_eq!(cluster_ip, "reached", "no node port");
+    // Each node has the settings of its own proxy.
+    let one_node = of(&[], None).with(|cluster| {
+        let mut own = cluster.proxy.clone();
+        own.node_port_addresses = NodePortAddresses::read(["lan"]).0;
+        cluster.own.insert("o1".to_owned(), own);
+    });
+    assert_eq!(one_node.outcome(External, None, node_port("o1")), unknown);
+    assert_eq!(one_node.outcome(External, None, node_port("o2")), "reached");
 }
 
 /// The Service has no endpoint.

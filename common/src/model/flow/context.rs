@@ -8,7 +8,7 @@ use super::{
 use crate::{
     facts::{IpMode, Node, Service, ServiceType, TrafficPolicy},
     model::{
-        proxy::{Detector, NodePortAddresses, Proxy},
+        proxy::{AddressList, Detector, NodePortAddresses, Proxy},
         version::Version,
         world::{AddressKind, Backend, Family, PortOf, World},
     },
@@ -17,6 +17,7 @@ use crate::{
     proxy_mode::ProxyMode,
     report::Why,
 };
+use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// What kube-proxy's detector says about a packet's source.
@@ -57,6 +58,7 @@ pub(super) struct Context<'w, 'a> {
     /// The node's proxy.
     pub proxy: &'a Proxy,
     pub detector: &'w Detector,
+    pub node_port_addresses: &'w NodePortAddresses,
     pub node: &'a Node,
     pub version: Version,
     pub client: Network,
@@ -72,6 +74,7 @@ impl<'w, 'a> Context<'w, 'a> {
         world: &'w World<'a>,
         packet: &Packet<'_>,
         detector: Option<&'w Detector>,
+        node_port_addresses: Option<&'w NodePortAddresses>,
     ) -> Result<Self, NotModelled> {
         let node = world.node(packet.node).ok_or_else(|| NotModelled::Node {
             node: packet.node.to_owned(),
@@ -85,6 +88,7 @@ impl<'w, 'a> Context<'w, 'a> {
             world,
             proxy,
             detector: detector.unwrap_or(&proxy.detector),
+            node_port_addresses: node_port_addresses.unwrap_or(&proxy.node_port_addresses),
             node,
             version: world.version(node),
             client: packet.client,
@@ -131,7 +135,7 @@ impl<'w, 'a> Context<'w, 'a> {
     /// (kubernetes/kubernetes v1.20.2 `pkg/proxy/util/iptables/traffic.go`, v1.37.2 `pkg/proxy/util/localdetector.go` and
     /// `getLocalDetectors` in `cmd/kube-proxy/app/server_linux.go`). Without a range, the family has no detector.
     pub(super) fn detected(&self) -> Detected {
-        let ranged = |ranges: &[ipnet::IpNet]| {
+        let ranged = |ranges: &[IpNet]| {
             let mut own = ranges
                 .iter()
                 .filter(|range| Family::of(range.network()) == self.family)
@@ -294,19 +298,13 @@ impl<'w, 'a> Context<'w, 'a> {
                 return Excluded;
             }
         }
-        let primary_only = match &self.proxy.node_port_addresses {
-            NodePortAddresses::Within(ranges) => {
-                let mut own = ranges
-                    .iter()
-                    .filter(|range| Family::of(range.network()) == self.family)
-                    .peekable();
-                if own.peek().is_some() {
-                    let within = own.any(|range| range.contains(&self.ip));
-                    return if within { Answers } else { Excluded };
-                }
-                self.primary_without_a_range()
+        let primary_only = match self.node_port_addresses {
+            NodePortAddresses::Listed(list) if self.is_limited_by(list) => {
+                let within = list.ranges.iter().any(|range| range.contains(&self.ip))
+                    || (list.primary && self.node_ip() == Some(self.ip));
+                return if within { Answers } else { Excluded };
             }
-            NodePortAddresses::Primary => true,
+            NodePortAddresses::Listed(_) => self.primary_without_a_range(),
             NodePortAddresses::Default => self.primary_by_default(),
         };
         if primary_only && self.node_ip() != Some(self.ip) {
@@ -314,6 +312,21 @@ impl<'w, 'a> Context<'w, 'a> {
         } else {
             Answers
         }
+    }
+
+    /// Whether a list has something for the packet's family. A value that is not understood may be of any family.
+    fn is_limited_by(&self, list: &AddressList) -> bool {
+        list.more
+            || (list.primary && self.node_ip().is_some())
+            || self.of_family(&list.ranges).next().is_some()
+    }
+
+    /// The ranges of the packet's family.
+    fn of_family<'r>(&self, ranges: &'r [IpNet]) -> impl Iterator<Item = &'r IpNet> {
+        let family = self.family;
+        ranges
+            .iter()
+            .filter(move |range| Family::of(range.network()) == family)
     }
 
     /// Whether only the primary address answers node ports if the list is empty (kubernetes/kubernetes v1.30.3
@@ -332,18 +345,11 @@ impl<'w, 'a> Context<'w, 'a> {
 
     /// Whether every address of the node answers node ports.
     pub(super) fn all_node_port_addresses(&self) -> bool {
-        match &self.proxy.node_port_addresses {
-            NodePortAddresses::Within(ranges) => {
-                let mut own = ranges
-                    .iter()
-                    .filter(|range| Family::of(range.network()) == self.family)
-                    .peekable();
-                match own.peek() {
-                    Some(_) => own.any(|range| range.prefix_len() == 0),
-                    None => !self.primary_without_a_range(),
-                }
-            }
-            NodePortAddresses::Primary => false,
+        match self.node_port_addresses {
+            NodePortAddresses::Listed(list) if self.is_limited_by(list) => self
+                .of_family(&list.ranges)
+                .any(|range| range.prefix_len() == 0),
+            NodePortAddresses::Listed(_) => !self.primary_without_a_range(),
             NodePortAddresses::Default => !self.primary_by_default(),
         }
     }

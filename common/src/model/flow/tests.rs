@@ -545,7 +545,7 @@ fn node_port_addresses() {
             )
     };
     let within = |ranges: &[&str]| {
-        NodePortAddresses::Within(ranges.iter().map(|range| range.parse().unwrap()).collect())
+        NodePortAddresses::within(ranges.iter().map(|range| range.parse().unwrap()).collect())
     };
     let own = within(&["192.168.0.0/24"]);
     let other_family = within(&["2001:db8::/64"]);
@@ -581,7 +581,7 @@ fn node_port_addresses() {
         (
             ProxyMode::Iptables,
             "1.30",
-            NodePortAddresses::Primary,
+            NodePortAddresses::primary(),
             [both, "none", "none"],
         ),
         (
@@ -665,6 +665,47 @@ fn node_port_addresses() {
             ],
         );
     }
+    // The words of 1.37: on the primary address, on the other one, on loopback; then on both IPv6 addresses.
+    for (mode, words, expected) in [
+        (ProxyMode::Nftables, "primary", [both, "none", "none"]),
+        (
+            ProxyMode::Nftables,
+            "primary,localhost",
+            [both, "none", "none"],
+        ),
+        (
+            ProxyMode::Iptables,
+            "primary,localhost",
+            [both, "none", both],
+        ),
+        (ProxyMode::Iptables, "localhost", ["none", "none", both]),
+        (ProxyMode::Nftables, "localhost", ["none", "none", "none"]),
+        (ProxyMode::Ipvs, "primary,localhost", [both, "none", "none"]),
+        (ProxyMode::Nftables, "all", [both, both, "none"]),
+        (ProxyMode::Iptables, "all,primary", [both, both, both]),
+        (
+            ProxyMode::Nftables,
+            "primary,192.168.1.0/24",
+            [both, both, "none"],
+        ),
+    ] {
+        let (setting, unknown) = NodePortAddresses::read(words.split(','));
+        assert_eq!(unknown, Vec::<&str>::new(), "{words}");
+        let cluster = cluster(mode, "1.37", setting);
+        let [primary, other, loopback] = expected;
+        check(
+            &cluster,
+            &[
+                (words, External, OUTSIDE, "192.168.0.2:3001", primary),
+                (words, External, OUTSIDE, "192.168.1.2:3001", other),
+                (words, Host, "127.0.0.1", "127.0.0.1:3001", loopback),
+            ],
+        );
+    }
+    let (list, unknown) = NodePortAddresses::read(["primary", "lan", "10.0.0.0/8"]);
+    assert_eq!((list.is_complete(), unknown), (false, vec!["lan"]));
+    let (none, _) = NodePortAddresses::read([]);
+    assert_eq!(none, NodePortAddresses::Default);
     let switched_off = cluster(ProxyMode::Iptables, "1.30", NodePortAddresses::Default)
         .with(|proxy| proxy.localhost_node_ports = false);
     check(
@@ -781,7 +822,8 @@ fn a_backend_that_reaches_itself_by_another_node() {
         check(&one, &[("alone", Pod, own, "192.168.0.2:3001", alone)]);
         check(&two, &[("of two", Pod, own, "192.168.0.2:3001", &of_two)]);
         // Every version masquerades it on its own node.
-        let on_own_node = Cluster::new(mode, version).service(spec(), json!([]), json!([here(other)]));
+        let on_own_node =
+            Cluster::new(mode, version).service(spec(), json!([]), json!([here(other)]));
         check(
             &on_own_node,
             &[(

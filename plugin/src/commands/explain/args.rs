@@ -73,8 +73,8 @@ pub struct ProxyArgs {
     /// Whether kube-proxy masquerades all traffic to cluster IPs
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub masquerade_all: Option<bool>,
-    /// Ranges of node addresses that answer node ports, or the word primary
-    #[arg(long, value_name = "CIDR,…")]
+    /// Addresses of nodes that answer node ports: ranges, and the words primary, localhost and all
+    #[arg(long, value_name = "CIDR|WORD,…")]
     pub node_port_addresses: Option<String>,
     /// Whether node ports answer on 127.0.0.1
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -94,15 +94,22 @@ impl ProxyArgs {
     ///
     /// If a value is invalid.
     pub fn overrides(&self) -> Result<ProxyOverrides, UsageError> {
-        let addresses = match self.node_port_addresses.as_deref() {
-            None => None,
-            Some("") => Some(NodePortAddresses::Default),
-            Some("primary") => Some(NodePortAddresses::Primary),
-            Some(text) => Some(NodePortAddresses::Within(ranges(
-                "--node-port-addresses",
-                text,
-            )?)),
-        };
+        let addresses = self
+            .node_port_addresses
+            .as_deref()
+            .map(|text| {
+                let (addresses, unknown) = NodePortAddresses::read(values(text));
+                if unknown.is_empty() {
+                    Ok(addresses)
+                } else {
+                    Err(UsageError::invalid(
+                        "--node-port-addresses",
+                        text,
+                        "not ranges such as 10.244.0.0/16, or the words primary, localhost and all",
+                    ))
+                }
+            })
+            .transpose()?;
         Ok(ProxyOverrides {
             mode: word(self.proxy_mode.as_deref())?,
             cluster_cidrs: self
@@ -208,11 +215,16 @@ fn word<T: std::str::FromStr<Err = svc_reach_common::UnknownWord>>(
     Ok(text.map(str::parse).transpose()?)
 }
 
-/// Parses comma-separated ranges. An empty text means no range.
-fn ranges(flag: &'static str, text: &str) -> Result<Vec<IpNet>, UsageError> {
+/// The values of a comma-separated text. An empty text has no values.
+fn values(text: &str) -> impl Iterator<Item = &str> {
     text.split(',')
         .map(str::trim)
-        .filter(|range| !range.is_empty())
+        .filter(|value| !value.is_empty())
+}
+
+/// Parses comma-separated ranges. An empty text means no range.
+fn ranges(flag: &'static str, text: &str) -> Result<Vec<IpNet>, UsageError> {
+    values(text)
         .map(|range| {
             range.parse().map_err(|_| {
                 UsageError::invalid(flag, text, "not ranges such as 10.244.0.0/16,fd00:10::/64")

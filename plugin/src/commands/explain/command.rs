@@ -93,6 +93,7 @@ impl ExplainCommand {
         for problem in &dump.problems {
             progress::plain(&format!("note: ignored an object of the dump: {problem}"));
         }
+        note_values(&dump);
         let reply = answer(&dump, &self.overrides, &self.question(namespace)?)?;
         self.write(&reply, writer)
     }
@@ -129,6 +130,7 @@ impl ExplainCommand {
             }
             question @ ExplainQuery::Flows(_) => {
                 let dump = read_cluster(cluster).await?;
+                note_values(&dump);
                 answer(&dump, &self.overrides, &question)?
             }
         };
@@ -174,6 +176,13 @@ impl ExplainCommand {
             }
         };
         written.map_err(Error::Write)
+    }
+}
+
+/// Prints which values of kube-proxy's settings the plugin does not understand.
+fn note_values(dump: &Dump) {
+    for problem in dump.proxy_config.iter().flat_map(|config| &config.problems) {
+        progress::plain(&format!("note: {problem}"));
     }
 }
 

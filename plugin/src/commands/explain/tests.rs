@@ -444,7 +444,7 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
     assert!(found.masquerade_all && found.localhost_node_ports);
     assert_eq!(
         found.node_port_addresses,
-        NodePortAddresses::Within(vec![range("172.30.0.0/16")])
+        NodePortAddresses::within(vec![range("172.30.0.0/16")])
     );
 
     let over = overrides(&[
@@ -463,7 +463,7 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
         Detector::ClusterCidr(vec![range("10.0.0.0/8")])
     );
     assert!(!over.masquerade_all && !over.localhost_node_ports);
-    assert_eq!(over.node_port_addresses, NodePortAddresses::Primary);
+    assert_eq!(over.node_port_addresses, NodePortAddresses::primary());
     assert_eq!(over.service_cidrs, [range("10.96.0.0/16")]);
     assert_eq!(over.version.unwrap().to_string(), "v1.33.2");
 
@@ -508,6 +508,109 @@ fn settings_come_from_flags_then_the_cluster_then_defaults() {
 }
 
 #[test]
+fn only_values_that_are_not_understood_are_ignored() {
+    let config = |text: &str| {
+        let text = format!("kind: KubeProxyConfiguration\n{text}");
+        let objects = json!([node("n1", "172.30.0.11"),
+            {"kind": "ConfigMap", "metadata": {"name": "kube-proxy", "namespace": "kube-system"}, "data": {"config.conf": text}}]);
+        let dump = dump(&objects);
+        assert_eq!(dump.problems, Vec::<String>::new());
+        dump.proxy_config.unwrap()
+    };
+    let cidr = Detector::ClusterCidr(vec!["10.244.0.0/16".parse().unwrap()]);
+    let whole = config(
+        "mode: nftables\nclusterCIDR: 10.244.0.0/16\nnodePortAddresses: [primary, localhost]\nnftables: {masqueradeAll: true}\n",
+    );
+    assert_eq!(
+        (whole.mode, &whole.detector, whole.masquerade_all),
+        (Some(ProxyMode::Nftables), &cidr, true)
+    );
+    assert_eq!(whole.problems, Vec::<String>::new());
+    let expected = NodePortAddresses::read(["primary", "127.0.0.0/8", "::1/128"]).0;
+    assert_eq!(whole.node_port_addresses, expected);
+
+    // Each line has one value that the plugin does not understand.
+    for (line, problem) in [
+        (
+            "nodePortAddresses: [primary, lan]",
+            r#"nodePortAddresses has the unknown value "lan""#,
+        ),
+        (
+            "nodePortAddresses: [primary, 7]",
+            r#"nodePortAddresses has the unknown value "7""#,
+        ),
+        (
+            "nodePortAddresses: {a: b}",
+            "nodePortAddresses has the unknown value",
+        ),
+        ("mode: ebpf2", r#"mode has the unknown value "ebpf2""#),
+        (
+            "mode: [nftables]",
+            r#"mode has the unknown value ["nftables"]"#,
+        ),
+        (
+            "detectLocalMode: Eyes",
+            r#"detectLocalMode has the unknown value "Eyes""#,
+        ),
+        (
+            "clusterCIDR: 10.244.0.0/16,pods",
+            r#"clusterCIDR has the unknown value "pods""#,
+        ),
+        (
+            "iptables: {masqueradeAll: perhaps}",
+            r#"iptables.masqueradeAll has the unknown value "perhaps""#,
+        ),
+        (
+            "iptables: {localhostNodePorts: 3}",
+            "iptables.localhostNodePorts has the unknown value 3",
+        ),
+    ] {
+        let key = line.split(':').next().unwrap();
+        let others: String = [
+            "mode: nftables",
+            "clusterCIDR: 10.244.0.0/16",
+            "nftables: {masqueradeAll: true}",
+            "someday: {a: [b]}",
+        ]
+        .iter()
+        .filter(|other| !other.starts_with(&format!("{key}:")))
+        .map(|other| format!("{other}\n"))
+        .collect();
+        let found = config(&format!("{others}{line}\n"));
+        let problems = &found.problems;
+        assert_eq!(problems.len(), 1, "{line}: {problems:?}");
+        let begin = format!("ConfigMap kube-system/kube-proxy, config.conf: {problem}");
+        assert!(problems[0].starts_with(&begin), "{line}: {problems:?}");
+        if key == "mode" {
+            assert_eq!(found.mode, None, "{line}");
+            let settings = Settings::gather(&ProxyOverrides::default(), Some(&found), &[]);
+            assert!(!settings.mode_told, "{line}");
+        } else {
+            assert_eq!(found.mode, Some(ProxyMode::Nftables), "{line}");
+            assert!(found.masquerade_all, "{line}");
+        }
+        if key == "detectLocalMode" {
+            assert_eq!(found.detector, Detector::Unknown, "{line}");
+        } else {
+            assert_eq!(found.detector, cidr, "{line}");
+        }
+        let complete = found.node_port_addresses.is_complete();
+        assert_eq!(complete, key != "nodePortAddresses", "{line}");
+    }
+    assert_eq!(
+        config("clusterCIDR: pods\n").detector,
+        Detector::Unknown,
+        "a range that is not understood does not mean that there is no range"
+    );
+    let words = overrides(&["--node-port-addresses=primary,localhost"]);
+    assert_eq!(words.node_port_addresses, Some(expected));
+    let wrong = args(&["web", "--node-port-addresses=lan"])
+        .proxy
+        .overrides();
+    assert!(wrong.is_err(), "{wrong:?}");
+}
+
+#[test]
 fn settings_may_come_from_a_proxy_pod() {
     let pod = json!({"kind": "Pod", "metadata": {"name": "kube-proxy-x"}, "spec": {"containers": [{"name": "kube-proxy",
         "command": ["/bin/sh", "-c", "kube-proxy --cluster-cidr=10.4.0.0/14 --proxy-mode=ipvs --v=2"]}]}});
@@ -515,7 +618,7 @@ fn settings_may_come_from_a_proxy_pod() {
     let config = dump(&objects).proxy_config.unwrap();
     assert_eq!(
         (config.mode, config.source.as_str()),
-        (ProxyMode::Ipvs, "command line of pod kube-proxy-x")
+        (Some(ProxyMode::Ipvs), "command line of pod kube-proxy-x")
     );
     assert_eq!(
         config.detector,

@@ -89,10 +89,10 @@ fn config(
     looked: Option<&HostFact<KubeProxySettings>>,
     notes: &mut Notes,
 ) -> Option<ProxyConfig> {
-    let unknown = |why: &str| format!("kube-proxy's /configz on {node}: {why}");
+    const FACT: &str = "kubeProxySettings";
     let why = match looked? {
         HostFact::Seen(settings) => match ProxyConfig::of_node(node, settings) {
-            Ok(Some(config)) => {
+            Some(config) => {
                 let source = &config.source;
                 notes.add("localDetector", described(&config.detector), source);
                 if !settings.node_port_addresses.is_empty() {
@@ -102,15 +102,18 @@ fn config(
                 if config.masquerade_all {
                     notes.add("masqueradeAll", true, source);
                 }
+                // Each problem begins with its source.
+                for problem in &config.problems {
+                    notes.add(FACT, "partly unknown", problem);
+                }
                 return Some(config);
             }
-            Ok(None) => unknown("not settings of a kube-proxy on Linux"),
-            // It names its source itself.
-            Err(error) => error,
+            None => "not settings of a kube-proxy on Linux",
         },
-        HostFact::Unknown(why) => unknown(why),
+        HostFact::Unknown(why) => why,
     };
-    notes.add("kubeProxySettings", "unknown", why);
+    let source = format!("kube-proxy's /configz on {node}: {why}");
+    notes.add(FACT, "unknown", source);
     None
 }
 
@@ -124,7 +127,7 @@ mod tests {
     };
     use std::collections::BTreeMap;
     use svc_reach_common::{
-        model::Detector,
+        model::{Detector, NodePortAddresses},
         proxy_mode::ProxyMode,
         wire::line::{HostFact, HostView, KubeProxySettings},
     };
@@ -232,11 +235,10 @@ mod tests {
                 ][..],
             ),
             (
-                "no version, and no range",
-                view(None, version("latest"), settings("everywhere", &[])),
+                "no version",
+                view(None, version("latest"), None),
                 &[
                     "kubeProxyVersion unknown: kube-proxy's /metrics on node-1: \"latest\" is not a Kubernetes version such as v1.30.2",
-                    "kubeProxySettings unknown: kube-proxy's /configz on node-1: invalid IP address syntax",
                 ],
             ),
             (
@@ -256,6 +258,38 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn settings_of_a_node_are_read_like_those_of_the_config_map() {
+        let addresses = |values: &[&str]| {
+            let view = view(Some(ProxyMode::Nftables), None, settings("pods", values));
+            let (proxies, evidence) = look(&[("node-1", &view)], ClusterOverrides::default());
+            let proxy = proxies["node-1"].settings(&shared()).unwrap();
+            assert!(proxy.masquerade_all && !proxy.localhost_node_ports);
+            assert_eq!(proxy.detector, Detector::Unknown, "\"pods\" is no range");
+            (proxy.node_port_addresses, evidence)
+        };
+        let (words, evidence) = addresses(&["primary", "localhost"]);
+        let expected = NodePortAddresses::read(["primary", "127.0.0.0/8", "::1/128"]).0;
+        assert_eq!(words, expected);
+        assert_eq!(
+            evidence,
+            [
+                "localDetector unknown: kube-proxy's /configz on node-1",
+                "nodePortAddresses primary,localhost: kube-proxy's /configz on node-1",
+                "masqueradeAll true: kube-proxy's /configz on node-1",
+                "kubeProxySettings partly unknown: kube-proxy's /configz on node-1: clusterCIDR has the unknown value \"pods\", which is ignored",
+            ]
+        );
+        assert_eq!(addresses(&["all"]).0, NodePortAddresses::all());
+        let (partly, evidence) = addresses(&["primary", "lan"]);
+        assert!(!partly.is_complete());
+        let last = evidence.last().unwrap();
+        assert!(
+            last.ends_with("nodePortAddresses has the unknown value \"lan\", which is ignored"),
+            "{last}"
+        );
     }
 
     #[test]

@@ -48,9 +48,11 @@ pub fn proxy_modes(
     if !seen.is_empty() {
         return seen;
     }
-    if let Some(config) = proxy {
-        notes.add("proxyMode", config.mode, config.source.clone());
-        return vec![config.mode];
+    if let Some(config) = proxy
+        && let Some(mode) = config.mode
+    {
+        notes.add("proxyMode", mode, config.source.clone());
+        return vec![mode];
     }
     match &hints.cilium {
         Some(HostFact::Seen(Some(name))) => {
