@@ -1,12 +1,12 @@
 //! Decides a cell's verdict from its observation, the documents and the model.
 
 use crate::{
-    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling},
+    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling, UPSTREAM},
     observation::ObservedValue,
-    report::{Cell, EditionValue, Expectation, Prediction},
+    report::{Cell, Chance, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
     terms::Terms,
-    verdict::{Basis, Expected, Reachability, Verdict, judge},
+    verdict::{Basis, Expected, ExpectedValue, Reachability, Verdict, judge},
 };
 
 /// What the cells of one Service are compared with.
@@ -27,7 +27,7 @@ impl Judge<'_> {
     pub fn judge(&self, cell: &mut Cell) {
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
-                value: required.value,
+                value: required.value.into(),
                 basis: Basis::Required,
                 matrix: None,
                 edition: None,
@@ -47,20 +47,21 @@ impl Judge<'_> {
         let ruling = self.catalog.ruling(self.selection, &situations);
         let predicted = cell.predicted.as_ref();
         let observed = cell.observed.value;
+        let chance = predicted.and_then(|predicted| predicted.chance);
         let mut hints = Vec::new();
         let mut editions = Vec::new();
         let (expected, against) = match &ruling {
             // If no document mentions the cell, it is compared with the model.
             Ruling::Silent => {
                 let by_model = predicted.and_then(|predicted| predicted.reachable);
-                let expected = by_model.map(|value| Expectation {
-                    value,
-                    basis: Basis::Predicted,
-                    matrix: None,
-                    edition: None,
-                    source: None,
-                });
-                (expected, by_model.map_or(Expected::Nothing, Expected::One))
+                match (by_model, chance) {
+                    (Some(value), _) => (Some(by_the_model(value.into())), Expected::One(value)),
+                    (None, Some(chance)) => {
+                        hints.extend(by_chance(chance, predicted, observed));
+                        (Some(by_the_model(ExpectedValue::ByChance)), chance.into())
+                    }
+                    (None, None) => (None, Expected::Nothing),
+                }
             }
             Ruling::Depends(edition, branches) => {
                 hints.push(depends(edition, branches));
@@ -79,29 +80,41 @@ impl Judge<'_> {
                 if disputed {
                     hints.push(dispute(all, observed));
                 }
-                hints.extend(
-                    predicted.and_then(|predicted| disagreement(cell.value, predicted, observed)),
-                );
+                // Upstream's documents say what a Service is for. If kube-proxy serves only some attempts, no cluster can
+                // fulfil them. A provider's document describes its own network.
+                let upstream = edition.name == UPSTREAM && cell.value == Reachability::Reachable;
+                let chance = chance.filter(|_| upstream && !disputed);
+                if chance.is_none() {
+                    hints.extend(
+                        predicted
+                            .and_then(|predicted| disagreement(cell.value, predicted, observed)),
+                    );
+                }
                 let source = cell.source.as_ref().unwrap_or(&edition.source);
                 let expected = Expectation {
-                    value: cell.value,
+                    value: cell.value.into(),
                     basis: cell.basis,
                     matrix: Some(edition.name.clone()),
                     edition: Some(edition.edition.clone()),
                     source: Some(format!("{source} ({})", cell.pointer)),
                 };
-                let against = if disputed {
-                    Expected::Disputed
-                } else {
-                    Expected::One(cell.value)
-                };
-                (Some(expected), against)
+                match chance {
+                    Some(chance) => {
+                        hints.extend(by_chance(chance, predicted, observed));
+                        (Some(by_the_model(ExpectedValue::ByChance)), chance.into())
+                    }
+                    None if disputed => (Some(expected), Expected::Disputed),
+                    None => (Some(expected), Expected::One(cell.value)),
+                }
             }
         };
-        if observed == ObservedValue::Unreachable {
+        let by_chance = matches!(against, Expected::ByChance { .. });
+        let some_failed = observed == ObservedValue::Unstable && by_chance;
+        if observed == ObservedValue::Unreachable || some_failed {
             let documented = match &ruling {
-                Ruling::Says { edition, cell, .. } => edition.remedy(cell),
-                Ruling::Silent | Ruling::Depends(..) => None,
+                // A document's advice for nodes without a backend does not help against chance.
+                Ruling::Says { edition, cell, .. } if !by_chance => edition.remedy(cell),
+                Ruling::Says { .. } | Ruling::Silent | Ruling::Depends(..) => None,
             };
             let by_model = || predicted.and_then(|predicted| predicted.remedy.clone());
             hints.extend(documented.or_else(by_model));
@@ -110,6 +123,49 @@ impl Judge<'_> {
         cell.expected = expected;
         cell.editions = editions;
         cell.hint = (!hints.is_empty()).then(|| hints.join("; "));
+    }
+}
+
+/// What the model expects if no document counts.
+const fn by_the_model(value: ExpectedValue) -> Expectation {
+    Expectation {
+        value,
+        basis: Basis::Predicted,
+        matrix: None,
+        edition: None,
+        source: None,
+    }
+}
+
+impl From<Chance> for Expected {
+    fn from(chance: Chance) -> Self {
+        Self::ByChance {
+            each_attempt: chance.each_attempt,
+        }
+    }
+}
+
+/// How chance relates to failed attempts.
+fn by_chance(
+    chance: Chance,
+    predicted: Option<&Prediction>,
+    observed: ObservedValue,
+) -> Option<String> {
+    let because = predicted
+        .and_then(|predicted| predicted.why.last())
+        .map_or("", |why| why.rule.as_str());
+    match observed {
+        ObservedValue::Unstable if chance.each_attempt => {
+            Some(format!("some attempts fail by chance: {because}"))
+        }
+        ObservedValue::Unstable => Some(format!(
+            "chance does not explain that only some attempts failed: {because}"
+        )),
+        ObservedValue::Unreachable => Some(format!(
+            "every attempt failed, by chance or for another reason: the forwarding model expects {} of {} choices to be served, because {because}; run again, with more --attempts",
+            chance.served, chance.of
+        )),
+        ObservedValue::Reachable | ObservedValue::NotObserved => None,
     }
 }
 
@@ -173,6 +229,12 @@ fn disagreement(
     predicted: &Prediction,
     observed: ObservedValue,
 ) -> Option<String> {
+    let because = predicted.why.last().map_or("", |why| why.rule.as_str());
+    if predicted.chance.is_some() && observed == ObservedValue::Unstable {
+        return Some(format!(
+            "the forwarding model expects this, unlike the document: {because}"
+        ));
+    }
     let model = predicted.reachable.filter(|model| *model != document)?;
     let agrees = |with: Reachability| match (with, observed) {
         (Reachability::Reachable, ObservedValue::Reachable)
@@ -181,7 +243,6 @@ fn disagreement(
         | (Reachability::Reachable, ObservedValue::Unreachable)
         | (Reachability::Unreachable, ObservedValue::Reachable) => false,
     };
-    let because = predicted.why.last().map_or("", |why| why.rule.as_str());
     Some(if agrees(model) {
         format!("the forwarding model expects this, unlike the document: {because}")
     } else {
@@ -194,8 +255,171 @@ fn disagreement(
 
 #[cfg(test)]
 mod tests {
-    use super::dispute;
-    use crate::{matrix::Catalog, observation::ObservedValue, verdict::Reachability};
+    use super::{Judge, dispute};
+    use crate::{
+        facts::TrafficPolicy,
+        matrix::{Catalog, Circumstances, MatrixSelection, ServiceKind},
+        observation::ObservedValue,
+        position::Position,
+        protocol::Protocol,
+        report::{Cell, Chance, Observed, Prediction, Why},
+        target::{NodeRole, Relation, Scope, Target, TargetKind},
+        terms::{Required, Terms},
+        verdict::{Basis, ExpectedValue, Reachability, Verdict},
+    };
+
+    /// From a pod to another node's node port. The pod network keeps addresses, and the Service has two backends.
+    fn by_chance(observed: ObservedValue, each_attempt: bool) -> Cell {
+        Cell {
+            position: Position::PodOther,
+            node: Some("o1".to_owned()),
+            target: Target {
+                kind: TargetKind::NodePort,
+                address: "172.30.0.11".to_owned(),
+                port: 30080.try_into().unwrap(),
+                protocol: Protocol::Tcp,
+                port_name: None,
+                node: Some("b1".to_owned()),
+                node_role: Some(NodeRole::Backend),
+                relation: Some(Relation::Remote),
+                scope: Some(Scope::Private),
+            },
+            expected: None,
+            editions: Vec::new(),
+            predicted: Some(Prediction {
+                action: "endpoints".to_owned(),
+                endpoints: vec!["10.244.1.5:80".to_owned()],
+                masquerade: Some(false),
+                outcome: "some attempts, by chance (1 of 2)".to_owned(),
+                reachable: None,
+                chance: Some(Chance {
+                    served: 1,
+                    of: 2,
+                    each_attempt,
+                }),
+                why: vec![Why {
+                    rule: "the reply bypasses the node".to_owned(),
+                    source: String::new(),
+                }],
+                remedy: Some("use the cluster IP".to_owned()),
+            }),
+            observed: Observed {
+                value: observed,
+                reason: String::new(),
+                ok: None,
+                of: None,
+                latency_ms: None,
+                client_ip_seen: None,
+                attempts: Vec::new(),
+            },
+            verdict: Verdict::NotObserved,
+            hint: None,
+        }
+    }
+
+    fn judged(mut cell: Cell, matrix: Option<&str>, terms: &Terms) -> Cell {
+        let mut catalog = Catalog::builtin().unwrap();
+        let provider = "
+name: mine
+provider: mine
+editions:
+- edition: '1'
+  dated: 2026-01-01
+  language: en
+  source: https://example.org
+  rows:
+  - position: [pod-other]
+    externalTrafficPolicy: Local
+    pointer: the table
+    values: {node-port/backend: reachable}
+";
+        catalog.add("mine.yaml", provider).unwrap();
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection::of(matrix),
+            circumstances: &Circumstances {
+                front: ServiceKind::LoadBalancer,
+                classes: Vec::new(),
+                pass_through: vec![false],
+                columns: Vec::new(),
+                external_traffic_policy: TrafficPolicy::Local,
+                internal_traffic_policy: TrafficPolicy::Cluster,
+                host_network: Some(false),
+                served: true,
+            },
+            terms,
+        };
+        judge.judge(&mut cell);
+        cell
+    }
+
+    /// Upstream's document says that a node with a backend answers. By kube-proxy's rules, only some attempts are served.
+    #[test]
+    fn chance_decides_a_cell() {
+        use ObservedValue::{NotObserved, Reachable, Unreachable, Unstable};
+        for (observed, each_attempt, verdict, hint) in [
+            (Reachable, true, Verdict::AsExpected, None),
+            (
+                Unstable,
+                true,
+                Verdict::AsExpected,
+                Some(
+                    "some attempts fail by chance: the reply bypasses the node; use the cluster IP",
+                ),
+            ),
+            (
+                Unreachable,
+                true,
+                Verdict::Undocumented,
+                Some("every attempt failed, by chance or for another reason: "),
+            ),
+            (NotObserved, true, Verdict::NotObserved, None),
+            (Reachable, false, Verdict::AsExpected, None),
+            (
+                Unstable,
+                false,
+                Verdict::Unstable,
+                Some("chance does not explain that only some attempts failed: "),
+            ),
+            (
+                Unreachable,
+                false,
+                Verdict::Undocumented,
+                Some("every attempt failed, by chance or for another reason: "),
+            ),
+        ] {
+            let cell = judged(by_chance(observed, each_attempt), None, &Terms::default());
+            let expected = cell.expected.unwrap();
+            assert_eq!(
+                (cell.verdict, expected.value, expected.basis),
+                (verdict, ExpectedValue::ByChance, Basis::Predicted),
+                "{observed}, each attempt {each_attempt}"
+            );
+            let given = cell.hint.unwrap_or_default();
+            assert!(given.starts_with(hint.unwrap_or("")), "{observed}: {given}");
+            assert_eq!(given.is_empty(), hint.is_none(), "{observed}: {given}");
+        }
+    }
+
+    #[test]
+    fn a_providers_document_and_a_requirement_take_precedence_over_chance() {
+        let unstable = || by_chance(ObservedValue::Unstable, true);
+        let cell = judged(unstable(), Some("mine"), &Terms::default());
+        assert_eq!(cell.verdict, Verdict::Unstable);
+        assert_eq!(cell.expected.unwrap().value, ExpectedValue::Reachable);
+        let hint = cell.hint.unwrap();
+        let expected = "the forwarding model expects this, unlike the document: the reply bypasses";
+        assert!(hint.starts_with(expected), "{hint}");
+        let terms = Terms {
+            required: vec![
+                Required::parse("pod-other:node-port", Reachability::Reachable).unwrap(),
+            ],
+            ..Terms::default()
+        };
+        let cell = judged(unstable(), None, &terms);
+        assert_eq!(cell.verdict, Verdict::Unstable);
+        assert_eq!(cell.expected.unwrap().basis, Basis::Required);
+    }
 
     #[test]
     fn dispute_names_editions() {

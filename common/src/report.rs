@@ -10,7 +10,7 @@ mod summary;
 
 pub use self::{
     advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
-    cell::{Cell, EditionValue, Expectation, Observed, Prediction, Why},
+    cell::{Cell, Chance, EditionValue, Expectation, Observed, Prediction, Why},
     environment::{Environment, Evidence},
     service::{LoadBalancer, LoadBalancerAddress, ReportedService},
     summary::Summary,

@@ -33,6 +33,28 @@ words! {
 }
 
 words! {
+    /// What a cell is compared with.
+    pub enum ExpectedValue("expected value") {
+        /// The client is served.
+        Reachable = "reachable",
+        /// The client is refused or gets no answer.
+        Unreachable = "unreachable",
+        /// Some attempts are served and some are not, because of a choice on the path. Only the forwarding model expects
+        /// this.
+        ByChance = "by-chance",
+    }
+}
+
+impl From<Reachability> for ExpectedValue {
+    fn from(value: Reachability) -> Self {
+        match value {
+            Reachability::Reachable => Self::Reachable,
+            Reachability::Unreachable => Self::Unreachable,
+        }
+    }
+}
+
+words! {
     /// What an expectation is based on.
     pub enum Basis("basis") {
         /// A cell of the document says so.
@@ -46,7 +68,7 @@ words! {
     }
 }
 
-/// What the documents say about one cell.
+/// What the documents or the forwarding model say about one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// Nothing.
@@ -55,25 +77,42 @@ pub enum Expected {
     One(Reachability),
     /// Different values in different editions.
     Disputed,
+    /// Chance decides.
+    ByChance {
+        /// Whether chance decides anew for each attempt.
+        each_attempt: bool,
+    },
 }
 
 /// Judges one cell. The first of these that applies decides:
 ///
 /// 1. The cell could not be observed: it is not observed.
-/// 2. It is unstable: it is unstable, since no expectation fits.
+/// 2. It is unstable: it is as expected if chance decides anew for each attempt. Otherwise it is unstable, since no
+///    expectation fits.
 /// 3. There is no expectation: it is undocumented.
 /// 4. Editions disagree: it is disputed.
-/// 5. Otherwise observation and expectation are compared.
+/// 5. Chance decides: it is as expected if it is reachable. If every attempt failed, it is undocumented: the cause may be
+///    chance or an outage, and no verdict is better than a wrong one.
+/// 6. Otherwise observation and expectation are compared.
 #[must_use]
 pub const fn judge(observed: ObservedValue, expected: Expected) -> Verdict {
     let observed = match observed {
         ObservedValue::NotObserved => return Verdict::NotObserved,
-        ObservedValue::Unstable => return Verdict::Unstable,
+        ObservedValue::Unstable => {
+            return if matches!(expected, Expected::ByChance { each_attempt: true }) {
+                Verdict::AsExpected
+            } else {
+                Verdict::Unstable
+            };
+        }
         ObservedValue::Reachable => Reachability::Reachable,
         ObservedValue::Unreachable => Reachability::Unreachable,
     };
     match (expected, observed) {
-        (Expected::Nothing, _) => Verdict::Undocumented,
+        (Expected::Nothing, _) | (Expected::ByChance { .. }, Reachability::Unreachable) => {
+            Verdict::Undocumented
+        }
+        (Expected::ByChance { .. }, Reachability::Reachable) => Verdict::AsExpected,
         (Expected::Disputed, _) => Verdict::Disputed,
         (Expected::One(Reachability::Reachable), Reachability::Reachable)
         | (Expected::One(Reachability::Unreachable), Reachability::Unreachable) => {
@@ -88,6 +127,34 @@ pub const fn judge(observed: ObservedValue, expected: Expected) -> Verdict {
 mod tests {
     use super::{Expected, Reachability, Verdict, judge};
     use crate::observation::ObservedValue;
+
+    /// If chance decides, all attempts may succeed, or some, or none.
+    #[test]
+    fn chance_decides_which_attempts_succeed() {
+        let rows = [
+            (
+                ObservedValue::Reachable,
+                [Verdict::AsExpected, Verdict::AsExpected],
+            ),
+            // A client that stays with its first endpoint is served always or never.
+            (
+                ObservedValue::Unstable,
+                [Verdict::AsExpected, Verdict::Unstable],
+            ),
+            (ObservedValue::Unreachable, [Verdict::Undocumented; 2]),
+            (ObservedValue::NotObserved, [Verdict::NotObserved; 2]),
+        ];
+        for (observed, verdicts) in rows {
+            for (each_attempt, verdict) in [true, false].into_iter().zip(verdicts) {
+                let expected = Expected::ByChance { each_attempt };
+                assert_eq!(
+                    judge(observed, expected),
+                    verdict,
+                    "{observed}, {expected:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn every_observation_with_every_expectation() {

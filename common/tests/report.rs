@@ -14,13 +14,13 @@ use svc_reach_common::{
     protocol::Protocol,
     proxy_mode::ProxyMode,
     report::{
-        API_VERSION, Advisory, Cell, EditionValue, Environment, Evidence, Expectation, Kind,
-        LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, Prediction, Report,
+        API_VERSION, Advisory, Cell, Chance, EditionValue, Environment, Evidence, Expectation,
+        Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, Prediction, Report,
         ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
-    verdict::{Basis, Reachability, Verdict},
+    verdict::{Basis, ExpectedValue, Reachability, Verdict},
     wire::outcome::{Attempt, Echo, Outcome, Phase},
 };
 
@@ -125,7 +125,7 @@ fn full() -> Report {
             scope: Some(Scope::Private),
         },
         expected: Some(Expectation {
-            value: Reachability::Reachable,
+            value: ExpectedValue::Reachable,
             basis: Basis::Stated,
             matrix: Some("m".into()),
             edition: Some("1".into()),
@@ -142,6 +142,11 @@ fn full() -> Report {
             masquerade: Some(true),
             outcome: "reached".into(),
             reachable: Some(Reachability::Reachable),
+            chance: Some(Chance {
+                served: 1,
+                of: 2,
+                each_attempt: true,
+            }),
             why: vec![Why {
                 rule: "r".into(),
                 source: "s".into(),
@@ -279,6 +284,7 @@ fn schema_has_the_programs_words() {
         ("relation", json!(Relation::ALL)),
         ("scope", json!(Scope::ALL)),
         ("reachability", json!(Reachability::ALL)),
+        ("expectedValue", json!(ExpectedValue::ALL)),
         ("basis", json!(Basis::ALL)),
         ("observedValue", json!(ObservedValue::ALL)),
         ("verdict", json!(Verdict::ALL)),
@@ -355,6 +361,16 @@ fn optional_fields_may_be_null() {
         }
     }
     assert!(nulls > 30, "{nulls}");
+}
+
+/// Reports from before predictions had `chance` can still be read.
+#[test]
+fn a_report_of_an_earlier_version_can_be_read() {
+    let mut report = json!(full());
+    let predicted = report.pointer_mut("/cells/0/predicted").unwrap();
+    predicted.as_object_mut().unwrap().remove("chance");
+    let read: Report = serde_json::from_value(report).unwrap();
+    assert_eq!(read.cells[0].predicted.as_ref().unwrap().chance, None);
 }
 
 #[test]

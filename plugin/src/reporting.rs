@@ -4,6 +4,7 @@ pub mod advisories;
 pub mod cells;
 pub mod detection;
 pub mod documents;
+mod pod_addresses;
 pub mod prediction;
 pub mod service;
 pub mod source;
@@ -18,7 +19,7 @@ use crate::{
         provider_hints::ProviderHints,
     },
 };
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use svc_reach_common::{
     facts::Facts,
     judging,
@@ -28,6 +29,7 @@ use svc_reach_common::{
     },
     position::Position,
     report::{self, API_VERSION, Cell, Kind, Prediction, Report, Summary},
+    target::Target,
     terms::Terms,
     verdict::Verdict,
 };
@@ -92,17 +94,24 @@ pub fn report(
     }
     let world =
         World::of(facts, &settings.proxy).with_own_proxies(&settings.nodes, settings.mode_told);
-    let paths = Paths {
+    let all_seen = cells::seen(stands);
+    let paths = [false, true].map(|ipv6| Paths {
         balancer: Balancer::of(&facts.service),
+        pods_masqueraded: pod_addresses::masqueraded(
+            facts,
+            &all_seen,
+            ipv6,
+            &mut environment.evidence,
+        ),
         ..Paths::of_network(environment.network_model)
-    };
+    });
     let documents = judging::Judge {
         catalog,
         selection: &selection,
         circumstances: &circumstances,
         terms: expectations.terms,
     };
-    let cells: Vec<Cell> = cells::seen(stands)
+    let cells: Vec<Cell> = all_seen
         .iter()
         .map(|seen| {
             let stand = seen.stand;
@@ -113,7 +122,7 @@ pub fn report(
                     &world,
                     facts,
                     &settings,
-                    &paths,
+                    &paths[usize::from(is_ipv6(seen.target))],
                     stand.position,
                     node,
                     seen.target,
@@ -149,6 +158,11 @@ pub fn report(
         summary: Summary::of(&cells, expectations.terms),
         cells,
     }
+}
+
+fn is_ipv6(target: &Target) -> bool {
+    let address = target.address.parse::<IpAddr>();
+    address.is_ok_and(|address| address.is_ipv6())
 }
 
 /// A cell with its observation, before it is judged.

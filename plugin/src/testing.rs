@@ -40,7 +40,7 @@ use svc_reach_common::{
     report::{Cell, EditionValue, Observed, Report, Summary},
     target::{Target, TargetKind},
     terms::{Required, Terms},
-    verdict::{Reachability, Verdict},
+    verdict::{ExpectedValue, Reachability, Verdict},
     wire::{
         outcome::{Attempt, Outcome, Phase},
         plan::Plan,
@@ -397,7 +397,7 @@ pub fn healthy() -> Report {
     report.cells.retain(|cell| cell.expected.is_some());
     for cell in &mut report.cells {
         cell.verdict = Verdict::AsExpected;
-        if cell.expected.as_ref().map(|expected| expected.value) == Some(Reachability::Unreachable)
+        if cell.expected.as_ref().map(|expected| expected.value) == Some(ExpectedValue::Unreachable)
         {
             cell.observed.value = ObservedValue::Unreachable;
             cell.observed.reason = "timed out".to_owned();

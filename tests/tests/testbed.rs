@@ -13,7 +13,7 @@ use svc_reach_common::{
         Relation::Remote,
         TargetKind::{ClusterIp, HealthCheckNodePort, LoadBalancer, NodePort},
     },
-    verdict::{Basis, Reachability, Verdict},
+    verdict::{Basis, ExpectedValue, Verdict},
 };
 use svc_reach_tests::{
     fixture::{await_answer, deploy, deploy_named, load_balancer, nodes, service},
@@ -125,7 +125,7 @@ fn dedicated_pass_through_fails_on_the_backend_node() {
         let expected = cell.expected.as_ref().unwrap();
         assert_eq!(
             (expected.value, expected.basis),
-            (Reachability::Unreachable, Basis::Stated)
+            (ExpectedValue::Unreachable, Basis::Stated)
         );
         assert_eq!(expected.matrix.as_deref(), Some("huawei-cce"));
         let source = expected.source.as_ref().unwrap();

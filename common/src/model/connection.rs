@@ -512,8 +512,8 @@ impl<'a> Journey<'_, 'a> {
         )
     }
 
-    /// Like [`World::flow`] by this proxy of the node, with these addresses for node ports. If the detector is unknown and
-    /// matters, this asks for it.
+    /// Like [`World::flow`] by this proxy of the node, with these addresses for node ports. If the detector is unknown
+    /// and matters, this asks for it.
     fn flow_among(
         &self,
         packet: &Packet<'_>,
@@ -537,13 +537,19 @@ impl<'a> Journey<'_, 'a> {
     fn leaving(&self, own: &Node, family: Family) -> Result<(Option<IpAddr>, Vec<Why>), Needed> {
         Ok(match self.client.network {
             Network::Host => (primary(own, family), Vec::new()),
-            Network::Pod if self.ask(Input::PodsMasqueraded)? => {
-                (primary(own, family), vec![reasons::POD_MASQUERADED.why()])
+            Network::Pod => {
+                let masqueraded = self.ask(Input::PodsMasqueraded)?;
+                let (source, reason) = if masqueraded {
+                    (primary(own, family), reasons::POD_MASQUERADED)
+                } else {
+                    (self.pod_address(own, family), reasons::POD_ADDRESS_KEPT)
+                };
+                let mut why = reason.why();
+                if self.paths.pods_masqueraded.is_some() {
+                    "what is known about the pod network".clone_into(&mut why.source);
+                }
+                (source, vec![why])
             }
-            Network::Pod => (
-                self.pod_address(own, family),
-                vec![reasons::POD_ADDRESS_KEPT.why()],
-            ),
             Network::External => (None, Vec::new()),
         })
     }
@@ -627,7 +633,11 @@ impl<'a> Journey<'_, 'a> {
         let outcome = match answering.len() {
             0 => PredictedOutcome::TimedOut,
             reached if reached == of => PredictedOutcome::Reached,
-            reached => PredictedOutcome::Sometimes { reached, of },
+            reached => PredictedOutcome::Sometimes {
+                reached,
+                of,
+                each_attempt: self.service.session_affinity_seconds.is_none(),
+            },
         };
         Ok(Forecast {
             action: Some(answer.action),

@@ -37,9 +37,9 @@ pub enum NodePortAddresses {
     Listed(AddressList),
 }
 
-/// The values of `nodePortAddresses`: ranges, and since 1.37 words in any combination
-/// (kubernetes/kubernetes v1.37.2 `cmd/kube-proxy/app/server.go` `expandNodePortAddressKeywords`). Up to 1.36 the only word
-/// is `primary`, without other values.
+/// The values of `nodePortAddresses`: ranges, and since 1.37 words in any combination (kubernetes/kubernetes v1.37.2
+/// `cmd/kube-proxy/app/server.go` `expandNodePortAddressKeywords`). Up to 1.36 the only word is `primary`, without other
+/// values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AddressList {
     /// `primary`: the node's primary address of each family.

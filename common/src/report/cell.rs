@@ -4,7 +4,7 @@ use crate::{
     observation::ObservedValue,
     position::Position,
     target::Target,
-    verdict::{Basis, Reachability, Verdict},
+    verdict::{Basis, ExpectedValue, Reachability, Verdict},
     wire::outcome::Attempt,
 };
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct Cell {
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
     /// Whether the target can be reached.
-    pub value: Reachability,
+    pub value: ExpectedValue,
     /// What the expectation is based on.
     pub basis: Basis,
     /// Name of the matrix.
@@ -76,10 +76,25 @@ pub struct Prediction {
     pub outcome: String,
     /// Whether the target can be reached; `null` if that is unknown or depends on chance.
     pub reachable: Option<Reachability>,
+    /// What chance decides; `null` if it decides nothing, or if the prediction is unknown.
+    #[serde(default)]
+    pub chance: Option<Chance>,
     /// The rules that lead to this result.
     pub why: Vec<Why>,
     /// What can be done if the client is not served; `null` if no remedy is known.
     pub remedy: Option<String>,
+}
+
+/// A choice on the path that decides whether a client is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chance {
+    /// How many of the endpoints, or of a load balancer's nodes, always serve the client.
+    pub served: usize,
+    /// How many there are to choose from.
+    pub of: usize,
+    /// Whether each attempt is a new choice; otherwise the client stays with its first choice.
+    pub each_attempt: bool,
 }
 
 /// A rule and its source.

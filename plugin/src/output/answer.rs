@@ -107,6 +107,14 @@ fn as_expected(report: &Report, name: &str) -> String {
             text += &format!(", {count} of them {by}");
         }
     }
+    let by_chance = report
+        .cells
+        .iter()
+        .filter(|cell| cell.observed.value == ObservedValue::Unstable)
+        .count();
+    if by_chance > 0 {
+        text += &format!(", {by_chance} of them only by chance");
+    }
     text + "."
 }
 
@@ -204,13 +212,14 @@ fn only_reason(cells: &[&Cell]) -> String {
 #[cfg(test)]
 mod tests {
     use super::answer;
+    use crate::output::marks;
     use crate::testing::{crowded, undocumented};
     use svc_reach_common::{
         observation::ObservedValue,
         position::Position,
         report::{Report, Summary},
         terms::Terms,
-        verdict::{Basis, Verdict},
+        verdict::{Basis, ExpectedValue, Verdict},
     };
 
     /// Five targets from five positions, with only those cells that a document states. `verdict` takes the position and
@@ -290,6 +299,28 @@ mod tests {
         );
         let more = format!(", and {} more).", all - 10);
         assert!(worse.ends_with(&more), "only the first are named: {worse}");
+    }
+
+    #[test]
+    fn the_answer_counts_what_is_reachable_by_chance() {
+        let mut report = judged(|_, _| Verdict::AsExpected);
+        let all = report.cells.len();
+        let cell = &mut report.cells[1];
+        cell.observed.value = ObservedValue::Unstable;
+        let expected = cell.expected.as_mut().unwrap();
+        (expected.value, expected.basis) = (ExpectedValue::ByChance, Basis::Predicted);
+        assert_eq!(
+            answer(&report),
+            format!(
+                "nginx is reachable from everywhere it should be: {all} checks, 1 of them by the forwarding model alone, 1 of them only by chance."
+            )
+        );
+        assert_eq!(marks::mark(&report.cells[1]), "≈");
+        let (mark, meaning) = marks::legend(&report)[1];
+        assert_eq!(
+            (mark, meaning),
+            ('≈', "reachable only sometimes, as expected: by chance")
+        );
     }
 
     #[test]

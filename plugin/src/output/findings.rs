@@ -7,7 +7,7 @@ use super::{
 use svc_reach_common::{
     position::Position,
     report::{Cell, Report},
-    verdict::{Basis, Reachability, Verdict},
+    verdict::{Basis, ExpectedValue, Reachability, Verdict},
 };
 
 /// Findings of one kind.
@@ -79,9 +79,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
         (
             "Not judged",
             Verdict::Undocumented,
-            grouped(of(report, Verdict::Undocumented), |cell| {
-                cell.expected.is_none().then_some(cell.hint.as_ref()?)
-            }),
+            grouped(of(report, Verdict::Undocumented), |cell| cell.hint.as_ref()),
         ),
     ];
     sections
@@ -105,7 +103,8 @@ fn unexplained(cell: &Cell) -> bool {
     let predicted = cell
         .predicted
         .as_ref()
-        .and_then(|predicted| predicted.reachable);
+        .and_then(|predicted| predicted.reachable)
+        .map(ExpectedValue::from);
     expected.is_some() && expected == predicted
 }
 

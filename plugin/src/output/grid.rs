@@ -8,7 +8,7 @@ use svc_reach_common::{
     protocol::Protocol,
     report::{Cell, Report},
     target::{NodeRole, Scope, Target, TargetKind},
-    verdict::{Basis, Reachability, Verdict},
+    verdict::{Basis, ExpectedValue, Verdict},
 };
 
 /// How many names, ports or nodes a row lists. If there are more, it shows their number.
@@ -43,7 +43,7 @@ struct Likeness {
     cells: Vec<Option<CellLikeness>>,
 }
 
-type CellLikeness = (ObservedValue, Verdict, Option<(Reachability, Basis)>);
+type CellLikeness = (ObservedValue, Verdict, Option<(ExpectedValue, Basis)>);
 
 impl<'r> Grid<'r> {
     /// One row for each target.

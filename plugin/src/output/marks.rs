@@ -41,6 +41,9 @@ const fn seen_mark(cell: &Cell) -> (char, &'static str) {
         (ObservedValue::Reachable, _) => ('✓', "reachable"),
         (ObservedValue::Unreachable, Verdict::AsExpected) => ('–', "unreachable, as expected"),
         (ObservedValue::Unreachable, _) => ('✗', "unreachable"),
+        (ObservedValue::Unstable, Verdict::AsExpected) => {
+            ('≈', "reachable only sometimes, as expected: by chance")
+        }
         (ObservedValue::Unstable, _) => ('~', "reachable only sometimes"),
         (ObservedValue::NotObserved, _) => ('?', "could not look"),
     }
@@ -58,7 +61,7 @@ const fn meaning_mark(verdict: Verdict) -> Option<(char, &'static str)> {
 
 /// The marks that occur in a report, each with its meaning: first the observations, then the verdicts.
 pub fn legend(report: &Report) -> Vec<(char, &'static str)> {
-    const SEEN: [char; 5] = ['✓', '–', '✗', '~', '?'];
+    const SEEN: [char; 6] = ['✓', '–', '✗', '≈', '~', '?'];
     let mut seen: Vec<(char, &'static str)> = Vec::new();
     for cell in &report.cells {
         let mark = seen_mark(cell);

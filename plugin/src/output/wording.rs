@@ -8,7 +8,7 @@ use svc_reach_common::{
     protocol::Protocol,
     report::{Cell, EXTERNAL_LEFT_OUT, Observed, Report, Severity},
     target::{Relation, Target},
-    verdict::{Basis, Verdict},
+    verdict::{Basis, ExpectedValue, Verdict},
 };
 
 /// The cells with a verdict.
@@ -101,6 +101,15 @@ pub fn stand(position: Position, node: Option<&str>) -> String {
     }
 }
 
+/// What a cell is compared with, in words.
+pub const fn expectation(value: ExpectedValue) -> &'static str {
+    match value {
+        ExpectedValue::Reachable => "reachable",
+        ExpectedValue::Unreachable => "unreachable",
+        ExpectedValue::ByChance => "reachable by chance",
+    }
+}
+
 /// What was expected and what was observed.
 pub fn difference(cell: &Cell) -> String {
     let mut text = String::new();
@@ -110,7 +119,7 @@ pub fn difference(cell: &Cell) -> String {
             Basis::Predicted => "the model expects",
             Basis::Required => "required to be",
         };
-        text += &format!("{by} {}, ", expected.value);
+        text += &format!("{by} {}, ", expectation(expected.value));
     }
     let Observed { value, reason, .. } = &cell.observed;
     if *value == ObservedValue::NotObserved {
@@ -173,7 +182,7 @@ pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
         Some(match expected.basis {
             Basis::Required => format!("required by {source}"),
             Basis::Stated | Basis::Implied | Basis::Predicted => {
-                format!("{}, according to {source}", expected.value)
+                format!("{}, according to {source}", expectation(expected.value))
             }
         })
     });

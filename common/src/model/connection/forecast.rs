@@ -4,7 +4,7 @@ use super::paths::Input;
 use crate::model::NotModelled;
 use crate::{
     model::{cause::Cause, flow::ProxyAction},
-    report::{Prediction, Why},
+    report::{Chance, Prediction, Why},
     verdict::Reachability,
 };
 use std::fmt;
@@ -26,6 +26,8 @@ pub enum PredictedOutcome {
         reached: usize,
         /// How many there are.
         of: usize,
+        /// Whether each attempt is a new choice.
+        each_attempt: bool,
     },
     /// The name has no address.
     NoName,
@@ -62,7 +64,16 @@ impl fmt::Display for PredictedOutcome {
             Self::Refused => f.write_str("refused"),
             Self::TimedOut => f.write_str("timeout"),
             Self::RefusedOrTimedOut => f.write_str("refused or timeout"),
-            Self::Sometimes { reached, of } => write!(f, "sometimes ({reached} of {of})"),
+            Self::Sometimes {
+                reached,
+                of,
+                each_attempt: true,
+            } => write!(f, "some attempts, by chance ({reached} of {of})"),
+            Self::Sometimes {
+                reached,
+                of,
+                each_attempt: false,
+            } => write!(f, "always or never, by chance ({reached} of {of})"),
             Self::NoName => f.write_str("name not found"),
             Self::Unknown(missing) => {
                 f.write_str("unknown: ")?;
@@ -232,7 +243,11 @@ impl Forecast {
             }
         }
         if partly || (reached > 0 && reached < of) {
-            first.outcome = PredictedOutcome::Sometimes { reached, of };
+            first.outcome = PredictedOutcome::Sometimes {
+                reached,
+                of,
+                each_attempt: true,
+            };
         }
         first.client_kept = match (first.client_kept, balancer_keeps) {
             (Some(false), _) | (_, Some(false)) => Some(false),
@@ -276,6 +291,29 @@ impl Forecast {
         }
     }
 
+    /// What chance decides; `None` if it decides nothing, or if the outcome is unknown.
+    #[must_use]
+    pub const fn chance(&self) -> Option<Chance> {
+        match self.outcome {
+            PredictedOutcome::Sometimes {
+                reached,
+                of,
+                each_attempt,
+            } => Some(Chance {
+                served: reached,
+                of,
+                each_attempt,
+            }),
+            PredictedOutcome::Reached
+            | PredictedOutcome::Refused
+            | PredictedOutcome::TimedOut
+            | PredictedOutcome::RefusedOrTimedOut
+            | PredictedOutcome::NoName
+            | PredictedOutcome::Unknown(_)
+            | PredictedOutcome::NotModelled(_) => None,
+        }
+    }
+
     /// The forecast in the form that the report uses.
     #[must_use]
     pub fn prediction(&self) -> Prediction {
@@ -288,6 +326,7 @@ impl Forecast {
             masquerade: self.masquerade,
             outcome: self.outcome.to_string(),
             reachable: self.reachability(),
+            chance: self.chance(),
             why: self.why.clone(),
             remedy: self.cause.map(|cause| cause.remedy().to_owned()),
         }

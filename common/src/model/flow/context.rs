@@ -131,9 +131,9 @@ impl<'w, 'a> Context<'w, 'a> {
         self.client == Network::Host || self.client_ip.is_some_and(|ip| self.is_local(ip))
     }
 
-    /// What the detector says about the packet's source
-    /// (kubernetes/kubernetes v1.20.2 `pkg/proxy/util/iptables/traffic.go`, v1.37.2 `pkg/proxy/util/localdetector.go` and
-    /// `getLocalDetectors` in `cmd/kube-proxy/app/server_linux.go`). Without a range, the family has no detector.
+    /// What the detector says about the packet's source (kubernetes/kubernetes v1.20.2
+    /// `pkg/proxy/util/iptables/traffic.go`, v1.37.2 `pkg/proxy/util/localdetector.go` and `getLocalDetectors` in
+    /// `cmd/kube-proxy/app/server_linux.go`). Without a range, the family has no detector.
     pub(super) fn detected(&self) -> Detected {
         let ranged = |ranges: &[IpNet]| {
             let mut own = ranges

@@ -232,7 +232,7 @@ fn mark(cell: &ExplainedCell) -> char {
     match cell.reachable {
         Some(Reachability::Reachable) => '✓',
         Some(Reachability::Unreachable) => '✗',
-        None if cell.predicted.outcome.starts_with("sometimes") => '~',
+        None if cell.predicted.chance.is_some() => '~',
         None => '?',
     }
 }

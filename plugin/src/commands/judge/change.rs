@@ -10,6 +10,7 @@ use svc_reach_common::{
     protocol::Protocol,
     report::{API_VERSION, Cell, Report},
     target::{NodeRole, Relation, Scope, Target, TargetKind},
+    verdict::ExpectedValue,
     words,
 };
 
@@ -227,6 +228,11 @@ fn is_seen(cell: &Cell) -> bool {
     rank(cell).is_some()
 }
 
+fn depends_on_chance(cell: &Cell) -> bool {
+    let expected = cell.expected.as_ref();
+    expected.is_some_and(|expected| expected.value == ExpectedValue::ByChance)
+}
+
 /// How reachable a cell is; `None`: not observed.
 const fn rank(cell: &Cell) -> Option<u8> {
     match cell.observed.value {
@@ -243,6 +249,12 @@ impl Change {
             (None, None) => return None,
             (None, Some(_)) => Became::New,
             (Some(_), None) => Became::Gone,
+            // If chance decides, runs differ without another reason.
+            (Some((_, from)), Some((_, to)))
+                if is_seen(from) && is_seen(to) && depends_on_chance(to) =>
+            {
+                return None;
+            }
             (Some((_, from)), Some((_, to))) => match (rank(from), rank(to)) {
                 (Some(before), Some(after)) if after < before => Became::Worse,
                 (Some(before), Some(after)) if after > before => Became::Better,
@@ -287,9 +299,10 @@ mod tests {
         exit::Exit,
         observation::ObservedValue::{self, NotObserved, Reachable, Unreachable, Unstable},
         position::Position::{NodeSame, PodOther},
-        report::{Cell, Report},
+        report::{Cell, Expectation, Report},
         target::TargetKind::{ClusterIp, NodePort},
         terms::Terms,
+        verdict::{Basis, ExpectedValue},
     };
 
     fn run(cells: Vec<Cell>) -> Report {
@@ -316,6 +329,31 @@ mod tests {
             )
         });
         (changes.collect(), comparison.exit())
+    }
+
+    #[test]
+    fn a_difference_by_chance_is_no_change() {
+        let by_chance = |value| {
+            let mut cell = cell(PodOther, NodePort, "10.0.0.1", value);
+            cell.expected = Some(Expectation {
+                value: ExpectedValue::ByChance,
+                basis: Basis::Predicted,
+                matrix: None,
+                edition: None,
+                source: None,
+            });
+            vec![cell]
+        };
+        for (before, after) in [
+            (Reachable, Unstable),
+            (Unstable, Unreachable),
+            (Unreachable, Reachable),
+        ] {
+            let found = changes(by_chance(before), by_chance(after));
+            assert_eq!(found, (Vec::new(), Exit::AsExpected), "{before}, {after}");
+        }
+        let (unseen, exit) = changes(by_chance(Reachable), by_chance(NotObserved));
+        assert_eq!((unseen.len(), exit), (1, Exit::Incomplete));
     }
 
     #[test]

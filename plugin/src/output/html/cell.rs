@@ -72,7 +72,7 @@ pub fn expected(report: &Report, cell: &Cell) -> Markup {
         @match &cell.expected {
             None => "nothing to compare with",
             Some(expected) => {
-                b { (expected.value) }
+                b { (wording::expectation(expected.value)) }
                 ", "
                 (match expected.basis {
                     Basis::Stated => "stated",
@@ -118,7 +118,14 @@ fn editions(cell: &Cell) -> Markup {
 /// What the model predicts, without the reasons.
 pub fn outcome(predicted: &Prediction) -> Markup {
     html! {
-        b { (predicted.reachable.map_or("unknown, or a matter of chance", |value| value.as_str())) }
+        b {
+            (match (predicted.reachable, predicted.chance) {
+                (Some(value), _) => value.as_str(),
+                (None, Some(_)) => "a matter of chance",
+                // A report of an earlier version does not distinguish these.
+                (None, None) => "unknown, or a matter of chance",
+            })
+        }
         ": " (predicted.outcome)
     }
 }
