@@ -298,7 +298,10 @@ fn policy_local_iptables() {
     assert_eq!(forecast.prediction().chance, Some(expected));
     assert_eq!(forecast.prediction().reachable, None);
     let last = forecast.why.last().unwrap();
-    assert!(last.rule.contains("its reply bypasses the node"), "{last:?}");
+    assert!(
+        last.rule.contains("its reply bypasses the node"),
+        "{last:?}"
+    );
     let unknown = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &TWO);
     assert_eq!(
         unknown.forecast(Pod, Some("o1"), node_port("b2")).chance(),
