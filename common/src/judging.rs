@@ -1,12 +1,12 @@
 //! Decides a cell's verdict from its observation, the documents and the model.
 
 use crate::{
-    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling},
+    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling, Statement},
     observation::ObservedValue,
     report::{Cell, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
     terms::Terms,
-    verdict::{Basis, Expected, Reachability, Verdict, judge},
+    verdict::{Basis, Decision, Documented, Expected, Reachability, Verdict, expect, judge},
 };
 
 /// What the cells of one Service are compared with.
@@ -47,70 +47,97 @@ impl Judge<'_> {
         let ruling = self.catalog.ruling(self.selection, &situations);
         let predicted = cell.predicted.as_ref();
         let observed = cell.observed.value;
+        let certain = predicted.and_then(|predicted| predicted.reachable);
+        let branches: Vec<Documented> = ruling.branches.iter().map(Branch::documented).collect();
+        let decision = expect(&branches, certain);
+        let statement = match decision {
+            Decision::Documents(nth) | Decision::Disputed(nth) => ruling
+                .branches
+                .get(nth)
+                .and_then(|branch| branch.statement.as_ref()),
+            Decision::Nothing | Decision::Model(_) => None,
+        };
         let mut hints = Vec::new();
-        let mut editions = Vec::new();
-        let (expected, against) = match &ruling {
-            // If no document mentions the cell, it is compared with the model.
-            Ruling::Silent => {
-                let by_model = predicted.and_then(|predicted| predicted.reachable);
-                let expected = by_model.map(|value| Expectation {
-                    value,
-                    basis: Basis::Predicted,
-                    matrix: None,
-                    edition: None,
-                    source: None,
-                });
-                (expected, by_model.map_or(Expected::Nothing, Expected::One))
-            }
-            Ruling::Depends(edition, branches) => {
-                hints.push(depends(edition, branches));
-                (None, Expected::Nothing)
-            }
-            Ruling::Says { edition, cell, all } => {
-                editions = all
-                    .iter()
-                    .map(|(edition, value)| EditionValue {
-                        edition: edition.edition.clone(),
-                        alias: edition.alias.clone(),
-                        value: *value,
-                    })
-                    .collect();
-                let disputed = all.iter().any(|(_, value)| *value != cell.value);
+        let (expected, against) = match (statement, decision) {
+            (Some(statement), _) => {
+                let value = statement.first.cell.value;
+                let disputed = statement.is_disputed();
                 if disputed {
-                    hints.push(dispute(all, observed));
+                    hints.push(dispute(&statement.values(), observed));
                 }
                 hints.extend(
-                    predicted.and_then(|predicted| disagreement(cell.value, predicted, observed)),
+                    predicted.and_then(|predicted| disagreement(value, predicted, observed)),
                 );
-                let source = cell.source.as_ref().unwrap_or(&edition.source);
-                let expected = Expectation {
-                    value: cell.value,
-                    basis: cell.basis,
-                    matrix: Some(edition.name.clone()),
-                    edition: Some(edition.edition.clone()),
-                    source: Some(format!("{source} ({})", cell.pointer)),
-                };
                 let against = if disputed {
                     Expected::Disputed
                 } else {
-                    Expected::One(cell.value)
+                    Expected::One(value)
                 };
-                (Some(expected), against)
+                (Some(documented(statement)), against)
+            }
+            (None, Decision::Model(value)) => {
+                hints.extend(depends(&ruling, "judged by the forwarding model"));
+                (Some(by_model(value)), Expected::One(value))
+            }
+            (None, _) => {
+                hints.extend(depends(&ruling, "not judged"));
+                (None, Expected::Nothing)
             }
         };
         if observed == ObservedValue::Unreachable {
-            let documented = match &ruling {
-                Ruling::Says { edition, cell, .. } => edition.remedy(cell),
-                Ruling::Silent | Ruling::Depends(..) => None,
-            };
+            let documented = statement.and_then(|statement| {
+                let first = &statement.first;
+                first.edition.remedy(first.cell)
+            });
             let by_model = || predicted.and_then(|predicted| predicted.remedy.clone());
             hints.extend(documented.or_else(by_model));
         }
         cell.verdict = judge(observed, against);
         cell.expected = expected;
-        cell.editions = editions;
+        cell.editions = if statement.is_some() {
+            editions(&ruling)
+        } else {
+            Vec::new()
+        };
         cell.hint = (!hints.is_empty()).then(|| hints.join("; "));
     }
+}
+
+/// The expectation that a document gives.
+fn documented(statement: &Statement<'_>) -> Expectation {
+    let (edition, cell) = (statement.first.edition, statement.first.cell);
+    let source = cell.source.as_ref().unwrap_or(&edition.source);
+    Expectation {
+        value: cell.value,
+        basis: cell.basis,
+        matrix: Some(edition.name.clone()),
+        edition: Some(edition.edition.clone()),
+        source: Some(format!("{source} ({})", cell.pointer)),
+    }
+}
+
+/// The expectation that the forwarding model gives.
+const fn by_model(value: Reachability) -> Expectation {
+    Expectation {
+        value,
+        basis: Basis::Predicted,
+        matrix: None,
+        edition: None,
+        source: None,
+    }
+}
+
+/// What the editions say, for the report.
+fn editions(ruling: &Ruling<'_>) -> Vec<EditionValue> {
+    ruling
+        .editions
+        .iter()
+        .map(|reading| EditionValue {
+            edition: reading.edition.edition.clone(),
+            alias: reading.edition.alias.clone(),
+            value: reading.value,
+        })
+        .collect()
 }
 
 /// The scope of the addresses that a name was resolved to, if it was the same each time.
@@ -124,15 +151,17 @@ fn scope_seen(cell: &Cell) -> Option<Scope> {
     scopes.all(|scope| scope == first).then_some(first)
 }
 
-/// The hint for a cell that depends on an unknown fact.
-fn depends(edition: &Edition, branches: &[Branch]) -> String {
-    let branches: Vec<String> = branches.iter().map(Branch::to_string).collect();
-    format!(
-        "not judged: what {} {} says depends on a fact that is unknown ({})",
-        edition.name,
-        edition.readable(),
+/// The hint for a cell whose documented value depends on an unknown fact; `None` if no document mentions the cell.
+fn depends(ruling: &Ruling<'_>, consequence: &str) -> Option<String> {
+    let mentioned = |branch: &Branch<'_>| branch.statement.is_some();
+    if !ruling.branches.iter().any(mentioned) {
+        return None;
+    }
+    let branches: Vec<String> = ruling.branches.iter().map(Branch::to_string).collect();
+    Some(format!(
+        "{consequence}: what the documents say depends on a fact that is unknown ({})",
         branches.join("; ")
-    )
+    ))
 }
 
 /// What each edition says, and which value was observed.

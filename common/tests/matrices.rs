@@ -8,7 +8,7 @@ use svc_reach_common::{
     facts::TrafficPolicy,
     matrix::{
         Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, MatrixSelection,
-        Reading, Ruling, ServiceKind, Situation, Spot,
+        Ruling, ServiceKind, Situation, Spot, Statement,
     },
     network_model::NetworkModel,
     observation::ObservedValue,
@@ -30,6 +30,11 @@ fn only(edition: &Edition) -> MatrixSelection {
         edition: Some(edition.edition.clone()),
         strict: true,
     }
+}
+
+/// What the documents say in the first situation.
+fn first<'r, 'c>(ruling: &'r Ruling<'c>) -> Option<&'r Statement<'c>> {
+    ruling.branches.first()?.statement.as_ref()
 }
 
 /// The situation that a cell describes. If the cell leaves out a condition, any matching value is used.
@@ -99,8 +104,8 @@ fn every_cell_is_found_and_judged() {
         let selection = only(edition);
         for cell in &edition.cells {
             let name = format!("{}: {}", edition.edition, cell.conditions);
-            let Ruling::Says { cell: found, .. } = catalog.ruling(&selection, &[situation(cell)])
-            else {
+            let ruling = catalog.ruling(&selection, &[situation(cell)]);
+            let Some(found) = first(&ruling).map(|statement| statement.first.cell) else {
                 panic!("{name}: not found");
             };
             assert_eq!(
@@ -133,11 +138,8 @@ fn equal_matches_agree() {
         let mut backwards = edition.clone();
         backwards.cells.reverse();
         for cell in &edition.cells {
-            let situation = [situation(cell)];
-            let value = |edition: &Edition| match edition.reading(&situation) {
-                Reading::Says(cell) => Some(cell.value),
-                Reading::Silent | Reading::Depends(_) => None,
-            };
+            let situation = situation(cell);
+            let value = |edition: &Edition| Some(edition.reading(&situation)?.cell.value);
             assert_eq!(
                 value(edition),
                 value(&backwards),
@@ -323,11 +325,10 @@ fn cells_match_the_documents() {
     for (edition, column, position, target, expected) in rows {
         let edition = catalog.find(&format!("huawei-cce@{edition}")).unwrap();
         let situations = circumstances(column).situations(position, &target);
-        let said = match edition.reading(&situations) {
-            Reading::Says(cell) => Some(cell.value),
-            Reading::Silent => None,
-            Reading::Depends(branches) => panic!("{branches:?}"),
+        let [situation] = situations.as_slice() else {
+            panic!("{situations:?}");
         };
+        let said = edition.reading(situation).map(|reading| reading.cell.value);
         assert_eq!(
             said,
             expected,
@@ -338,7 +339,7 @@ fn cells_match_the_documents() {
 }
 
 #[test]
-fn unknown_columns_are_judged_if_they_agree() {
+fn each_unknown_column_is_a_branch() {
     let catalog = catalog();
     let selection = MatrixSelection {
         matrices: vec!["huawei-cce".to_owned()],
@@ -353,15 +354,17 @@ fn unknown_columns_are_judged_if_they_agree() {
         columns: vec![column(NetworkModel::Tunnel), column(NetworkModel::Vpc)],
         ..circumstances("vpc/ipvs")
     };
-    let agreed = catalog.ruling(&selection, &open.situations(Position::PodOther, &backend()));
-    assert!(matches!(agreed, Ruling::Says { .. }), "{agreed:?}");
-    let split = catalog.ruling(&selection, &open.situations(Position::PodSame, &backend()));
-    let Ruling::Depends(_, branches) = split else {
-        panic!("{split:?}");
+    let branches = |position| {
+        let ruling = catalog.ruling(&selection, &open.situations(position, &backend()));
+        let branches = ruling.branches.iter().map(ToString::to_string);
+        branches.collect::<Vec<_>>()
     };
-    let branches: Vec<String> = branches.iter().map(ToString::to_string).collect();
     assert_eq!(
-        branches,
+        branches(Position::PodOther),
+        ["tunnel/ipvs: reachable", "vpc/ipvs: reachable"]
+    );
+    assert_eq!(
+        branches(Position::PodSame),
         ["tunnel/ipvs: reachable", "vpc/ipvs: unreachable"]
     );
 }
@@ -372,10 +375,14 @@ fn strict_ignores_other_editions() {
     let situations =
         circumstances("tunnel/ipvs").situations(Position::PodSame, &other(false, Scope::Private));
     let mut selection = MatrixSelection::of(Some("huawei-cce"));
-    let Ruling::Says { edition, all, .. } = catalog.ruling(&selection, &situations) else {
-        panic!("every edition mentions it");
-    };
+    let ruling = catalog.ruling(&selection, &situations);
+    let edition = first(&ruling).unwrap().first.edition;
     assert_eq!(edition.readable(), "2026-01-otc", "the newest");
+    let all: Vec<_> = ruling
+        .editions
+        .iter()
+        .map(|said| (said.edition.readable(), said.value))
+        .collect();
     let saying = |value| all.iter().filter(|(_, said)| *said == value).count();
     assert_eq!(
         (
@@ -383,18 +390,18 @@ fn strict_ignores_other_editions() {
             saying(Reachability::Unreachable)
         ),
         (3, 9),
-        "{:?}",
-        all.iter()
-            .map(|(e, v)| (e.readable(), *v))
-            .collect::<Vec<_>>()
+        "{all:?}"
     );
     selection.edition = Some("000_e154fa8d9004b8e6".to_owned());
     selection.strict = true;
-    let Ruling::Says { edition, cell, all } = catalog.ruling(&selection, &situations) else {
-        panic!("that edition mentions it");
-    };
+    let ruling = catalog.ruling(&selection, &situations);
+    let said = first(&ruling).unwrap().first;
     assert_eq!(
-        (edition.readable(), cell.value, all.len()),
+        (
+            said.edition.readable(),
+            said.cell.value,
+            ruling.editions.len()
+        ),
         ("2024-01-en", Reachability::Reachable, 1)
     );
 }
@@ -406,12 +413,38 @@ fn upstream_fills_gaps_of_the_provider() {
         Position::PodOther,
         &target(TargetKind::ClusterIp, None, false, Scope::Private),
     );
-    let Ruling::Says { edition, .. } =
-        catalog.ruling(&MatrixSelection::of(Some("huawei-cce")), &situations)
-    else {
-        panic!("upstream mentions it");
+    let ruling = catalog.ruling(&MatrixSelection::of(Some("huawei-cce")), &situations);
+    assert_eq!(first(&ruling).unwrap().first.edition.name, "kubernetes");
+}
+
+/// The documents of CCE say nothing about Turbo clusters here, so upstream's count in that branch.
+#[test]
+fn upstream_fills_gaps_of_one_column() {
+    let catalog = catalog();
+    let open = Circumstances {
+        columns: ["tunnel/iptables", "vpc/iptables", "eni/iptables"]
+            .map(|column| column.parse().unwrap())
+            .into(),
+        external_traffic_policy: TrafficPolicy::Cluster,
+        ..circumstances("vpc/iptables")
     };
-    assert_eq!(edition.name, "kubernetes");
+    let situations = open.situations(Position::PodOther, &backend());
+    let ruling = catalog.ruling(&MatrixSelection::of(Some("huawei-cce")), &situations);
+    let names: Vec<_> = ruling
+        .branches
+        .iter()
+        .map(|branch| {
+            branch
+                .statement
+                .as_ref()
+                .unwrap()
+                .first
+                .edition
+                .name
+                .as_str()
+        })
+        .collect();
+    assert_eq!(names, ["huawei-cce", "huawei-cce", "kubernetes"]);
 }
 
 /// The schema for editors has the same words as the program, and accepts every embedded file.

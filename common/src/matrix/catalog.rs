@@ -1,14 +1,12 @@
 //! All known matrices.
 
 use super::{
-    cell::DocumentedCell,
     document,
     edition::Edition,
     error::MatrixError,
-    reading::{Branch, Reading},
+    ruling::{Branch, EditionReading, Ruling, Statement},
     situation::Situation,
 };
-use crate::verdict::Reachability;
 
 /// The embedded files: name and text.
 const BUILTIN: &[(&str, &str)] = &[
@@ -57,24 +55,6 @@ pub struct MatrixSelection {
     pub edition: Option<String>,
     /// Whether to ignore all other editions, so that they cannot dispute a cell.
     pub strict: bool,
-}
-
-/// What the selected documents say about a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ruling<'c> {
-    /// They do not mention it.
-    Silent,
-    /// What the edition says depends on an unknown fact.
-    Depends(&'c Edition, Vec<Branch>),
-    /// They say one thing.
-    Says {
-        /// The edition that counts.
-        edition: &'c Edition,
-        /// What it says.
-        cell: &'c DocumentedCell,
-        /// What every edition of the matrix says, except those that do not mention the cell.
-        all: Vec<(&'c Edition, Reachability)>,
-    },
 }
 
 impl Catalog {
@@ -192,44 +172,80 @@ impl Catalog {
     }
 
     /// What the selected documents say about a cell that can be in one of these situations.
+    ///
+    /// In each situation, the first matrix that mentions the cell counts. So if a matrix is silent in only one of them,
+    /// the next matrix is used there.
     #[must_use]
     pub fn ruling(&self, selection: &MatrixSelection, situations: &[Situation]) -> Ruling<'_> {
-        for (nth, name) in selection.matrices.iter().enumerate() {
-            let chosen = selection.edition.as_deref().filter(|_| nth == 0);
-            let mut editions: Vec<&Edition> = self.of(name).collect();
-            if let Some(chosen) = chosen {
-                editions.sort_by_key(|edition| !edition.is(chosen));
-            }
-            if selection.strict {
-                editions.truncate(1);
-            }
-            let readings: Vec<(&Edition, Reading<'_>)> = editions
+        let branches: Vec<Branch<'_>> = situations
+            .iter()
+            .map(|situation| Branch {
+                when: situation.differences(situations),
+                statement: self.statement(selection, situation),
+            })
+            .collect();
+        let editions = branches
+            .iter()
+            .find_map(|branch| branch.statement.as_ref())
+            .map(|statement| self.readings(selection, statement, situations))
+            .unwrap_or_default();
+        Ruling { branches, editions }
+    }
+
+    /// What the first matrix that mentions the cell says in this situation.
+    fn statement(
+        &self,
+        selection: &MatrixSelection,
+        situation: &Situation,
+    ) -> Option<Statement<'_>> {
+        selection.matrices.iter().find_map(|name| {
+            let readings = self
+                .in_order(selection, name)
+                .into_iter()
+                .filter_map(|edition| edition.reading(situation));
+            Statement::of(readings.collect())
+        })
+    }
+
+    /// What every selected edition of the statement's matrix says, except those that do not mention the cell and those
+    /// whose value depends on the situation.
+    fn readings<'c>(
+        &'c self,
+        selection: &MatrixSelection,
+        statement: &Statement<'c>,
+        situations: &[Situation],
+    ) -> Vec<EditionReading<'c>> {
+        let name = &statement.first.edition.name;
+        let one_value = |edition: &'c Edition| {
+            let mut values = situations
                 .iter()
-                .map(|edition| (*edition, edition.reading(situations)))
-                .collect();
-            let Some((edition, first)) = readings
-                .iter()
-                .find(|(_, reading)| *reading != Reading::Silent)
-            else {
-                continue;
-            };
-            return match first {
-                Reading::Silent => continue,
-                Reading::Depends(branches) => Ruling::Depends(edition, branches.clone()),
-                Reading::Says(cell) => Ruling::Says {
-                    edition,
-                    cell,
-                    all: readings
-                        .iter()
-                        .filter_map(|(edition, reading)| match reading {
-                            Reading::Says(cell) => Some((*edition, cell.value)),
-                            Reading::Silent | Reading::Depends(_) => None,
-                        })
-                        .collect(),
-                },
-            };
+                .filter_map(|situation| Some(edition.reading(situation)?.cell.value));
+            let value = values.next()?;
+            values
+                .all(|other| other == value)
+                .then_some(EditionReading { edition, value })
+        };
+        self.in_order(selection, name)
+            .into_iter()
+            .filter_map(one_value)
+            .collect()
+    }
+
+    /// The editions of a matrix that a selection uses: the chosen one first, then the newest.
+    fn in_order(&self, selection: &MatrixSelection, name: &str) -> Vec<&Edition> {
+        let first = selection
+            .matrices
+            .first()
+            .is_some_and(|first| first == name);
+        let chosen = selection.edition.as_deref().filter(|_| first);
+        let mut editions: Vec<&Edition> = self.of(name).collect();
+        if let Some(chosen) = chosen {
+            editions.sort_by_key(|edition| !edition.is(chosen));
         }
-        Ruling::Silent
+        if selection.strict {
+            editions.truncate(1);
+        }
+        editions
     }
 }
 

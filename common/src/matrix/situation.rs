@@ -12,6 +12,7 @@ use crate::{
     target::{NodeRole, Relation, Scope, Target, TargetKind},
 };
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// What is known about a Service and its cluster. If a fact is unknown, all its possible values are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,10 +151,10 @@ fn each<T: Copy>(
 }
 
 impl Situation {
-    /// The best match: the cell that names most of these conditions. Of equal cells, the first one counts.
+    /// The best matches: the cells that name most of these conditions.
     ///
     /// If an edition mentions the node port of the client's own node, its cells about nodes in general do not count.
-    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Option<&'c DocumentedCell> {
+    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Vec<&'c DocumentedCell> {
         let speaks_of_own = self.relation == Some(Relation::Own)
             && cells.iter().any(|cell| {
                 cell.conditions.target == Spot::NodePortOwn
@@ -163,14 +164,17 @@ impl Situation {
                     }
                     .fit(self)
             });
-        let mut best: Option<&DocumentedCell> = None;
+        let rank = |cell: &DocumentedCell| cell.conditions.named();
+        let mut best: Vec<&DocumentedCell> = Vec::new();
         for cell in cells {
             let conditions = &cell.conditions;
-            if conditions.fit(self)
-                && (!speaks_of_own || conditions.target == Spot::NodePortOwn)
-                && best.is_none_or(|best| conditions.named() > best.conditions.named())
-            {
-                best = Some(cell);
+            if !conditions.fit(self) || speaks_of_own && conditions.target != Spot::NodePortOwn {
+                continue;
+            }
+            match best.first().map(|best| rank(cell).cmp(&rank(best))) {
+                None | Some(Ordering::Greater) => best = vec![cell],
+                Some(Ordering::Equal) => best.push(cell),
+                Some(Ordering::Less) => {}
             }
         }
         best
