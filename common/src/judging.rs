@@ -1,7 +1,10 @@
 //! Decides a cell's verdict from its observation, the documents and the model.
 
 use crate::{
-    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling, Statement},
+    matrix::{
+        Branch, Catalog, Circumstances, Edition, EditionReading, MatrixSelection, Ruling, Standing,
+        Statement,
+    },
     observation::ObservedValue,
     report::{Cell, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
@@ -93,6 +96,9 @@ impl Judge<'_> {
             hints.extend(documented.or_else(by_model));
         }
         cell.verdict = judge(observed, against);
+        if matches!(cell.verdict, Verdict::Worse | Verdict::Better) && statement.is_some() {
+            hints.extend(elsewhere(&ruling, observed));
+        }
         cell.expected = expected;
         cell.editions = if statement.is_some() {
             editions(&ruling)
@@ -136,6 +142,8 @@ fn editions(ruling: &Ruling<'_>) -> Vec<EditionValue> {
             edition: reading.edition.edition.clone(),
             alias: reading.edition.alias.clone(),
             value: reading.value,
+            operator: reading.edition.operator.clone(),
+            standing: Some(reading.standing),
         })
         .collect()
 }
@@ -162,6 +170,33 @@ fn depends(ruling: &Ruling<'_>, consequence: &str) -> Option<String> {
         "{consequence}: what the documents say depends on a fact that is unknown ({})",
         branches.join("; ")
     ))
+}
+
+/// Editions that do not count, but say what was observed; `None` if there are none.
+fn elsewhere(ruling: &Ruling<'_>, observed: ObservedValue) -> Option<String> {
+    let saying = |standing: Standing| -> Vec<&str> {
+        let agree = |reading: &&EditionReading<'_>| {
+            reading.standing == standing && reading.value.as_str() == observed.as_str()
+        };
+        let agreeing = ruling.editions.iter().filter(agree);
+        agreeing.map(|reading| reading.edition.readable()).collect()
+    };
+    let kinds = [
+        ("superseded", Standing::Superseded),
+        ("of another operator", Standing::OtherOperator),
+    ];
+    let texts: Vec<String> = kinds
+        .into_iter()
+        .map(|(kind, standing)| (kind, saying(standing)))
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(kind, names)| format!("{} ({kind})", names.join(", ")))
+        .collect();
+    (!texts.is_empty()).then(|| {
+        format!(
+            "{observed} is what other editions say: {}",
+            texts.join(", ")
+        )
+    })
 }
 
 /// What each edition says, and which value was observed.

@@ -29,5 +29,5 @@ pub use column::{Column, NoColumn};
 pub use edition::{Edition, Remark, Remedy};
 pub use error::MatrixError;
 pub use reading::Reading;
-pub use ruling::{Branch, EditionReading, Ruling, Statement};
+pub use ruling::{Branch, EditionReading, Ruling, Standing, Statement};
 pub use situation::{Circumstances, Situation};

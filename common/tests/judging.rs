@@ -162,6 +162,70 @@ fn a_certain_prediction_decides_between_branches() {
     }
 }
 
+/// A matrix of two editions that disagree, of one operator or of two.
+#[test]
+fn a_superseded_edition_is_history_and_another_operator_disputes() {
+    let edition = |name: &str, day: u8, operator: &str, value| {
+        format!(
+            "- edition: {name}\n  dated: 2020-01-0{day}\n  operator: {operator}\n  language: en\n  source: s\n  \
+             rows:\n  - {{position: pod-other, pointer: p, values: {{cluster-ip: {value}}}}}\n"
+        )
+    };
+    let rows = [
+        (
+            "a",
+            None,
+            Verdict::Worse,
+            "unreachable is what other editions say: old (superseded)",
+        ),
+        (
+            "b",
+            None,
+            Verdict::Disputed,
+            "old says unreachable, as observed; new says reachable",
+        ),
+        (
+            "b",
+            Some("a"),
+            Verdict::Worse,
+            "unreachable is what other editions say: old (of another operator)",
+        ),
+        ("b", Some("b"), Verdict::AsExpected, ""),
+        ("b", Some("c"), Verdict::Disputed, "old says unreachable"),
+    ];
+    for (older, operator, verdict, hint) in rows {
+        let text = format!(
+            "name: m\nprovider: p\neditions:\n{}{}",
+            edition("new", 2, "a", "reachable"),
+            edition("old", 1, older, "unreachable")
+        );
+        let mut catalog = Catalog::default();
+        catalog.add("m.yaml", &text).unwrap();
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection {
+                operator: operator.map(str::to_owned),
+                ..MatrixSelection::of(Some("m"))
+            },
+            circumstances: &circumstances(&OPEN[..1], TrafficPolicy::Cluster),
+            terms: &Terms::default(),
+        };
+        let mut cell = cell(
+            Position::PodOther,
+            TargetKind::ClusterIp,
+            ObservedValue::Unreachable,
+            None,
+        );
+        judge.judge(&mut cell);
+        assert_eq!(cell.verdict, verdict, "{older} on {operator:?}: {cell:?}");
+        assert!(
+            cell.hint.unwrap_or_default().contains(hint),
+            "{older} on {operator:?}"
+        );
+        assert_eq!(cell.editions.len(), 2, "both are shown");
+    }
+}
+
 /// One edition: a value or silence for each position in each column, and whether the document only implies it.
 type Document = Vec<(Option<Reachability>, bool)>;
 
@@ -202,8 +266,10 @@ fn file(name: &str, editions: &[Document]) -> Option<String> {
         if !rows.is_empty() {
             any = true;
             text += &format!(
-                "- edition: e{number}\n  dated: 2020-01-{:02}\n  language: en\n  source: s\n  rows:\n{rows}",
-                number + 1
+                "- edition: e{number}\n  dated: 2020-01-{:02}\n  operator: o{}\n  language: en\n  source: s\n  \
+                 rows:\n{rows}",
+                number + 1,
+                number % 2
             );
         }
     }
@@ -242,6 +308,7 @@ proptest! {
         provider in prop::collection::vec(document(), 0..4),
         upstream in prop::collection::vec(document(), 0..2),
         strict in any::<bool>(),
+        operator in prop::option::of(prop::sample::select(vec!["o0", "o1", "o2"])),
         cells in prop::collection::vec(
             (
                 prop::sample::select(&POSITIONS[..]),
@@ -258,7 +325,11 @@ proptest! {
             }
         }
         let circumstances = circumstances(&columns, TrafficPolicy::Cluster);
-        let selection = MatrixSelection { strict, ..MatrixSelection::of(Some("provider")) };
+        let selection = MatrixSelection {
+            strict,
+            operator: operator.map(str::to_owned),
+            ..MatrixSelection::of(Some("provider"))
+        };
         let judge = Judge {
             catalog: &catalog,
             selection: &selection,

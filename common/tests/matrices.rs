@@ -8,7 +8,7 @@ use svc_reach_common::{
     facts::TrafficPolicy,
     matrix::{
         Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, MatrixSelection,
-        Ruling, ServiceKind, Situation, Spot, Statement,
+        Ruling, ServiceKind, Situation, Spot, Standing, Statement,
     },
     network_model::NetworkModel,
     observation::ObservedValue,
@@ -16,7 +16,7 @@ use svc_reach_common::{
     protocol::Protocol,
     proxy_mode::ProxyMode,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
-    verdict::{Basis, Expected, Reachability, Verdict, judge},
+    verdict::{Basis, Documented, Expected, Reachability, Verdict, judge},
 };
 
 fn catalog() -> Catalog {
@@ -28,6 +28,7 @@ fn only(edition: &Edition) -> MatrixSelection {
     MatrixSelection {
         matrices: vec![edition.name.clone()],
         edition: Some(edition.edition.clone()),
+        operator: None,
         strict: true,
     }
 }
@@ -344,6 +345,7 @@ fn each_unknown_column_is_a_branch() {
     let selection = MatrixSelection {
         matrices: vec!["huawei-cce".to_owned()],
         edition: Some("2024-01-en".to_owned()),
+        operator: None,
         strict: true,
     };
     let column = |network_model| Column {
@@ -367,6 +369,80 @@ fn each_unknown_column_is_a_branch() {
         branches(Position::PodSame),
         ["tunnel/ipvs: reachable", "vpc/ipvs: unreachable"]
     );
+}
+
+fn selection(operator: Option<&str>) -> MatrixSelection {
+    MatrixSelection {
+        operator: operator.map(str::to_owned),
+        ..MatrixSelection::of(Some("huawei-cce"))
+    }
+}
+
+/// The node port of a third node, from a node without a backend, in iptables mode: the newest edition of Open Telekom
+/// Cloud says that it fails. Its earlier editions and the newest one of Huawei Cloud say that it works.
+#[test]
+fn the_newest_edition_of_the_clusters_operator_counts() {
+    use Reachability::{Reachable, Unreachable};
+    let catalog = catalog();
+    let situations = circumstances("vpc/iptables")
+        .situations(Position::NodeOther, &other(false, Scope::Private));
+    let standing = |ruling: &Ruling<'_>, name: &str| {
+        let mut editions = ruling.editions.iter();
+        editions
+            .find(|said| said.edition.readable() == name)
+            .map(|said| (said.value, said.standing))
+    };
+    let ruled = |operator| catalog.ruling(&selection(operator), &situations);
+
+    let telekom = ruled(Some("open-telekom-cloud"));
+    assert_eq!(
+        telekom.branches[0].documented(),
+        Documented::Says(Unreachable)
+    );
+    let rows = [
+        ("2026-01-otc", Unreachable, Standing::Counts),
+        ("2025-10-otc", Reachable, Standing::Superseded),
+        ("2024-01-zh", Reachable, Standing::OtherOperator),
+    ];
+    for (name, value, stands) in rows {
+        assert_eq!(standing(&telekom, name), Some((value, stands)), "{name}");
+    }
+
+    let huawei = ruled(Some("huawei-cloud"));
+    assert_eq!(huawei.branches[0].documented(), Documented::Says(Reachable));
+    let rows = [
+        ("2024-01-zh", Reachable, Standing::Counts),
+        ("undated-en", Unreachable, Standing::Superseded),
+        ("2026-01-otc", Unreachable, Standing::OtherOperator),
+    ];
+    for (name, value, stands) in rows {
+        assert_eq!(standing(&huawei, name), Some((value, stands)), "{name}");
+    }
+
+    // It is not known which of them runs the cluster, and they disagree.
+    let unknown = ruled(None);
+    assert_eq!(unknown.branches[0].documented(), Documented::Disputed);
+    let values = first(&unknown).unwrap().values();
+    let values: Vec<_> = values
+        .iter()
+        .map(|(edition, value)| (edition.readable(), *value))
+        .collect();
+    assert_eq!(
+        values,
+        [("2026-01-otc", Unreachable), ("2024-01-zh", Reachable)]
+    );
+}
+
+/// The documents of Open Telekom Cloud do not mention DNAT gateways. Those of Huawei Cloud do, and it is the same
+/// product.
+#[test]
+fn other_operators_fill_gaps() {
+    let catalog = catalog();
+    let gateway = target(TargetKind::Dnat, None, false, Scope::Public);
+    let situations = circumstances("vpc/ipvs").situations(Position::PodOther, &gateway);
+    let ruling = catalog.ruling(&selection(Some("open-telekom-cloud")), &situations);
+    let said = first(&ruling).unwrap().first;
+    assert_eq!(said.edition.operator.as_deref(), Some("huawei-cloud"));
 }
 
 #[test]

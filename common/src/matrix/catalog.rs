@@ -53,6 +53,8 @@ pub struct MatrixSelection {
     pub matrices: Vec<String>,
     /// The edition of the first matrix; `None` for the newest edition that mentions the cell.
     pub edition: Option<String>,
+    /// Who runs the cluster; `None` if that is unknown. It does not matter if an edition is chosen.
+    pub operator: Option<String>,
     /// Whether to ignore all other editions, so that they cannot dispute a cell.
     pub strict: bool,
 }
@@ -153,9 +155,15 @@ impl Catalog {
 
     /// The provider's matrix, if it has one, and upstream's for all other cells.
     #[must_use]
-    pub fn select(&self, provider: Option<&str>, strict: bool) -> MatrixSelection {
+    pub fn select(
+        &self,
+        provider: Option<&str>,
+        operator: Option<&str>,
+        strict: bool,
+    ) -> MatrixSelection {
         let provider = provider.filter(|name| self.of(name).next().is_some());
         MatrixSelection {
+            operator: operator.map(str::to_owned),
             strict,
             ..MatrixSelection::of(provider)
         }
@@ -165,10 +173,11 @@ impl Catalog {
     #[must_use]
     pub fn primary(&self, selection: &MatrixSelection) -> Option<&Edition> {
         let name = selection.matrices.first()?;
-        match &selection.edition {
-            Some(chosen) => self.of(name).find(|edition| edition.is(chosen)),
-            None => self.of(name).next(),
-        }
+        let first = self.in_order(selection, name).into_iter().next()?;
+        let chosen = selection.edition.as_deref();
+        chosen
+            .is_none_or(|chosen| first.is(chosen))
+            .then_some(first)
     }
 
     /// What the selected documents say about a cell that can be in one of these situations.
@@ -199,39 +208,45 @@ impl Catalog {
         situation: &Situation,
     ) -> Option<Statement<'_>> {
         selection.matrices.iter().find_map(|name| {
-            let readings = self
-                .in_order(selection, name)
+            let editions = self.in_order(selection, name);
+            let operator = operator(selection, &editions);
+            let readings = editions
                 .into_iter()
                 .filter_map(|edition| edition.reading(situation));
-            Statement::of(readings.collect())
+            Statement::of(readings, operator)
         })
     }
 
-    /// What every selected edition of the statement's matrix says, except those that do not mention the cell and those
-    /// whose value depends on the situation.
+    /// What every selected edition of the first statement's matrix says, except those that do not mention the cell and
+    /// those whose value depends on the situation.
     fn readings<'c>(
         &'c self,
         selection: &MatrixSelection,
         statement: &Statement<'c>,
         situations: &[Situation],
     ) -> Vec<EditionReading<'c>> {
-        let name = &statement.first.edition.name;
         let one_value = |edition: &'c Edition| {
             let mut values = situations
                 .iter()
                 .filter_map(|situation| Some(edition.reading(situation)?.cell.value));
             let value = values.next()?;
-            values
-                .all(|other| other == value)
-                .then_some(EditionReading { edition, value })
+            values.all(|other| other == value).then(|| EditionReading {
+                edition,
+                value,
+                standing: statement.standing(edition),
+            })
         };
-        self.in_order(selection, name)
+        self.in_order(selection, &statement.first.edition.name)
             .into_iter()
             .filter_map(one_value)
             .collect()
     }
 
-    /// The editions of a matrix that a selection uses: the chosen one first, then the newest.
+    /// The editions of a matrix that a selection uses. Each comes before those that it supersedes:
+    ///
+    /// 1. the chosen one
+    /// 2. those of the cluster's operator, newest first
+    /// 3. all others, newest first
     fn in_order(&self, selection: &MatrixSelection, name: &str) -> Vec<&Edition> {
         let first = selection
             .matrices
@@ -239,14 +254,27 @@ impl Catalog {
             .is_some_and(|first| first == name);
         let chosen = selection.edition.as_deref().filter(|_| first);
         let mut editions: Vec<&Edition> = self.of(name).collect();
-        if let Some(chosen) = chosen {
-            editions.sort_by_key(|edition| !edition.is(chosen));
-        }
+        editions.sort_by_key(|edition| {
+            let is_chosen = chosen.is_some_and(|chosen| edition.is(chosen));
+            (!is_chosen, edition.operator != selection.operator)
+        });
         if selection.strict {
             editions.truncate(1);
         }
         editions
     }
+}
+
+/// Whose editions of a matrix count: those of the operator of the chosen edition, or else those of the cluster's
+/// operator. `None`: it is unknown, so those of every operator do.
+fn operator<'s>(selection: &'s MatrixSelection, editions: &[&'s Edition]) -> Option<&'s str> {
+    let chosen = selection.edition.as_deref().and_then(|chosen| {
+        editions
+            .iter()
+            .find(|edition| edition.is(chosen))
+            .and_then(|edition| edition.operator.as_deref())
+    });
+    chosen.or(selection.operator.as_deref())
 }
 
 impl MatrixSelection {
@@ -261,6 +289,7 @@ impl MatrixSelection {
                 .map(str::to_owned)
                 .collect(),
             edition: None,
+            operator: None,
             strict: false,
         }
     }

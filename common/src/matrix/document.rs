@@ -49,6 +49,8 @@ struct Document {
     alias: Option<String>,
     #[serde(default, deserialize_with = "optional_text")]
     dated: Option<String>,
+    #[serde(default, deserialize_with = "optional_text")]
+    operator: Option<String>,
     #[serde(deserialize_with = "text")]
     language: String,
     #[serde(deserialize_with = "text")]
@@ -225,6 +227,7 @@ impl Document {
             edition: self.edition,
             alias: self.alias,
             dated: self.dated,
+            operator: self.operator,
             language: self.language,
             source: self.source,
             cells,

@@ -27,8 +27,20 @@ pub struct Branch<'c> {
 pub struct Statement<'c> {
     /// The edition that gives the expectation, and what it says.
     pub first: Reading<'c>,
-    /// The other editions that count.
+    /// The editions of other operators that count too.
     pub others: Vec<Reading<'c>>,
+}
+
+words! {
+    /// Whether an edition counts for a cell.
+    pub enum Standing("standing") {
+        /// It counts: of the editions of its operator that mention the cell, it is the newest or the chosen one.
+        Counts = "counts",
+        /// Another edition of the same operator counts instead. So a difference is history.
+        Superseded = "superseded",
+        /// It is about the clusters of another operator.
+        OtherOperator = "other-operator",
+    }
 }
 
 /// What one edition says in every situation in which it mentions the cell.
@@ -38,16 +50,45 @@ pub struct EditionReading<'c> {
     pub edition: &'c Edition,
     /// What it says.
     pub value: Reachability,
+    /// Whether it counts.
+    pub standing: Standing,
 }
 
 impl<'c> Statement<'c> {
-    /// The statement of these readings; `None` if there are none.
-    pub(super) fn of(readings: Vec<Reading<'c>>) -> Option<Self> {
-        let mut readings = readings.into_iter();
+    /// The statement of these readings; `None` if there are none. The first edition of each operator counts.
+    ///
+    /// If the cluster's operator is known, only its own editions count. If none of them mentions the cell, those of the
+    /// other operators count, since they run the same product.
+    pub(super) fn of(
+        readings: impl Iterator<Item = Reading<'c>>,
+        operator: Option<&str>,
+    ) -> Option<Self> {
+        let mut firsts: Vec<Reading<'c>> = Vec::new();
+        for reading in readings {
+            let of = &reading.edition.operator;
+            if !firsts.iter().any(|first| first.edition.operator == *of) {
+                firsts.push(reading);
+            }
+        }
+        let own = |reading: &Reading<'_>| reading.edition.operator.as_deref() == operator;
+        if operator.is_some() && firsts.iter().any(own) {
+            firsts.retain(own);
+        }
+        let mut firsts = firsts.into_iter();
         Some(Self {
-            first: readings.next()?,
-            others: readings.collect(),
+            first: firsts.next()?,
+            others: firsts.collect(),
         })
+    }
+
+    /// Whether an edition of the same matrix counts in this statement.
+    pub(super) fn standing(&self, edition: &Edition) -> Standing {
+        let mut counting = std::iter::once(&self.first).chain(&self.others);
+        match counting.find(|reading| reading.edition.operator == edition.operator) {
+            Some(reading) if reading.edition.edition == edition.edition => Standing::Counts,
+            Some(_) => Standing::Superseded,
+            None => Standing::OtherOperator,
+        }
     }
 
     /// Whether editions that count disagree, or one of them contradicts itself.

@@ -21,7 +21,7 @@ use svc_reach_common::{
     facts::Facts,
     matrix::{Circumstances, Column},
     network_model::NetworkModel,
-    provider::Provider,
+    provider::{Operator, Provider},
     proxy_mode::ProxyMode,
     report::{Environment, Evidence},
     wire::line::HostView,
@@ -51,6 +51,13 @@ pub fn detect(
         notes.0.push(evidence);
         provider
     });
+    let operator = (provider == Some(Provider::HuaweiCce))
+        .then(|| Operator::of(facts))
+        .flatten()
+        .map(|(operator, evidence)| {
+            notes.0.push(evidence);
+            operator
+        });
     if let Some(version) = &facts.server_version {
         notes.add("kubernetesVersion", version, "the API server's /version");
     }
@@ -78,6 +85,7 @@ pub fn detect(
     Detection {
         environment: Environment {
             provider: provider.map(|provider| provider.to_string()),
+            operator,
             kubernetes_version: facts.server_version.clone(),
             network_model: only(&models),
             proxy_mode: only(&modes),
