@@ -37,7 +37,8 @@ words! {
     pub enum Basis("basis") {
         /// A cell of the document says so.
         Stated = "stated",
-        /// The document says that every cell it does not list is reachable.
+        /// It follows from the document: from its advice, from an example, or from the statement that every cell it does
+        /// not list is reachable.
         Implied = "implied",
         /// The forwarding model says so, and no document mentions the cell.
         Predicted = "predicted",

@@ -187,7 +187,8 @@ impl Document {
             return Err(wrong(file, line, "the source of the edition is empty"));
         }
         let mut cells = Vec::new();
-        let mut lines: HashMap<Conditions, u64> = HashMap::new();
+        // Two rows may give the same cell opposite values, since a document can contradict itself.
+        let mut lines: HashMap<(Conditions, Reachability), u64> = HashMap::new();
         for row in &self.rows {
             let line = row.referenced.line();
             let row = &row.value;
@@ -210,7 +211,8 @@ impl Document {
                     .cells(&self.columns, target, &values.value)
                     .map_err(|message| wrong(target.to_string(), message))?
                 {
-                    if let Some(earlier) = lines.insert(cell.conditions.clone(), line) {
+                    if let Some(earlier) = lines.insert((cell.conditions.clone(), cell.value), line)
+                    {
                         let message = format!("line {earlier} has the same cell");
                         return Err(wrong(cell.conditions.to_string(), message));
                     }
@@ -371,6 +373,14 @@ editions:
             .filter(|cell| cell.value == Reachability::Unreachable);
         assert_eq!(silent.count(), 2, "the second column is silent");
         assert_eq!(cells[0].pointer, "row 1, column T");
+    }
+
+    #[test]
+    fn a_document_may_contradict_itself() {
+        let again = "  - {service: NodePort, access: public, position: node-same, pointer: row 2, columns: vpc/ipvs, values: {node-port/backend: unreachable}}\n";
+        let end = "      node-port/other: [unreachable, ~]\n";
+        let editions = small(end, &format!("{end}{again}")).unwrap();
+        assert_eq!(editions[0].cells.len(), 7);
     }
 
     #[test]

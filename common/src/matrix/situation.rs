@@ -10,6 +10,7 @@ use crate::{
     network_model::NetworkModel,
     position::Position,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
+    verdict::Basis,
 };
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -151,7 +152,11 @@ fn each<T: Copy>(
 }
 
 impl Situation {
-    /// The best matches: the cells that name most of these conditions.
+    /// The best matches, all of the same rank. The first of these that applies decides between two cells:
+    ///
+    /// 1. A stated cell comes before an implied one. So a row that follows from a remedy or an example never outranks
+    ///    the document's table.
+    /// 2. The cell that names more conditions comes first.
     ///
     /// If an edition mentions the node port of the client's own node, its cells about nodes in general do not count.
     pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Vec<&'c DocumentedCell> {
@@ -164,7 +169,7 @@ impl Situation {
                     }
                     .fit(self)
             });
-        let rank = |cell: &DocumentedCell| cell.conditions.named();
+        let rank = |cell: &DocumentedCell| (cell.basis == Basis::Stated, cell.conditions.named());
         let mut best: Vec<&DocumentedCell> = Vec::new();
         for cell in cells {
             let conditions = &cell.conditions;
