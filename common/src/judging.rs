@@ -1,12 +1,17 @@
 //! Decides a cell's verdict from its observation, the documents and the model.
 
 use crate::{
-    matrix::{Branch, Catalog, Circumstances, Edition, MatrixSelection, Ruling, UPSTREAM},
+    matrix::{
+        Branch, Catalog, Circumstances, Edition, EditionReading, MatrixSelection, Ruling, Standing,
+        Statement, UPSTREAM,
+    },
     observation::ObservedValue,
     report::{Cell, Chance, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
     terms::Terms,
-    verdict::{Basis, Expected, ExpectedValue, Reachability, Verdict, judge},
+    verdict::{
+        Basis, Decision, Documented, Expected, ExpectedValue, Reachability, Verdict, expect, judge,
+    },
 };
 
 /// What the cells of one Service are compared with.
@@ -48,86 +53,104 @@ impl Judge<'_> {
         let predicted = cell.predicted.as_ref();
         let observed = cell.observed.value;
         let chance = predicted.and_then(|predicted| predicted.chance);
+        let certain = predicted.and_then(|predicted| predicted.reachable);
+        let branches: Vec<Documented> = ruling.branches.iter().map(Branch::documented).collect();
+        let decision = expect(&branches, certain);
+        let statement = match decision {
+            Decision::Documents(nth) | Decision::Disputed(nth) => ruling
+                .branches
+                .get(nth)
+                .and_then(|branch| branch.statement.as_ref()),
+            Decision::Nothing | Decision::Model(_) => None,
+        };
         let mut hints = Vec::new();
-        let mut editions = Vec::new();
-        let (expected, against) = match &ruling {
-            // If no document mentions the cell, it is compared with the model.
-            Ruling::Silent => {
-                let by_model = predicted.and_then(|predicted| predicted.reachable);
-                match (by_model, chance) {
-                    (Some(value), _) => (Some(by_the_model(value.into())), Expected::One(value)),
-                    (None, Some(chance)) => {
-                        hints.extend(by_chance(chance, predicted, observed));
-                        (Some(by_the_model(ExpectedValue::ByChance)), chance.into())
-                    }
-                    (None, None) => (None, Expected::Nothing),
-                }
-            }
-            Ruling::Depends(edition, branches) => {
-                hints.push(depends(edition, branches));
-                (None, Expected::Nothing)
-            }
-            Ruling::Says { edition, cell, all } => {
-                editions = all
-                    .iter()
-                    .map(|(edition, value)| EditionValue {
-                        edition: edition.edition.clone(),
-                        alias: edition.alias.clone(),
-                        value: *value,
-                    })
-                    .collect();
-                let disputed = all.iter().any(|(_, value)| *value != cell.value);
+        let (expected, against) = match (statement, decision) {
+            (Some(statement), _) => {
+                let value = statement.first.cell.value;
+                let disputed = statement.is_disputed();
                 if disputed {
-                    hints.push(dispute(all, observed));
+                    hints.push(dispute(&statement.values(), observed));
                 }
                 // Upstream's documents say what a Service is for. If kube-proxy serves only some attempts, no cluster can
                 // fulfil them. A provider's document describes its own network.
-                let upstream = edition.name == UPSTREAM && cell.value == Reachability::Reachable;
-                let chance = chance.filter(|_| upstream && !disputed);
-                if chance.is_none() {
-                    hints.extend(
-                        predicted
-                            .and_then(|predicted| disagreement(cell.value, predicted, observed)),
-                    );
-                }
-                let source = cell.source.as_ref().unwrap_or(&edition.source);
-                let expected = Expectation {
-                    value: cell.value.into(),
-                    basis: cell.basis,
-                    matrix: Some(edition.name.clone()),
-                    edition: Some(edition.edition.clone()),
-                    source: Some(format!("{source} ({})", cell.pointer)),
-                };
-                match chance {
+                let upstream = statement.first.edition.name == UPSTREAM
+                    && value == Reachability::Reachable
+                    && !disputed;
+                match chance.filter(|_| upstream) {
                     Some(chance) => {
                         hints.extend(by_chance(chance, predicted, observed));
-                        (Some(by_the_model(ExpectedValue::ByChance)), chance.into())
+                        (Some(by_model(ExpectedValue::ByChance)), chance.into())
                     }
-                    None if disputed => (Some(expected), Expected::Disputed),
-                    None => (Some(expected), Expected::One(cell.value)),
+                    None => {
+                        hints.extend(
+                            predicted
+                                .and_then(|predicted| disagreement(value, predicted, observed)),
+                        );
+                        let against = if disputed {
+                            Expected::Disputed
+                        } else {
+                            Expected::One(value)
+                        };
+                        (Some(documented(statement)), against)
+                    }
                 }
             }
+            (None, Decision::Model(value)) => {
+                hints.extend(depends(&ruling, "judged by the forwarding model"));
+                (Some(by_model(value.into())), Expected::One(value))
+            }
+            (None, _) => match chance {
+                Some(chance) => {
+                    hints.extend(depends(&ruling, "judged by the forwarding model"));
+                    hints.extend(by_chance(chance, predicted, observed));
+                    (Some(by_model(ExpectedValue::ByChance)), chance.into())
+                }
+                None => {
+                    hints.extend(depends(&ruling, "not judged"));
+                    (None, Expected::Nothing)
+                }
+            },
         };
-        let by_chance = matches!(against, Expected::ByChance { .. });
-        let some_failed = observed == ObservedValue::Unstable && by_chance;
+        let is_chance = matches!(against, Expected::ByChance { .. });
+        let some_failed = observed == ObservedValue::Unstable && is_chance;
         if observed == ObservedValue::Unreachable || some_failed {
-            let documented = match &ruling {
-                // A document's advice for nodes without a backend does not help against chance.
-                Ruling::Says { edition, cell, .. } if !by_chance => edition.remedy(cell),
-                Ruling::Says { .. } | Ruling::Silent | Ruling::Depends(..) => None,
-            };
+            // A document's advice for nodes without a backend does not help against chance.
+            let documented = statement.filter(|_| !is_chance).and_then(|statement| {
+                let first = &statement.first;
+                first.edition.remedy(first.cell)
+            });
             let by_model = || predicted.and_then(|predicted| predicted.remedy.clone());
             hints.extend(documented.or_else(by_model));
         }
         cell.verdict = judge(observed, against);
+        if matches!(cell.verdict, Verdict::Worse | Verdict::Better) && statement.is_some() {
+            hints.extend(elsewhere(&ruling, observed));
+        }
         cell.expected = expected;
-        cell.editions = editions;
+        cell.editions = if statement.is_some() {
+            editions(&ruling)
+        } else {
+            Vec::new()
+        };
         cell.hint = (!hints.is_empty()).then(|| hints.join("; "));
     }
 }
 
-/// What the model expects if no document counts.
-const fn by_the_model(value: ExpectedValue) -> Expectation {
+/// The expectation that a document gives.
+fn documented(statement: &Statement<'_>) -> Expectation {
+    let (edition, cell) = (statement.first.edition, statement.first.cell);
+    let source = cell.source.as_ref().unwrap_or(&edition.source);
+    Expectation {
+        value: cell.value.into(),
+        basis: cell.basis,
+        matrix: Some(edition.name.clone()),
+        edition: Some(edition.edition.clone()),
+        source: Some(format!("{source} ({})", cell.pointer)),
+    }
+}
+
+/// The expectation that the forwarding model gives.
+const fn by_model(value: ExpectedValue) -> Expectation {
     Expectation {
         value,
         basis: Basis::Predicted,
@@ -169,6 +192,21 @@ fn by_chance(
     }
 }
 
+/// What the editions say, for the report.
+fn editions(ruling: &Ruling<'_>) -> Vec<EditionValue> {
+    ruling
+        .editions
+        .iter()
+        .map(|reading| EditionValue {
+            edition: reading.edition.edition.clone(),
+            alias: reading.edition.alias.clone(),
+            value: reading.value,
+            operator: reading.edition.operator.clone(),
+            standing: Some(reading.standing),
+        })
+        .collect()
+}
+
 /// The scope of the addresses that a name was resolved to, if it was the same each time.
 fn scope_seen(cell: &Cell) -> Option<Scope> {
     let mut scopes = cell
@@ -180,15 +218,44 @@ fn scope_seen(cell: &Cell) -> Option<Scope> {
     scopes.all(|scope| scope == first).then_some(first)
 }
 
-/// The hint for a cell that depends on an unknown fact.
-fn depends(edition: &Edition, branches: &[Branch]) -> String {
-    let branches: Vec<String> = branches.iter().map(Branch::to_string).collect();
-    format!(
-        "not judged: what {} {} says depends on a fact that is unknown ({})",
-        edition.name,
-        edition.readable(),
+/// The hint for a cell whose documented value depends on an unknown fact; `None` if no document mentions the cell.
+fn depends(ruling: &Ruling<'_>, consequence: &str) -> Option<String> {
+    let mentioned = |branch: &Branch<'_>| branch.statement.is_some();
+    if !ruling.branches.iter().any(mentioned) {
+        return None;
+    }
+    let branches: Vec<String> = ruling.branches.iter().map(Branch::to_string).collect();
+    Some(format!(
+        "{consequence}: what the documents say depends on a fact that is unknown ({})",
         branches.join("; ")
-    )
+    ))
+}
+
+/// Editions that do not count, but say what was observed; `None` if there are none.
+fn elsewhere(ruling: &Ruling<'_>, observed: ObservedValue) -> Option<String> {
+    let saying = |standing: Standing| -> Vec<&str> {
+        let agree = |reading: &&EditionReading<'_>| {
+            reading.standing == standing && reading.value.as_str() == observed.as_str()
+        };
+        let agreeing = ruling.editions.iter().filter(agree);
+        agreeing.map(|reading| reading.edition.readable()).collect()
+    };
+    let kinds = [
+        ("superseded", Standing::Superseded),
+        ("of another operator", Standing::OtherOperator),
+    ];
+    let texts: Vec<String> = kinds
+        .into_iter()
+        .map(|(kind, standing)| (kind, saying(standing)))
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(kind, names)| format!("{} ({kind})", names.join(", ")))
+        .collect();
+    (!texts.is_empty()).then(|| {
+        format!(
+            "{observed} is what other editions say: {}",
+            texts.join(", ")
+        )
+    })
 }
 
 /// What each edition says, and which value was observed.

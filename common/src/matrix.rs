@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! file → editions of cells ┐
-//!                          ├→ Ruling: nothing, one reading, or a list of what it depends on
+//!                          ├→ Ruling: one branch for each Situation
 //! facts → Circumstances → Situations of one position and target ┘
 //! ```
 
@@ -18,14 +18,16 @@ mod edition;
 mod error;
 mod many;
 mod reading;
+mod ruling;
 mod situation;
 mod text;
 
 pub use axes::{Class, Flavour, ServiceKind, Spot};
-pub use catalog::{Catalog, MatrixSelection, Ruling, UPSTREAM, split};
+pub use catalog::{Catalog, MatrixSelection, UPSTREAM, split};
 pub use cell::{Conditions, DocumentedCell};
 pub use column::{Column, NoColumn};
 pub use edition::{Edition, Remark, Remedy};
 pub use error::MatrixError;
-pub use reading::{Branch, Reading};
+pub use reading::Reading;
+pub use ruling::{Branch, EditionReading, Ruling, Standing, Statement};
 pub use situation::{Circumstances, Situation};

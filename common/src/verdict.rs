@@ -59,7 +59,8 @@ words! {
     pub enum Basis("basis") {
         /// A cell of the document says so.
         Stated = "stated",
-        /// The document says that every cell it does not list is reachable.
+        /// It follows from the document: from its advice, from an example, or from the statement that every cell it does
+        /// not list is reachable.
         Implied = "implied",
         /// The forwarding model says so, and no document mentions the cell.
         Predicted = "predicted",
@@ -82,6 +83,62 @@ pub enum Expected {
         /// Whether chance decides anew for each attempt.
         each_attempt: bool,
     },
+}
+
+/// What the documents say about a cell in one possible case, such as a possible network model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Documented {
+    /// They do not mention the cell.
+    Silent,
+    /// They say one thing.
+    Says(Reachability),
+    /// They say both things.
+    Disputed,
+}
+
+/// What decides the expectation of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing does: there is nothing to compare with.
+    Nothing,
+    /// The forwarding model.
+    Model(Reachability),
+    /// What the documents say in the branch of this index.
+    Documents(usize),
+    /// The documents of the branch of this index, which disagree.
+    Disputed(usize),
+}
+
+/// Decides what a cell is expected to be. There is one branch for each case that is possible with the facts that are known.
+/// `certain` is the prediction of the forwarding model, if the model is certain. The order of precedence:
+///
+/// 1. In each branch, the documents count. If they are silent there, the certain prediction counts.
+/// 2. If all branches then agree, that is the expectation. It belongs to the documents if they speak in any branch.
+/// 3. If branches differ or are still silent, the certain prediction is the expectation.
+/// 4. If there is no certain prediction either, nothing is expected.
+///
+/// So a cell with a certain prediction always has something to compare with.
+#[must_use]
+pub fn expect(branches: &[Documented], certain: Option<Reachability>) -> Decision {
+    let by_model = certain.map_or(Decision::Nothing, Decision::Model);
+    let spoken = branches
+        .iter()
+        .position(|branch| *branch != Documented::Silent);
+    let Some(first) = spoken else {
+        return by_model;
+    };
+    let resolved = |branch: &Documented| match (branch, certain) {
+        (Documented::Silent, Some(value)) => Documented::Says(value),
+        (said, _) => *said,
+    };
+    let same = branches
+        .iter()
+        .all(|branch| resolved(branch) == branches[first]);
+    match branches[first] {
+        Documented::Says(_) if same => Decision::Documents(first),
+        Documented::Disputed if same => Decision::Disputed(first),
+        Documented::Silent | Documented::Says(_) | Documented::Disputed => by_model,
+    }
 }
 
 /// Judges one cell. The first of these that applies decides:
@@ -125,7 +182,13 @@ pub const fn judge(observed: ObservedValue, expected: Expected) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expected, Reachability, Verdict, judge};
+    use super::{
+        Decision::{self, Documents, Model, Nothing},
+        Documented::{self, Disputed, Says, Silent},
+        Expected,
+        Reachability::{self, Reachable, Unreachable},
+        Verdict, expect, judge,
+    };
     use crate::observation::ObservedValue;
 
     /// If chance decides, all attempts may succeed, or some, or none.
@@ -157,11 +220,81 @@ mod tests {
     }
 
     #[test]
+    fn branches_and_prediction_give_one_expectation() {
+        let (yes, no) = (Says(Reachable), Says(Unreachable));
+        type Row<'a> = (&'a str, &'a [Documented], Option<Reachability>, Decision);
+        let rows: [Row<'_>; 14] = [
+            ("no documents, no model", &[], None, Nothing),
+            ("no documents", &[], Some(Reachable), Model(Reachable)),
+            (
+                "silent documents",
+                &[Silent, Silent],
+                Some(Unreachable),
+                Model(Unreachable),
+            ),
+            ("documents alone", &[yes, yes], None, Documents(0)),
+            (
+                "documents, not the model",
+                &[yes, yes],
+                Some(Unreachable),
+                Documents(0),
+            ),
+            (
+                "the model fills a gap",
+                &[Silent, yes],
+                Some(Reachable),
+                Documents(1),
+            ),
+            (
+                "the model differs in a gap",
+                &[yes, Silent],
+                Some(Unreachable),
+                Model(Unreachable),
+            ),
+            ("a gap remains", &[yes, Silent], None, Nothing),
+            (
+                "branches differ",
+                &[yes, no],
+                Some(Reachable),
+                Model(Reachable),
+            ),
+            ("branches differ, no model", &[yes, no], None, Nothing),
+            (
+                "disputed everywhere",
+                &[Disputed, Disputed],
+                Some(Reachable),
+                Decision::Disputed(0),
+            ),
+            (
+                "disputed in one branch",
+                &[Disputed, yes],
+                Some(Reachable),
+                Model(Reachable),
+            ),
+            (
+                "disputed and a gap",
+                &[Silent, Disputed],
+                Some(Reachable),
+                Model(Reachable),
+            ),
+            (
+                "disputed and a gap, no model",
+                &[Silent, Disputed],
+                None,
+                Nothing,
+            ),
+        ];
+        for (name, branches, certain, decision) in rows {
+            assert_eq!(expect(branches, certain), decision, "{name}");
+        }
+    }
+
+    #[test]
     fn every_observation_with_every_expectation() {
         let expectations = [
             Expected::Nothing,
-            Expected::One(Reachability::Reachable),
-            Expected::One(Reachability::Unreachable),
+            Expected::One(Reachable),
+            Expected::One(Unreachable),
             Expected::Disputed,
         ];
         let rows = [

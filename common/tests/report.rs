@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, num::NonZeroU16};
 use svc_reach_common::{
     facts::{IpMode, ServicePort, ServiceType, TargetPort, TrafficPolicy},
-    matrix::{Circumstances, Class, ServiceKind},
+    matrix::{Circumstances, Class, ServiceKind, Standing},
     network_model::NetworkModel,
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
+    provider::Operator,
     proxy_mode::ProxyMode,
     report::{
         API_VERSION, Advisory, Cell, Chance, EditionValue, Environment, Evidence, Expectation,
@@ -135,6 +136,8 @@ fn full() -> Report {
             edition: "1".into(),
             alias: Some("first".into()),
             value: Reachability::Reachable,
+            operator: Some("o".into()),
+            standing: Some(Standing::Counts),
         }],
         predicted: Some(Prediction {
             action: "endpoints".into(),
@@ -199,6 +202,7 @@ fn full() -> Report {
         },
         environment: Environment {
             provider: Some("huawei-cce".into()),
+            operator: Some(Operator::OpenTelekomCloud),
             kubernetes_version: Some("v1.20.2".into()),
             network_model: Some(NetworkModel::Vpc),
             proxy_mode: Some(ProxyMode::Iptables),
@@ -292,6 +296,8 @@ fn schema_has_the_programs_words() {
         ("phase", json!(Phase::ALL)),
         ("serviceKind", json!(ServiceKind::ALL)),
         ("class", json!(Class::ALL)),
+        ("operator", json!(Operator::ALL)),
+        ("standing", json!(Standing::ALL)),
     ];
     let definitions = schema["$defs"].as_object().unwrap();
     let enums: BTreeSet<&str> = definitions
@@ -371,6 +377,20 @@ fn a_report_of_an_earlier_version_can_be_read() {
     predicted.as_object_mut().unwrap().remove("chance");
     let read: Report = serde_json::from_value(report).unwrap();
     assert_eq!(read.cells[0].predicted.as_ref().unwrap().chance, None);
+}
+
+/// `judge` reads reports that were saved before these keys existed.
+#[test]
+fn older_reports_can_be_read() {
+    let mut older = json!(full());
+    let environment = older["environment"].as_object_mut().unwrap();
+    environment.remove("operator").unwrap();
+    let said = older["cells"][0]["editions"][0].as_object_mut().unwrap();
+    said.remove("operator").unwrap();
+    said.remove("standing").unwrap();
+    let report: Report = serde_json::from_value(older).unwrap();
+    assert_eq!(report.environment.operator, None);
+    assert_eq!(report.cells[0].editions[0].standing, None);
 }
 
 #[test]

@@ -72,9 +72,7 @@ pub fn report(
         expectations.overrides,
     );
     let catalog = &expectations.documents.catalog;
-    let selection = expectations
-        .documents
-        .selection(environment.provider.as_deref());
+    let selection = expectations.documents.selection(&environment);
     let primary = catalog.primary(&selection);
     if environment.column.is_none() && primary.is_some_and(|edition| !edition.columns().is_empty())
     {

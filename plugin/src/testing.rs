@@ -516,6 +516,8 @@ pub fn crowded() -> Report {
                 edition: edition.to_owned(),
                 alias: None,
                 value,
+                operator: None,
+                standing: None,
             })
             .into();
         }

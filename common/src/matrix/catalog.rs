@@ -1,14 +1,12 @@
 //! All known matrices.
 
 use super::{
-    cell::DocumentedCell,
     document,
     edition::Edition,
     error::MatrixError,
-    reading::{Branch, Reading},
+    ruling::{Branch, EditionReading, Ruling, Statement},
     situation::Situation,
 };
-use crate::verdict::Reachability;
 
 /// The embedded files: name and text.
 const BUILTIN: &[(&str, &str)] = &[
@@ -55,26 +53,10 @@ pub struct MatrixSelection {
     pub matrices: Vec<String>,
     /// The edition of the first matrix; `None` for the newest edition that mentions the cell.
     pub edition: Option<String>,
+    /// Who runs the cluster; `None` if that is unknown. It does not matter if an edition is chosen.
+    pub operator: Option<String>,
     /// Whether to ignore all other editions, so that they cannot dispute a cell.
     pub strict: bool,
-}
-
-/// What the selected documents say about a cell.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ruling<'c> {
-    /// They do not mention it.
-    Silent,
-    /// What the edition says depends on an unknown fact.
-    Depends(&'c Edition, Vec<Branch>),
-    /// They say one thing.
-    Says {
-        /// The edition that counts.
-        edition: &'c Edition,
-        /// What it says.
-        cell: &'c DocumentedCell,
-        /// What every edition of the matrix says, except those that do not mention the cell.
-        all: Vec<(&'c Edition, Reachability)>,
-    },
 }
 
 impl Catalog {
@@ -173,9 +155,15 @@ impl Catalog {
 
     /// The provider's matrix, if it has one, and upstream's for all other cells.
     #[must_use]
-    pub fn select(&self, provider: Option<&str>, strict: bool) -> MatrixSelection {
+    pub fn select(
+        &self,
+        provider: Option<&str>,
+        operator: Option<&str>,
+        strict: bool,
+    ) -> MatrixSelection {
         let provider = provider.filter(|name| self.of(name).next().is_some());
         MatrixSelection {
+            operator: operator.map(str::to_owned),
             strict,
             ..MatrixSelection::of(provider)
         }
@@ -185,52 +173,108 @@ impl Catalog {
     #[must_use]
     pub fn primary(&self, selection: &MatrixSelection) -> Option<&Edition> {
         let name = selection.matrices.first()?;
-        match &selection.edition {
-            Some(chosen) => self.of(name).find(|edition| edition.is(chosen)),
-            None => self.of(name).next(),
-        }
+        let first = self.in_order(selection, name).into_iter().next()?;
+        let chosen = selection.edition.as_deref();
+        chosen
+            .is_none_or(|chosen| first.is(chosen))
+            .then_some(first)
     }
 
     /// What the selected documents say about a cell that can be in one of these situations.
+    ///
+    /// In each situation, the first matrix that mentions the cell counts. So if a matrix is silent in only one of them,
+    /// the next matrix is used there.
     #[must_use]
     pub fn ruling(&self, selection: &MatrixSelection, situations: &[Situation]) -> Ruling<'_> {
-        for (nth, name) in selection.matrices.iter().enumerate() {
-            let chosen = selection.edition.as_deref().filter(|_| nth == 0);
-            let mut editions: Vec<&Edition> = self.of(name).collect();
-            if let Some(chosen) = chosen {
-                editions.sort_by_key(|edition| !edition.is(chosen));
-            }
-            if selection.strict {
-                editions.truncate(1);
-            }
-            let readings: Vec<(&Edition, Reading<'_>)> = editions
-                .iter()
-                .map(|edition| (*edition, edition.reading(situations)))
-                .collect();
-            let Some((edition, first)) = readings
-                .iter()
-                .find(|(_, reading)| *reading != Reading::Silent)
-            else {
-                continue;
-            };
-            return match first {
-                Reading::Silent => continue,
-                Reading::Depends(branches) => Ruling::Depends(edition, branches.clone()),
-                Reading::Says(cell) => Ruling::Says {
-                    edition,
-                    cell,
-                    all: readings
-                        .iter()
-                        .filter_map(|(edition, reading)| match reading {
-                            Reading::Says(cell) => Some((*edition, cell.value)),
-                            Reading::Silent | Reading::Depends(_) => None,
-                        })
-                        .collect(),
-                },
-            };
-        }
-        Ruling::Silent
+        let branches: Vec<Branch<'_>> = situations
+            .iter()
+            .map(|situation| Branch {
+                when: situation.differences(situations),
+                statement: self.statement(selection, situation),
+            })
+            .collect();
+        let editions = branches
+            .iter()
+            .find_map(|branch| branch.statement.as_ref())
+            .map(|statement| self.readings(selection, statement, situations))
+            .unwrap_or_default();
+        Ruling { branches, editions }
     }
+
+    /// What the first matrix that mentions the cell says in this situation.
+    fn statement(
+        &self,
+        selection: &MatrixSelection,
+        situation: &Situation,
+    ) -> Option<Statement<'_>> {
+        selection.matrices.iter().find_map(|name| {
+            let editions = self.in_order(selection, name);
+            let operator = operator(selection, &editions);
+            let readings = editions
+                .into_iter()
+                .filter_map(|edition| edition.reading(situation));
+            Statement::of(readings, operator)
+        })
+    }
+
+    /// What every selected edition of the first statement's matrix says, except those that do not mention the cell and
+    /// those whose value depends on the situation.
+    fn readings<'c>(
+        &'c self,
+        selection: &MatrixSelection,
+        statement: &Statement<'c>,
+        situations: &[Situation],
+    ) -> Vec<EditionReading<'c>> {
+        let one_value = |edition: &'c Edition| {
+            let mut values = situations
+                .iter()
+                .filter_map(|situation| Some(edition.reading(situation)?.cell.value));
+            let value = values.next()?;
+            values.all(|other| other == value).then(|| EditionReading {
+                edition,
+                value,
+                standing: statement.standing(edition),
+            })
+        };
+        self.in_order(selection, &statement.first.edition.name)
+            .into_iter()
+            .filter_map(one_value)
+            .collect()
+    }
+
+    /// The editions of a matrix that a selection uses. Each comes before those that it supersedes:
+    ///
+    /// 1. the chosen one
+    /// 2. those of the cluster's operator, newest first
+    /// 3. all others, newest first
+    fn in_order(&self, selection: &MatrixSelection, name: &str) -> Vec<&Edition> {
+        let first = selection
+            .matrices
+            .first()
+            .is_some_and(|first| first == name);
+        let chosen = selection.edition.as_deref().filter(|_| first);
+        let mut editions: Vec<&Edition> = self.of(name).collect();
+        editions.sort_by_key(|edition| {
+            let is_chosen = chosen.is_some_and(|chosen| edition.is(chosen));
+            (!is_chosen, edition.operator != selection.operator)
+        });
+        if selection.strict {
+            editions.truncate(1);
+        }
+        editions
+    }
+}
+
+/// Whose editions of a matrix count: those of the operator of the chosen edition, or else those of the cluster's
+/// operator. `None`: it is unknown, so those of every operator do.
+fn operator<'s>(selection: &'s MatrixSelection, editions: &[&'s Edition]) -> Option<&'s str> {
+    let chosen = selection.edition.as_deref().and_then(|chosen| {
+        editions
+            .iter()
+            .find(|edition| edition.is(chosen))
+            .and_then(|edition| edition.operator.as_deref())
+    });
+    chosen.or(selection.operator.as_deref())
 }
 
 impl MatrixSelection {
@@ -245,6 +289,7 @@ impl MatrixSelection {
                 .map(str::to_owned)
                 .collect(),
             edition: None,
+            operator: None,
             strict: false,
         }
     }

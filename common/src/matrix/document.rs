@@ -49,6 +49,8 @@ struct Document {
     alias: Option<String>,
     #[serde(default, deserialize_with = "optional_text")]
     dated: Option<String>,
+    #[serde(default, deserialize_with = "optional_text")]
+    operator: Option<String>,
     #[serde(deserialize_with = "text")]
     language: String,
     #[serde(deserialize_with = "text")]
@@ -185,7 +187,8 @@ impl Document {
             return Err(wrong(file, line, "the source of the edition is empty"));
         }
         let mut cells = Vec::new();
-        let mut lines: HashMap<Conditions, u64> = HashMap::new();
+        // Two rows may give the same cell opposite values, since a document can contradict itself.
+        let mut lines: HashMap<(Conditions, Reachability), u64> = HashMap::new();
         for row in &self.rows {
             let line = row.referenced.line();
             let row = &row.value;
@@ -208,7 +211,8 @@ impl Document {
                     .cells(&self.columns, target, &values.value)
                     .map_err(|message| wrong(target.to_string(), message))?
                 {
-                    if let Some(earlier) = lines.insert(cell.conditions.clone(), line) {
+                    if let Some(earlier) = lines.insert((cell.conditions.clone(), cell.value), line)
+                    {
                         let message = format!("line {earlier} has the same cell");
                         return Err(wrong(cell.conditions.to_string(), message));
                     }
@@ -225,6 +229,7 @@ impl Document {
             edition: self.edition,
             alias: self.alias,
             dated: self.dated,
+            operator: self.operator,
             language: self.language,
             source: self.source,
             cells,
@@ -368,6 +373,14 @@ editions:
             .filter(|cell| cell.value == Reachability::Unreachable);
         assert_eq!(silent.count(), 2, "the second column is silent");
         assert_eq!(cells[0].pointer, "row 1, column T");
+    }
+
+    #[test]
+    fn a_document_may_contradict_itself() {
+        let again = "  - {service: NodePort, access: public, position: node-same, pointer: row 2, columns: vpc/ipvs, values: {node-port/backend: unreachable}}\n";
+        let end = "      node-port/other: [unreachable, ~]\n";
+        let editions = small(end, &format!("{end}{again}")).unwrap();
+        assert_eq!(editions[0].cells.len(), 7);
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub struct Edition {
     pub alias: Option<String>,
     /// Date of the document, as `YYYY-MM-DD`; `null` if it has none.
     pub dated: Option<String>,
+    /// Who runs the clusters that the document is about, such as `open-telekom-cloud`; `None` if the matrix has only one
+    /// operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// Language of the document.
     pub language: String,
     /// The document.

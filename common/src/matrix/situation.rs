@@ -10,8 +10,10 @@ use crate::{
     network_model::NetworkModel,
     position::Position,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
+    verdict::Basis,
 };
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 
 /// What is known about a Service and its cluster. If a fact is unknown, all its possible values are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,10 +152,14 @@ fn each<T: Copy>(
 }
 
 impl Situation {
-    /// The best match: the cell that names most of these conditions. Of equal cells, the first one counts.
+    /// The best matches, all of the same rank. The first of these that applies decides between two cells:
+    ///
+    /// 1. A stated cell comes before an implied one. So a row that follows from a remedy or an example never outranks
+    ///    the document's table.
+    /// 2. The cell that names more conditions comes first.
     ///
     /// If an edition mentions the node port of the client's own node, its cells about nodes in general do not count.
-    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Option<&'c DocumentedCell> {
+    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Vec<&'c DocumentedCell> {
         let speaks_of_own = self.relation == Some(Relation::Own)
             && cells.iter().any(|cell| {
                 cell.conditions.target == Spot::NodePortOwn
@@ -163,14 +169,17 @@ impl Situation {
                     }
                     .fit(self)
             });
-        let mut best: Option<&DocumentedCell> = None;
+        let rank = |cell: &DocumentedCell| (cell.basis == Basis::Stated, cell.conditions.named());
+        let mut best: Vec<&DocumentedCell> = Vec::new();
         for cell in cells {
             let conditions = &cell.conditions;
-            if conditions.fit(self)
-                && (!speaks_of_own || conditions.target == Spot::NodePortOwn)
-                && best.is_none_or(|best| conditions.named() > best.conditions.named())
-            {
-                best = Some(cell);
+            if !conditions.fit(self) || speaks_of_own && conditions.target != Spot::NodePortOwn {
+                continue;
+            }
+            match best.first().map(|best| rank(cell).cmp(&rank(best))) {
+                None | Some(Ordering::Greater) => best = vec![cell],
+                Some(Ordering::Equal) => best.push(cell),
+                Some(Ordering::Less) => {}
             }
         }
         best

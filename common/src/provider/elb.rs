@@ -6,6 +6,8 @@ use crate::facts::{Service, TrafficPolicy};
 /// Cloud CCE, User Guide, "LoadBalancer", key parameters). The open-source provider writes `shared` and `dedicated`
 /// (huaweicloud/cloud-provider-huaweicloud, `docs`).
 pub const CLASS: &str = "kubernetes.io/elb.class";
+/// The class of a load balancer without that annotation (same source: "Default value: union").
+pub const DEFAULT_CLASS: &str = "union";
 /// ID of the load balancer (same source).
 pub const ID: &str = "kubernetes.io/elb.id";
 /// Whether requests from inside the cluster go to the load balancer itself (same source).

@@ -1,6 +1,7 @@
 //! One cell of a report: what was expected, predicted and observed, and the verdict.
 
 use crate::{
+    matrix::Standing,
     observation::ObservedValue,
     position::Position,
     target::Target,
@@ -60,6 +61,12 @@ pub struct EditionValue {
     pub alias: Option<String>,
     /// What it says.
     pub value: Reachability,
+    /// Who runs the clusters that the edition is about; `null` if the matrix has only one operator.
+    #[serde(default)]
+    pub operator: Option<String>,
+    /// Whether the edition counts; `null` only in older reports.
+    #[serde(default)]
+    pub standing: Option<Standing>,
 }
 
 /// What the forwarding model computes for a cell.

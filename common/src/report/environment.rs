@@ -1,6 +1,6 @@
 //! What a run found out about the cluster, and how.
 
-use crate::{network_model::NetworkModel, proxy_mode::ProxyMode};
+use crate::{network_model::NetworkModel, provider::Operator, proxy_mode::ProxyMode};
 use serde::{Deserialize, Serialize};
 
 /// What was found out about the cluster.
@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct Environment {
     /// Cloud or distribution.
     pub provider: Option<String>,
+    /// Who runs the cluster, if the provider's product has several operators. Older reports do not have it.
+    #[serde(default)]
+    pub operator: Option<Operator>,
     /// The API server's version.
     pub kubernetes_version: Option<String>,
     /// How pods are connected.

@@ -5,8 +5,9 @@ use super::{
     wording::{self, of},
 };
 use svc_reach_common::{
+    matrix::Standing,
     position::Position,
-    report::{Cell, Report},
+    report::{Cell, EditionValue, Report},
     verdict::{Basis, ExpectedValue, Reachability, Verdict},
 };
 
@@ -152,15 +153,25 @@ fn grouped<'r>(
         .collect()
 }
 
+/// The readable name of an edition, with a remark if it does not count.
+pub fn edition(said: &EditionValue) -> String {
+    let name = said.alias.as_ref().unwrap_or(&said.edition);
+    match said.standing {
+        None | Some(Standing::Counts) => name.clone(),
+        Some(Standing::Superseded) => format!("{name} (superseded)"),
+        Some(Standing::OtherOperator) => format!("{name} (of another operator)"),
+    }
+}
+
 /// What editions say: each answer once, with its cells.
 pub fn editions(report: &Report) -> Vec<String> {
     let answer = |cell: &Cell| {
         let saying = |value: Reachability| {
-            let names: Vec<&str> = cell
+            let names: Vec<String> = cell
                 .editions
                 .iter()
-                .filter(|edition| edition.value == value)
-                .map(|edition| edition.alias.as_ref().unwrap_or(&edition.edition).as_str())
+                .filter(|said| said.value == value)
+                .map(edition)
                 .collect();
             (!names.is_empty()).then(|| format!("{value} by {}", names.join(", ")))
         };

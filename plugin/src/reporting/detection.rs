@@ -24,7 +24,7 @@ use svc_reach_common::{
     facts::Facts,
     matrix::{Circumstances, Column},
     network_model::NetworkModel,
-    provider::Provider,
+    provider::{Operator, Provider},
     proxy_mode::ProxyMode,
     report::{Environment, Evidence},
     wire::line::HostView,
@@ -56,6 +56,13 @@ pub fn detect(
         notes.0.push(evidence);
         provider
     });
+    let operator = (provider == Some(Provider::HuaweiCce))
+        .then(|| Operator::of(facts))
+        .flatten()
+        .map(|(operator, evidence)| {
+            notes.0.push(evidence);
+            operator
+        });
     if let Some(version) = &facts.server_version {
         notes.add("kubernetesVersion", version, "the API server's /version");
     }
@@ -80,10 +87,11 @@ pub fn detect(
         .collect();
     let column = only(&columns).map(|column| column.to_string());
     let pass_through = pass_through(facts, provider, &modes, &mut notes);
-    let circumstances = circumstances(facts, columns, pass_through, &mut notes);
+    let circumstances = circumstances(facts, provider, columns, pass_through, &mut notes);
     Detection {
         environment: Environment {
             provider: provider.map(|provider| provider.to_string()),
+            operator,
             kubernetes_version: facts.server_version.clone(),
             network_model: only(&models),
             proxy_mode: only(&modes),
@@ -148,6 +156,7 @@ mod tests {
         matrix::{Class, ServiceKind},
         network_model::NetworkModel,
         position::Position,
+        provider::Operator,
         proxy_mode::ProxyMode,
         wire::line::{HostFact, HostView, Interface},
     };
@@ -361,13 +370,24 @@ mod tests {
                 vec![Class::Dedicated],
                 off,
             ),
-            (vec![], local, both.clone(), off),
-            (vec![(class, "gold")], local, both.clone(), open),
-            (vec![(passing, "true")], cluster, both.clone(), on),
-            (vec![(passing, "false")], local, both.clone(), off),
-            (vec![(passing, "onlyLocal")], local, both.clone(), on),
-            (vec![(passing, "onlyLocal")], cluster, both.clone(), off),
-            (vec![(passing, "perhaps")], cluster, both, open),
+            // Without the annotation, the documented default applies.
+            (vec![], local, vec![Class::Shared], off),
+            (vec![(passing, "true")], cluster, vec![Class::Shared], on),
+            (vec![(passing, "false")], local, vec![Class::Shared], off),
+            (vec![(passing, "onlyLocal")], local, vec![Class::Shared], on),
+            (
+                vec![(passing, "onlyLocal")],
+                cluster,
+                vec![Class::Shared],
+                off,
+            ),
+            (
+                vec![(passing, "perhaps")],
+                cluster,
+                vec![Class::Shared],
+                open,
+            ),
+            (vec![(class, "gold")], local, both, open),
         ];
         for (annotations, policy, classes, pass_through) in rows {
             let mut facts = cce();
@@ -391,6 +411,36 @@ mod tests {
                 "{annotations:?} {policy}"
             );
         }
+    }
+
+    #[test]
+    fn the_default_class_is_that_of_cce_only() {
+        let classes = |mut facts: Facts| {
+            facts.service.kind = ServiceType::LoadBalancer;
+            let hints = ProviderHints::default();
+            let detected = detect(&facts, &[], None, &hints, ClusterOverrides::default());
+            (
+                sources(&detected, "loadBalancerClass").len(),
+                detected.circumstances.classes,
+            )
+        };
+        assert_eq!(classes(cce()), (1, vec![Class::Shared]));
+        assert_eq!(classes(facts()), (0, Class::ALL.to_vec()));
+    }
+
+    #[test]
+    fn the_operator_is_detected_on_cce_only() {
+        let operator = |mut facts: Facts| {
+            let mut node = facts.nodes.first().cloned().unwrap_or_else(|| node("a", 0));
+            let zone = "failure-domain.beta.kubernetes.io/zone".to_owned();
+            node.labels.insert(zone, "eu-de-01".to_owned());
+            facts.nodes = vec![node].into();
+            let hints = ProviderHints::default();
+            let detected = detect(&facts, &[], None, &hints, ClusterOverrides::default());
+            detected.environment.operator
+        };
+        assert_eq!(operator(cce()), Some(Operator::OpenTelekomCloud));
+        assert_eq!(operator(facts()), None);
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use super::source::choose;
 use crate::{config::ExpectationSettings, error::Error};
-use svc_reach_common::matrix::{Catalog, MatrixSelection};
+use svc_reach_common::{
+    matrix::{Catalog, MatrixSelection},
+    provider::Operator,
+    report::Environment,
+};
 
 /// The documents that observations are compared with.
 #[derive(Debug)]
@@ -42,11 +46,17 @@ impl Documents {
         })
     }
 
-    /// The documents that apply to a cluster of this provider.
-    pub fn selection(&self, provider: Option<&str>) -> MatrixSelection {
+    /// The documents that apply to this cluster.
+    pub fn selection(&self, cluster: &Environment) -> MatrixSelection {
+        let operator = cluster.operator.map(Operator::as_str);
         match &self.chosen {
-            Some(chosen) => chosen.clone(),
-            None => self.catalog.select(provider, self.strict),
+            Some(chosen) => MatrixSelection {
+                operator: operator.map(str::to_owned),
+                ..chosen.clone()
+            },
+            None => self
+                .catalog
+                .select(cluster.provider.as_deref(), operator, self.strict),
         }
     }
 }

@@ -3,13 +3,14 @@
 use crate::{from_inside, with};
 use serde_json::json;
 use svc_reach_common::{
+    matrix::Standing,
     position::Position::{NodeOther, NodeSame, PodOther, PodSame},
     target::{
         NodeRole::{Backend, Other},
         Relation::{Own, Remote},
         TargetKind::ClusterIp,
     },
-    verdict::Verdict,
+    verdict::{Reachability, Verdict},
 };
 use svc_reach_tests::{
     folder::Folder,
@@ -46,19 +47,27 @@ fn a_run_is_judged_by_the_chosen_matrix() {
         verdict(&run, PodSame, node_port(Backend, Own)),
         Verdict::Better
     );
-    // Editions disagree about a node without a backend: from the node itself and from other nodes.
-    let disputed = run.cells(NodeOther, own)[0];
+    // It is unknown who runs this cluster. The newest editions of both operators agree about the client's own node. An
+    // older one disagrees, but it is superseded.
+    let agreed = run.cells(NodeOther, own)[0];
+    assert_eq!(agreed.verdict, Verdict::AsExpected);
+    let superseded = agreed
+        .editions
+        .iter()
+        .find(|said| said.alias.as_deref() == Some("undated-en"))
+        .unwrap();
+    assert_eq!(superseded.standing, Some(Standing::Superseded));
+    assert_eq!(superseded.value, Reachability::Unreachable);
+    // The newest editions of the two operators disagree about another node without a backend.
+    let disputed = run.cells(NodeOther, remote)[0];
     assert_eq!(disputed.verdict, Verdict::Disputed);
     let hint = disputed.hint.as_ref().unwrap();
     for part in [
-        "2026-01-otc",
-        "say reachable, as observed",
-        "undated-en say",
-        " unreachable",
+        "2026-01-otc says unreachable, as observed",
+        "2024-01-zh says reachable",
     ] {
         assert!(hint.contains(part), "{part:?} in {hint}");
     }
-    assert_eq!(verdict(&run, NodeOther, remote), Verdict::Disputed);
     // If the provider's document says nothing about a cell, the upstream matrix is used.
     let expected = run.cells(PodOther, of(ClusterIp))[0].expected.as_ref();
     assert_eq!(expected.unwrap().matrix.as_deref(), Some("kubernetes"));
@@ -81,7 +90,7 @@ fn a_run_is_judged_by_the_chosen_matrix() {
         "{worse:?}"
     );
 
-    // If the network model is unknown, a cell is judged only if all remaining columns agree.
+    // If the network model is unknown and the remaining columns disagree, only a certain prediction decides.
     let cce = ["--matrix", "huawei-cce@2024-01-en", "--strict"];
     let run = from_inside(&kubectl, &namespace, &cce);
     assert_eq!(run.report.environment.column, None);
@@ -92,7 +101,12 @@ fn a_run_is_judged_by_the_chosen_matrix() {
         Some("one of tunnel/iptables, vpc/iptables, eni/iptables")
     );
     let open = run.cells(PodSame, node_port(Backend, Own))[0];
-    assert_eq!(open.verdict, Verdict::Undocumented);
+    let certain = open.predicted.as_ref().unwrap().reachable;
+    let verdict = certain.map_or(Verdict::Undocumented, |value| match value {
+        Reachability::Reachable => Verdict::AsExpected,
+        Reachability::Unreachable => Verdict::Better,
+    });
+    assert_eq!(open.verdict, verdict, "{open:?}");
     let hint = open.hint.as_ref().unwrap();
     assert!(
         hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),

@@ -222,7 +222,7 @@ fn judge(
         environment.evidence.push(evidence);
     }
     circumstances.columns = columns;
-    let selection = documents.selection(report.environment.provider.as_deref());
+    let selection = documents.selection(&report.environment);
     let against = judging::Judge {
         catalog: &documents.catalog,
         selection: &selection,

@@ -1,6 +1,6 @@
 //! Everything that is known about one cell.
 
-use super::{super::wording, link::linked};
+use super::{super::findings, super::wording, link::linked};
 use crate::output::marks;
 use maud::{Markup, html};
 use std::net::SocketAddr;
@@ -76,7 +76,7 @@ pub fn expected(report: &Report, cell: &Cell) -> Markup {
                 ", "
                 (match expected.basis {
                     Basis::Stated => "stated",
-                    Basis::Implied => "implied: the document says that whatever it does not list works",
+                    Basis::Implied => "implied: it follows from what the document says",
                     Basis::Predicted => "by the forwarding model alone, because no document covers this cell",
                     Basis::Required => "required by you, whatever the documents say",
                 })
@@ -109,7 +109,7 @@ fn editions(cell: &Cell) -> Markup {
     html! {
         ul {
             @for said in &cell.editions {
-                li { (said.alias.as_ref().unwrap_or(&said.edition)) ": " b { (said.value) } }
+                li { (findings::edition(said)) ": " b { (said.value) } }
             }
         }
     }

@@ -5,12 +5,13 @@ use super::notes::Notes;
 use svc_reach_common::{
     facts::{Facts, Service, ServiceType},
     matrix::{Circumstances, Class, Column, ServiceKind},
-    provider::elb,
+    provider::{Provider, elb},
 };
 
 /// What documented expectations depend on.
 pub fn circumstances(
     facts: &Facts,
+    provider: Option<Provider>,
     columns: Vec<Column>,
     pass_through: Vec<bool>,
     notes: &mut Notes,
@@ -24,10 +25,19 @@ pub fn circumstances(
             format!("annotation {}", elb::CLASS),
         );
     }
+    let unnamed = balanced && !service.annotations.contains_key(elb::CLASS);
     let (classes, gateway) = match elb::class(service).filter(|_| balanced) {
         Some(elb::ElbClass::Shared) => (vec![Class::Shared], false),
         Some(elb::ElbClass::Dedicated) => (vec![Class::Dedicated], false),
         Some(elb::ElbClass::DnatGateway) => (Vec::new(), true),
+        None if unnamed && provider == Some(Provider::HuaweiCce) => {
+            notes.add(
+                "loadBalancerClass",
+                elb::DEFAULT_CLASS,
+                format!("no annotation {}; the documented default", elb::CLASS),
+            );
+            (vec![Class::Shared], false)
+        }
         None => (Class::ALL.to_vec(), false),
     };
     let front = if gateway {

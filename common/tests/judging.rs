@@ -1,0 +1,371 @@
+//! What is expected of a cell if facts are unknown, documents have gaps, and the model may be certain.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use proptest::prelude::*;
+use svc_reach_common::{
+    facts::TrafficPolicy,
+    judging::Judge,
+    matrix::{Catalog, Circumstances, Class, Column, MatrixSelection, ServiceKind},
+    observation::ObservedValue,
+    position::Position,
+    protocol::Protocol,
+    report::{Cell, Observed, Prediction, Summary},
+    target::{NodeRole, Relation, Scope, Target, TargetKind},
+    terms::Terms,
+    verdict::{Basis, Reachability, Verdict},
+};
+
+fn target(kind: TargetKind) -> Target {
+    let node_port = kind == TargetKind::NodePort;
+    Target {
+        kind,
+        address: "192.168.0.12".to_owned(),
+        port: 30080.try_into().unwrap(),
+        protocol: Protocol::Tcp,
+        port_name: None,
+        node: node_port.then(|| "n2".to_owned()),
+        node_role: node_port.then_some(NodeRole::Other),
+        relation: node_port.then_some(Relation::Remote),
+        scope: Some(Scope::Private),
+    }
+}
+
+fn cell(
+    position: Position,
+    kind: TargetKind,
+    observed: ObservedValue,
+    certain: Option<Reachability>,
+) -> Cell {
+    Cell {
+        position,
+        node: Some("n1".to_owned()),
+        target: target(kind),
+        expected: None,
+        editions: Vec::new(),
+        predicted: Some(Prediction {
+            action: String::new(),
+            endpoints: Vec::new(),
+            masquerade: None,
+            outcome: String::new(),
+            reachable: certain,
+            chance: None,
+            why: Vec::new(),
+            remedy: None,
+        }),
+        observed: Observed {
+            value: observed,
+            reason: String::new(),
+            ok: None,
+            of: None,
+            latency_ms: None,
+            client_ip_seen: None,
+            attempts: Vec::new(),
+        },
+        verdict: Verdict::Undocumented,
+        hint: None,
+    }
+}
+
+fn circumstances(columns: &[&str], policy: TrafficPolicy) -> Circumstances {
+    Circumstances {
+        front: ServiceKind::LoadBalancer,
+        classes: vec![Class::Shared],
+        pass_through: vec![false],
+        columns: columns
+            .iter()
+            .map(|column| column.parse().unwrap())
+            .collect(),
+        external_traffic_policy: policy,
+        internal_traffic_policy: TrafficPolicy::Cluster,
+        host_network: Some(false),
+        served: true,
+    }
+}
+
+const OPEN: [&str; 3] = ["tunnel/iptables", "vpc/iptables", "eni/iptables"];
+
+/// A cluster of CCE with an unknown network model. CCE's documents say nothing about Turbo clusters here.
+fn judged(policy: TrafficPolicy, mut cells: Vec<Cell>) -> (Vec<Cell>, Summary) {
+    let catalog = Catalog::builtin().unwrap();
+    let judge = Judge {
+        catalog: &catalog,
+        selection: &MatrixSelection::of(Some("huawei-cce")),
+        circumstances: &circumstances(&OPEN, policy),
+        terms: &Terms::default(),
+    };
+    for cell in &mut cells {
+        judge.judge(cell);
+    }
+    let summary = Summary::of(&cells, &Terms::default());
+    (cells, summary)
+}
+
+#[test]
+fn a_dead_service_fails_although_one_column_is_silent() {
+    use ObservedValue::{Reachable, Unreachable};
+    let certain = Some(Reachability::Reachable);
+    let inside = [
+        Position::NodeSame,
+        Position::NodeOther,
+        Position::PodSame,
+        Position::PodOther,
+    ];
+    for policy in [TrafficPolicy::Cluster, TrafficPolicy::Local] {
+        let mut cells = vec![cell(
+            Position::PodOther,
+            TargetKind::ClusterIp,
+            Reachable,
+            certain,
+        )];
+        for position in inside {
+            for kind in [TargetKind::NodePort, TargetKind::LoadBalancer] {
+                cells.push(cell(position, kind, Unreachable, certain));
+            }
+        }
+        let (cells, summary) = judged(policy, cells);
+        assert_eq!(summary.exit_code, 1, "{policy}: {summary:?}");
+        assert_eq!(summary.undocumented, 0, "{policy}: {cells:#?}");
+    }
+}
+
+#[test]
+fn a_certain_prediction_decides_between_branches() {
+    // The node port of a backend's node, from a pod on that node: it works in tunnel networks only.
+    let backend = |certain| Cell {
+        target: Target {
+            node_role: Some(NodeRole::Backend),
+            relation: Some(Relation::Own),
+            ..target(TargetKind::NodePort)
+        },
+        ..cell(
+            Position::PodSame,
+            TargetKind::NodePort,
+            ObservedValue::Unreachable,
+            certain,
+        )
+    };
+    let rows = [
+        (Some(Reachability::Reachable), Verdict::Worse),
+        (Some(Reachability::Unreachable), Verdict::AsExpected),
+        (None, Verdict::Undocumented),
+    ];
+    for (certain, verdict) in rows {
+        let (cells, _) = judged(TrafficPolicy::Local, vec![backend(certain)]);
+        assert_eq!(cells[0].verdict, verdict, "{certain:?}");
+        let basis = cells[0].expected.as_ref().map(|expected| expected.basis);
+        assert_eq!(basis, certain.map(|_| Basis::Predicted), "{certain:?}");
+        let hint = cells[0].hint.as_ref().unwrap();
+        assert!(
+            hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),
+            "{hint}"
+        );
+    }
+}
+
+/// A matrix of two editions that disagree, of one operator or of two.
+#[test]
+fn a_superseded_edition_is_history_and_another_operator_disputes() {
+    let edition = |name: &str, day: u8, operator: &str, value| {
+        format!(
+            "- edition: {name}\n  dated: 2020-01-0{day}\n  operator: {operator}\n  language: en\n  source: s\n  \
+             rows:\n  - {{position: pod-other, pointer: p, values: {{cluster-ip: {value}}}}}\n"
+        )
+    };
+    let rows = [
+        (
+            "a",
+            None,
+            Verdict::Worse,
+            "unreachable is what other editions say: old (superseded)",
+        ),
+        (
+            "b",
+            None,
+            Verdict::Disputed,
+            "old says unreachable, as observed; new says reachable",
+        ),
+        (
+            "b",
+            Some("a"),
+            Verdict::Worse,
+            "unreachable is what other editions say: old (of another operator)",
+        ),
+        ("b", Some("b"), Verdict::AsExpected, ""),
+        ("b", Some("c"), Verdict::Disputed, "old says unreachable"),
+    ];
+    for (older, operator, verdict, hint) in rows {
+        let text = format!(
+            "name: m\nprovider: p\neditions:\n{}{}",
+            edition("new", 2, "a", "reachable"),
+            edition("old", 1, older, "unreachable")
+        );
+        let mut catalog = Catalog::default();
+        catalog.add("m.yaml", &text).unwrap();
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection {
+                operator: operator.map(str::to_owned),
+                ..MatrixSelection::of(Some("m"))
+            },
+            circumstances: &circumstances(&OPEN[..1], TrafficPolicy::Cluster),
+            terms: &Terms::default(),
+        };
+        let mut cell = cell(
+            Position::PodOther,
+            TargetKind::ClusterIp,
+            ObservedValue::Unreachable,
+            None,
+        );
+        judge.judge(&mut cell);
+        assert_eq!(cell.verdict, verdict, "{older} on {operator:?}: {cell:?}");
+        assert!(
+            cell.hint.unwrap_or_default().contains(hint),
+            "{older} on {operator:?}"
+        );
+        assert_eq!(cell.editions.len(), 2, "both are shown");
+    }
+}
+
+/// One edition: a value or silence for each position in each column, and whether the document only implies it.
+type Document = Vec<(Option<Reachability>, bool)>;
+
+const POSITIONS: [Position; 3] = [Position::NodeOther, Position::PodSame, Position::PodOther];
+const COLUMNS: [&str; 4] = [
+    "tunnel/iptables",
+    "vpc/iptables",
+    "eni/iptables",
+    "vpc/ipvs",
+];
+
+fn reachability() -> impl Strategy<Value = Reachability> {
+    prop::sample::select(Reachability::ALL)
+}
+
+fn document() -> impl Strategy<Value = Document> {
+    let value = (prop::option::of(reachability()), any::<bool>());
+    prop::collection::vec(value, POSITIONS.len() * COLUMNS.len())
+}
+
+/// A matrix with these editions, as a file. Without any value, it is `None`, since an edition needs a cell.
+fn file(name: &str, editions: &[Document]) -> Option<String> {
+    let mut text = format!("name: {name}\nprovider: {name}\neditions:\n");
+    let mut any = false;
+    for (number, document) in editions.iter().enumerate() {
+        let mut rows = String::new();
+        let places = POSITIONS
+            .iter()
+            .flat_map(|position| COLUMNS.iter().map(move |column| (position, column)));
+        for ((position, column), (value, implied)) in places.zip(document) {
+            let Some(value) = value else { continue };
+            let basis = if *implied { "implied" } else { "stated" };
+            rows += &format!(
+                "  - {{position: {position}, columns: {column}, basis: {basis}, pointer: p, \
+                 values: {{cluster-ip: {value}}}}}\n"
+            );
+        }
+        if !rows.is_empty() {
+            any = true;
+            text += &format!(
+                "- edition: e{number}\n  dated: 2020-01-{:02}\n  operator: o{}\n  language: en\n  source: s\n  \
+                 rows:\n{rows}",
+                number + 1,
+                number % 2
+            );
+        }
+    }
+    any.then_some(text)
+}
+
+/// Whether an edition of any matrix says this about the cell in one of the columns.
+fn a_document_says(
+    catalog: &Catalog,
+    columns: &[Column],
+    position: Position,
+    value: Reachability,
+) -> bool {
+    catalog
+        .editions()
+        .iter()
+        .flat_map(|edition| &edition.cells)
+        .any(|said| {
+            said.conditions.position == position
+                && said.value == value
+                && said
+                    .conditions
+                    .column
+                    .is_some_and(|column| columns.contains(&column))
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 500, ..ProptestConfig::default() })]
+
+    /// If a run ends with exit code 0, each cell with a certain prediction agrees with it, or a document says otherwise.
+    /// A cell with a certain prediction is never without an expectation.
+    #[test]
+    fn exit_code_0_means_that_nothing_certain_failed(
+        columns in prop::sample::subsequence(COLUMNS.to_vec(), 1..=COLUMNS.len()),
+        provider in prop::collection::vec(document(), 0..4),
+        upstream in prop::collection::vec(document(), 0..2),
+        strict in any::<bool>(),
+        operator in prop::option::of(prop::sample::select(vec!["o0", "o1", "o2"])),
+        cells in prop::collection::vec(
+            (
+                prop::sample::select(&POSITIONS[..]),
+                prop::sample::select(ObservedValue::ALL),
+                prop::option::of(reachability()),
+            ),
+            1..6,
+        ),
+    ) {
+        let mut catalog = Catalog::default();
+        for (name, editions) in [("provider", &provider), ("kubernetes", &upstream)] {
+            if let Some(text) = file(name, editions) {
+                catalog.add(name, &text).unwrap();
+            }
+        }
+        let circumstances = circumstances(&columns, TrafficPolicy::Cluster);
+        let selection = MatrixSelection {
+            strict,
+            operator: operator.map(str::to_owned),
+            ..MatrixSelection::of(Some("provider"))
+        };
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &selection,
+            circumstances: &circumstances,
+            terms: &Terms::default(),
+        };
+        let cells: Vec<Cell> = cells
+            .into_iter()
+            .map(|(position, observed, certain)| {
+                let mut cell = cell(position, TargetKind::ClusterIp, observed, certain);
+                judge.judge(&mut cell);
+                cell
+            })
+            .collect();
+        let exit = Summary::of(&cells, &Terms::default()).exit_code;
+        for cell in &cells {
+            let Some(certain) = cell.predicted.as_ref().and_then(|predicted| predicted.reachable) else {
+                continue;
+            };
+            prop_assert_ne!(cell.verdict, Verdict::Undocumented, "{:?}", cell);
+            let seen = match cell.observed.value {
+                ObservedValue::Reachable => Reachability::Reachable,
+                ObservedValue::Unreachable => Reachability::Unreachable,
+                ObservedValue::Unstable | ObservedValue::NotObserved => {
+                    prop_assert_ne!(exit, 0, "{:?}", cell);
+                    continue;
+                }
+            };
+            prop_assert!(
+                exit != 0
+                    || seen == certain
+                    || a_document_says(&catalog, &circumstances.columns, cell.position, seen),
+                "{:?}",
+                cell
+            );
+        }
+    }
+}
