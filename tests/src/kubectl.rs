@@ -125,6 +125,7 @@ impl Kubectl {
             "SVC_REACH_CACHE",
             "XDG_CACHE_HOME",
             "SVC_REACH_API_PORT",
+            "SVC_REACH_PREFIX",
         ] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);

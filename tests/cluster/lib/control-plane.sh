@@ -6,7 +6,7 @@ control_plane_up() {
   # --mount-proc: the new pid namespace gets its own /proc, because the kernel-wide values below /proc/sys belong to the
   # machine.
   launch control-plane nsenter --net="/run/netns/$PREFIX-cp" unshare --mount --pid --fork --kill-child --mount-proc \
-    env TTL_AFTER_FINISHED="$TTL_AFTER_FINISHED" bash "$HERE/inside/control-plane"
+    bash "$HERE/inside/control-plane"
   # A unix socket is independent of network namespaces. It connects this machine's loopback to the API server.
   launch api-relay socat "TCP-LISTEN:$API_PORT,bind=127.0.0.1,reuseaddr,fork" "UNIX-CONNECT:$RUN/api.sock"
   until_true 240 api_ready || die "the API server is not ready, see $LOG/kube-apiserver.log"
@@ -22,13 +22,13 @@ api_ready() { [[ $(kctl get --raw /readyz) == ok ]]; }
 # Log who made which request, so that a test can count the requests of a run. Requests of the cluster itself are left
 # out.
 audit_policy() {
-  cat <<'Y'
+  cat <<Y
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
 - level: None
-  users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "svcr-testbed"]
+  users: ["system:apiserver", "system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "$PREFIX-testbed"]
 - level: None
   userGroups: ["system:nodes"]
 - level: None

@@ -2,7 +2,8 @@
 # Certificates and kubeconfigs. Every cluster gets new ones.
 
 make_pki() {
-  local n
+  local n cp
+  cp="https://$(url_host "$(primary "$CP4" "$CP6")"):6443"
   mkdir -p "$PKI"
   (
     umask 077
@@ -10,11 +11,11 @@ make_pki() {
     certificate_authority ca
     certificate_authority front-proxy-ca
     certificate apiserver ca /CN=kube-apiserver \
-      "IP:127.0.0.1,IP:$CP_IP,IP:$SERVICE_API_IP,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.$CLUSTER_DOMAIN"
+      "IP:127.0.0.1,IP:$CP4,IP:$CP6,IP:$SERVICE_API4,IP:$SERVICE_API6,DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.$CLUSTER_DOMAIN"
     certificate kubelet-client ca "/O=system:masters/CN=kube-apiserver-kubelet-client"
     certificate front-proxy front-proxy-ca /CN=front-proxy-client
     certificate admin ca "/O=system:masters/CN=admin"
-    certificate testbed ca "/O=system:masters/CN=$PREFIX-testbed" "IP:$INFRA_IP"
+    certificate testbed ca "/O=system:masters/CN=$PREFIX-testbed" "IP:$INFRA4,IP:$INFRA6"
     certificate controller-manager ca /CN=system:kube-controller-manager
     certificate scheduler ca /CN=system:kube-scheduler
     certificate proxy ca /CN=system:kube-proxy
@@ -22,13 +23,13 @@ make_pki() {
     openssl rsa -in service-accounts.key -pubout -out service-accounts.pub 2>/dev/null
     kubeconfig controller-manager https://127.0.0.1:6443 >controller-manager.conf
     kubeconfig scheduler https://127.0.0.1:6443 >scheduler.conf
-    kubeconfig proxy "https://$CP_IP:6443" >proxy.conf
-    kubeconfig testbed "https://$CP_IP:6443" >testbed.conf
+    kubeconfig proxy "$cp" >proxy.conf
+    kubeconfig testbed "$cp" >testbed.conf
     kubeconfig admin "https://127.0.0.1:$API_PORT" >"$KUBECONFIG_HOST"
-    kubeconfig admin "https://$CP_IP:6443" >"$KUBECONFIG_CLIENT"
+    kubeconfig admin "$cp" >"$KUBECONFIG_CLIENT"
     for ((n = 1; n <= NODES; n++)); do
-      certificate "node-$n" ca "/O=system:nodes/CN=system:node:node-$n" "IP:$(node_ip "$n"),DNS:node-$n"
-      kubeconfig "node-$n" "https://$CP_IP:6443" >"node-$n.conf"
+      certificate "node-$n" ca "/O=system:nodes/CN=system:node:node-$n" "IP:$(node4 "$n"),IP:$(node6 "$n"),DNS:node-$n"
+      kubeconfig "node-$n" "$cp" >"node-$n.conf"
     done
   )
 }

@@ -1,18 +1,21 @@
 //! The cluster's DNS server, over UDP and TCP. It does not ask other servers: an unknown name does not exist.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
-use hickory_proto::rr::rdata::{A, CNAME, SOA};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
+use k8s_openapi::api::core::v1::Endpoints;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::sleep;
 
-use crate::Result;
 use crate::cluster::{POLL, all, client};
-use crate::zone::Zone;
+use crate::zone::{Ready, Zone};
+use crate::{Failure, Result};
 
 /// Seconds for which a client may cache an answer, or the fact that there is none. It is short because tests change
 /// Services all the time.
@@ -36,7 +39,7 @@ pub async fn serve(address: &str, domain: &str, elb_domain: &str) -> Result<()> 
 async fn follow(zone: &Shared, domain: &str, elb_domain: &str) -> Result<()> {
     let client = client().await?;
     loop {
-        match tokio::try_join!(all(&client), all(&client)) {
+        match tokio::try_join!(all(&client), endpoints(&client)) {
             Ok((services, endpoints)) => {
                 let new = Zone::new(domain, elb_domain, &services, &endpoints);
                 *zone.write().unwrap_or_else(PoisonError::into_inner) = Some(new);
@@ -46,6 +49,20 @@ async fn follow(zone: &Shared, domain: &str, elb_domain: &str) -> Result<()> {
         }
         sleep(POLL).await;
     }
+}
+
+/// The ready endpoints: from EndpointSlices, or before Kubernetes 1.21 from Endpoints.
+async fn endpoints(client: &Client) -> Result<Ready> {
+    match all::<EndpointSlice>(client).await {
+        Ok(slices) => Ok(slices.into()),
+        Err(error) if is_not_found(&error) => Ok(all::<Endpoints>(client).await?.into()),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_not_found(error: &Failure) -> bool {
+    let answer = error.downcast_ref::<kube::Error>();
+    matches!(answer, Some(kube::Error::Api(status)) if status.is_not_found())
 }
 
 async fn serve_udp(socket: &UdpSocket, zone: &Shared) -> Result<()> {
@@ -147,14 +164,13 @@ fn fill(reply: &mut Message, query: &Query, zone: &Zone) -> ResponseCode {
     }
     let code = match &found.addresses {
         Some(addresses) => {
-            if query.query_type() == RecordType::A {
-                for address in addresses {
-                    reply.add_answer(Record::from_rdata(
-                        owner.clone(),
-                        TTL,
-                        RData::A(A::from(Ipv4Addr::from(address.octets()))),
-                    ));
-                }
+            for address in addresses {
+                let data = match (query.query_type(), address) {
+                    (RecordType::A, IpAddr::V4(ip)) => RData::A(A::from(*ip)),
+                    (RecordType::AAAA, IpAddr::V6(ip)) => RData::AAAA(AAAA::from(*ip)),
+                    _ => continue,
+                };
+                reply.add_answer(Record::from_rdata(owner.clone(), TTL, data));
             }
             ResponseCode::NoError
         }
@@ -181,13 +197,14 @@ mod tests {
     fn zone() -> Zone {
         let services = serde_json::json!([
             {"metadata": {"name": "web", "namespace": "a"}, "spec": {"clusterIP": "10.248.0.7"}},
+            {"metadata": {"name": "dual", "namespace": "a"}, "spec": {"clusterIPs": ["10.248.0.8", "fd00:60:5::8"]}},
             {"metadata": {"name": "far", "namespace": "a"}, "spec": {"type": "ExternalName", "externalName": "example.org"}},
         ]);
         Zone::new(
             "cluster.local",
             "elb.test",
             &serde_json::from_value::<Vec<_>>(services).unwrap(),
-            &[],
+            &Ready::default(),
         )
     }
 
@@ -205,6 +222,18 @@ mod tests {
                 RecordType::AAAA,
                 ResponseCode::NoError,
                 0,
+            ),
+            (
+                "dual.a.svc.cluster.local.",
+                RecordType::A,
+                ResponseCode::NoError,
+                1,
+            ),
+            (
+                "dual.a.svc.cluster.local.",
+                RecordType::AAAA,
+                ResponseCode::NoError,
+                1,
             ),
             (
                 "none.a.svc.cluster.local.",

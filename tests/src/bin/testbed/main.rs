@@ -17,12 +17,13 @@ mod zone;
 use std::error::Error;
 use std::process::ExitCode;
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+type Failure = Box<dyn Error + Send + Sync>;
+type Result<T> = std::result::Result<T, Failure>;
 
 const USAGE: &str = "usage:
   testbed registry DIR ADDRESS:PORT                   serve the image archives in DIR
   testbed dns ADDRESS:PORT CLUSTER-DOMAIN ELB-DOMAIN  serve the DNS names of the cluster that KUBECONFIG names
-  testbed elb FIRST LAST ELB-DOMAIN                   be the load balancer, in this network namespace, of that cluster
+  testbed elb FIRST-LAST[,FIRST-LAST] ELB-DOMAIN      be the load balancer, in this network namespace, of that cluster
   testbed admission ADDRESS:PORT CERTIFICATE KEY      enforce the Pod Security Standards as a webhook";
 
 #[tokio::main]
@@ -32,7 +33,7 @@ async fn main() -> ExitCode {
     let ended = match args.as_slice() {
         ["registry", dir, address] => registry::serve(dir, address).await,
         ["dns", address, cluster, elb] => dns::serve(address, cluster, elb).await,
-        ["elb", first, last, domain] => elb::run(first, last, domain).await,
+        ["elb", ranges, domain] => elb::run(ranges, domain).await,
         ["admission", address, certificate, key] => {
             admission::serve(address, certificate, key).await
         }

@@ -3,15 +3,16 @@
 //! single pods.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use k8s_openapi::api::core::v1::{Endpoints, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 /// What a name leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// The cluster IP of a Service, or the ready endpoints of a headless Service.
-    Addresses(Vec<Ipv4Addr>),
+    /// The cluster IPs of a Service, or the ready endpoints of a headless Service.
+    Addresses(Vec<IpAddr>),
     /// The target of a Service of type `ExternalName`.
     Alias(String),
 }
@@ -23,7 +24,7 @@ pub struct Resolution {
     /// name.
     pub aliases: Vec<String>,
     /// `None`: the last name of the chain does not exist in this zone.
-    pub addresses: Option<Vec<Ipv4Addr>>,
+    pub addresses: Option<Vec<IpAddr>>,
 }
 
 /// All names at one point in time.
@@ -40,12 +41,7 @@ const LONGEST_CHAIN: usize = 8;
 
 impl Zone {
     /// Builds the zone of a cluster with these Services and endpoints.
-    pub fn new(
-        domain: &str,
-        elb_domain: &str,
-        services: &[Service],
-        endpoints: &[Endpoints],
-    ) -> Self {
+    pub fn new(domain: &str, elb_domain: &str, services: &[Service], endpoints: &Ready) -> Self {
         let mut entries = HashMap::new();
         for service in services {
             let (Some(name), Some(namespace)) =
@@ -59,14 +55,22 @@ impl Zone {
                     .clone()
                     .map(|target| Entry::Alias(lower(&target)))
             } else if spec.cluster_ip.as_deref() == Some("None") {
-                let ready = ready_addresses(name, namespace, endpoints);
                 // The name of a headless Service does not exist while the Service has no ready endpoint.
-                (!ready.is_empty()).then_some(Entry::Addresses(ready))
+                endpoints.of(namespace, name).map(Entry::Addresses)
             } else {
-                spec.cluster_ip
-                    .as_deref()
-                    .and_then(|ip| ip.parse().ok())
-                    .map(|ip| Entry::Addresses(vec![ip]))
+                // `clusterIPs` does not exist before 1.20, which added dual stack.
+                let addresses: Vec<IpAddr> = spec
+                    .cluster_ips
+                    .iter()
+                    .flatten()
+                    .chain(
+                        spec.cluster_ip
+                            .iter()
+                            .filter(|_| spec.cluster_ips.is_none()),
+                    )
+                    .filter_map(|ip| ip.parse().ok())
+                    .collect();
+                (!addresses.is_empty()).then_some(Entry::Addresses(addresses))
             };
             if let Some(entry) = entry {
                 entries.insert(format!("{name}.{namespace}.svc.{domain}"), entry);
@@ -116,31 +120,95 @@ impl Zone {
     }
 }
 
-/// The label that encodes a load balancer's address: `192.168.60.200` becomes `ip-192-168-60-200`.
-pub fn balancer_label(address: Ipv4Addr) -> String {
-    format!("ip-{}", address.to_string().replace('.', "-"))
+/// The label that encodes a load balancer's address: `192.168.60.200` becomes `ip-192-168-60-200`, and `fd00::1`
+/// becomes `ip6-fd00--1`.
+pub fn balancer_label(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(ip) => format!("ip-{}", ip.to_string().replace('.', "-")),
+        IpAddr::V6(ip) => format!("ip6-{}", ip.to_string().replace(':', "-")),
+    }
 }
 
 /// The address that such a label encodes.
-pub fn balancer_address(label: &str) -> Option<Ipv4Addr> {
-    label.strip_prefix("ip-")?.replace('-', ".").parse().ok()
+pub fn balancer_address(label: &str) -> Option<IpAddr> {
+    if let Some(ip) = label.strip_prefix("ip-") {
+        return Some(ip.replace('-', ".").parse::<Ipv4Addr>().ok()?.into());
+    }
+    let ip = label.strip_prefix("ip6-")?;
+    Some(ip.replace('-', ":").parse::<Ipv6Addr>().ok()?.into())
 }
 
 fn lower(name: &str) -> String {
     name.trim_end_matches('.').to_ascii_lowercase()
 }
 
-fn ready_addresses(name: &str, namespace: &str, endpoints: &[Endpoints]) -> Vec<Ipv4Addr> {
-    endpoints
-        .iter()
-        .filter(|e| {
-            e.metadata.name.as_deref() == Some(name)
-                && e.metadata.namespace.as_deref() == Some(namespace)
-        })
-        .flat_map(|e| e.subsets.iter().flatten())
-        .flat_map(|subset| subset.addresses.iter().flatten())
-        .filter_map(|address| address.ip.parse().ok())
-        .collect()
+/// The addresses of ready endpoints, by namespace and Service.
+#[derive(Debug, Default)]
+pub struct Ready(HashMap<(String, String), Vec<IpAddr>>);
+
+impl Ready {
+    fn of(&self, namespace: &str, service: &str) -> Option<Vec<IpAddr>> {
+        self.0
+            .get(&(namespace.to_owned(), service.to_owned()))
+            .filter(|addresses| !addresses.is_empty())
+            .cloned()
+    }
+
+    fn add<'a>(
+        &mut self,
+        namespace: Option<&String>,
+        service: Option<&String>,
+        addresses: impl Iterator<Item = &'a String>,
+    ) {
+        if let (Some(namespace), Some(service)) = (namespace, service) {
+            self.0
+                .entry((namespace.clone(), service.clone()))
+                .or_default()
+                .extend(addresses.filter_map(|ip| ip.parse::<IpAddr>().ok()));
+        }
+    }
+}
+
+impl From<Vec<EndpointSlice>> for Ready {
+    fn from(slices: Vec<EndpointSlice>) -> Self {
+        let mut ready = Self::default();
+        for slice in &slices {
+            let labels = slice.metadata.labels.as_ref();
+            let service = labels.and_then(|labels| labels.get("kubernetes.io/service-name"));
+            // An endpoint without this condition counts as ready:
+            // https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#ready
+            let endpoints = slice.endpoints.iter().flatten().filter(|endpoint| {
+                endpoint
+                    .conditions
+                    .as_ref()
+                    .and_then(|conditions| conditions.ready)
+                    != Some(false)
+            });
+            let addresses = endpoints.flat_map(|endpoint| &endpoint.addresses);
+            ready.add(slice.metadata.namespace.as_ref(), service, addresses);
+        }
+        ready
+    }
+}
+
+impl From<Vec<Endpoints>> for Ready {
+    fn from(list: Vec<Endpoints>) -> Self {
+        let mut ready = Self::default();
+        for endpoints in &list {
+            let addresses = endpoints
+                .subsets
+                .iter()
+                .flatten()
+                .flat_map(|subset| subset.addresses.iter().flatten())
+                .map(|address| &address.ip);
+            ready.add(
+                endpoints.metadata.namespace.as_ref(),
+                endpoints.metadata.name.as_ref(),
+                addresses,
+            );
+        }
+        ready
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +219,8 @@ mod tests {
     fn zone() -> Zone {
         let services = json!([
             {"metadata": {"name": "web", "namespace": "a"}, "spec": {"clusterIP": "10.248.0.7"}},
+            {"metadata": {"name": "dual", "namespace": "a"},
+             "spec": {"clusterIP": "10.248.0.8", "clusterIPs": ["10.248.0.8", "fd00:60:5::8"]}},
             {"metadata": {"name": "heads", "namespace": "a"}, "spec": {"clusterIP": "None"}},
             {"metadata": {"name": "empty", "namespace": "a"}, "spec": {"clusterIP": "None"}},
             {"metadata": {"name": "near", "namespace": "a"}, "spec": {"type": "ExternalName", "externalName": "web.a.svc.cluster.local"}},
@@ -165,7 +235,32 @@ mod tests {
         ]);
         let services: Vec<Service> = serde_json::from_value(services).unwrap();
         let endpoints: Vec<Endpoints> = serde_json::from_value(endpoints).unwrap();
-        Zone::new("cluster.local", "elb.test", &services, &endpoints)
+        Zone::new("cluster.local", "elb.test", &services, &endpoints.into())
+    }
+
+    #[test]
+    fn endpoint_slices_of_both_families_are_combined() {
+        let slices = json!([
+            {"metadata": {"name": "heads-4", "namespace": "a", "labels": {"kubernetes.io/service-name": "heads"}}, "addressType": "IPv4",
+             "endpoints": [{"addresses": ["172.20.1.2"], "conditions": {"ready": true}},
+                           {"addresses": ["172.20.1.3"], "conditions": {"ready": false}}]},
+            {"metadata": {"name": "heads-6", "namespace": "a", "labels": {"kubernetes.io/service-name": "heads"}}, "addressType": "IPv6",
+             "endpoints": [{"addresses": ["fd00:60:a:1::2"]}]},
+        ]);
+        let slices: Vec<EndpointSlice> = serde_json::from_value(slices).unwrap();
+        let expected = ["172.20.1.2", "fd00:60:a:1::2"].map(|ip| ip.parse().unwrap());
+        assert_eq!(
+            Ready::from(slices).of("a", "heads").as_deref(),
+            Some(&expected[..])
+        );
+    }
+
+    #[test]
+    fn the_label_of_a_load_balancer_decodes_to_its_address() {
+        for ip in ["192.168.60.200", "fd00:60:0:e::1"] {
+            let ip: IpAddr = ip.parse().unwrap();
+            assert_eq!(balancer_address(&balancer_label(ip)), Some(ip));
+        }
     }
 
     #[test]
@@ -173,29 +268,35 @@ mod tests {
         type Row = (
             &'static str,
             &'static [&'static str],
-            Option<&'static [[u8; 4]]>,
+            Option<&'static [&'static str]>,
         );
-        let rows: [Row; 10] = [
-            ("web.a.svc.cluster.local", &[], Some(&[[10, 248, 0, 7]])),
-            ("WEB.a.svc.Cluster.local.", &[], Some(&[[10, 248, 0, 7]])),
+        let rows: [Row; 12] = [
+            ("web.a.svc.cluster.local", &[], Some(&["10.248.0.7"])),
+            ("WEB.a.svc.Cluster.local.", &[], Some(&["10.248.0.7"])),
+            (
+                "dual.a.svc.cluster.local",
+                &[],
+                Some(&["10.248.0.8", "fd00:60:5::8"]),
+            ),
             ("web.b.svc.cluster.local", &[], None),
             ("web", &[], None),
             (
                 "heads.a.svc.cluster.local",
                 &[],
-                Some(&[[172, 20, 1, 2], [172, 20, 2, 3]]),
+                Some(&["172.20.1.2", "172.20.2.3"]),
             ),
             ("empty.a.svc.cluster.local", &[], None),
             (
                 "near.a.svc.cluster.local",
                 &["web.a.svc.cluster.local"],
-                Some(&[[10, 248, 0, 7]]),
+                Some(&["10.248.0.7"]),
             ),
             ("far.a.svc.cluster.local", &["example.org"], None),
+            ("ip-192-168-60-201.elb.test", &[], Some(&["192.168.60.201"])),
             (
-                "ip-192-168-60-201.elb.test",
+                "ip6-fd00-60-0-e--1.elb.test",
                 &[],
-                Some(&[[192, 168, 60, 201]]),
+                Some(&["fd00:60:0:e::1"]),
             ),
             ("elb.test", &[], None),
         ];
@@ -204,8 +305,8 @@ mod tests {
             assert_eq!(got.aliases, aliases, "aliases of {name}");
             let addresses = addresses.map(|list| {
                 list.iter()
-                    .map(|octets| Ipv4Addr::from(*octets))
-                    .collect::<Vec<_>>()
+                    .map(|ip| ip.parse().unwrap())
+                    .collect::<Vec<IpAddr>>()
             });
             assert_eq!(got.addresses, addresses, "addresses of {name}");
         }
