@@ -84,7 +84,7 @@ go_build() { # DIR LDFLAGS OUTPUT-FOLDER PACKAGE…
   local dir=$1 flags=$2 output=$3 package packages
   shift 3
   rm -rf "$output.new"
-  mkdir -p "$output.new" "$output"
+  mkdir -p "$output.new"
   (
     set -o pipefail
     cd "$dir" || exit
@@ -96,6 +96,7 @@ go_build() { # DIR LDFLAGS OUTPUT-FOLDER PACKAGE…
         -o "$output.new/${package##*/}" "$package" 2>&1 | tee -a "$GO_LOG" | progress "$packages" || exit
     done
   ) || die "cannot build $(basename "$dir"), see $GO_LOG"
+  mkdir -p "$output"
   mv "$output.new"/* "$output/"
   rmdir "$output.new"
 }
