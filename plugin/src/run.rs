@@ -173,6 +173,21 @@ impl<C: Cluster> Run<'_, C> {
         }
         let provider = services
             .iter()
+        // The probes of a run differ in one label only, the name of the probe.
+        let labels = job::pod_labels(run_id, "", probe);
+        if let Some(facts) = services.iter().find(|facts| {
+            facts.service.namespace == probes_in && selects(&facts.service.selector, &labels)
+        }) {
+            let selector = facts.service.selector.iter();
+            let selector: Vec<String> = selector
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            return Err(Error::Usage(UsageError::invalid(
+                "--probe-label",
+                &selector.join(","),
+                "one of the Services selects pods with these labels, so the probes would be its backends",
+            )));
+        }
             .find_map(Provider::of)
             .map(|(provider, _)| provider);
         let mut services = service_check::place(services, probe, |service| {
@@ -289,6 +304,12 @@ fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> 
             Ok(output.part(slice.first, planned.targets.len()))
         }),
         position: planned.position,
+/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
+fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    let mut parts = selector.iter();
+    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
+}
+
         node: planned.node,
         targets: planned.targets,
     }
@@ -324,6 +345,7 @@ mod tests {
         let (connection, settings) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
         let run = Run {
             cluster,
+    use serde_json::json;
             connection: &connection,
             namespace: "web",
             settings: &settings,
@@ -342,6 +364,37 @@ mod tests {
                 JOBS => {
                     if let Some(exit) = interrupted {
                         signals.raise(exit);
+    #[tokio::test(start_paused = true)]
+    async fn probes_never_become_backends() {
+        for (labels, fails) in [("app=nginx", true), ("app=other", false)] {
+            let cluster = Scripted::new(|call, _| match call {
+                "GET /api/v1/namespaces/web/services/nginx" => Reply::Object(json!({
+                    "metadata": {"name": "nginx", "namespace": "web"},
+                    "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "nginx"},
+                             "ports": [{"port": 80, "protocol": "TCP"}]},
+                })),
+                JOBS => Reply::Failure(403),
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                call => prepared(call),
+            });
+            let (connection, settings) = typed(&["nginx", "--probe-label", labels]);
+            let (_signals, interrupt) = Signals::new();
+            let run = Run {
+                cluster: &cluster,
+                connection: &connection,
+                namespace: "web",
+                settings: &settings,
+                documents: &Documents::of(&settings.expectations).unwrap(),
+                interrupt: &interrupt,
+                again: true,
+            };
+            let error = run.once(|_| Exit::AsExpected).await.unwrap_err();
+            assert_eq!(error.exit().code() == 2, fails, "{labels}: {error}");
+            let created = cluster.asked().iter().any(|call| call == JOBS);
+            assert_eq!(created, !fails, "{labels}: {:?}", cluster.asked());
+        }
+    }
+
                     }
                     Reply::Failure(403)
                 }

@@ -148,6 +148,7 @@ pub fn probe_settings() -> ProbeSettings {
         architectures: vec!["amd64".into()],
         namespace: None,
         node_selector: BTreeMap::new(),
+        labels: BTreeMap::new(),
         tolerations: Vec::new(),
         priority_class: None,
         most: 100,
