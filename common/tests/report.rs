@@ -15,8 +15,8 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
     report::{
         API_VERSION, Advisory, Cell, EditionValue, Environment, Evidence, Expectation, Kind,
-        LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, Prediction, Report,
-        ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
+        LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, PolicyEffect, PolicyFinding,
+        Prediction, Report, ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
@@ -146,6 +146,10 @@ fn full() -> Report {
                 source: "s".into(),
             }],
             remedy: Some("r".into()),
+        }),
+        policy: Some(PolicyFinding {
+            effect: PolicyEffect::Denied,
+            reason: "p".into(),
         }),
         observed: Observed {
             value: ObservedValue::Unstable,
@@ -279,6 +283,7 @@ fn schema_has_the_programs_words() {
         ("scope", json!(Scope::ALL)),
         ("reachability", json!(Reachability::ALL)),
         ("basis", json!(Basis::ALL)),
+        ("policyEffect", json!(PolicyEffect::ALL)),
         ("observedValue", json!(ObservedValue::ALL)),
         ("verdict", json!(Verdict::ALL)),
         ("severity", json!(Severity::ALL)),

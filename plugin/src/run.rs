@@ -33,6 +33,7 @@ use crate::{
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
+        network_policies::{self, PolicySurvey},
         provider_hints::{self, HintsFound},
     },
     terminal::{
@@ -78,6 +79,7 @@ struct Prepared {
     at: Option<String>,
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
+    policies: PolicySurvey,
     services: Vec<ServiceCheck>,
     probes: Vec<ProbeJob>,
 }
@@ -171,8 +173,6 @@ impl<C: Cluster> Run<'_, C> {
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
         }
-        let provider = services
-            .iter()
         // The probes of a run differ in one label only, the name of the probe.
         let labels = job::pod_labels(run_id, "", probe);
         if let Some(facts) = services.iter().find(|facts| {
@@ -188,6 +188,8 @@ impl<C: Cluster> Run<'_, C> {
                 "one of the Services selects pods with these labels, so the probes would be its backends",
             )));
         }
+        let provider = services
+            .iter()
             .find_map(Provider::of)
             .map(|(provider, _)| provider);
         let mut services = service_check::place(services, probe, |service| {
@@ -216,8 +218,12 @@ impl<C: Cluster> Run<'_, C> {
             .collect();
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
         let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
-        let (rehearsed, hints) =
-            tokio::join!(rehearse(self.cluster, probes_in, &mut probes), hints);
+        let policies = network_policies::look(self.cluster, &facts, probes_in, labels);
+        let (rehearsed, hints, policies) = tokio::join!(
+            rehearse(self.cluster, probes_in, &mut probes),
+            hints,
+            policies
+        );
         let rehearsal = rehearsed?;
         for position in services
             .iter_mut()
@@ -239,6 +245,7 @@ impl<C: Cluster> Run<'_, C> {
             at: rehearsal.at,
             proxy,
             hints,
+            policies,
             services,
             probes,
         })
@@ -266,6 +273,7 @@ impl<C: Cluster> Run<'_, C> {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
                     hints: &prepared.hints.hints(&service.facts),
+                    policies: &prepared.policies,
                     overrides: self.settings.expectations.overrides,
                     terms: &service.check.terms,
                     at: prepared.at.as_deref(),
@@ -296,6 +304,12 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     }
 }
 
+/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
+fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    let mut parts = selector.iter();
+    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
+}
+
 /// A position with the output of its probe.
 fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
     ProbedPosition {
@@ -304,12 +318,6 @@ fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> 
             Ok(output.part(slice.first, planned.targets.len()))
         }),
         position: planned.position,
-/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
-fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    let mut parts = selector.iter();
-    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
-}
-
         node: planned.node,
         targets: planned.targets,
     }
@@ -337,6 +345,7 @@ mod tests {
         terminal::interrupt::{Interrupt, Signals},
         testing::{prepared, typed},
     };
+    use serde_json::json;
     use svc_reach_common::exit::Exit;
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
@@ -345,7 +354,6 @@ mod tests {
         let (connection, settings) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
         let run = Run {
             cluster,
-    use serde_json::json;
             connection: &connection,
             namespace: "web",
             settings: &settings,
@@ -356,14 +364,6 @@ mod tests {
         run.once(|_| Exit::AsExpected).await
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_interrupt_outranks_a_failure() {
-        for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
-            let (signals, interrupt) = Signals::new();
-            let cluster = Scripted::new(move |call, _| match call {
-                JOBS => {
-                    if let Some(exit) = interrupted {
-                        signals.raise(exit);
     #[tokio::test(start_paused = true)]
     async fn probes_never_become_backends() {
         for (labels, fails) in [("app=nginx", true), ("app=other", false)] {
@@ -395,6 +395,14 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn an_interrupt_outranks_a_failure() {
+        for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
+            let (signals, interrupt) = Signals::new();
+            let cluster = Scripted::new(move |call, _| match call {
+                JOBS => {
+                    if let Some(exit) = interrupted {
+                        signals.raise(exit);
                     }
                     Reply::Failure(403)
                 }
