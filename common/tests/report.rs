@@ -12,7 +12,7 @@ use svc_reach_common::{
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
-    provider::Operator,
+    provider::operator::Operator,
     proxy_mode::ProxyMode,
     report::{
         API_VERSION, Advisory, Cell, Chance, EditionValue, Environment, Evidence, Expectation,

@@ -73,7 +73,7 @@ fn a_wrong_command_line_exits_with_2_and_says_why() {
             "not a duration such as 500ms, 10s or 1m",
         ),
         (vec!["nginx", "--path", "index"], "must begin with /"),
-        (vec!["nginx", "--path", "/a b"], "hold no spaces"),
+        (vec!["nginx", "--path", "/a b"], "must not contain spaces"),
         (
             vec!["nginx", "--image-pull-policy", "Sometimes"],
             "expected one of: Always, IfNotPresent, Never",

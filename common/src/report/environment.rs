@@ -1,6 +1,6 @@
 //! What a run found out about the cluster, and how.
 
-use crate::{network_model::NetworkModel, provider::Operator, proxy_mode::ProxyMode};
+use crate::{network_model::NetworkModel, provider::operator::Operator, proxy_mode::ProxyMode};
 use serde::{Deserialize, Serialize};
 
 /// What was found out about the cluster.

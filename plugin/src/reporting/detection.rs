@@ -24,7 +24,7 @@ use svc_reach_common::{
     facts::Facts,
     matrix::{Circumstances, Column},
     network_model::NetworkModel,
-    provider::{Operator, Provider},
+    provider::{Provider, operator::Operator},
     proxy_mode::ProxyMode,
     report::{Environment, Evidence},
     wire::line::HostView,
@@ -59,8 +59,8 @@ pub fn detect(
     let operator = (provider == Some(Provider::HuaweiCce))
         .then(|| Operator::of(facts))
         .flatten()
-        .map(|(operator, evidence)| {
-            notes.0.push(evidence);
+        .map(|(operator, source)| {
+            notes.add("operator", operator.as_str(), &source);
             operator
         });
     if let Some(version) = &facts.server_version {
@@ -156,7 +156,7 @@ mod tests {
         matrix::{Class, ServiceKind},
         network_model::NetworkModel,
         position::Position,
-        provider::Operator,
+        provider::operator::Operator,
         proxy_mode::ProxyMode,
         wire::line::{HostFact, HostView, Interface},
     };

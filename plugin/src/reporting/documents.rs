@@ -4,7 +4,7 @@ use super::source::choose;
 use crate::{config::ExpectationSettings, error::Error};
 use svc_reach_common::{
     matrix::{Catalog, MatrixSelection},
-    provider::Operator,
+    provider::operator::Operator,
     report::Environment,
 };
 

@@ -24,7 +24,9 @@ pub enum KubeconfigError {
     #[error("the context's namespace {0:?} is not a valid namespace name")]
     NoNamespace(String),
     /// A group, a UID or extras are to be impersonated, but no user.
-    #[error("groups, a UID or extras to impersonate need a user to impersonate (as, or --as)")]
+    #[error(
+        "there are groups, a UID or extras to impersonate, but no user to impersonate; set one with --as"
+    )]
     ImpersonatesNobody,
     /// The proxy is not a URL.
     #[error("the proxy {url:?} is not a URL")]
