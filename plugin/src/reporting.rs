@@ -211,7 +211,7 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::documents::Documents,
-        survey::provider_hints::ProviderHints,
+        survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
         testing::{endpoint, facts, node, probe_settings},
     };
     use std::{collections::BTreeMap, time::Duration};
@@ -273,6 +273,7 @@ mod tests {
             proxy: None,
             hints: &ProviderHints::default(),
             overrides: ClusterOverrides::default(),
+            policies: &PolicySurvey::default(),
             terms: &Terms::default(),
             at: None,
         };

@@ -82,6 +82,7 @@ fn report(survey: &PolicySurvey, terms: &Terms) -> Report {
                 connect_us: None,
                 tls_us: None,
                 first_byte_us: None,
+                sent_again: false,
             };
             ProbedPosition {
                 position,
