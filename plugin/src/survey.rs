@@ -2,6 +2,7 @@
 
 mod backends;
 pub mod kube_proxy;
+pub mod network_policies;
 mod nodes;
 pub mod provider_hints;
 mod services;

@@ -18,7 +18,7 @@ use crate::{
     probes::probed_position::ProbedPosition,
     reporting::documents::Documents,
     reporting::{self, Expectations},
-    survey::provider_hints::ProviderHints,
+    survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
 };
 use serde_json::{Value, json};
 use std::{
@@ -148,6 +148,7 @@ pub fn probe_settings() -> ProbeSettings {
         architectures: vec!["amd64".into()],
         namespace: None,
         node_selector: BTreeMap::new(),
+        labels: BTreeMap::new(),
         tolerations: Vec::new(),
         priority_class: None,
         most: 100,
@@ -187,6 +188,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
         expected: None,
         editions: Vec::new(),
         predicted: None,
+        policy: None,
         observed: Observed {
             value,
             reason: value.to_string(),
@@ -293,6 +295,7 @@ pub fn report() -> Report {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
         hints: &ProviderHints::default(),
+        policies: &PolicySurvey::default(),
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
         at: None,
@@ -385,6 +388,7 @@ pub fn healthy() -> Report {
         documents: &documents,
         proxy: None,
         hints: &ProviderHints::default(),
+        policies: &PolicySurvey::default(),
         overrides: ClusterOverrides {
             network_model: None,
             proxy_mode: Some(ProxyMode::Iptables),
