@@ -6,7 +6,7 @@ use crate::{
         Statement, UPSTREAM,
     },
     observation::ObservedValue,
-    report::{Cell, Chance, EditionValue, Expectation, PolicyEffect, Prediction},
+    report::{Cell, Chance, EditionValue, Expectation, Prediction},
     target::{Scope, Target},
     terms::Terms,
     verdict::{
@@ -42,13 +42,6 @@ impl Judge<'_> {
             cell.verdict = judge(cell.observed.value, Expected::One(required.value));
             let remedy = cell.predicted.as_ref().and_then(|p| p.remedy.clone());
             cell.hint = remedy.filter(|_| cell.verdict == Verdict::Worse);
-            return;
-        }
-        let policy = cell.policy.clone();
-        if let Some(policy) = &policy
-            && policy.effect == PolicyEffect::Denied
-        {
-            forbidden(cell, policy.reason.clone());
             return;
         }
         let target = Target {
@@ -117,17 +110,6 @@ impl Judge<'_> {
                     (None, Expected::Nothing)
                 }
             },
-        };
-        // Policies only forbid. If they may do so, the cell may still be expected to be unreachable, but not reachable.
-        let (expected, against) = match policy {
-            Some(policy) if against != Expected::One(Reachability::Unreachable) => {
-                let reason = policy.reason;
-                hints.push(format!(
-                    "not judged: whether NetworkPolicies allow it is unknown: {reason}"
-                ));
-                (None, Expected::Nothing)
-            }
-            Some(_) | None => (expected, against),
         };
         let is_chance = matches!(against, Expected::ByChance { .. });
         let some_failed = observed == ObservedValue::Unstable && is_chance;
@@ -224,25 +206,6 @@ fn editions(ruling: &Ruling<'_>) -> Vec<EditionValue> {
         })
         .collect()
 }
-
-/// Judges a cell that NetworkPolicies forbid. Documents and model assume that there are no policies.
-fn forbidden(cell: &mut Cell, reason: String) {
-    let value = Reachability::Unreachable;
-    cell.expected = Some(Expectation {
-        value: value.into(),
-        basis: Basis::Policy,
-        matrix: None,
-        edition: None,
-        source: Some(reason),
-    });
-    cell.editions.clear();
-    cell.verdict = judge(cell.observed.value, Expected::One(value));
-    cell.hint = (cell.verdict == Verdict::Better).then(|| UNENFORCED.to_owned());
-}
-
-/// The hint for a cell that is reached although NetworkPolicies forbid it
-/// (<https://kubernetes.io/docs/concepts/services-networking/network-policies/>, "Prerequisites").
-const UNENFORCED: &str = "check that the cluster's network plugin enforces NetworkPolicies; without one that does, they have no effect";
 
 /// The scope of the addresses that a name was resolved to, if it was the same each time.
 fn scope_seen(cell: &Cell) -> Option<Scope> {
@@ -390,7 +353,6 @@ mod tests {
             },
             expected: None,
             editions: Vec::new(),
-            policy: None,
             predicted: Some(Prediction {
                 action: "endpoints".to_owned(),
                 endpoints: vec!["10.244.1.5:80".to_owned()],

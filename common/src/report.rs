@@ -5,7 +5,6 @@
 mod advisory;
 mod cell;
 mod environment;
-mod policy_finding;
 mod service;
 mod summary;
 
@@ -13,7 +12,6 @@ pub use self::{
     advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
     cell::{Cell, Chance, EditionValue, Expectation, Observed, Prediction, Why},
     environment::{Environment, Evidence},
-    policy_finding::{PolicyEffect, PolicyFinding},
     service::{LoadBalancer, LoadBalancerAddress, ReportedService},
     summary::Summary,
 };

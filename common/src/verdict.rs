@@ -66,8 +66,6 @@ words! {
         Predicted = "predicted",
         /// The user requires it. This takes precedence over documents.
         Required = "required",
-        /// NetworkPolicies forbid it. This takes precedence over documents.
-        Policy = "policy",
     }
 }
 

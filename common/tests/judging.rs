@@ -43,7 +43,6 @@ fn cell(
         target: target(kind),
         expected: None,
         editions: Vec::new(),
-        policy: None,
         predicted: Some(Prediction {
             action: String::new(),
             endpoints: Vec::new(),

@@ -16,9 +16,8 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
     report::{
         API_VERSION, Advisory, Cell, Chance, EditionValue, Environment, Evidence, Expectation,
-        Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, PolicyEffect,
-        PolicyFinding, Prediction, Report, ReportList, ReportedService, SCHEMA, Severity, Summary,
-        Why,
+        Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, Prediction, Report,
+        ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
@@ -157,10 +156,6 @@ fn full() -> Report {
             }],
             remedy: Some("r".into()),
         }),
-        policy: Some(PolicyFinding {
-            effect: PolicyEffect::Denied,
-            reason: "p".into(),
-        }),
         observed: Observed {
             value: ObservedValue::Unstable,
             reason: "many".into(),
@@ -295,7 +290,6 @@ fn schema_has_the_programs_words() {
         ("reachability", json!(Reachability::ALL)),
         ("expectedValue", json!(ExpectedValue::ALL)),
         ("basis", json!(Basis::ALL)),
-        ("policyEffect", json!(PolicyEffect::ALL)),
         ("observedValue", json!(ObservedValue::ALL)),
         ("verdict", json!(Verdict::ALL)),
         ("severity", json!(Severity::ALL)),

@@ -4,7 +4,6 @@ pub mod advisories;
 pub mod cells;
 pub mod detection;
 pub mod documents;
-pub mod network_policies;
 mod pod_addresses;
 pub mod prediction;
 pub mod service;
@@ -14,10 +13,9 @@ use crate::reporting::documents::Documents;
 use crate::{
     config::ClusterOverrides,
     probes::probed_position::ProbedPosition,
-    reporting::{advisories::Findings, cells::ObservedCell, network_policies::PolicyCheck},
+    reporting::{advisories::Findings, cells::ObservedCell},
     survey::{
         kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
-        network_policies::PolicySurvey,
         provider_hints::ProviderHints,
     },
 };
@@ -30,7 +28,6 @@ use svc_reach_common::{
         connection::{Balancer, Forecast, Paths},
     },
     position::Position,
-    proxy_mode::ProxyMode,
     report::{self, API_VERSION, Cell, Kind, Prediction, Report, Summary},
     target::Target,
     terms::Terms,
@@ -46,8 +43,6 @@ pub struct Expectations<'a> {
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects say.
     pub hints: &'a ProviderHints,
-    /// The network policies.
-    pub policies: &'a PolicySurvey,
     /// What the user says about the cluster.
     pub overrides: ClusterOverrides,
     /// What is required of a run, and what fails it.
@@ -114,17 +109,6 @@ pub fn report(
         circumstances: &circumstances,
         terms: expectations.terms,
     };
-    let policies = PolicyCheck::new(
-        expectations.policies,
-        facts,
-        stands,
-        settings.mode_told
-            && matches!(
-                settings.proxy.mode,
-                ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables
-            ),
-        Balancer::of(&facts.service).pass_through,
-    );
     let cells: Vec<Cell> = all_seen
         .iter()
         .map(|seen| {
@@ -143,10 +127,6 @@ pub fn report(
                 )
             });
             let mut cell = observed(seen, forecast.as_ref().map(Forecast::prediction));
-            cell.policy = policies.finding(seen, forecast.as_ref());
-            if let (Some(policy), Some(predicted)) = (&cell.policy, &mut cell.predicted) {
-                network_policies::apply(policy, predicted);
-            }
             documents.judge(&mut cell);
             cell
         })
@@ -169,7 +149,6 @@ pub fn report(
                 at: expectations.at,
             },
             left_out,
-            &expectations.policies.notes,
         ),
         environment,
         circumstances,
@@ -193,7 +172,6 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
         expected: None,
         editions: Vec::new(),
         predicted,
-        policy: None,
         observed: cells::observed(seen),
         verdict: Verdict::Undocumented,
         hint: None,
@@ -211,7 +189,7 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::documents::Documents,
-        survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
+        survey::provider_hints::ProviderHints,
         testing::{endpoint, facts, node, probe_settings},
     };
     use std::{collections::BTreeMap, time::Duration};
@@ -273,7 +251,6 @@ mod tests {
             proxy: None,
             hints: &ProviderHints::default(),
             overrides: ClusterOverrides::default(),
-            policies: &PolicySurvey::default(),
             terms: &Terms::default(),
             at: None,
         };

@@ -33,7 +33,6 @@ use crate::{
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
-        network_policies::{self, PolicySurvey},
         provider_hints::{self, HintsFound},
     },
     terminal::{
@@ -79,7 +78,6 @@ struct Prepared {
     at: Option<String>,
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
-    policies: PolicySurvey,
     services: Vec<ServiceCheck>,
     probes: Vec<ProbeJob>,
 }
@@ -173,21 +171,6 @@ impl<C: Cluster> Run<'_, C> {
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
         }
-        // The probes of a run differ in one label only, the name of the probe.
-        let labels = job::pod_labels(run_id, "", probe);
-        if let Some(facts) = services.iter().find(|facts| {
-            facts.service.namespace == probes_in && selects(&facts.service.selector, &labels)
-        }) {
-            let selector = facts.service.selector.iter();
-            let selector: Vec<String> = selector
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
-            return Err(Error::Usage(UsageError::invalid(
-                "--probe-label",
-                &selector.join(","),
-                "one of the Services selects pods with these labels, so the probes would be its backends",
-            )));
-        }
         let provider = services
             .iter()
             .find_map(Provider::of)
@@ -218,12 +201,8 @@ impl<C: Cluster> Run<'_, C> {
             .collect();
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
         let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
-        let policies = network_policies::look(self.cluster, &facts, probes_in, labels);
-        let (rehearsed, hints, policies) = tokio::join!(
-            rehearse(self.cluster, probes_in, &mut probes),
-            hints,
-            policies
-        );
+        let (rehearsed, hints) =
+            tokio::join!(rehearse(self.cluster, probes_in, &mut probes), hints);
         let rehearsal = rehearsed?;
         for position in services
             .iter_mut()
@@ -245,7 +224,6 @@ impl<C: Cluster> Run<'_, C> {
             at: rehearsal.at,
             proxy,
             hints,
-            policies,
             services,
             probes,
         })
@@ -273,7 +251,6 @@ impl<C: Cluster> Run<'_, C> {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
                     hints: &prepared.hints.hints(&service.facts),
-                    policies: &prepared.policies,
                     overrides: self.settings.expectations.overrides,
                     terms: &service.check.terms,
                     at: prepared.at.as_deref(),
@@ -302,12 +279,6 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
             format!("No Services found in {namespace} namespace.")
         }
     }
-}
-
-/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
-fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    let mut parts = selector.iter();
-    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// A position with the output of its probe.
@@ -345,7 +316,6 @@ mod tests {
         terminal::interrupt::{Interrupt, Signals},
         testing::{prepared, typed},
     };
-    use serde_json::json;
     use svc_reach_common::exit::Exit;
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
@@ -362,37 +332,6 @@ mod tests {
             again: false,
         };
         run.once(|_| Exit::AsExpected).await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn probes_never_become_backends() {
-        for (labels, fails) in [("app=nginx", true), ("app=other", false)] {
-            let cluster = Scripted::new(|call, _| match call {
-                "GET /api/v1/namespaces/web/services/nginx" => Reply::Object(json!({
-                    "metadata": {"name": "nginx", "namespace": "web"},
-                    "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "nginx"},
-                             "ports": [{"port": 80, "protocol": "TCP"}]},
-                })),
-                JOBS => Reply::Failure(403),
-                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
-                call => prepared(call),
-            });
-            let (connection, settings) = typed(&["nginx", "--probe-label", labels]);
-            let (_signals, interrupt) = Signals::new();
-            let run = Run {
-                cluster: &cluster,
-                connection: &connection,
-                namespace: "web",
-                settings: &settings,
-                documents: &Documents::of(&settings.expectations).unwrap(),
-                interrupt: &interrupt,
-                again: true,
-            };
-            let error = run.once(|_| Exit::AsExpected).await.unwrap_err();
-            assert_eq!(error.exit().code() == 2, fails, "{labels}: {error}");
-            let created = cluster.asked().iter().any(|call| call == JOBS);
-            assert_eq!(created, !fails, "{labels}: {:?}", cluster.asked());
-        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,6 @@
 
 mod backends;
 pub mod kube_proxy;
-pub mod network_policies;
 mod nodes;
 pub mod provider_hints;
 mod services;

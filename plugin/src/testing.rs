@@ -18,7 +18,7 @@ use crate::{
     probes::probed_position::ProbedPosition,
     reporting::documents::Documents,
     reporting::{self, Expectations},
-    survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
+    survey::provider_hints::ProviderHints,
 };
 use serde_json::{Value, json};
 use std::{
@@ -148,7 +148,6 @@ pub fn probe_settings() -> ProbeSettings {
         architectures: vec!["amd64".into()],
         namespace: None,
         node_selector: BTreeMap::new(),
-        labels: BTreeMap::new(),
         tolerations: Vec::new(),
         priority_class: None,
         most: 100,
@@ -188,7 +187,6 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
         expected: None,
         editions: Vec::new(),
         predicted: None,
-        policy: None,
         observed: Observed {
             value,
             reason: value.to_string(),
@@ -295,7 +293,6 @@ pub fn report() -> Report {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
         hints: &ProviderHints::default(),
-        policies: &PolicySurvey::default(),
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
         at: None,
@@ -388,7 +385,6 @@ pub fn healthy() -> Report {
         documents: &documents,
         proxy: None,
         hints: &ProviderHints::default(),
-        policies: &PolicySurvey::default(),
         overrides: ClusterOverrides {
             network_model: None,
             proxy_mode: Some(ProxyMode::Iptables),

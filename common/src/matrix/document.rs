@@ -195,10 +195,7 @@ impl Document {
             if row.pointer.trim().is_empty() {
                 return Err(wrong(file, line, "the pointer of the row is empty"));
             }
-            if matches!(
-                row.basis,
-                Basis::Predicted | Basis::Required | Basis::Policy
-            ) {
+            if matches!(row.basis, Basis::Predicted | Basis::Required) {
                 let message = "the basis of a row must be stated or implied";
                 return Err(wrong(file, line, message));
             }

@@ -1,6 +1,5 @@
 //! One cell of a report: what was expected, predicted and observed, and the verdict.
 
-use super::policy_finding::PolicyFinding;
 use crate::{
     matrix::Standing,
     observation::ObservedValue,
@@ -28,8 +27,6 @@ pub struct Cell {
     pub editions: Vec<EditionValue>,
     /// What the forwarding model says should happen.
     pub predicted: Option<Prediction>,
-    /// What NetworkPolicies say; `null` if they do not forbid the connection, or if they were not read.
-    pub policy: Option<PolicyFinding>,
     /// What happened.
     pub observed: Observed,
     /// How the observation compares with the expectation.

@@ -94,13 +94,12 @@ pub fn sections(report: &Report) -> Vec<Section> {
         .collect()
 }
 
-/// Whether document and model expect the same, so that neither explains a difference. Requirements and policies are no
-/// documents.
+/// Whether document and model expect the same, so that neither explains a difference. A requirement is no document.
 fn unexplained(cell: &Cell) -> bool {
     let expected = cell
         .expected
         .as_ref()
-        .filter(|expected| !matches!(expected.basis, Basis::Required | Basis::Policy))
+        .filter(|expected| expected.basis != Basis::Required)
         .map(|expected| expected.value);
     let predicted = cell
         .predicted

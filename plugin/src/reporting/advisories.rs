@@ -30,13 +30,8 @@ const NOT_ASKED: &str = "no-required-cell";
 /// The endpoints changed just before the run.
 const JUST_CHANGED: &str = "just-changed";
 
-/// Every advisory. `left_out`: why the position `external` was left out, partly or completely. `policies`: what is to be
-/// known about policies that were not read or not evaluated.
-pub fn advisories(
-    known: Findings<'_>,
-    left_out: Option<&str>,
-    policies: &[String],
-) -> Vec<Advisory> {
+/// Every advisory. `left_out`: why the position `external` was left out, partly or completely.
+pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
     advisories.extend(just_changed(known));
@@ -45,14 +40,6 @@ pub fn advisories(
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         advisories.extend(huawei_cce::advisories(known));
     }
-    // A policy that is not known may be the cause of a failure.
-    let severity = if known.cells.iter().any(is_wrong) {
-        Severity::Warning
-    } else {
-        Severity::Info
-    };
-    let policies = policies.iter().cloned();
-    advisories.extend(policies.map(|text| own("network-policies", severity, text)));
     advisories.extend(left_out.map(|why| {
         let text = format!("external was not checked, or only in part: {why}");
         own(EXTERNAL_LEFT_OUT, Severity::Info, text)
@@ -244,7 +231,7 @@ mod tests {
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
         };
-        let found = advisories(known, None, &[]);
+        let found = advisories(known, None);
         for advisory in &found {
             let ours = [
                 "no-",

@@ -86,9 +86,7 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::{self, Expectations, documents::Documents},
-        survey::{
-            kube_proxy::ProxyConfig, network_policies::PolicySurvey, provider_hints::ProviderHints,
-        },
+        survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
         testing::{endpoint, facts, node, probe_settings},
     };
     use std::time::Duration;
@@ -155,7 +153,6 @@ mod tests {
             proxy: proxy.as_ref(),
             hints: &ProviderHints::default(),
             overrides: ClusterOverrides::default(),
-            policies: &PolicySurvey::default(),
             terms: &Terms::default(),
             at: None,
         };

@@ -36,7 +36,7 @@ enum Lack {
 const ASK: &[&str] = &["web", "--external", "never"];
 
 /// Every permission that the shipped roles grant, and what happens to a run without it.
-const PERMISSIONS: [(&str, Lack); 17] = [
+const PERMISSIONS: [(&str, Lack); 15] = [
     (
         "get services",
         Lack::Names(ASK, "the role of this user lacks: get services"),
@@ -76,20 +76,6 @@ const PERMISSIONS: [(&str, Lack); 17] = [
     ("list pods", Lack::Names(ASK, ": list pods\n")),
     ("watch pods", Lack::Names(ASK, ": watch pods\n")),
     ("get pods/log", Lack::Names(ASK, ": get pods/log\n")),
-    (
-        "list networkpolicies.networking.k8s.io",
-        Lack::ShownBy(
-            "plugin/src/survey/network_policies.rs",
-            "a_missing_permission_is_a_note",
-        ),
-    ),
-    (
-        "get namespaces",
-        Lack::ShownBy(
-            "plugin/src/survey/network_policies.rs",
-            "a_missing_permission_is_a_note",
-        ),
-    ),
     (
         "get configmaps/kube-proxy",
         Lack::Unknown("kube-proxy's cluster CIDR"),

@@ -45,7 +45,7 @@ pub fn mark(cell: &DocumentedCell) -> String {
         Reachability::Unreachable => '✗',
     };
     match cell.basis {
-        Basis::Stated | Basis::Predicted | Basis::Required | Basis::Policy => mark.to_string(),
+        Basis::Stated | Basis::Predicted | Basis::Required => mark.to_string(),
         Basis::Implied => format!("({mark})"),
     }
 }
