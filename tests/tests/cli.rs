@@ -80,7 +80,7 @@ fn a_wrong_command_line_exits_with_2_and_says_why() {
         ),
         (
             vec!["nginx", "--toleration", "a:b"],
-            "NoSchedule, PreferNoSchedule, NoExecute",
+            "NoSchedule, PreferNoSchedule or NoExecute",
         ),
         (
             vec!["nginx", "--node-selector", "pool"],
