@@ -278,7 +278,7 @@ fn an_error_says_why_credentials_are_missing() {
             json!({}),
             &["--user", "joe"],
             2,
-            &["does not exist in the kubeconfig \"joe\""],
+            &["user \"joe\" does not exist in the kubeconfig"],
         ),
     ];
     for (user, args, code, says) in rows {
