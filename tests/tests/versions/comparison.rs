@@ -165,6 +165,15 @@ impl Table {
         }
     }
 
+    /// Whether most cells were observed and agreed. Otherwise the run says little, even if no cell differs.
+    pub fn is_conclusive(&self) -> bool {
+        let agreed = |((_, agreement), number): (&(&str, Agreement), &usize)| {
+            (*agreement == Agreement::Agreed).then_some(*number)
+        };
+        let agreed: usize = self.numbers.iter().filter_map(agreed).sum();
+        agreed * 2 > self.numbers.values().sum()
+    }
+
     /// Why the model does not know, with numbers of cells.
     pub fn unknown(&self) -> impl Iterator<Item = String> {
         let line = |(reason, number): (&String, &usize)| format!("unknown: {number} {reason}");

@@ -39,6 +39,7 @@ fn each_kube_proxy_does_what_the_model_predicts() {
         for line in table.rows(&name).into_iter().chain(table.unknown()) {
             println!("{line}");
         }
+        assert!(table.is_conclusive(), "{name}: {table:?}");
         for line in &mut found {
             *line = format!("{name}: {line}");
             println!("differs: {line}");
