@@ -87,6 +87,7 @@ mod tests {
             server_version: None,
         }
     }
+
     #[test]
     fn regions_and_zones_tell_the_operator() {
         let rows = [
