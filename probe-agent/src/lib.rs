@@ -9,6 +9,7 @@
 
 mod attempt;
 mod bounds;
+mod datagrams;
 mod failure;
 mod host_view;
 mod http;

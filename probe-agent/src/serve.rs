@@ -1,5 +1,6 @@
 //! A test server that reports its name and the client's address.
 
+use crate::datagrams::Datagrams;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Bytes, header, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,7 +14,7 @@ use std::{
 };
 use svc_reach_common::{names, wire::outcome::Echo};
 use tokio::{
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::{JoinSet, spawn_local},
 };
@@ -54,7 +55,7 @@ pub async fn serve(identity: Identity, tcp: &[u16], udp: &[u16]) -> io::Result<(
         servers.spawn_local(accept(listener, Rc::clone(&identity)));
     }
     for port in udp {
-        let socket = UdpSocket::bind(&any(*port)[..])
+        let socket = Datagrams::bind(&any(*port)[..])
             .await
             .map_err(|error| on(*port, &error))?;
         servers.spawn_local(answer_datagrams(socket, Rc::clone(&identity)));
@@ -129,14 +130,14 @@ fn response(echo: &Echo) -> Response<Full<Bytes>> {
     response
 }
 
-async fn answer_datagrams(socket: UdpSocket, identity: Rc<Identity>) {
+async fn answer_datagrams(socket: Datagrams, identity: Rc<Identity>) {
     let mut datagram = [0; DATAGRAM];
     loop {
         // An error here belongs to an earlier datagram, to a client that has gone.
         // Empty datagrams get no answer, for tests of silent servers.
-        if let Ok((1.., client)) = socket.recv_from(&mut datagram).await {
-            let body = serde_json::to_vec(&echo(&identity, client)).unwrap_or_default();
-            let _ = socket.send_to(&body, client).await;
+        if let Ok((1.., sender)) = socket.receive(&mut datagram).await {
+            let body = serde_json::to_vec(&echo(&identity, sender.client)).unwrap_or_default();
+            let _ = socket.answer(&sender, &body).await;
         }
     }
 }

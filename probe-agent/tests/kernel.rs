@@ -201,6 +201,43 @@ fn host_view_needs_no_privileges() {
     );
 }
 
+#[test]
+#[ignore = "needs root, for network namespaces: tests/run has it"]
+fn datagrams_are_answered_from_the_address_that_was_asked() {
+    // The server has a second address on another interface, as a node has one for its pods. The kernel would answer
+    // from the address on the client's link.
+    let script = "mount -t tmpfs none /run; ip netns add server; ip link set lo up
+        ip link add d0 type veth peer name d1 netns server; ip link set d0 up
+        ip addr add 198.18.0.1/24 dev d0; ip -6 addr add fd00::1/64 dev d0 nodad
+        ip route add 198.18.7.0/24 via 198.18.0.2; ip -6 route add fd00:7::/64 via fd00::2
+        run() { ip netns exec server \"$@\"; }
+        run ip link set lo up; run ip link set d1 up; run ip link add d2 type bridge; run ip link set d2 up
+        run ip addr add 198.18.0.2/24 dev d1; run ip -6 addr add fd00::2/64 dev d1 nodad
+        run ip addr add 198.18.7.1/24 dev d2; run ip -6 addr add fd00:7::1/64 dev d2 nodad
+        run \"$0\" serve --udp-port 5353 >&2 &
+        until run ss -Hlun 'sport = 5353' | grep -q .; do :; done";
+    let flags = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
+    for host in ["198.18.7.1", "fd00:7::1"] {
+        let answer = outcome(in_namespaces(
+            &flags,
+            script,
+            &plan("none", host, 5353, UDP),
+        ));
+        let Outcome::Answered {
+            echo: Some(echo), ..
+        } = answer
+        else {
+            panic!("{host}: {answer:?}")
+        };
+        let own = if host.contains(':') {
+            "fd00::1"
+        } else {
+            "198.18.0.1"
+        };
+        assert_eq!(echo.client, Some(own.parse().unwrap()), "{host}");
+    }
+}
+
 /// What a name server answers for a name.
 #[derive(Clone)]
 enum Said {
