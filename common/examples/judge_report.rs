@@ -8,7 +8,7 @@ use std::{error::Error, io};
 use svc_reach_common::{
     judging::Judge,
     matrix::{Catalog, MatrixSelection},
-    report::{Report, Summary},
+    report::Report,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             cell.position, cell.target.address, cell.observed.value, cell.verdict
         );
     }
-    let summary = Summary::of(&report.cells, &report.terms);
-    println!("exit code {}", summary.exit().code());
+    report.summarize();
+    println!("exit code {}", report.summary.exit().code());
     Ok(())
 }

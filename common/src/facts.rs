@@ -21,6 +21,8 @@ pub struct Facts {
     pub endpoints: Vec<Endpoint>,
     /// The nodes that run an endpoint, and some that run none. Services of one cluster share this list.
     pub nodes: Arc<Vec<Node>>,
+    /// Whether these are all nodes of the cluster. Otherwise there may be more, and "no node" is not a fact.
+    pub all_nodes: bool,
     /// When the endpoints last changed, if the cluster says so: RFC 3339, in UTC.
     pub changed: Option<String>,
     /// The API server's version, such as `v1.20.2`.

@@ -193,6 +193,7 @@ mod tests {
             service: Service::try_from(&service).unwrap(),
             endpoints: Vec::new(),
             nodes: vec![Node::try_from(&node).unwrap()].into(),
+            all_nodes: true,
             changed: None,
             server_version: Some(version.to_owned()),
         }

@@ -2,6 +2,7 @@
 //!
 //! Keys are camelCase and end with the unit, if there is one. Absent values are `null`.
 
+mod absent_position;
 mod advisory;
 mod cell;
 mod environment;
@@ -9,6 +10,7 @@ mod service;
 mod summary;
 
 pub use self::{
+    absent_position::AbsentPosition,
     advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
     cell::{Cell, Chance, EditionValue, Expectation, Observed, Prediction, Why},
     environment::{Environment, Evidence},
@@ -18,8 +20,10 @@ pub use self::{
 
 use crate::{
     exit::Exit,
+    facts::ServiceType,
     matrix::{Circumstances, Edition},
     terms::Terms,
+    verdict::Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -61,12 +65,50 @@ pub struct Report {
     pub circumstances: Circumstances,
     /// One cell for each position and target.
     pub cells: Vec<Cell>,
+    /// Positions that do not exist. Older reports do not have them.
+    #[serde(default)]
+    pub absent_positions: Vec<AbsentPosition>,
+    /// Why nothing can answer, if the Service has no ready backend. Older reports do not have it.
+    #[serde(default)]
+    pub outage: Option<String>,
     /// What else a reader should know.
     pub advisories: Vec<Advisory>,
     /// What makes the exit code differ from 0, in addition to cells that could not be observed.
     pub terms: Terms,
     /// Numbers of cells by verdict, and the exit code that follows.
     pub summary: Summary,
+}
+
+impl Report {
+    /// Counts the verdicts and derives the exit code, after cells or terms changed. In addition to [`Summary::of`], which
+    /// knows only cells:
+    ///
+    /// - A Service with an outage fails ([`Self::fails_by_outage`]), even if the forwarding model expects every
+    ///   observation.
+    /// - Nothing forwards to an `ExternalName` Service, so a run that has nothing to check there is complete.
+    pub fn summarize(&mut self) {
+        self.summary = Summary::of(&self.cells, &self.terms);
+        let complete = self.service.kind == ServiceType::ExternalName
+            && self.cells.is_empty()
+            && self.terms.unmet(&self.cells).next().is_none();
+        let exit = if self.fails_by_outage() {
+            Exit::Differs
+        } else if complete {
+            Exit::AsExpected
+        } else {
+            return;
+        };
+        self.summary.exit_code = exit.code();
+    }
+
+    /// Whether the run ends with exit code 1 because nothing can answer. It does not if the user requires that, or if
+    /// worse cells do not fail the run either.
+    #[must_use]
+    pub fn fails_by_outage(&self) -> bool {
+        self.outage.is_some()
+            && self.terms.fail_on.contains(&Verdict::Worse)
+            && !self.terms.want_outage()
+    }
 }
 
 /// The results of a run over several Services.

@@ -157,6 +157,17 @@ impl Terms {
                 )
     }
 
+    /// Whether a requirement says that nothing may answer. Such a requirement names an address that always leads to a
+    /// ready backend, if there is one: the cluster IP or the DNS name, from inside the cluster.
+    #[must_use]
+    pub fn want_outage(&self) -> bool {
+        self.required.iter().any(|required| {
+            required.value == Reachability::Unreachable
+                && required.position != Position::External
+                && matches!(required.target, TargetKind::ClusterIp | TargetKind::Dns)
+        })
+    }
+
     /// Requirements that no cell can meet, because no cell has their position and target.
     pub fn unmet(&self, cells: &[Cell]) -> impl Iterator<Item = Required> {
         self.required

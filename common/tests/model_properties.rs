@@ -164,6 +164,7 @@ impl Case {
             service,
             endpoints,
             nodes: nodes.into(),
+            all_nodes: true,
             changed: None,
             server_version: None,
         }

@@ -15,9 +15,9 @@ use svc_reach_common::{
     provider::operator::Operator,
     proxy_mode::ProxyMode,
     report::{
-        API_VERSION, Advisory, Cell, Chance, EditionValue, Environment, Evidence, Expectation,
-        Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed, Prediction, Report,
-        ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
+        API_VERSION, AbsentPosition, Advisory, Cell, Chance, EditionValue, Environment, Evidence,
+        Expectation, Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed,
+        Prediction, Report, ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     terms::{Required, Terms},
@@ -231,6 +231,11 @@ fn full() -> Report {
         },
         summary: Summary::of(std::slice::from_ref(&cell), &Terms::default()),
         cells: vec![cell],
+        absent_positions: vec![AbsentPosition {
+            position: Position::NodeOther,
+            reason: "r".into(),
+        }],
+        outage: Some("o".into()),
         terms: Terms {
             fail_on: vec![Verdict::Worse],
             required: vec![
@@ -388,9 +393,87 @@ fn older_reports_can_be_read() {
     let said = older["cells"][0]["editions"][0].as_object_mut().unwrap();
     said.remove("operator").unwrap();
     said.remove("standing").unwrap();
+    for key in ["absentPositions", "outage"] {
+        older.as_object_mut().unwrap().remove(key).unwrap();
+    }
     let report: Report = serde_json::from_value(older).unwrap();
+    assert_eq!((report.absent_positions.len(), &report.outage), (0, &None));
     assert_eq!(report.environment.operator, None);
     assert_eq!(report.cells[0].editions[0].standing, None);
+}
+
+/// The forwarding model expects that a Service without a backend is unreachable, but that is no success.
+#[test]
+fn an_outage_fails_the_run_unless_it_is_wanted() {
+    let unreachable = |place| Required::parse(place, Reachability::Unreachable).unwrap();
+    let default = Terms::default();
+    let rows: [(&str, &[Verdict], Vec<Required>, u8); 5] = [
+        ("by default", &default.fail_on, vec![], 1),
+        ("worse does not fail", &[Verdict::Better], vec![], 0),
+        (
+            "wanted",
+            &default.fail_on,
+            vec![unreachable("pod-other:cluster-ip")],
+            0,
+        ),
+        (
+            "only closed to the outside",
+            &default.fail_on,
+            vec![unreachable("external:cluster-ip")],
+            1,
+        ),
+        (
+            "a node port may be closed although a backend is ready",
+            &default.fail_on,
+            vec![unreachable("pod-other:node-port")],
+            1,
+        ),
+    ];
+    for (name, fail_on, required, code) in rows {
+        let mut report = full();
+        report.cells = [
+            "pod-other:cluster-ip",
+            "external:cluster-ip",
+            "pod-other:node-port",
+        ]
+        .map(|place| {
+            let place = unreachable(place);
+            let mut cell = full().cells.remove(0);
+            (cell.position, cell.target.kind) = (place.position, place.target);
+            cell.verdict = Verdict::AsExpected;
+            cell
+        })
+        .into();
+        report.terms = Terms {
+            fail_on: fail_on.to_vec(),
+            required,
+        };
+        report.summarize();
+        assert_eq!(report.summary.exit_code, code, "{name}");
+        report.outage = None;
+        report.summarize();
+        assert_eq!(report.summary.exit_code, 0, "{name}, with a backend");
+    }
+}
+
+#[test]
+fn only_an_alias_is_complete_without_a_cell() {
+    for (kind, required, code) in [
+        (ServiceType::ExternalName, None, 0),
+        (ServiceType::ExternalName, Some("pod-other:dns"), 3),
+        (ServiceType::ClusterIp, None, 3),
+    ] {
+        let mut report = full();
+        report.cells.clear();
+        report.outage = None;
+        report.service.kind = kind;
+        report.terms.required = required
+            .map(|place| Required::parse(place, Reachability::Reachable).unwrap())
+            .into_iter()
+            .collect();
+        report.summarize();
+        assert_eq!(report.summary.exit_code, code, "{kind}, {required:?}");
+    }
 }
 
 #[test]

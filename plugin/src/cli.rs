@@ -91,7 +91,7 @@ Examples:
 
 Exit codes:
   0    every cell was observed and is as expected
-  1    a cell is worse, better or unstable
+  1    a cell is worse, better or unstable, or no backend is ready
   2    the command line or a file given to it is wrong
   3    a cell could not be observed, or nothing could be compared
   4    the cluster refused or failed

@@ -28,7 +28,7 @@ use svc_reach_common::{
         connection::{Balancer, Forecast, Paths},
     },
     position::Position,
-    report::{self, API_VERSION, Cell, Kind, Prediction, Report, Summary},
+    report::{self, API_VERSION, AbsentPosition, Cell, Kind, Prediction, Report, Summary},
     target::Target,
     terms::Terms,
     verdict::Verdict,
@@ -51,14 +51,25 @@ pub struct Expectations<'a> {
     pub at: Option<&'a str>,
 }
 
-/// Makes the report of a run. `left_out`: why the position `external` was left out, partly or completely.
+/// What no probe could check.
+#[derive(Debug, Default)]
+pub struct Unchecked<'a> {
+    /// Why the position `external` was left out, partly or completely.
+    pub external: Option<&'a str>,
+    /// Positions that do not exist.
+    pub absent: Vec<AbsentPosition>,
+    /// Why nothing can answer, if the Service has no ready endpoint.
+    pub outage: Option<String>,
+}
+
+/// Makes the report of a run.
 pub fn report(
     run: &str,
     elapsed: Duration,
     facts: &Facts,
     stands: &[ProbedPosition],
     expectations: Expectations<'_>,
-    left_out: Option<&str>,
+    unchecked: Unchecked<'_>,
 ) -> Report {
     let detection::Detection {
         mut environment,
@@ -131,7 +142,7 @@ pub fn report(
             cell
         })
         .collect();
-    Report {
+    let mut report = Report {
         api_version: API_VERSION.to_owned(),
         kind: Kind::Report,
         run: run.to_owned(),
@@ -148,14 +159,18 @@ pub fn report(
                 terms: expectations.terms,
                 at: expectations.at,
             },
-            left_out,
+            unchecked.external,
         ),
         environment,
         circumstances,
         terms: expectations.terms.clone(),
-        summary: Summary::of(&cells, expectations.terms),
+        summary: Summary::default(),
         cells,
-    }
+        absent_positions: unchecked.absent,
+        outage: unchecked.outage,
+    };
+    report.summarize();
+    report
 }
 
 fn is_ipv6(target: &Target) -> bool {
@@ -180,7 +195,7 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expectations, report};
+    use super::{Expectations, Unchecked, report};
     use crate::{
         config::{ClusterOverrides, ExpectationSettings},
         plan::{placement::place, targets::targets},
@@ -254,7 +269,14 @@ mod tests {
             terms: &Terms::default(),
             at: None,
         };
-        let report = report("r1", Duration::ZERO, &facts, &stands, expectations, None);
+        let report = report(
+            "r1",
+            Duration::ZERO,
+            &facts,
+            &stands,
+            expectations,
+            Unchecked::default(),
+        );
         assert_eq!(report.environment.proxy_mode, None, "the nodes disagree");
         let predicted = |position, kind, on: Option<&str>| {
             let cell = report.cells.iter().find(|cell| {

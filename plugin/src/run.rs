@@ -29,10 +29,11 @@ use crate::{
         probed_position::ProbedPosition,
         rehearsal::rehearse,
     },
-    reporting::{self, Expectations, documents::Documents},
+    reporting::{self, Expectations, Unchecked, documents::Documents},
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
+        outage::outages,
         provider_hints::{self, HintsFound},
     },
     terminal::{
@@ -201,8 +202,14 @@ impl<C: Cluster> Run<'_, C> {
             .collect();
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
         let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
-        let (rehearsed, hints) =
-            tokio::join!(rehearse(self.cluster, probes_in, &mut probes), hints);
+        let (rehearsed, hints, outages) = tokio::join!(
+            rehearse(self.cluster, probes_in, &mut probes),
+            hints,
+            outages(self.cluster, &facts)
+        );
+        for (service, outage) in services.iter_mut().zip(outages) {
+            service.outage = outage;
+        }
         let rehearsal = rehearsed?;
         for position in services
             .iter_mut()
@@ -255,14 +262,18 @@ impl<C: Cluster> Run<'_, C> {
                     terms: &service.check.terms,
                     at: prepared.at.as_deref(),
                 };
-                let left_out = service.external.left_out.as_deref();
+                let unchecked = Unchecked {
+                    external: service.external.left_out.as_deref(),
+                    absent: service.absent,
+                    outage: service.outage,
+                };
                 reporting::report(
                     run_id,
                     elapsed,
                     &service.facts,
                     &positions,
                     expectations,
-                    left_out,
+                    unchecked,
                 )
             })
             .collect()

@@ -3,6 +3,7 @@
 mod backends;
 pub mod kube_proxy;
 mod nodes;
+pub mod outage;
 pub mod provider_hints;
 mod services;
 
@@ -56,7 +57,8 @@ pub async fn survey(
         Ok(asked) => asked,
         Err(error) => return Err(services::suggest(cluster, error).await),
     };
-    let nodes = Arc::new(nodes::nodes(cluster, &asked, fits, first_nodes?).await?);
+    let nodes = nodes::nodes(cluster, &asked, fits, first_nodes?).await?;
+    let (nodes, all_nodes) = (Arc::new(nodes.read), nodes.all);
     let services = asked
         .into_iter()
         .map(|asked| Facts {
@@ -64,6 +66,7 @@ pub async fn survey(
             endpoints: asked.backends.endpoints,
             changed: asked.backends.changed,
             nodes: Arc::clone(&nodes),
+            all_nodes,
             server_version: server_version.clone(),
         })
         .collect();
@@ -233,7 +236,7 @@ mod tests {
             other => panic!("{other}"),
         });
         let facts = read(&cluster).await.unwrap();
-        assert_eq!(facts.nodes.len(), 500);
+        assert_eq!((facts.nodes.len(), facts.all_nodes), (500, false));
         assert_eq!(
             cluster.asked().len(),
             9,
@@ -314,6 +317,7 @@ mod tests {
         let cluster = namespace(40, true);
         let services = read_all(&cluster).await;
         assert_eq!(services.len(), 40);
+        assert!(services[0].all_nodes);
         for (index, facts) in services.iter().enumerate() {
             assert_eq!(facts.service.name, format!("s{index:02}"));
             let backends: Vec<&str> = facts.backend_nodes().collect();

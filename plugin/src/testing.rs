@@ -17,7 +17,7 @@ use crate::{
     probes::output::{End, ProbeOutput},
     probes::probed_position::ProbedPosition,
     reporting::documents::Documents,
-    reporting::{self, Expectations},
+    reporting::{self, Expectations, Unchecked},
     survey::provider_hints::ProviderHints,
 };
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ use svc_reach_common::{
     position::Position,
     protocol::Protocol,
     proxy_mode::ProxyMode,
-    report::{Cell, EditionValue, Observed, Report, Summary},
+    report::{AbsentPosition, Cell, EditionValue, Observed, Report, Summary},
     target::{Target, TargetKind},
     terms::{Required, Terms},
     verdict::{ExpectedValue, Reachability, Verdict},
@@ -89,6 +89,7 @@ pub fn facts() -> Facts {
         },
         endpoints: Vec::new(),
         nodes: Arc::default(),
+        all_nodes: true,
         changed: None,
         server_version: Some("v1.20.2".into()),
     }
@@ -304,7 +305,7 @@ pub fn report() -> Report {
         &facts,
         &stands,
         expectations,
-        None,
+        Unchecked::default(),
     )
 }
 
@@ -393,7 +394,14 @@ pub fn healthy() -> Report {
         at: None,
     };
     let elapsed = Duration::from_secs(4);
-    let mut report = reporting::report("r1", elapsed, &facts, &positions, expectations, None);
+    let mut report = reporting::report(
+        "r1",
+        elapsed,
+        &facts,
+        &positions,
+        expectations,
+        Unchecked::default(),
+    );
     report.cells.retain(|cell| cell.expected.is_some());
     for cell in &mut report.cells {
         cell.verdict = Verdict::AsExpected;
@@ -451,6 +459,45 @@ pub fn undocumented() -> Report {
     report
 }
 
+/// [`healthy`] in a cluster whose every node runs a backend.
+pub fn absent() -> Report {
+    let mut report = healthy();
+    let others = [Position::NodeOther, Position::PodOther];
+    report.cells.retain(|cell| !others.contains(&cell.position));
+    report.absent_positions = others
+        .map(|position| AbsentPosition {
+            position,
+            reason: "every node runs a backend".to_owned(),
+        })
+        .into();
+    report.summarize();
+    report
+}
+
+/// [`healthy`] without a ready backend: no target answers, as the forwarding model expects.
+pub fn down() -> Report {
+    let mut report = healthy();
+    let same = [Position::NodeSame, Position::PodSame];
+    report.cells.retain(|cell| !same.contains(&cell.position));
+    for cell in &mut report.cells {
+        cell.observed.value = ObservedValue::Unreachable;
+        cell.observed.reason = "refused".to_owned();
+        cell.observed.ok = Some(0);
+        if let Some(expected) = &mut cell.expected {
+            expected.value = ExpectedValue::Unreachable;
+        }
+    }
+    report.absent_positions = same
+        .map(|position| AbsentPosition {
+            position,
+            reason: "the Service has no ready endpoint".to_owned(),
+        })
+        .into();
+    report.outage = Some("no pod matches its selector app=nginx".to_owned());
+    report.summarize();
+    report
+}
+
 /// Reports of every kind, under every set of verdicts that can fail a run, with and without a requirement.
 pub fn under_all_terms() -> Vec<Report> {
     let mut observed = mixed();
@@ -465,7 +512,14 @@ pub fn under_all_terms() -> Vec<Report> {
         Verdict::Undocumented,
     ];
     let mut reports = Vec::new();
-    for base in [report(), mixed(), observed, undocumented()] {
+    for base in [
+        report(),
+        mixed(),
+        observed,
+        undocumented(),
+        absent(),
+        down(),
+    ] {
         for set in 0..1 << verdicts.len() {
             let named = (0..).zip(verdicts).filter(|(bit, _)| set >> bit & 1 == 1);
             let fail_on: Vec<Verdict> = named.map(|(_, verdict)| verdict).collect();
@@ -479,7 +533,7 @@ pub fn under_all_terms() -> Vec<Report> {
                     fail_on: fail_on.clone(),
                     required: required.iter().map(|text| self::required(text)).collect(),
                 };
-                report.summary = Summary::of(&report.cells, &report.terms);
+                report.summarize();
                 reports.push(report);
             }
         }

@@ -203,6 +203,32 @@ impl Run {
         }
     }
 
+    /// Asserts that these positions do not exist, have no cells, and that each reason contains these words.
+    ///
+    /// # Panics
+    ///
+    /// If the assertion fails.
+    pub fn expect_absent(&self, positions: &[Position], reason: &str) {
+        for position in positions {
+            let mut absent = self.report.absent_positions.iter();
+            let found = absent.find(|absent| absent.position == *position);
+            let found = found
+                .map(|absent| absent.reason.as_str())
+                .unwrap_or_default();
+            assert!(
+                !found.is_empty() && found.contains(reason),
+                "{position}: {found:?}\n{}",
+                self.output
+            );
+            let mut cells = self.report.cells.iter();
+            assert!(
+                !cells.any(|cell| cell.position == *position),
+                "{position} has cells\n{}",
+                self.output
+            );
+        }
+    }
+
     /// Compares the report with the forwarding model. If the model is certain about a cell and the cell was observed,
     /// both must agree. They must also agree whether the backend saw the client's own address.
     ///

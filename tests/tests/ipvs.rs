@@ -107,6 +107,7 @@ fn facts(name: &str, policy: &str, backend: bool, byte: u8) -> Facts {
             .map(|index| Node::try_from(&node(index)).unwrap())
             .collect::<Vec<_>>()
             .into(),
+        all_nodes: true,
         changed: None,
         server_version: Some("v1.20.2".to_owned()),
     }

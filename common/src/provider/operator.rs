@@ -83,6 +83,7 @@ mod tests {
             service: Service::try_from(&service).unwrap(),
             endpoints: Vec::new(),
             nodes: vec![Node::try_from(&node).unwrap()].into(),
+            all_nodes: true,
             changed: None,
             server_version: None,
         }

@@ -2,6 +2,7 @@
 
 use super::wording::{of, places};
 use svc_reach_common::{
+    facts::ServiceType,
     observation::ObservedValue,
     report::{Cell, Report},
     verdict::{Basis, Verdict},
@@ -45,8 +46,16 @@ pub fn service(report: &Report) -> String {
 }
 
 fn sentence(report: &Report, name: &str) -> String {
+    if let Some(why) = &report.outage {
+        return outage(report, name, why);
+    }
     if report.cells.is_empty() {
-        return format!("{name}: there is nothing to check.");
+        let alias = report.service.kind == ServiceType::ExternalName;
+        let why = match alias {
+            true => "it is an alias in the cluster's DNS, and nothing is forwarded",
+            false => "no position has an address of this Service to connect to",
+        };
+        return format!("{name}: there is nothing to check, because {why}.");
     }
     let findings: Vec<String> = NOTEWORTHY
         .into_iter()
@@ -61,6 +70,26 @@ fn sentence(report: &Report, name: &str) -> String {
         checks(report.cells.len()),
         findings.join("; ")
     )
+}
+
+/// The answer if no backend is ready. The forwarding model expects that nothing answers, so as expected would be the wrong
+/// word.
+fn outage(report: &Report, name: &str, why: &str) -> String {
+    let mut text = format!("{name}: nothing can answer, because {why}");
+    let wanted = report.terms.want_outage();
+    if wanted {
+        text += "; you require that";
+    }
+    let verdicts = NOTEWORTHY.into_iter();
+    let findings: Vec<String> = verdicts.filter_map(|it| finding(report, it)).collect();
+    if !findings.is_empty() {
+        let all = checks(report.cells.len());
+        text += &format!(". Of {all}, {}", findings.join("; "));
+    } else if !report.cells.is_empty() {
+        let all = checks(report.cells.len());
+        text += &format!(". {all} reached nothing");
+    }
+    text + "."
 }
 
 /// The answer if nothing differs. It says what the expectations are based on.
@@ -213,13 +242,13 @@ fn only_reason(cells: &[&Cell]) -> String {
 mod tests {
     use super::answer;
     use crate::output::marks;
-    use crate::testing::{crowded, undocumented};
+    use crate::testing::{crowded, down, undocumented};
     use svc_reach_common::{
         observation::ObservedValue,
         position::Position,
         report::{Report, Summary},
-        terms::Terms,
-        verdict::{Basis, ExpectedValue, Verdict},
+        terms::{Required, Terms},
+        verdict::{Basis, ExpectedValue, Reachability, Verdict},
     };
 
     /// Five targets from five positions, with only those cells that a document states. `verdict` takes the position and
@@ -299,6 +328,27 @@ mod tests {
         );
         let more = format!(", and {} more).", all - 10);
         assert!(worse.ends_with(&more), "only the first are named: {worse}");
+    }
+
+    #[test]
+    fn an_outage_is_the_answer() {
+        let mut report = down();
+        let all = report.cells.len();
+        let why = "nginx: nothing can answer, because no pod matches its selector app=nginx";
+        assert_eq!(
+            answer(&report),
+            format!("{why}. {all} checks reached nothing.")
+        );
+        let wanted = Required::parse("pod-other:cluster-ip", Reachability::Unreachable);
+        report.terms.required = vec![wanted.unwrap()];
+        assert_eq!(
+            answer(&report),
+            format!("{why}; you require that. {all} checks reached nothing.")
+        );
+        report.terms = Terms::default();
+        report.cells[0].verdict = Verdict::Better;
+        let found = format!("{why}. Of {all} checks, 1 reached what should be unreachable (");
+        assert!(answer(&report).starts_with(&found), "{}", answer(&report));
     }
 
     #[test]

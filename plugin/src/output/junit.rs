@@ -5,11 +5,13 @@
 //! - not observed: an error, because JUnit distinguishes "could not look" from "looked, and it is wrong"
 //! - every other verdict (disputed, undocumented, and what `--fail-on` leaves out): skipped
 //!
-//! Three problems belong to no cell, so each is an error of its own:
+//! Some tests belong to no cell:
 //!
-//! - a requirement that no cell covers
-//! - nothing could be compared
-//! - no Service was found
+//! - a position that does not exist: skipped
+//! - nothing can answer, because no backend is ready: failed
+//! - a requirement that no cell covers: an error
+//! - nothing could be compared: an error
+//! - no Service was found: an error
 //!
 //! If the exit code is 1, there are failures. If it is 3, there are errors but no failures. If it is 0, there are
 //! neither.
@@ -25,7 +27,10 @@ use quick_xml::{
     events::{BytesDecl, BytesText, Event},
 };
 use std::io::{self, Write};
-use svc_reach_common::report::{Cell, Report};
+use svc_reach_common::{
+    position::Position,
+    report::{Cell, Report},
+};
 
 /// Attributes of an element.
 type Attributes = Vec<(&'static str, String)>;
@@ -39,7 +44,9 @@ pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
             let run = named("svc-reach".to_owned(), reports);
             let (name, why) = test_results::FOUND;
             element(xml, "testsuite", &run, |xml| {
-                incomplete(xml, "svc-reach".to_owned(), name.to_owned(), why.to_owned())
+                let (name, why) = (name.to_owned(), why.to_owned());
+                let result = ("error", Some("incomplete"));
+                other(xml, "svc-reach".to_owned(), name, result, why)
             })?;
         }
         reports.iter().try_for_each(|report| suite(xml, report))
@@ -62,49 +69,63 @@ fn suite<W: Write>(xml: &mut Writer<W>, report: &Report) -> io::Result<()> {
             .cells
             .iter()
             .try_for_each(|cell| case(xml, report, cell))?;
-        test_results::unmet(report)
-            .into_iter()
-            .try_for_each(|(name, why)| incomplete(xml, class(report, "run"), name, why))
+        test_results::others(report).iter().try_for_each(|test| {
+            let place = test.position.map_or("run", Position::as_str);
+            let (result, kind) = match test.ending {
+                Ending::Failed => ("failure", Some("outage")),
+                Ending::Skipped => ("skipped", None),
+                Ending::Errored | Ending::Passed => ("error", Some("incomplete")),
+            };
+            let name = test.name.clone();
+            other(
+                xml,
+                class(report, place),
+                name,
+                (result, kind),
+                test.why.clone(),
+            )
+        })
     })
 }
 
-/// A test case that belongs to no cell and cannot pass.
-fn incomplete<W: Write>(
+/// A test case that belongs to no cell. `result`: the element that says how it ended, and its type.
+fn other<W: Write>(
     xml: &mut Writer<W>,
     class: String,
     name: String,
+    result: (&'static str, Option<&str>),
     why: String,
 ) -> io::Result<()> {
     let attributes = vec![("classname", class), ("name", name)];
     element(xml, "testcase", &attributes, |xml| {
-        let about = vec![("message", why), ("type", "incomplete".to_owned())];
-        empty(xml, "error", &about)
+        let kind = result.1.map(|kind| ("type", kind.to_owned()));
+        let about = [("message", why)].into_iter().chain(kind).collect();
+        empty(xml, result.0, &about)
     })
 }
 
 /// A name, and the number of test cases for each ending. The Services of one run have the same time.
 fn named(name: String, reports: &[Report]) -> Attributes {
-    let unmet = reports
-        .iter()
-        .map(|report| test_results::unmet(report).len());
-    let unmet = unmet.sum::<usize>() + usize::from(reports.is_empty());
-    let endings: Vec<Ending> = reports
+    let mut endings: Vec<Ending> = reports
         .iter()
         .flat_map(|report| {
-            report
-                .cells
-                .iter()
-                .map(|cell| test_results::ending(report, cell))
+            let cells = report.cells.iter();
+            let cells = cells.map(|cell| test_results::ending(report, cell));
+            let others = test_results::others(report).into_iter();
+            cells.chain(others.map(|test| test.ending))
         })
         .collect();
+    if reports.is_empty() {
+        endings.push(Ending::Errored);
+    }
     let count = |ending| endings.iter().filter(|one| **one == ending).count();
     let elapsed = reports.iter().map(|report| report.elapsed_ms).max();
     let elapsed = elapsed.unwrap_or_default();
     vec![
         ("name", name),
-        ("tests", (endings.len() + unmet).to_string()),
+        ("tests", endings.len().to_string()),
         ("failures", count(Ending::Failed).to_string()),
-        ("errors", (count(Ending::Errored) + unmet).to_string()),
+        ("errors", count(Ending::Errored).to_string()),
         ("skipped", count(Ending::Skipped).to_string()),
         ("time", format!("{}.{:03}", elapsed / 1000, elapsed % 1000)),
     ]
@@ -203,7 +224,7 @@ mod tests {
     use super::write;
     use crate::{
         output::printable::hidden,
-        testing::{mixed, required, under_all_terms, undocumented},
+        testing::{absent, down, mixed, required, under_all_terms, undocumented},
     };
     use quick_xml::{Reader, XmlVersion, events::Event};
     use std::collections::{BTreeMap, BTreeSet};
@@ -328,6 +349,38 @@ mod tests {
             name == "testcase"
                 && attributes["name"].starts_with("external:external-ip is reachable")
         }));
+    }
+
+    #[test]
+    fn an_absent_position_is_skipped() {
+        let elements = elements(&absent());
+        let at = elements
+            .iter()
+            .position(|(name, _)| name == "skipped")
+            .unwrap();
+        assert_eq!(
+            elements[at].1["message"],
+            "there is no such position: every node runs a backend"
+        );
+        let case = &elements[at - 1].1;
+        assert_eq!(case["classname"], "svc-reach.default.nginx.node-other");
+        assert_eq!(elements[0].1["skipped"], "2");
+        assert_eq!(
+            (&*elements[0].1["failures"], &*elements[0].1["errors"]),
+            ("0", "0")
+        );
+    }
+
+    #[test]
+    fn an_outage_is_a_failure() {
+        let elements = elements(&down());
+        let failures: Vec<&str> = elements
+            .iter()
+            .filter(|(name, _)| name == "failure")
+            .map(|(_, attributes)| attributes["message"].as_str())
+            .collect();
+        assert_eq!(failures, ["no pod matches its selector app=nginx"]);
+        assert_eq!(elements[0].1["failures"], "1");
     }
 
     #[test]

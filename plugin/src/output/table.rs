@@ -378,7 +378,7 @@ mod tests {
     use super::{Detail, write};
     use crate::{
         output::{printable::hidden, screen::Screen},
-        testing::{crowded, mixed, report},
+        testing::{absent, crowded, mixed, report},
     };
     use svc_reach_common::report::Report;
 
@@ -417,6 +417,19 @@ mod tests {
                 "Evidence:",
                 "matrix kubernetes@1.35: https://",
                 "kubernetesVersion v1.20.2",
+            ],
+        );
+    }
+
+    #[test]
+    fn positions_that_do_not_exist_have_one_line_and_no_column() {
+        let text = text(&absent(), Detail::Short, 200, false);
+        comes_in_order(
+            &text,
+            &[
+                "nginx is reachable from everywhere",
+                "node-same  pod-same  external\n",
+                "Notes:\n  node-other and pod-other do not exist here: every node runs a backend\n",
             ],
         );
     }

@@ -3,11 +3,13 @@
 //! A cell is `not ok` if its verdict fails the run (by default worse, better and unstable; see `--fail-on`) or if it
 //! was not observed. A YAML block says which. Every other cell that is not as expected is skipped.
 //!
-//! Three problems belong to no cell, so each is a `not ok` point of its own:
+//! Some points belong to no cell:
 //!
-//! - a requirement that no cell covers
-//! - nothing could be compared
-//! - no Service was found
+//! - a position that does not exist: skipped
+//! - nothing can answer, because no backend is ready: `not ok`
+//! - a requirement that no cell covers: `not ok`
+//! - nothing could be compared: `not ok`
+//! - no Service was found: `not ok`
 //!
 //! So there is a `not ok` point exactly if the exit code is not 0.
 
@@ -33,12 +35,12 @@ struct Diagnostic {
 }
 
 pub fn write(reports: &[Report], writer: &mut impl Write) -> io::Result<()> {
-    let points = |report: &Report| report.cells.len() + test_results::unmet(report).len();
+    let points = |report: &Report| report.cells.len() + test_results::others(report).len();
     writeln!(writer, "TAP version 14")?;
     if reports.is_empty() {
         let (name, why) = test_results::FOUND;
         writeln!(writer, "1..1")?;
-        return incomplete(writer, 1, name, why);
+        return failed(writer, 1, name, why, INCOMPLETE);
     }
     writeln!(writer, "1..{}", reports.iter().map(points).sum::<usize>())?;
     let mut first = 1;
@@ -61,8 +63,13 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
     for (number, cell) in (first..).zip(&report.cells) {
         point(writer, number, report, cell)?;
     }
-    for (number, (name, why)) in (first + report.cells.len()..).zip(test_results::unmet(report)) {
-        incomplete(writer, number, &name, &why)?;
+    for (number, test) in (first + report.cells.len()..).zip(test_results::others(report)) {
+        let (name, why) = (&test.name, &test.why);
+        match test.ending {
+            Ending::Skipped => skipped(writer, number, &escape(name), why)?,
+            Ending::Failed => failed(writer, number, name, why, "outage")?,
+            Ending::Errored | Ending::Passed => failed(writer, number, name, why, INCOMPLETE)?,
+        }
     }
     for (title, lines) in [
         ("note", wording::notes(report, true)),
@@ -75,15 +82,24 @@ fn service(writer: &mut impl Write, first: usize, report: &Report) -> io::Result
     Ok(())
 }
 
-/// A point that belongs to no cell and is never `ok`.
-fn incomplete(writer: &mut impl Write, number: usize, name: &str, why: &str) -> io::Result<()> {
+/// The verdict of points that have no cell and could not be checked.
+const INCOMPLETE: &str = "incomplete";
+
+/// A point that belongs to no cell and is not `ok`.
+fn failed(
+    writer: &mut impl Write,
+    number: usize,
+    name: &str,
+    why: &str,
+    verdict: &'static str,
+) -> io::Result<()> {
     writeln!(writer, "not ok {number} - {}", escape(name))?;
     diagnostic(
         writer,
         &Diagnostic {
             message: printable(why),
             severity: "fail",
-            verdict: "incomplete",
+            verdict,
             details: Vec::new(),
         },
     )
@@ -93,11 +109,7 @@ fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -
     let what = escape(&wording::cell(report, cell));
     match test_results::ending(report, cell) {
         Ending::Passed => writeln!(writer, "ok {number} - {what}"),
-        Ending::Skipped => writeln!(
-            writer,
-            "ok {number} - {what} # SKIP {}",
-            escape(&test_results::skipped(cell))
-        ),
+        Ending::Skipped => skipped(writer, number, &what, &test_results::skipped(cell)),
         Ending::Failed | Ending::Errored => {
             writeln!(writer, "not ok {number} - {what}")?;
             let details = wording::details(cell).map(|line| printable(&line));
@@ -112,6 +124,11 @@ fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -
             )
         }
     }
+}
+
+/// A point that is skipped. `what`: its description, escaped.
+fn skipped(writer: &mut impl Write, number: usize, what: &str, why: &str) -> io::Result<()> {
+    writeln!(writer, "ok {number} - {what} # SKIP {}", escape(why))
 }
 
 /// A YAML block, indented by two spaces. Every text in it is one line, so none can look like the block's end.
@@ -133,7 +150,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{escape, write};
-    use crate::testing::{mixed, under_all_terms, undocumented};
+    use crate::testing::{absent, down, mixed, under_all_terms, undocumented};
     use svc_reach_common::{report::Report, verdict::Verdict};
 
     fn text(report: &Report) -> String {
@@ -216,6 +233,18 @@ mod tests {
             let plan = format!("1..{}", points.count());
             assert!(text.lines().any(|line| line == plan), "{plan}: {text}");
         }
+    }
+
+    #[test]
+    fn an_absent_position_is_skipped_and_an_outage_is_not_ok() {
+        let skipped = text(&absent());
+        let point =
+            " - node-other exists # SKIP there is no such position: every node runs a backend\n";
+        assert!(skipped.contains(point), "{skipped}");
+        assert!(!skipped.contains("not ok"), "{skipped}");
+        let failed = text(&down());
+        let point = " - the Service has a ready backend\n  ---\n  message: no pod matches its selector app=nginx\n";
+        assert!(failed.contains(point), "{failed}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{answer::answer, wording::difference};
 use svc_reach_common::{
     exit::Exit,
+    position::Position,
     report::{Cell, Report},
     verdict::Verdict,
 };
@@ -10,13 +11,16 @@ use svc_reach_common::{
 /// Name of the test that is about the run and not about a cell.
 const COMPARED: &str = "something could be compared with what is expected";
 
+/// Name of the test that a backend can answer.
+const SERVED: &str = "the Service has a ready backend";
+
 /// Whether every cell was observed, but no cell has an expectation to compare it with.
 pub fn nothing_compared(report: &Report) -> bool {
     let summary = &report.summary;
     summary.exit() == Exit::Incomplete && summary.not_observed == 0 && summary.compared() == 0
 }
 
-/// How the test of a cell ends. Together with [`unmet`], test results always match the exit code.
+/// How the test of a cell ends. Together with [`others`], test results always match the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The cell is as expected.
@@ -67,18 +71,46 @@ pub const FOUND: (&str, &str) = (
     "no Service was found, so nothing was checked",
 );
 
-/// Tests that belong to no cell and cannot pass: their names, and why they do not pass.
-pub fn unmet(report: &Report) -> Vec<(String, String)> {
-    let mut tests: Vec<_> = report
-        .terms
-        .unmet(&report.cells)
-        .map(|required| {
-            let name = format!("{} is {}, as required", required.place(), required.value);
-            (name, "not checked: the run has no such cell".to_owned())
-        })
-        .collect();
-    if nothing_compared(report) {
-        tests.push((COMPARED.to_owned(), answer(report)));
+/// A test that belongs to no cell.
+pub struct OtherTest {
+    /// The position that it is about. `None`: it is about the whole run.
+    pub position: Option<Position>,
+    /// What it tests.
+    pub name: String,
+    /// How it ends. It never passes.
+    pub ending: Ending,
+    /// Why it does not pass.
+    pub why: String,
+}
+
+impl OtherTest {
+    fn of_run(name: &str, ending: Ending, why: String) -> Self {
+        Self {
+            position: None,
+            name: name.to_owned(),
+            ending,
+            why,
+        }
     }
-    tests
+}
+
+/// Tests that belong to no cell: positions that do not exist, an outage, requirements without a cell, and a run that
+/// compared nothing.
+pub fn others(report: &Report) -> Vec<OtherTest> {
+    let absent = report.absent_positions.iter().map(|absent| OtherTest {
+        position: Some(absent.position),
+        name: format!("{} exists", absent.position),
+        ending: Ending::Skipped,
+        why: format!("there is no such position: {}", absent.reason),
+    });
+    let outage = report.outage.iter().filter(|_| report.fails_by_outage());
+    let outage = outage.map(|why| OtherTest::of_run(SERVED, Ending::Failed, why.clone()));
+    let unmet = report.terms.unmet(&report.cells).map(|required| {
+        let name = format!("{} is {}, as required", required.place(), required.value);
+        let why = "not checked: the run has no such cell".to_owned();
+        OtherTest::of_run(&name, Ending::Errored, why)
+    });
+    let compared = nothing_compared(report)
+        .then(|| OtherTest::of_run(COMPARED, Ending::Errored, answer(report)));
+    absent.chain(outage).chain(unmet).chain(compared).collect()
 }

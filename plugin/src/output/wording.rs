@@ -146,10 +146,22 @@ pub fn evidence(report: &Report) -> Vec<String> {
     matrix.into_iter().chain(column).chain(evidence).collect()
 }
 
-/// The notes of a report. `all`: notes of every severity, not only warnings. A position that was not checked is always
-/// mentioned, because the answer does not cover it.
+/// Positions that do not exist, one line for each reason.
+pub fn absent(report: &Report) -> Vec<String> {
+    let absent = report.absent_positions.iter();
+    groups(absent.map(|absent| (&absent.reason, absent.position)))
+        .into_iter()
+        .map(|(reason, positions)| {
+            let verb = if positions.len() == 1 { "does" } else { "do" };
+            format!("{} {verb} not exist here: {reason}", list(&positions))
+        })
+        .collect()
+}
+
+/// The notes of a report. `all`: notes of every severity, not only warnings. A position that does not exist or was not
+/// checked is always mentioned, because the answer does not cover it.
 pub fn notes(report: &Report, all: bool) -> Vec<String> {
-    report
+    let advisories = report
         .advisories
         .iter()
         .filter(|advisory| {
@@ -164,8 +176,8 @@ pub fn notes(report: &Report, all: bool) -> Vec<String> {
                 text += &format!(" ({source})");
             }
             text
-        })
-        .collect()
+        });
+    absent(report).into_iter().chain(advisories).collect()
 }
 
 /// A cell in one line.

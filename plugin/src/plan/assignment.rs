@@ -4,6 +4,7 @@
 //! large.
 
 use super::{
+    placement::NoNode,
     planned_position::{PlanSlice, PlannedPosition},
     requests::{self, Requests},
     service_check::ServiceCheck,
@@ -12,6 +13,7 @@ use super::{
 use svc_reach_common::{
     observation::NotObserved,
     position::{Network, Position},
+    report::AbsentPosition,
     target::Target,
     wire::plan::{Plan, Request},
 };
@@ -55,11 +57,15 @@ pub fn assign(services: &mut [ServiceCheck]) -> Vec<ProbePlan> {
         builders: Vec::new(),
     };
     for service in services {
-        service.positions = IN_CLUSTER
-            .into_iter()
-            .filter(|position| service.check.choice.position(*position))
-            .map(|position| builders.plan(service, position))
-            .collect();
+        for position in IN_CLUSTER {
+            if !service.check.choice.position(position) {
+                continue;
+            }
+            match builders.plan(service, position) {
+                Ok(planned) => service.positions.push(planned),
+                Err(reason) => service.absent.push(AbsentPosition { position, reason }),
+            }
+        }
     }
     builders
         .builders
@@ -88,24 +94,29 @@ struct PlanBuilder {
 }
 
 impl PlanBuilders {
-    /// Plans one position of a Service.
-    fn plan(&mut self, service: &ServiceCheck, position: Position) -> PlannedPosition {
+    /// Plans one position of a Service. Fails with the reason if the position does not exist.
+    fn plan(
+        &mut self,
+        service: &ServiceCheck,
+        position: Position,
+    ) -> Result<PlannedPosition, String> {
         let mut targets = targets::targets(&service.facts, &service.placement, position);
         targets.retain(|target| service.check.choice.target(target.kind));
-        let node = service
-            .placement
-            .node(position)
-            .unwrap_or(Err("not a position on a node"));
-        let slice = match node {
-            Err(why) => Err(NotObserved::NoNode(why.to_owned())),
-            Ok(node) => self.add(service, position, node, &targets),
+        let (node, slice) = match service.placement.node(position) {
+            Some(Ok(node)) => (
+                Some(node.to_owned()),
+                self.add(service, position, node, &targets),
+            ),
+            Some(Err(NoNode::Unusable(why))) => (None, Err(NotObserved::NoNode(why.clone()))),
+            Some(Err(NoNode::Absent(why))) => return Err(why.clone()),
+            None => return Err("it is not in the cluster".to_owned()),
         };
-        PlannedPosition {
+        Ok(PlannedPosition {
             position,
-            node: node.ok().map(str::to_owned),
+            node,
             targets,
             slice,
-        }
+        })
     }
 
     /// Adds targets to the probe on this node and network, or to a new one if that probe is full.
@@ -225,7 +236,9 @@ mod tests {
         testing::{check, endpoint, facts, node, probe_settings},
     };
     use std::{collections::BTreeSet, sync::Arc};
-    use svc_reach_common::{facts::Facts, wire::plan::View};
+    use svc_reach_common::{
+        facts::Facts, position::Position, target::TargetKind, wire::plan::View,
+    };
 
     /// Services in a cluster of three nodes, each with a backend on the given node.
     fn services(backends: &[&str]) -> Vec<Facts> {
@@ -304,6 +317,36 @@ mod tests {
             ]
         );
         all_is_asked(&assignment);
+    }
+
+    #[test]
+    fn a_position_that_does_not_exist_has_no_probe_and_no_targets() {
+        let mut facts = services(&["a"]).remove(0);
+        facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1), endpoint("c", 2)];
+        let assignment = assigned(vec![facts]);
+        assert_eq!(names(&assignment), [("node-same", "a"), ("pod-same", "a")]);
+        let service = &assignment.services[0];
+        assert_eq!(service.positions.len(), 2);
+        let absent = service.absent.iter();
+        let absent: Vec<_> = absent
+            .map(|absent| (absent.position, absent.reason.as_str()))
+            .collect();
+        let reason = "every node runs a backend";
+        assert_eq!(
+            absent,
+            [(Position::NodeOther, reason), (Position::PodOther, reason)]
+        );
+        let nodes: BTreeSet<&str> = service.positions[0]
+            .targets
+            .iter()
+            .filter(|target| target.kind == TargetKind::NodePort)
+            .filter_map(|target| target.node.as_deref())
+            .collect();
+        assert_eq!(
+            nodes,
+            BTreeSet::from(["a", "b"]),
+            "another node is asked, too"
+        );
     }
 
     #[test]

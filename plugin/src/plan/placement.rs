@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use svc_reach_common::{
-    facts::{Facts, Node},
+    facts::{Facts, Node, ServiceType},
     position::Position,
 };
 
@@ -17,22 +17,40 @@ pub const NODES_PER_ROLE: usize = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placement {
     /// The probes' node with a backend, or why there is none.
-    pub same: Result<String, String>,
+    pub same: Result<String, NoNode>,
     /// The probes' node without a backend, or why there is none.
-    pub other: Result<String, String>,
+    pub other: Result<String, NoNode>,
     /// Nodes whose ports are requested, as indices of all nodes: those above, and one more of each role if there is
     /// one.
     pub asked: Vec<usize>,
 }
 
+/// Why a position has no node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoNode {
+    /// The cluster has no such node, for this reason. This was read, so the position does not exist.
+    Absent(String),
+    /// There is or may be such a node, but no probe can run on one, for this reason. So nobody could look.
+    Unusable(String),
+}
+
+impl NoNode {
+    /// The reason.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Absent(reason) | Self::Unusable(reason) => reason,
+        }
+    }
+}
+
 impl Placement {
     /// The node of a position, or why there is none. `None`: the position is not on a node.
-    pub fn node(&self, position: Position) -> Option<Result<&str, &str>> {
+    pub fn node(&self, position: Position) -> Option<Result<&str, &NoNode>> {
         let side = match position.beside_backend()? {
             true => &self.same,
             false => &self.other,
         };
-        Some(side.as_deref().map_err(String::as_str))
+        Some(side.as_deref())
     }
 }
 
@@ -75,57 +93,93 @@ pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
         .map(|((facts, backends), [same, other])| {
             let of_role =
                 |backend: bool| (0..nodes.len()).filter(move |at| backends.contains(at) == backend);
-            let stand = |chosen: Option<usize>, backend: bool, none: &str| {
-                let name = |at: usize| nodes[at].name.clone();
+            let stand = |chosen: Option<usize>, backend: bool| {
+                let known = KnownNodes {
+                    facts,
+                    nodes: &nodes,
+                    places: &places,
+                    backends,
+                };
                 chosen
-                    .map(name)
-                    .ok_or_else(|| none_fits(of_role(backend), &nodes, &places, none))
+                    .filter(|_| facts.service.kind != ServiceType::ExternalName)
+                    .map(|at| nodes[at].name.clone())
+                    .ok_or_else(|| known.none(backend))
             };
             let asked = |chosen: Option<usize>, backend: bool| {
                 let others = of_role(backend).filter(move |at| chosen != Some(*at));
-                let ready = |at: &usize| nodes[*at].ready;
-                let asked = chosen.into_iter().chain(others).filter(ready);
+                let serves = |at: &usize| nodes[*at].ready && !is_virtual(nodes[*at]);
+                let asked = chosen.into_iter().chain(others).filter(serves);
                 asked.take(NODES_PER_ROLE).map(|at| order[at])
             };
             Placement {
-                same: stand(same, true, no_backend(facts)),
-                other: stand(other, false, "every node runs a backend"),
+                same: stand(same, true),
+                other: stand(other, false),
                 asked: asked(same, true).chain(asked(other, false)).collect(),
             }
         })
         .collect()
 }
 
-/// Why none of these nodes can take a probe. `none`: the reason if there are no such nodes.
-fn none_fits(
-    of_role: impl Iterator<Item = usize>,
-    nodes: &[&Node],
-    places: &[Candidate],
-    none: &str,
-) -> String {
-    let mut left_out =
-        of_role.filter_map(|at| Some((&nodes[at].name, places[at].why_not.as_deref()?)));
-    match (left_out.next(), left_out.count()) {
-        (None, _) => none.to_owned(),
-        (Some((name, why)), 0) => format!("node {name} cannot take a probe: {why}"),
-        (Some((name, why)), more) => {
-            format!(
-                "none of {} nodes can take a probe, such as {name}: {why}",
-                more + 1
-            )
-        }
-    }
+/// What is known about the nodes of one Service if no node was chosen for a position.
+struct KnownNodes<'a> {
+    facts: &'a Facts,
+    nodes: &'a [&'a Node],
+    places: &'a [Candidate],
+    /// Those that run a backend.
+    backends: &'a BTreeSet<usize>,
 }
 
-/// Why there is no node with a backend.
-fn no_backend(facts: &Facts) -> &'static str {
-    match (
-        facts.endpoints.iter().any(|endpoint| endpoint.ready),
-        facts.backend_nodes().next(),
-    ) {
-        (false, _) => "the Service has no ready endpoint",
-        (true, None) => "no ready endpoint names its node",
-        (true, Some(_)) => "the API server knows no node that runs a backend",
+impl KnownNodes<'_> {
+    /// Why no node with a backend, or without one, was chosen.
+    fn none(&self, backend: bool) -> NoNode {
+        let facts = self.facts;
+        if facts.service.kind == ServiceType::ExternalName {
+            let why = "the Service is an alias in the cluster's DNS, and nothing is forwarded";
+            return NoNode::Absent(why.to_owned());
+        }
+        if backend && !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
+            return NoNode::Absent("the Service has no ready endpoint".to_owned());
+        }
+        if backend && facts.backend_nodes().next().is_none() {
+            return NoNode::Absent("no ready endpoint names its node".to_owned());
+        }
+        let of_role = (0..self.nodes.len()).filter(|at| self.backends.contains(at) == backend);
+        let (virtual_nodes, real): (Vec<usize>, Vec<usize>) =
+            of_role.partition(|at| is_virtual(self.nodes[*at]));
+        if let Some(&first) = real.first() {
+            return NoNode::Unusable(self.unfit(first, real.len()));
+        }
+        match (backend, facts.all_nodes) {
+            (true, true) if !virtual_nodes.is_empty() => {
+                NoNode::Absent("every backend is on a virtual node".to_owned())
+            }
+            (true, true) => {
+                NoNode::Absent("the API server knows no node that an endpoint names".to_owned())
+            }
+            (true, false) => {
+                NoNode::Unusable("none of the nodes that were read runs a backend".to_owned())
+            }
+            (false, true) => NoNode::Absent(match (self.nodes.len(), virtual_nodes.len()) {
+                (0, _) => "the cluster has no node".to_owned(),
+                (1, 0) => "the cluster has only one node, and it runs a backend".to_owned(),
+                (_, 0) => "every node runs a backend".to_owned(),
+                (_, _) => "every node runs a backend, except virtual nodes".to_owned(),
+            }),
+            (false, false) => NoNode::Unusable(format!(
+                "every one of the {} nodes that were read runs a backend",
+                self.nodes.len()
+            )),
+        }
+    }
+
+    /// Why none of `count` nodes can take a probe. `first`: the first of them.
+    fn unfit(&self, first: usize, count: usize) -> String {
+        let name = &self.nodes[first].name;
+        let why = self.places[first].why_not.as_deref().unwrap_or("unknown");
+        match count {
+            1 => format!("node {name} cannot take a probe: {why}"),
+            _ => format!("none of {count} nodes can take a probe, such as {name}: {why}"),
+        }
     }
 }
 
@@ -270,9 +324,9 @@ fn is_virtual(node: &Node) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::place;
+    use super::{NoNode, place};
     use crate::testing::{endpoint, facts, node, nodes_mut, probe_settings};
-    use svc_reach_common::facts::{Facts, Taint};
+    use svc_reach_common::facts::{Facts, Node, ServiceType, Taint};
 
     fn cluster(nodes: &[&str], backends: &[&str]) -> Facts {
         let mut facts = facts();
@@ -290,12 +344,19 @@ mod tests {
         facts
     }
 
+    fn virtual_node(node: &mut Node) {
+        node.labels.insert("type".into(), "virtual-kubelet".into());
+    }
+
     #[test]
     fn probes_run_on_fitting_nodes() {
         type Change = fn(&mut Facts);
-        type Stands = Result<&'static str, &'static str>;
+        type Stands = Result<&'static str, NoNode>;
         type Row = (&'static str, Facts, Change, Stands, Stands);
-        let rows: [Row; 12] = [
+        let absent = |why: &str| Err(NoNode::Absent(why.to_owned()));
+        let unusable = |why: &str| Err(NoNode::Unusable(why.to_owned()));
+        let alias = "the Service is an alias in the cluster's DNS, and nothing is forwarded";
+        let rows: [Row; 18] = [
             (
                 "one backend",
                 cluster(&["a", "b", "c"], &["b"]),
@@ -308,69 +369,110 @@ mod tests {
                 cluster(&["a", "b"], &["a", "b"]),
                 |_| {},
                 Ok("a"),
-                Err("every node runs a backend"),
+                absent("every node runs a backend"),
+            ),
+            (
+                "all that were read run one",
+                cluster(&["a", "b"], &["a", "b"]),
+                |f| f.all_nodes = false,
+                Ok("a"),
+                unusable("every one of the 2 nodes that were read runs a backend"),
+            ),
+            (
+                "one node",
+                cluster(&["a"], &["a"]),
+                |_| {},
+                Ok("a"),
+                absent("the cluster has only one node, and it runs a backend"),
             ),
             (
                 "no backend",
                 cluster(&["a"], &[]),
                 |_| {},
-                Err("the Service has no ready endpoint"),
+                absent("the Service has no ready endpoint"),
                 Ok("a"),
             ),
             (
                 "none is ready",
                 cluster(&["a"], &["a"]),
                 |f| f.endpoints[0].ready = false,
-                Err("the Service has no ready endpoint"),
+                absent("the Service has no ready endpoint"),
                 Ok("a"),
             ),
             (
                 "no node name",
                 cluster(&["a"], &["a"]),
                 |f| f.endpoints[0].node = None,
-                Err("no ready endpoint names its node"),
+                absent("no ready endpoint names its node"),
                 Ok("a"),
             ),
             (
                 "a strange node",
                 cluster(&["a"], &["z"]),
                 |_| {},
-                Err("the API server knows no node that runs a backend"),
+                absent("the API server knows no node that an endpoint names"),
                 Ok("a"),
+            ),
+            (
+                "a node that was not read",
+                cluster(&["a"], &["z"]),
+                |f| f.all_nodes = false,
+                unusable("none of the nodes that were read runs a backend"),
+                Ok("a"),
+            ),
+            (
+                "an alias",
+                cluster(&["a", "b"], &["a"]),
+                |f| f.service.kind = ServiceType::ExternalName,
+                absent(alias),
+                absent(alias),
             ),
             (
                 "down",
                 cluster(&["a", "b"], &["b"]),
                 |f| nodes_mut(f)[0].ready = false,
                 Ok("b"),
-                Err("node a cannot take a probe: it is not Ready"),
+                unusable("node a cannot take a probe: it is not Ready"),
             ),
             (
                 "windows",
                 cluster(&["a", "b"], &["b"]),
                 |f| nodes_mut(f)[0].os = Some("windows".into()),
                 Ok("b"),
-                Err("node a cannot take a probe: it runs windows"),
+                unusable("node a cannot take a probe: it runs windows"),
             ),
             (
                 "arm",
                 cluster(&["a", "b"], &["b"]),
                 |f| nodes_mut(f)[0].arch = Some("arm64".into()),
                 Ok("b"),
-                Err(
+                unusable(
                     "node a cannot take a probe: its architecture is arm64, but the image is for amd64 (see --arch)",
                 ),
             ),
             (
-                "virtual",
+                "only a virtual node has no backend",
                 cluster(&["a", "b"], &["b"]),
-                |f| {
-                    nodes_mut(f)[0]
-                        .labels
-                        .insert("type".into(), "virtual-kubelet".into());
-                },
+                |f| virtual_node(&mut nodes_mut(f)[0]),
                 Ok("b"),
-                Err("node a cannot take a probe: it is a virtual node"),
+                absent("every node runs a backend, except virtual nodes"),
+            ),
+            (
+                "only a virtual node has a backend",
+                cluster(&["a", "b"], &["b"]),
+                |f| virtual_node(&mut nodes_mut(f)[1]),
+                absent("every backend is on a virtual node"),
+                Ok("a"),
+            ),
+            (
+                "virtual and down",
+                cluster(&["a", "b", "c"], &["c"]),
+                |f| {
+                    virtual_node(&mut nodes_mut(f)[0]);
+                    nodes_mut(f)[1].ready = false;
+                },
+                Ok("c"),
+                unusable("node b cannot take a probe: it is not Ready"),
             ),
             (
                 "cordoned nodes come last",
@@ -396,16 +498,8 @@ mod tests {
         for (name, mut facts, change, same, other) in rows {
             change(&mut facts);
             let placement = place(&[&facts], &probe_settings()).remove(0);
-            assert_eq!(
-                placement.same.as_deref().map_err(String::as_str),
-                same,
-                "{name}"
-            );
-            assert_eq!(
-                placement.other.as_deref().map_err(String::as_str),
-                other,
-                "{name}"
-            );
+            assert_eq!(placement.same, same.map(str::to_owned), "{name}");
+            assert_eq!(placement.other, other.map(str::to_owned), "{name}");
         }
     }
 
@@ -483,7 +577,9 @@ mod tests {
         assert_eq!(placement.other, Ok("c".to_owned()));
         assert_eq!(
             placement.same,
-            Err("node b cannot take a probe: it has no label pool=web".to_owned())
+            Err(NoNode::Unusable(
+                "node b cannot take a probe: it has no label pool=web".to_owned()
+            ))
         );
     }
 }

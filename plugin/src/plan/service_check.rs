@@ -8,7 +8,10 @@ use crate::{
     config::{Check, ProbeSettings},
     probes::probed_position::ProbedPosition,
 };
-use svc_reach_common::facts::{Facts, Service};
+use svc_reach_common::{
+    facts::{Facts, Service},
+    report::AbsentPosition,
+};
 
 /// One Service in a run.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ pub struct ServiceCheck {
     pub placement: Placement,
     /// Its positions in the cluster.
     pub positions: Vec<PlannedPosition>,
+    /// Its positions that do not exist.
+    pub absent: Vec<AbsentPosition>,
+    /// Why nothing can answer, if it has no ready endpoint.
+    pub outage: Option<String>,
     /// The position on this machine.
     pub external: ExternalPosition,
 }
@@ -50,6 +57,8 @@ pub fn place(
             facts,
             placement,
             positions: Vec::new(),
+            absent: Vec::new(),
+            outage: None,
             external: ExternalPosition::default(),
         })
         .collect()

@@ -121,12 +121,6 @@ fn of_the_service(facts: &Facts) -> Vec<Advisory> {
             "the Service is an alias for {name} in the cluster's DNS; nothing is forwarded"
         );
         advisories.push(own("external-name", Severity::Info, text));
-    } else if !facts.endpoints.iter().any(|endpoint| endpoint.ready) {
-        let text = match facts.endpoints.len() {
-            0 => "the Service has no endpoint".to_owned(),
-            n => format!("none of the Service's {n} endpoints is ready"),
-        };
-        advisories.push(own("no-ready-endpoint", Severity::Warning, text));
     }
     if service.kind == ServiceType::LoadBalancer && service.load_balancer.is_empty() {
         let text = "the load balancer has no address yet".to_owned();
@@ -487,13 +481,10 @@ mod tests {
                 &["host-network-without-backends"],
             ),
             (
-                "no ready backend and no address",
+                "no address",
                 IPVS,
-                |facts| {
-                    facts.endpoints.clear();
-                    facts.service.load_balancer.clear();
-                },
-                &["no-ready-endpoint", "no-load-balancer-address"],
+                |facts| facts.service.load_balancer.clear(),
+                &["no-load-balancer-address"],
             ),
             (
                 "another provider's cluster, whatever is wrong",

@@ -85,7 +85,7 @@ mod tests {
             output::{End, ProbeOutput},
             probed_position::ProbedPosition,
         },
-        reporting::{self, Expectations, documents::Documents},
+        reporting::{self, Expectations, Unchecked, documents::Documents},
         survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
         testing::{endpoint, facts, node, probe_settings},
     };
@@ -157,7 +157,14 @@ mod tests {
             at: None,
         };
         let took = Duration::from_secs(1);
-        reporting::report("r1", took, &facts, &[stand], expectations, None)
+        reporting::report(
+            "r1",
+            took,
+            &facts,
+            &[stand],
+            expectations,
+            Unchecked::default(),
+        )
     }
 
     fn only(report: &Report) -> &Cell {

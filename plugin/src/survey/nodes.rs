@@ -26,29 +26,37 @@ const ROUNDS: usize = 2;
 /// Most nodes to read by name in one round. If more are needed, all nodes are read.
 const NAMED: usize = 64;
 
+/// The nodes that were read.
+pub struct NodesRead {
+    /// The nodes.
+    pub read: Vec<Node>,
+    /// Whether these are all nodes of the cluster.
+    pub all: bool,
+}
+
 /// Reads nodes until enough of each role fit for every Service: first pages, then nodes with a backend by name.
 pub async fn nodes(
     cluster: &impl Cluster,
     asked: &[SurveyedService],
     fits: &dyn Fn(&Node) -> bool,
     first: Page,
-) -> Result<Vec<Node>, Error> {
+) -> Result<NodesRead, Error> {
     let mut known = KnownNodes::new(asked, fits);
     let mut page = first;
-    for pages in 1.. {
+    let mut pages = 1;
+    let all = loop {
         known.add(&page.items)?;
-        let Some(next) = page
-            .next
-            .filter(|_| pages < PAGES && known.others_are_needed())
-        else {
-            break;
-        };
+        let Some(next) = page.next else { break true };
+        if pages == PAGES || !known.others_are_needed() {
+            break false;
+        }
         page = node_page(cluster, Some(next)).await?;
-    }
+        pages += 1;
+    };
     for _ in 0..ROUNDS {
         let names = known.backends_needed();
         if names.len() > NAMED {
-            return all(cluster, asked, fits).await;
+            return read_all(cluster, asked, fits).await;
         }
         let found: Vec<(String, Option<Value>)> = stream::iter(names)
             .map(async |name| {
@@ -63,7 +71,10 @@ pub async fn nodes(
             known.add(node.as_slice())?;
         }
     }
-    Ok(known.nodes)
+    Ok(NodesRead {
+        read: known.nodes,
+        all,
+    })
 }
 
 /// One page of nodes.
@@ -71,11 +82,11 @@ pub async fn node_page(cluster: &impl Cluster, next: Option<String>) -> Result<P
     list(cluster, FEW, next).await
 }
 
-async fn all(
+async fn read_all(
     cluster: &impl Cluster,
     asked: &[SurveyedService],
     fits: &dyn Fn(&Node) -> bool,
-) -> Result<Vec<Node>, Error> {
+) -> Result<NodesRead, Error> {
     let mut known = KnownNodes::new(asked, fits);
     let mut next = None;
     loop {
@@ -83,7 +94,10 @@ async fn all(
         known.add(&page.items)?;
         next = page.next;
         if next.is_none() {
-            return Ok(known.nodes);
+            return Ok(NodesRead {
+                read: known.nodes,
+                all: true,
+            });
         }
     }
 }

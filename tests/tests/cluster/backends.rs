@@ -6,14 +6,18 @@ use std::time::Duration;
 use svc_reach_common::{
     observation::ObservedValue::{Reachable, Unreachable},
     position::Position::{NodeOther, NodeSame, PodOther, PodSame},
-    target::TargetKind::{ClusterIp, NodePort, PodIp},
+    target::{
+        NodeRole::Backend,
+        Relation::Remote,
+        TargetKind::{ClusterIp, NodePort, PodIp},
+    },
     verdict::Verdict,
 };
 use svc_reach_tests::{
     fixture::{apply, await_endpoints, await_proxies, nodes, server, service},
     kubectl::Kubectl,
     namespace::Namespace,
-    run::of,
+    run::{node_port, of},
     wait::until,
 };
 
@@ -39,26 +43,25 @@ fn every_backend_is_checked() {
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn two_positions_are_missing_if_every_node_runs_a_backend() {
+fn a_service_with_a_backend_on_every_node_is_complete() {
     let kubectl = Kubectl::from_environment();
     let all = nodes(&kubectl).len();
-    let (kubectl, namespace) = with(&json!({}), all);
+    let (kubectl, namespace) = with(&json!({"type": "NodePort"}), all);
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
     run.expect_from(&[NodeSame, PodSame], of(ClusterIp), Reachable);
-    run.expect_unobserved(NodeOther, "every node runs a backend");
-    run.expect_unobserved(PodOther, "every node runs a backend");
-    run.expect_exit(3);
+    run.expect_absent(&[NodeOther, PodOther], "every node runs a backend");
+    run.expect_from(&[NodeSame, PodSame], node_port(Backend, Remote), Reachable);
+    run.expect_exit(0);
 }
 
 #[test]
 #[ignore = "needs a cluster: tests/run brings one up"]
-fn a_service_without_a_backend_refuses_connections() {
+fn a_service_without_a_backend_is_an_outage() {
     let (kubectl, namespace) = with(&json!({"type": "NodePort"}), 0);
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
-    run.expect_unobserved(NodeSame, "no ready endpoint");
-    run.expect_unobserved(PodSame, "no ready endpoint");
+    run.expect_absent(&[NodeSame, PodSame], "no ready endpoint");
     run.expect_from(&[NodeOther, PodOther], of(ClusterIp), Unreachable);
     let cell = run.cells(PodOther, of(ClusterIp))[0];
     assert_eq!(cell.observed.reason, "refused");
@@ -67,13 +70,42 @@ fn a_service_without_a_backend_refuses_connections() {
         Verdict::AsExpected,
         "the documents say nothing, so the model decides"
     );
-    assert!(
-        run.report
-            .advisories
-            .iter()
-            .any(|advisory| advisory.id == "no-ready-endpoint")
+    assert_eq!(
+        run.report.outage.as_deref(),
+        Some("no pod matches its selector app=web")
     );
-    run.expect_exit(3);
+    run.expect_exit(1);
+    let table = kubectl.run(&namespace.args(&["svc-reach", "web", "--external", "never"]));
+    let first = "web: nothing can answer, because no pod matches its selector app=web. ";
+    assert!(table.stdout.starts_with(first), "{table}");
+    let wanted = ["--require-unreachable", "pod-other:cluster-ip"];
+    from_inside(&kubectl, &namespace, &wanted).expect_exit(0);
+}
+
+#[test]
+#[ignore = "needs a cluster: tests/run brings one up"]
+fn an_outage_names_the_reason_of_an_unready_pod() {
+    let (kubectl, namespace) = with(&json!({}), 0);
+    let node = nodes(&kubectl)[0].clone();
+    let mut pod = server("web-0", &node);
+    pod["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"] = "/no/such/path".into();
+    pod["spec"]["containers"][0]["args"] = json!(["serve", "--port", "9090"]);
+    apply(&kubectl, &namespace, vec![pod]);
+    until("the pod to run", Duration::from_secs(180), || {
+        let phase = ["get", "pod", "web-0", "-o", "jsonpath={.status.phase}"];
+        match kubectl.succeed(&namespace.args(&phase)).as_str() {
+            "Running" => Ok(()),
+            other => Err(other.to_owned()),
+        }
+    });
+    let run = from_inside(&kubectl, &namespace, &["--only", "pod-other,cluster-ip"]);
+    assert_eq!(
+        run.report.outage.as_deref(),
+        Some(
+            "its only pod web-0 is not ready (ContainersNotReady: containers with unready status: [web])"
+        )
+    );
+    run.expect_exit(1);
 }
 
 #[test]
@@ -161,9 +193,9 @@ fn a_service_without_a_selector_uses_its_manual_endpoints() {
     await_proxies(&kubectl, &namespace, 1);
     let run = from_inside(&kubectl, &namespace, &[]);
     run.expect_as_predicted();
-    run.expect_unobserved(NodeSame, "no ready endpoint names its node");
+    run.expect_absent(&[NodeSame, PodSame], "no ready endpoint names its node");
     run.expect_from(&[NodeOther, PodOther], of(ClusterIp), Reachable);
-    run.expect_exit(3);
+    run.expect_exit(0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::survey::kube_proxy::Settings;
 use crate::{
     plan::{
-        placement::{NODES_PER_ROLE, Placement},
+        placement::{NODES_PER_ROLE, NoNode, Placement},
         targets,
     },
     reporting::{prediction::forecast, service::service},
@@ -90,7 +90,7 @@ pub(super) fn explanation(
             Some(Err(reason)) => {
                 left_out.push(OmittedPosition {
                     position,
-                    reason: reason.to_owned(),
+                    reason: reason.reason().to_owned(),
                 });
                 continue;
             }
@@ -177,7 +177,7 @@ fn place(facts: &Facts) -> Placement {
         nodes
             .first()
             .map(|at| facts.nodes[*at].name.clone())
-            .ok_or_else(|| none.to_owned())
+            .ok_or_else(|| NoNode::Unusable(none.to_owned()))
     };
     Placement {
         same: first(&backend, "no known node runs a ready endpoint"),

@@ -185,6 +185,8 @@ impl Dump {
             service: service.clone(),
             endpoints: endpoints.clone(),
             nodes: self.nodes.clone().into(),
+            // A dump may have only some nodes.
+            all_nodes: false,
             changed: None,
             server_version: None,
         })

@@ -290,7 +290,7 @@ mod tests {
         config::{ClusterOverrides, ExpectationSettings},
         probes::probed_position::ProbedPosition,
         reporting::documents::Documents,
-        reporting::{Expectations, report},
+        reporting::{Expectations, Unchecked, report},
         survey::provider_hints::ProviderHints,
         testing::{cell, facts},
     };
@@ -315,7 +315,14 @@ mod tests {
             terms: &Terms::default(),
             at: None,
         };
-        let mut report = report("r", Duration::ZERO, &facts(), &none, expectations, None);
+        let mut report = report(
+            "r",
+            Duration::ZERO,
+            &facts(),
+            &none,
+            expectations,
+            Unchecked::default(),
+        );
         report.cells = cells;
         report
     }

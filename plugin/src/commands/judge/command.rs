@@ -19,7 +19,7 @@ use svc_reach_common::{
     exit::Exit,
     judging,
     matrix::Column,
-    report::{self, Evidence, Report, Reports, Summary},
+    report::{self, Evidence, Report, Reports},
     terms::GivenTerms,
 };
 
@@ -234,9 +234,9 @@ fn judge(
     }
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::MatrixReference::of);
-    report.summary = Summary::of(&report.cells, &terms);
     advisories::judged_again(&mut report.advisories, &terms, &report.cells);
     report.terms = terms;
+    report.summarize();
     report
 }
 

@@ -1,6 +1,6 @@
 //! The notes and the evidence of a report.
 
-use super::{super::findings, Nth, link::linked};
+use super::{super::findings, super::wording, Nth, link::linked};
 use maud::{Markup, html};
 use svc_reach_common::report::{Report, Severity};
 
@@ -14,10 +14,11 @@ pub fn advisories(report: &Report, nth: Nth) -> Markup {
     };
     let id = nth.id("notes");
     html! {
-        @if !report.advisories.is_empty() {
+        @if !report.advisories.is_empty() || !report.absent_positions.is_empty() {
             section aria-labelledby=(id) {
                 h3 id=(id) { "Notes" }
                 ul.notes {
+                    @for line in wording::absent(report) { li.info { (line) } }
                     @for advisory in of(Severity::Warning).chain(of(Severity::Info)) {
                         li.(advisory.severity.as_str()) {
                             @if advisory.severity == Severity::Warning { b { "Warning: " } }
