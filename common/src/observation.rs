@@ -3,7 +3,11 @@
 //! The most important rule: if a probe could not look, the cell is [`Observation::NotObserved`], never
 //! [`Observation::Unreachable`].
 
-use crate::wire::outcome::{Attempt, Meaning};
+use crate::{
+    comparison::{Compared, Comparison},
+    target::TargetKind,
+    wire::outcome::Attempt,
+};
 use std::fmt;
 
 words! {
@@ -55,6 +59,11 @@ pub enum NotObserved {
     AttemptsFailed(String),
     /// No datagram was answered from any position. The server may not answer this payload.
     Silent,
+    /// Connections were accepted and requests not answered, and nothing shows that the server answers such requests.
+    Unanswered {
+        /// Whether backends did the same when they were asked directly.
+        directly: bool,
+    },
     /// Probes do not support this protocol.
     ProtocolNotProbed(String),
     /// The run was interrupted before this cell was finished.
@@ -69,31 +78,14 @@ impl fmt::Display for NotObserved {
             Self::Silent => f.write_str(
                 "no answer to the datagram from any position: the server may not answer this payload (see --udp-payload)",
             ),
+            Self::Unanswered { directly: true } => f.write_str(
+                "accepted, no answer; the backends do the same when they are asked directly, so the request is wrong for this server (protocol, path, TLS, PROXY protocol; see --protocol and --path), or the server is slower than --timeout",
+            ),
+            Self::Unanswered { directly: false } => f.write_str(
+                "accepted, no answer; no backend answered directly in this run, so the server may be slower than --timeout, or the request may be wrong for it (see --protocol and --path)",
+            ),
             Self::ProtocolNotProbed(protocol) => write!(f, "{protocol} is not probed"),
             Self::Interrupted => f.write_str("the run was interrupted before this was finished"),
-        }
-    }
-}
-
-/// What an unanswered datagram means for a Service port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Silence {
-    /// The same payload was answered elsewhere, so it was lost here.
-    Unreachable,
-    /// The payload was never answered, so the payload may be the reason.
-    Unknown,
-}
-
-impl Silence {
-    /// Decides from all attempts on the same Service port, for every target and position.
-    pub fn of<'a>(attempts: impl IntoIterator<Item = &'a Attempt>) -> Self {
-        if attempts
-            .into_iter()
-            .any(|attempt| attempt.outcome.meaning() == Meaning::Reached)
-        {
-            Self::Unreachable
-        } else {
-            Self::Unknown
         }
     }
 }
@@ -103,83 +95,88 @@ impl Silence {
 struct Tally {
     reached: usize,
     not_reached: usize,
+    unanswered: usize,
+    silent: usize,
     unknown: usize,
 }
 
-/// Combines the attempts of one cell. The first of these that applies decides:
+/// Combines the attempts of one cell. `comparison`: what all attempts on the same port saw. The first of these that
+/// applies decides:
 ///
-/// 1. Some attempts were answered and some were not: the cell is unstable.
-/// 2. An attempt could not be made: the cell is not observed.
+/// 1. Some attempts reached the target and some did not: the cell is unstable.
+/// 2. An attempt could not be made, or nothing can be concluded from it: the cell is not observed.
 /// 3. Otherwise all attempts agree.
 ///
 /// ```
-/// use svc_reach_common::observation::{NotObserved, Observation, Silence, observe};
+/// use svc_reach_common::comparison::Comparison;
+/// use svc_reach_common::observation::{NotObserved, Observation, observe};
+/// use svc_reach_common::target::TargetKind;
 ///
 /// // Without an attempt there is nothing to conclude. In particular, the target is not "unreachable".
 /// assert!(matches!(
-///     observe(&[], Silence::Unknown),
+///     observe(&[], TargetKind::ClusterIp, &Comparison::default()),
 ///     Observation::NotObserved(NotObserved::ProbeFailed(_))
 /// ));
 /// ```
 #[must_use]
-pub fn observe(attempts: &[Attempt], silence: Silence) -> Observation {
+pub fn observe(attempts: &[Attempt], kind: TargetKind, comparison: &Comparison) -> Observation {
     let mut tally = Tally::default();
-    let mut ambiguous = 0;
     for attempt in attempts {
-        match attempt.outcome.meaning() {
-            Meaning::Reached => tally.reached += 1,
-            Meaning::NotReached => tally.not_reached += 1,
-            Meaning::Unknown => tally.unknown += 1,
-            Meaning::Ambiguous => ambiguous += 1,
-        }
+        *match comparison.meaning(kind, &attempt.outcome) {
+            Compared::Reached => &mut tally.reached,
+            Compared::NotReached => &mut tally.not_reached,
+            Compared::Unanswered => &mut tally.unanswered,
+            Compared::Silent => &mut tally.silent,
+            Compared::Unknown => &mut tally.unknown,
+        } += 1;
     }
-    // An answer in this cell proves that the server answers the payload, even if no other cell had an answer.
-    match silence {
-        Silence::Unknown if tally.reached == 0 => tally.unknown += ambiguous,
-        Silence::Unknown | Silence::Unreachable => tally.not_reached += ambiguous,
+    // An answer in this cell proves that the server answers the request.
+    if tally.reached > 0 {
+        tally.not_reached += tally.silent + tally.unanswered;
+        (tally.silent, tally.unanswered) = (0, 0);
     }
+    let summary = || summarize(attempts, kind, comparison);
     match tally {
         Tally {
             reached: 1..,
             not_reached: 1..,
             ..
-        } => Observation::Unstable {
-            summary: summarize(attempts),
-        },
-        Tally { unknown, .. } if unknown > 0 && unknown == ambiguous => {
-            Observation::NotObserved(NotObserved::Silent)
-        }
+        } => Observation::Unstable { summary: summary() },
         Tally { unknown: 1.., .. } => {
-            Observation::NotObserved(NotObserved::AttemptsFailed(summarize(attempts)))
+            Observation::NotObserved(NotObserved::AttemptsFailed(summary()))
         }
-        Tally { reached: 1.., .. } => Observation::Reachable {
-            summary: summarize(attempts),
-        },
+        Tally { silent: 1.., .. } => Observation::NotObserved(NotObserved::Silent),
+        Tally {
+            unanswered: 1.., ..
+        } => Observation::NotObserved(NotObserved::Unanswered {
+            directly: comparison.leaves_unanswered(),
+        }),
+        Tally { reached: 1.., .. } => Observation::Reachable { summary: summary() },
         Tally {
             not_reached: 1.., ..
-        } => Observation::Unreachable {
-            summary: summarize(attempts),
-        },
+        } => Observation::Unreachable { summary: summary() },
         Tally { .. } => {
             Observation::NotObserved(NotObserved::ProbeFailed("no attempt was made".to_owned()))
         }
     }
 }
 
-/// Number of attempts that were answered.
-#[must_use]
-pub fn answered(attempts: &[Attempt]) -> usize {
+/// The attempts that reached the target.
+pub fn reaching<'a>(
+    attempts: &'a [Attempt],
+    kind: TargetKind,
+    comparison: &Comparison,
+) -> impl Iterator<Item = &'a Attempt> {
     attempts
         .iter()
-        .filter(|attempt| attempt.outcome.meaning() == Meaning::Reached)
-        .count()
+        .filter(move |attempt| comparison.meaning(kind, &attempt.outcome) == Compared::Reached)
 }
 
 /// What the attempts saw, with counts, in the order in which each outcome first occurred.
-fn summarize(attempts: &[Attempt]) -> String {
+fn summarize(attempts: &[Attempt], kind: TargetKind, comparison: &Comparison) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for attempt in attempts {
-        let text = attempt.outcome.to_string();
+        let text = comparison.words(kind, &attempt.outcome);
         match seen.iter_mut().find(|(known, _)| *known == text) {
             Some((_, count)) => *count += 1,
             None => seen.push((text, 1)),
@@ -197,8 +194,12 @@ fn summarize(attempts: &[Attempt]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NotObserved, Observation, Silence, observe};
-    use crate::wire::outcome::{Attempt, Outcome, Phase};
+    use super::{NotObserved, Observation, observe};
+    use crate::{
+        comparison::Comparison,
+        target::TargetKind,
+        wire::outcome::{Attempt, Outcome, Phase},
+    };
 
     fn attempts(outcomes: &[Outcome]) -> Vec<Attempt> {
         outcomes
@@ -238,9 +239,11 @@ mod tests {
         let unstable = |text: &str| Observation::Unstable {
             summary: text.into(),
         };
-        let unknown = Silence::Unknown;
-        let known = Silence::Unreachable;
-        let rows: Vec<(&str, Vec<Outcome>, Silence, Observation)> = vec![
+        let kind = TargetKind::ClusterIp;
+        let unknown = Comparison::default();
+        let known = Comparison::of(attempts(&[ok()]).iter().map(|attempt| (kind, attempt)));
+        let (unknown, known) = (&unknown, &known);
+        let rows: Vec<(&str, Vec<Outcome>, &Comparison, Observation)> = vec![
             (
                 "all answer",
                 vec![ok(), ok()],
@@ -316,8 +319,9 @@ mod tests {
                 unstable("1× answered HTTP 200, 1× no answer to the datagram"),
             ),
         ];
-        for (name, outcomes, silence, expected) in rows {
-            assert_eq!(observe(&attempts(&outcomes), silence), expected, "{name}");
+        for (name, outcomes, comparison, expected) in rows {
+            let observed = observe(&attempts(&outcomes), kind, comparison);
+            assert_eq!(observed, expected, "{name}");
         }
     }
 }

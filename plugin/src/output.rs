@@ -164,13 +164,15 @@ mod snapshots;
 
 #[cfg(test)]
 mod tests {
-    use super::Outlet;
+    use super::{Outlet, write};
     use crate::{
         config::{Color, Output, ReportFormat},
-        testing::mixed,
+        output::screen::Screen,
+        testing::{healthy, mixed},
     };
     use std::path::Path;
     use svc_reach_common::{exit::Exit, report::Report};
+    use svc_reach_common::{position::Position, target::TargetKind, wire::outcome::Outcome};
 
     fn output(format: ReportFormat, file: &Path) -> Output {
         Output {
@@ -240,5 +242,29 @@ mod tests {
         assert_eq!(error.exit(), Exit::Cluster);
         let named = error.chain();
         assert!(named.contains(file.to_str().unwrap()), "{named}");
+    }
+
+    #[test]
+    fn every_format_shows_an_http_error() {
+        let mut report = healthy();
+        for cell in &mut report.cells {
+            if cell.position == Position::PodSame && cell.target.kind == TargetKind::ClusterIp {
+                cell.observed.attempts[0].outcome = Outcome::Answered {
+                    status: Some(404),
+                    echo: None,
+                };
+            }
+        }
+        assert_eq!(report.summary.exit(), Exit::AsExpected);
+        let screen = Screen {
+            width: 80,
+            color: false,
+        };
+        for format in ReportFormat::ALL {
+            let mut text = Vec::new();
+            write(*format, &report.clone().into(), screen, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains("404"), "{format}: {text}");
+        }
     }
 }

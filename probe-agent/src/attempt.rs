@@ -15,10 +15,10 @@ use std::{
 };
 use svc_reach_common::wire::{
     outcome::{Attempt, Meaning, Outcome, Phase},
-    plan::{Plan, Request, RequestKind, Tls},
+    plan::{self, Plan, Request, RequestKind, Tls},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
@@ -92,7 +92,9 @@ impl Context {
         let payload = payload.as_bytes();
         again.outcome = udp::ask(lost.local, remote, payload, bounds, &mut again).await;
         match again.outcome.meaning() {
-            Meaning::Reached | Meaning::NotReached | Meaning::Ambiguous => again,
+            Meaning::Reached | Meaning::Accepted | Meaning::NotReached | Meaning::Ambiguous => {
+                again
+            }
             // That no second one could be sent says nothing.
             Meaning::Unknown => lost,
         }
@@ -196,7 +198,7 @@ impl Context {
         attempt.local = stream.local_addr().ok();
         let bounds = bounds.leaving(self.grace);
         let RequestKind::Http { path, host, tls } = &request.probe else {
-            return Outcome::Connected;
+            return watch(stream, attempt).await;
         };
         let authority = host
             .clone()
@@ -266,13 +268,29 @@ fn came_through(tried: &Attempt) -> bool {
 /// - Otherwise the first address counts: a node without IPv6 has no route to the later ones.
 fn says_more(tried: &Attempt, best: &Attempt) -> bool {
     let weight = |attempt: &Attempt| match attempt.outcome.meaning() {
-        Meaning::Reached => 4,
+        Meaning::Reached | Meaning::Accepted => 4,
         Meaning::Unknown => 3,
         Meaning::Ambiguous => 2,
-        Meaning::NotReached if came_through(attempt) => 1,
         Meaning::NotReached => 0,
     };
     weight(tried) > weight(best)
+}
+
+/// Watches a connection on which nothing is sent, in case the server ends it.
+async fn watch(mut stream: TcpStream, attempt: &mut Attempt) -> Outcome {
+    let began = Instant::now();
+    let mut greeting = [0; 256];
+    match timeout(plan::WATCHED, stream.read(&mut greeting)).await {
+        Err(_) => Outcome::Connected,
+        Ok(Ok(0)) => Outcome::Closed {
+            phase: Phase::Connect,
+        },
+        Ok(Ok(_)) => {
+            attempt.first_byte_us = Some(micros(began, Instant::now()));
+            Outcome::Connected
+        }
+        Ok(Err(error)) => failure::connecting(&error),
+    }
 }
 
 async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(

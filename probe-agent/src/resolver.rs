@@ -127,7 +127,7 @@ fn candidates(name: &Name, search: &[Name], ndots: usize) -> Vec<Name> {
 fn graver(first: Outcome, next: Outcome) -> Outcome {
     let weight = |outcome: &Outcome| match outcome.meaning() {
         Meaning::Unknown => 2,
-        Meaning::Reached | Meaning::Ambiguous | Meaning::NotReached => {
+        Meaning::Reached | Meaning::Accepted | Meaning::Ambiguous | Meaning::NotReached => {
             u8::from(*outcome != Outcome::NameNotFound)
         }
     };

@@ -49,7 +49,7 @@ fn in_namespaces(flags: &[&str], script: &str, plan: &str) -> Vec<Line> {
 
 fn plan(view: &str, host: &str, port: u16, probe: &str) -> String {
     format!(
-        r#"{{"version":1,"attempts":1,"concurrency":8,"connectTimeoutMs":1500,"attemptTimeoutMs":1500,"view":"{view}",
+        r#"{{"version":2,"attempts":1,"concurrency":8,"connectTimeoutMs":1500,"attemptTimeoutMs":1500,"view":"{view}",
             "targets":[{{"id":0,"host":"{host}","port":{port},"probe":{probe}}}]}}"#
     )
 }

@@ -6,7 +6,7 @@ use crate::{
     position::Position,
     target::Target,
     verdict::{Basis, ExpectedValue, Reachability, Verdict},
-    wire::outcome::Attempt,
+    wire::outcome::{Attempt, Outcome},
 };
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -132,4 +132,25 @@ pub struct Observed {
     pub client_ip_seen: Option<IpAddr>,
     /// Every attempt.
     pub attempts: Vec<Attempt>,
+}
+
+impl Observed {
+    /// HTTP statuses that are neither a success nor a redirect (RFC 9110, section 15), in the order in which each first
+    /// occurred.
+    #[must_use]
+    pub fn error_statuses(&self) -> Vec<u16> {
+        let mut statuses = Vec::new();
+        for attempt in &self.attempts {
+            if let Outcome::Answered {
+                status: Some(status),
+                ..
+            } = attempt.outcome
+                && !(200..400).contains(&status)
+                && !statuses.contains(&status)
+            {
+                statuses.push(status);
+            }
+        }
+        statuses
+    }
 }

@@ -32,7 +32,8 @@ pub enum Outcome {
         /// What the server reported about itself, if it was `svc-reach-probe serve`.
         echo: Option<Echo>,
     },
-    /// The TCP connection was accepted. No request was sent.
+    /// The TCP connection was accepted, and was not ended while the agent watched it
+    /// ([`crate::wire::plan::WATCHED`]). No request was sent.
     Connected,
     /// The connection was accepted and bytes came back, but not an HTTP response.
     NotHttp {
@@ -46,7 +47,7 @@ pub enum Outcome {
     },
     /// The connection was accepted, then closed before any byte of an answer.
     Closed {
-        /// The phase in which it was closed.
+        /// The phase in which it was closed. `connect`: no request was sent.
         phase: Phase,
     },
     /// A TCP reset or an ICMP "port unreachable" came back.
@@ -56,7 +57,7 @@ pub enum Outcome {
     },
     /// An established connection was reset.
     Reset {
-        /// The phase in which it was reset.
+        /// The phase in which it was reset. `connect`: no request was sent.
         phase: Phase,
         /// `ECONNRESET` or `EPIPE`.
         errno: i32,
@@ -156,6 +157,9 @@ pub enum Meaning {
     Reached,
     /// The target was not reached.
     NotReached,
+    /// Something accepted the connection, but it may be a proxy that has no backend. Only a comparison with what the
+    /// backends do directly shows what that means ([`crate::comparison::Comparison`]).
+    Accepted,
     /// A datagram was not answered. Only a comparison with other cells shows what that means.
     Ambiguous,
     /// The probe could not try.
@@ -165,20 +169,29 @@ pub enum Meaning {
 impl Outcome {
     /// What this outcome says about the target.
     ///
-    /// If bytes came that are not HTTP, or if the server ended a TLS handshake, a server was reached. If a connection
-    /// was accepted and then closed or reset before any answer, no backend was reached: a load balancer that works
-    /// above TCP accepts connections even if it has no backend.
+    /// If bytes came that are not HTTP, or if the server ended a TLS handshake, a server was reached. A load balancer
+    /// that works above TCP accepts connections even if it has no backend. Then it ends them, leaves requests
+    /// unanswered, or answers with a gateway error (RFC 9110, sections 15.6.3 to 15.6.5: 502, 503 and 504).
     #[must_use]
     pub const fn meaning(&self) -> Meaning {
         match self {
+            Self::Answered {
+                status: Some(502..=504),
+                ..
+            }
+            | Self::Closed { .. }
+            | Self::Reset { .. }
+            | Self::TimedOut {
+                phase: Phase::Tls | Phase::Answer,
+            } => Meaning::Accepted,
             Self::Answered { .. }
             | Self::Connected
             | Self::NotHttp { .. }
             | Self::TlsFailure { .. } => Meaning::Reached,
-            Self::Closed { .. }
-            | Self::Refused { .. }
-            | Self::Reset { .. }
-            | Self::TimedOut { .. }
+            Self::Refused { .. }
+            | Self::TimedOut {
+                phase: Phase::Resolve | Phase::Connect,
+            }
             | Self::HostUnreachable { .. }
             | Self::NetworkUnreachable { .. }
             | Self::Blocked { .. }

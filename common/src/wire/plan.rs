@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Version of [`Plan`] and of [`crate::wire::line::Line`]. The agent refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Everything one probe does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Plan {
     /// The targets to try.
     pub targets: Vec<Request>,
 }
+
+/// How long the agent watches a bare TCP connection that was accepted. A proxy without a backend ends it.
+pub const WATCHED: Duration = Duration::from_millis(300);
 
 /// Enough time for a working server.
 const GRACE: Duration = Duration::from_secs(1);
@@ -65,15 +68,16 @@ impl Plan {
     /// Maximum duration of an attempt on any of the targets.
     #[must_use]
     pub fn longest_attempt(&self) -> Duration {
-        let graces = self.targets.iter().map(|target| match target.probe {
+        let after_connecting = self.targets.iter().map(|target| match target.probe {
             RequestKind::Http {
                 tls: Tls::Unverified,
                 ..
-            } => 2,
-            RequestKind::Http { tls: Tls::Off, .. } => 1,
-            RequestKind::Tcp | RequestKind::Udp { .. } => 0,
+            } => self.grace() * 2,
+            RequestKind::Http { tls: Tls::Off, .. } => self.grace(),
+            RequestKind::Tcp => WATCHED,
+            RequestKind::Udp { .. } => Duration::ZERO,
         });
-        let late = self.connect_timeout() + self.grace() * graces.max().unwrap_or(0);
+        let late = self.connect_timeout() + after_connecting.max().unwrap_or_default();
         late.max(self.attempt_timeout())
     }
 }
@@ -123,7 +127,7 @@ pub enum RequestKind {
         /// Whether to use TLS. Certificates are not verified, since only reachability matters.
         tls: Tls,
     },
-    /// A TCP connection, which the agent closes at once.
+    /// A TCP connection, which the agent closes after [`WATCHED`].
     Tcp,
     /// One datagram; any datagram counts as an answer.
     Udp {
@@ -162,7 +166,7 @@ mod tests {
             tls,
         };
         for (connect_ms, attempt_ms, probe, longest_ms) in [
-            (3000, 3000, RequestKind::Tcp, 3000),
+            (3000, 3000, RequestKind::Tcp, 3300),
             (3000, 3000, http(Tls::Off), 4000),
             (3000, 3000, http(Tls::Unverified), 5000),
             (1000, 5000, http(Tls::Unverified), 5000),

@@ -28,6 +28,8 @@ pub struct Row<'r> {
     pub address: String,
     /// Where it is, such as `on node-3 (backend)`.
     pub place: Option<String>,
+    /// HTTP statuses that are neither a success nor a redirect, and the positions that got them.
+    pub statuses: Option<String>,
     /// The cells of its first target, one for each column. `None`: this position does not request it.
     pub cells: Vec<Option<&'r Cell>>,
     /// Number of targets in the row.
@@ -43,7 +45,12 @@ struct Likeness {
     cells: Vec<Option<CellLikeness>>,
 }
 
-type CellLikeness = (ObservedValue, Verdict, Option<(ExpectedValue, Basis)>);
+type CellLikeness = (
+    ObservedValue,
+    Verdict,
+    Option<(ExpectedValue, Basis)>,
+    Vec<u16>,
+);
 
 impl<'r> Grid<'r> {
     /// One row for each target.
@@ -54,6 +61,7 @@ impl<'r> Grid<'r> {
             .map(|(target, cells)| Row {
                 address: wording::address(report, &target),
                 place: wording::place(&target),
+                statuses: statuses(&cells),
                 cells,
                 targets: 1,
             })
@@ -82,6 +90,7 @@ impl<'r> Grid<'r> {
                     address,
                     place,
                     targets: targets.len(),
+                    statuses: cells.first().and_then(|cells| statuses(cells)),
                     cells: (!cells.is_empty()).then(|| cells.swap_remove(0))?,
                 })
             })
@@ -131,7 +140,12 @@ fn likeness(target: &Target, cells: &[Option<&Cell>]) -> Likeness {
     let of_cell = |cell: &Cell| {
         let expected = cell.expected.as_ref();
         let expected = expected.map(|expected| (expected.value, expected.basis));
-        (cell.observed.value, cell.verdict, expected)
+        (
+            cell.observed.value,
+            cell.verdict,
+            expected,
+            cell.observed.error_statuses(),
+        )
     };
     Likeness {
         kind: target.kind,
@@ -139,6 +153,24 @@ fn likeness(target: &Target, cells: &[Option<&Cell>]) -> Likeness {
         scope: target.scope,
         cells: cells.iter().map(|cell| cell.map(of_cell)).collect(),
     }
+}
+
+/// The statuses that a table has to show, such as `HTTP 503 from external`. Positions are left out if all that got an
+/// answer got the same.
+fn statuses(cells: &[Option<&Cell>]) -> Option<String> {
+    let answered = |cell: &&Cell| cell.observed.value != ObservedValue::NotObserved;
+    let asked = cells.iter().flatten().copied().filter(answered);
+    let by_status = groups(asked.map(|cell| (wording::statuses(cell), cell.position)));
+    if let [(Some(status), _)] = by_status.as_slice() {
+        return Some(status.clone());
+    }
+    let texts: Vec<String> = by_status
+        .into_iter()
+        .filter_map(|(status, positions)| {
+            Some(format!("{} from {}", status?, wording::list(&positions)))
+        })
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 /// What the addresses of several targets have in common: kind, ports and address families. Several ports are shown by

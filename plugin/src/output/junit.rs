@@ -165,7 +165,16 @@ fn case<W: Write>(xml: &mut Writer<W>, report: &Report, cell: &Cell) -> io::Resu
         ("name", wording::cell(report, cell)),
     ];
     let (result, message) = match test_results::ending(report, cell) {
-        Ending::Passed => return empty(xml, "testcase", &attributes),
+        Ending::Passed => {
+            let Some(statuses) = wording::statuses(cell) else {
+                return empty(xml, "testcase", &attributes);
+            };
+            return element(xml, "testcase", &attributes, |xml| {
+                element(xml, "system-out", &Vec::new(), |xml| {
+                    xml.write_event(Event::Text(BytesText::new(&statuses)))
+                })
+            });
+        }
         Ending::Failed => ("failure", wording::difference(cell)),
         Ending::Errored => ("error", wording::difference(cell)),
         Ending::Skipped => ("skipped", test_results::skipped(cell)),

@@ -74,8 +74,8 @@ fn table(grid: &Grid<'_>, writer: &mut impl Write) -> io::Result<()> {
     writeln!(writer)?;
     for row in &grid.rows {
         write!(writer, "| {}", escape(&row.address))?;
-        if let Some(place) = &row.place {
-            write!(writer, "<br>{}", escape(place))?;
+        for text in row.place.iter().chain(&row.statuses) {
+            write!(writer, "<br>{}", escape(text))?;
         }
         for cell in &row.cells {
             write!(

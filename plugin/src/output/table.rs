@@ -272,17 +272,21 @@ fn nodes(grid: &Grid<'_>, heading: &Heading) -> String {
     format!("Probes: {}", groups.join("; "))
 }
 
-/// An address and its place, safe to display.
-fn label(row: &Row<'_>) -> (String, Option<String>) {
-    (printable(&row.address), row.place.as_deref().map(printable))
+/// An address, its place and its statuses, safe to display.
+fn label(row: &Row<'_>) -> (String, Vec<String>) {
+    let below = row.place.iter().chain(&row.statuses);
+    (
+        printable(&row.address),
+        below.map(|text| printable(text)).collect(),
+    )
 }
 
 /// The width of the target column if there is room.
 fn natural(grid: &Grid<'_>) -> usize {
     let labels = grid.rows.iter().map(label);
-    let widths = labels.map(|(address, place)| {
-        let place = place.map_or(0, |place| 2 + columns(&place));
-        place.max(columns(&address))
+    let widths = labels.map(|(address, below)| {
+        let below = below.iter().map(|text| 2 + columns(text)).max();
+        below.unwrap_or_default().max(columns(&address))
     });
     widths.max().unwrap_or_default()
 }
@@ -305,12 +309,12 @@ fn draw(
     let mut builder = Builder::default();
     builder.push_record(std::iter::once(String::new()).chain(headers));
     for row in &grid.rows {
-        let (address, place) = label(row);
+        let (address, below) = label(row);
         let mut label = wrapped(&address, room, "", "  ");
         label.extend(
-            place
+            below
                 .iter()
-                .flat_map(|place| wrapped(place, room, "  ", "  ")),
+                .flat_map(|text| wrapped(text, room, "  ", "  ")),
         );
         let marks = row.cells.iter().map(|cell| match (cell, detail) {
             (None, _) => String::new(),

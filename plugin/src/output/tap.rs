@@ -108,7 +108,13 @@ fn failed(
 fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -> io::Result<()> {
     let what = escape(&wording::cell(report, cell));
     match test_results::ending(report, cell) {
-        Ending::Passed => writeln!(writer, "ok {number} - {what}"),
+        Ending::Passed => {
+            writeln!(writer, "ok {number} - {what}")?;
+            match wording::statuses(cell) {
+                Some(statuses) => writeln!(writer, "# {statuses}"),
+                None => Ok(()),
+            }
+        }
         Ending::Skipped => skipped(writer, number, &what, &test_results::skipped(cell)),
         Ending::Failed | Ending::Errored => {
             writeln!(writer, "not ok {number} - {what}")?;

@@ -180,6 +180,17 @@ pub fn notes(report: &Report, all: bool) -> Vec<String> {
     absent(report).into_iter().chain(advisories).collect()
 }
 
+/// The HTTP statuses of a cell, if any is neither a success nor a redirect.
+pub fn statuses(cell: &Cell) -> Option<String> {
+    let statuses: Vec<String> = cell
+        .observed
+        .error_statuses()
+        .iter()
+        .map(u16::to_string)
+        .collect();
+    (!statuses.is_empty()).then(|| format!("HTTP {}", statuses.join(", ")))
+}
+
 /// A cell in one line.
 pub fn cell(report: &Report, cell: &Cell) -> String {
     let from = stand(cell.position, cell.node.as_deref());

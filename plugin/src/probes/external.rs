@@ -164,7 +164,8 @@ fn makes_sense(target: &Target) -> bool {
     }
 }
 
-/// Decides which targets count. Public addresses always do. Private addresses count only if one of them answered. If
+/// Decides which targets count. Public addresses always do. Private addresses count only if one of them answered or
+/// accepted a connection. If
 /// none did, this machine may have no route to the cluster's network, or may be in another network with the same
 /// address range, so the results say nothing about the Service.
 ///
@@ -183,7 +184,12 @@ fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool
             None => !attempts(id).iter().any(public),
         })
         .collect();
-    let reached = |attempt: &Attempt| attempt.outcome.meaning() == Meaning::Reached;
+    let reached = |attempt: &Attempt| {
+        matches!(
+            attempt.outcome.meaning(),
+            Meaning::Reached | Meaning::Accepted
+        )
+    };
     let answered = (0..)
         .zip(&private)
         .any(|(id, private)| *private && attempts(id).iter().any(reached));

@@ -759,7 +759,7 @@ mod tests {
             probe.heard(r#"{"line":"start","version":9,"agent":"9.0.0","targets":1}"#),
             NextStep::Remove
         );
-        let why = "the probe image speaks protocol version 9, this plugin needs 1: use the image of the same release";
+        let why = "the probe image speaks protocol version 9, this plugin needs 2: use the image of the same release";
         assert_eq!(probe.into_heard().end, End::Failed(why.into()));
     }
 }

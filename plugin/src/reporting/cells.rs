@@ -3,11 +3,12 @@
 use crate::probes::{output::End, probed_position::ProbedPosition};
 use std::{collections::BTreeMap, net::IpAddr};
 use svc_reach_common::{
-    observation::{NotObserved, Observation, ObservedValue, Silence, answered, observe},
+    comparison::Comparison,
+    observation::{NotObserved, Observation, ObservedValue, observe, reaching},
     protocol::Protocol,
     report::Observed,
-    target::Target,
-    wire::outcome::{Attempt, Meaning, Outcome},
+    target::{Target, TargetKind},
+    wire::outcome::{Attempt, Outcome},
 };
 
 /// One position and one target, with the observation that results from all attempts.
@@ -21,41 +22,49 @@ pub struct ObservedCell<'a> {
     pub observation: Observation,
     /// Every attempt.
     pub attempts: &'a [Attempt],
+    /// The attempts that reached the target.
+    pub reaching: Vec<&'a Attempt>,
 }
 
 /// The observations of all positions.
 ///
-/// What silence after a datagram means depends on all positions. If the payload was answered at any position, the
-/// server answers it, so silence elsewhere means unreachable.
+/// What an attempt means can depend on the other attempts on the same Service port, at all positions. If the server
+/// answers a request at any position, then no answer elsewhere means unreachable.
 pub fn seen(stands: &[ProbedPosition]) -> Vec<ObservedCell<'_>> {
-    let mut by_port: BTreeMap<Option<&str>, Vec<&Attempt>> = BTreeMap::new();
+    let mut by_port: BTreeMap<Port<'_>, Vec<(TargetKind, &Attempt)>> = BTreeMap::new();
     for (stand, id, target) in all(stands) {
-        if target.protocol == Protocol::Udp {
-            by_port
-                .entry(target.port_name.as_deref())
-                .or_default()
-                .extend(attempts(stand, id));
-        }
+        let of_port = by_port.entry(port(target)).or_default();
+        of_port.extend(
+            attempts(stand, id)
+                .iter()
+                .map(|attempt| (target.kind, attempt)),
+        );
     }
-    let silence: BTreeMap<_, _> = by_port
+    let comparisons: BTreeMap<_, _> = by_port
         .into_iter()
-        .map(|(port, attempts)| (port, Silence::of(attempts)))
+        .map(|(port, attempts)| (port, Comparison::of(attempts)))
         .collect();
+    let nothing = Comparison::default();
     all(stands)
         .map(|(stand, id, target)| {
             let attempts = attempts(stand, id);
-            let silence = silence
-                .get(&target.port_name.as_deref())
-                .copied()
-                .unwrap_or(Silence::Unknown);
+            let comparison = comparisons.get(&port(target)).unwrap_or(&nothing);
             ObservedCell {
                 stand,
                 target,
-                observation: observation(stand, target, attempts, silence),
+                observation: observation(stand, target, attempts, comparison),
                 attempts,
+                reaching: reaching(attempts, target.kind, comparison).collect(),
             }
         })
         .collect()
+}
+
+/// What a Service port is known by in its targets.
+type Port<'a> = (Protocol, Option<&'a str>);
+
+fn port(target: &Target) -> Port<'_> {
+    (target.protocol, target.port_name.as_deref())
 }
 
 fn all(stands: &[ProbedPosition]) -> impl Iterator<Item = (&ProbedPosition, u32, &Target)> {
@@ -80,7 +89,7 @@ fn observation(
     stand: &ProbedPosition,
     target: &Target,
     attempts: &[Attempt],
-    silence: Silence,
+    comparison: &Comparison,
 ) -> Observation {
     if target.protocol == Protocol::Sctp {
         return Observation::NotObserved(NotObserved::ProtocolNotProbed(
@@ -92,7 +101,7 @@ fn observation(
         Ok(heard) => &heard.end,
     };
     if !attempts.is_empty() {
-        return observe(attempts, silence);
+        return observe(attempts, target.kind, comparison);
     }
     Observation::NotObserved(match end {
         End::NotStarted(why) => NotObserved::NotStarted(format!("the probe did not start: {why}")),
@@ -116,19 +125,18 @@ pub fn observed(seen: &ObservedCell<'_>) -> Observed {
     Observed {
         value,
         reason,
-        ok: of.map(|_| answered(seen.attempts)),
+        ok: of.map(|_| seen.reaching.len()),
         of,
-        latency_ms: latency_ms(seen.attempts),
+        latency_ms: latency_ms(&seen.reaching),
         client_ip_seen: client_ip_seen(seen.attempts),
         attempts: seen.attempts.to_vec(),
     }
 }
 
-/// Median time to connect of the answered attempts, in milliseconds. Without connections, it is the time to the answer.
-fn latency_ms(attempts: &[Attempt]) -> Option<f64> {
+/// Median time to connect, in milliseconds. Without connections, it is the time to the answer.
+fn latency_ms(attempts: &[&Attempt]) -> Option<f64> {
     let mut times: Vec<u64> = attempts
         .iter()
-        .filter(|attempt| attempt.outcome.meaning() == Meaning::Reached)
         .filter_map(|attempt| attempt.connect_us.or(attempt.first_byte_us))
         .collect();
     times.sort_unstable();
@@ -181,7 +189,7 @@ mod tests {
         position::Position,
         protocol::Protocol,
         target::{Target, TargetKind},
-        wire::outcome::{Attempt, Echo, Outcome},
+        wire::outcome::{Attempt, Echo, Outcome, Phase},
     };
 
     fn target(protocol: Protocol) -> Target {
@@ -356,5 +364,237 @@ mod tests {
             let seen_ip = observed(&seen(&stands)[0]).client_ip_seen;
             assert_eq!(seen_ip.map(|ip| ip.to_string()).as_deref(), expected);
         }
+    }
+
+    fn reasons(cells: Vec<(TargetKind, Vec<Outcome>)>) -> Vec<(ObservedValue, String)> {
+        let (targets, results): (Vec<Target>, Vec<Vec<Attempt>>) = cells
+            .into_iter()
+            .map(|(kind, outcomes)| {
+                let target = Target {
+                    kind,
+                    ..target(Protocol::Tcp)
+                };
+                let attempts = outcomes.into_iter().map(|outcome| attempt(outcome, None));
+                (target, attempts.collect())
+            })
+            .unzip();
+        let stands = [ProbedPosition {
+            targets,
+            heard: Ok(ProbeOutput {
+                results: (0..).zip(results).collect(),
+                host: None,
+                end: End::Complete,
+            }),
+            ..stand(Position::PodSame, Protocol::Tcp, None, End::Complete)
+        }];
+        let cells = seen(&stands);
+        let observed = cells.iter().map(observed);
+        observed.map(|seen| (seen.value, seen.reason)).collect()
+    }
+
+    fn status(status: u16) -> Outcome {
+        Outcome::Answered {
+            status: Some(status),
+            echo: None,
+        }
+    }
+
+    #[test]
+    fn a_gateway_error_is_an_answer_only_if_the_backend_gives_it_too() {
+        use ObservedValue::{Reachable, Unreachable, Unstable};
+        use TargetKind::{HealthCheckNodePort, LoadBalancer, PodIp};
+        let in_front = "answered HTTP 503 by something in front of the backends, not served";
+        let own = "answered HTTP 503, as the backends do";
+        let rows = [
+            (
+                "a proxy without backends",
+                vec![(LoadBalancer, vec![status(503)]), (PodIp, vec![])],
+                (Unreachable, in_front),
+            ),
+            (
+                "a proxy that does not get through",
+                vec![
+                    (LoadBalancer, vec![status(503)]),
+                    (PodIp, vec![status(200)]),
+                ],
+                (Unreachable, in_front),
+            ),
+            (
+                "another error than the backend's",
+                vec![
+                    (LoadBalancer, vec![status(503)]),
+                    (PodIp, vec![status(502)]),
+                ],
+                (Unreachable, in_front),
+            ),
+            (
+                "the backend's own answer",
+                vec![
+                    (LoadBalancer, vec![status(503)]),
+                    (PodIp, vec![status(503)]),
+                ],
+                (Reachable, own),
+            ),
+            (
+                "the backend, asked directly",
+                vec![(PodIp, vec![status(503)])],
+                (Reachable, own),
+            ),
+            (
+                "sometimes",
+                vec![
+                    (LoadBalancer, vec![status(200), status(504)]),
+                    (PodIp, vec![status(200)]),
+                ],
+                (
+                    Unstable,
+                    "1× answered HTTP 200, 1× answered HTTP 504 by something in front of the backends, not served",
+                ),
+            ),
+            (
+                "kube-proxy's health check, on a node without a backend",
+                vec![(HealthCheckNodePort, vec![status(503)])],
+                (Reachable, "answered HTTP 503"),
+            ),
+            (
+                "another error",
+                vec![(LoadBalancer, vec![status(500)])],
+                (Reachable, "answered HTTP 500"),
+            ),
+        ];
+        for (name, cells, (value, reason)) in rows {
+            let first = reasons(cells).remove(0);
+            assert_eq!(first, (value, reason.to_owned()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_ended_at_once_counts_only_if_the_backend_ends_it_too() {
+        let ended = || Outcome::Closed {
+            phase: Phase::Connect,
+        };
+        let reset = || Outcome::Reset {
+            phase: Phase::Connect,
+            errno: 104,
+        };
+        let through = TargetKind::NodePort;
+        let rows = [
+            (
+                vec![ended()],
+                vec![Outcome::Connected],
+                ObservedValue::Unreachable,
+            ),
+            (vec![ended()], vec![], ObservedValue::Unreachable),
+            (vec![ended()], vec![ended()], ObservedValue::Reachable),
+            (vec![reset()], vec![ended()], ObservedValue::Reachable),
+            (
+                vec![Outcome::Connected, reset()],
+                vec![Outcome::Connected],
+                ObservedValue::Unstable,
+            ),
+        ];
+        for (outcomes, directly, value) in rows {
+            let name = format!("{outcomes:?}, directly {directly:?}");
+            let cells = vec![(through, outcomes), (TargetKind::PodIp, directly)];
+            assert_eq!(reasons(cells)[0].0, value, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_is_never_answered_says_nothing_about_the_network() {
+        let late = || Outcome::TimedOut {
+            phase: Phase::Answer,
+        };
+        let ended = || Outcome::Closed {
+            phase: Phase::Answer,
+        };
+        use TargetKind::{ClusterIp, LoadBalancer, PodIp};
+        let direct = "accepted, no answer; the backends do the same when they are asked directly, so the request is wrong for this server";
+        let unknown = "accepted, no answer; no backend answered directly in this run";
+        let rows = [
+            (
+                "slow everywhere",
+                LoadBalancer,
+                late(),
+                Some(late()),
+                ObservedValue::NotObserved,
+                direct,
+            ),
+            (
+                "a server that expects the PROXY protocol",
+                ClusterIp,
+                ended(),
+                Some(ended()),
+                ObservedValue::NotObserved,
+                direct,
+            ),
+            (
+                "slow, and nothing to compare",
+                LoadBalancer,
+                late(),
+                None,
+                ObservedValue::NotObserved,
+                unknown,
+            ),
+            (
+                "ended, and nothing to compare",
+                LoadBalancer,
+                ended(),
+                None,
+                ObservedValue::Unreachable,
+                "accepted, then closed",
+            ),
+            (
+                "not answered here only",
+                LoadBalancer,
+                late(),
+                Some(status(200)),
+                ObservedValue::Unreachable,
+                "accepted, then timed out",
+            ),
+        ];
+        for (name, kind, outcome, directly, value, reason) in rows {
+            let mut cells = vec![(kind, vec![outcome])];
+            cells.extend(directly.map(|outcome| (PodIp, vec![outcome])));
+            let all = reasons(cells);
+            assert_eq!(all[0].0, value, "{name}");
+            assert!(all[0].1.starts_with(reason), "{name}: {}", all[0].1);
+        }
+        // A backend that hangs is worse, if another one answers.
+        let all = reasons(vec![
+            (PodIp, vec![late()]),
+            (PodIp, vec![status(200)]),
+            (ClusterIp, vec![status(200), late()]),
+        ]);
+        let values: Vec<_> = all.into_iter().map(|(value, _)| value).collect();
+        assert_eq!(
+            values,
+            [
+                ObservedValue::Unreachable,
+                ObservedValue::Reachable,
+                ObservedValue::Unstable
+            ]
+        );
+    }
+
+    #[test]
+    fn a_resolver_that_fails_says_nothing_about_a_load_balancer() {
+        let failed = || Outcome::NameLookupFailed {
+            detail: "SERVFAIL".into(),
+        };
+        let all = reasons(vec![
+            (TargetKind::LoadBalancer, vec![failed()]),
+            (TargetKind::Dns, vec![failed()]),
+            (TargetKind::LoadBalancer, vec![Outcome::NameNotFound]),
+        ]);
+        let values: Vec<_> = all.into_iter().map(|(value, _)| value).collect();
+        assert_eq!(
+            values,
+            [
+                ObservedValue::NotObserved,
+                ObservedValue::Unreachable,
+                ObservedValue::Unreachable
+            ]
+        );
     }
 }

@@ -53,6 +53,22 @@ fn failed_connections_have_distinct_outcomes() {
 }
 
 #[test]
+fn a_bare_connection_that_is_ended_at_once_is_no_connection() {
+    let hanging_up = listen(Talk::HangUp);
+    assert_eq!(
+        outcome(hanging_up.address, RequestKind::Tcp),
+        Outcome::Closed {
+            phase: Phase::Connect
+        }
+    );
+    let greeting = listen(Talk::Say("SSH-2.0-x\r\n".into()));
+    assert_eq!(
+        outcome(greeting.address, RequestKind::Tcp),
+        Outcome::Connected
+    );
+}
+
+#[test]
 fn attempts_use_new_source_ports() {
     let server = listen(Talk::Say("HTTP/1.1 200 OK\r\n\r\n".into()));
     let mut plan = plan([(server.address, http())]);

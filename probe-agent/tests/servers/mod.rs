@@ -42,6 +42,8 @@ pub enum Talk {
     TlsForKnownClients,
     /// Accepts, and sends nothing.
     Nothing,
+    /// Accepts, and closes the connection at once, like a proxy without a backend.
+    HangUp,
     /// Accepts, and closes the connection after the client's first bytes.
     Close,
     /// Accepts, and resets the connection after the client's first bytes.
@@ -108,6 +110,7 @@ fn converse(
 ) -> Option<()> {
     let mut request = [0; 1024];
     match talk {
+        Talk::HangUp => return None,
         Talk::Nothing => {}
         Talk::Say(text) => {
             let greeting = text.starts_with("SSH");

@@ -85,7 +85,7 @@ fn head(row: &Row<'_>) -> Markup {
         span.target { (kind) }
         " "
         span.address { (address) }
-        @if let Some(place) = &row.place { " " span.place { (place) } }
+        @for text in row.place.iter().chain(&row.statuses) { " " span.place { (text) } }
     }
 }
 
