@@ -434,6 +434,20 @@ impl<'w, 'a> Context<'w, 'a> {
         }
     }
 
+    /// Whether a backend is in that set. In nftables mode the set has addresses without Services. So a Service that does
+    /// not say where the backend is gets the same treatment as one that does. Measured with kube-proxy 1.36.3 and
+    /// 1.37.2, with an EndpointSlice that names no node.
+    fn in_own_set(&self, backend: &Backend<'_>) -> bool {
+        let of_any_service = || {
+            let mut backends = self.world.ports.iter().flat_map(|port| &port.backends);
+            backends.any(|other| {
+                other.address.ip() == backend.address.ip() && other.is_on(&self.node.name)
+            })
+        };
+        backend.is_on(&self.node.name)
+            || (self.proxy.mode == ProxyMode::Nftables && of_any_service())
+    }
+
     /// Whether a packet that this node did not send goes to a backend on this node itself. Such a packet goes from
     /// PREROUTING to INPUT and does not pass POSTROUTING, where packets are masqueraded.
     fn enters_host(&self, backend: &Backend<'_>) -> bool {
@@ -454,7 +468,7 @@ impl<'w, 'a> Context<'w, 'a> {
         let (itself, elsewhere): (Vec<&&Backend<'_>>, Vec<&&Backend<'_>>) = endpoints
             .iter()
             .filter(|backend| source == Some(backend.address.ip()))
-            .partition(|backend| !self.hairpin_on_own_node() || backend.is_on(&self.node.name));
+            .partition(|backend| !self.hairpin_on_own_node() || self.in_own_set(backend));
         if mark != Mark::Always && !elsewhere.is_empty() && self.proxy.mode == ProxyMode::Nftables {
             why.push(self.why(rules::HAIRPIN_ELSEWHERE));
         }

@@ -144,6 +144,31 @@ fn a_backend_that_reaches_itself_by_another_node() {
     }
 }
 
+/// Measured with kube-proxy 1.36.3 and 1.37.2 in nftables mode: the pod of a Service with a selector is also in an
+/// EndpointSlice that names no node. "Alone" was not measured, and follows the source.
+#[test]
+fn a_backend_that_reaches_itself_by_a_service_that_does_not_name_its_node() {
+    let own = "10.180.0.1";
+    let spec = |ip: &str| json!({"clusterIP": ip, "ports": [{"name": "p80", "port": 80}]});
+    let nowhere = || json!({"addresses": [own], "conditions": {"ready": true}});
+    for (version, alone) in [("1.35", "masq"), ("1.36", "keep"), ("1.37", "keep")] {
+        let manual = || {
+            Cluster::new(ProxyMode::Nftables, version).service(
+                spec("172.30.0.41"),
+                json!([]),
+                json!([nowhere()]),
+            )
+        };
+        let alone = format!("10.180.0.1:80 {alone}");
+        check(&manual(), &[("alone", Pod, own, "172.30.0.41:80", &alone)]);
+        let both = manual().service(spec("172.30.0.42"), json!([]), json!([here(own)]));
+        check(
+            &both,
+            &[("both", Pod, own, "172.30.0.41:80", "10.180.0.1:80 masq")],
+        );
+    }
+}
+
 /// A packet from elsewhere to a backend on this node's host network goes from PREROUTING to INPUT. It does not pass
 /// POSTROUTING, where it would be masqueraded. Measured with kube-proxy 1.34.4 to 1.37.2 in iptables and nftables mode;
 /// for ipvs mode see linux v6.1 `net/netfilter/ipvs/ip_vs_xmit.c` `ip_vs_nat_send_or_cont`.
