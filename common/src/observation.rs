@@ -172,8 +172,9 @@ pub fn reaching<'a>(
         .filter(move |attempt| comparison.meaning(kind, &attempt.outcome) == Compared::Reached)
 }
 
-/// What the attempts saw, with counts, in the order in which each outcome first occurred.
-fn summarize(attempts: &[Attempt], kind: TargetKind, comparison: &Comparison) -> String {
+/// What attempts on a target of this kind saw, with counts, in the order in which each outcome first occurred.
+#[must_use]
+pub fn summarize(attempts: &[Attempt], kind: TargetKind, comparison: &Comparison) -> String {
     let mut seen: Vec<(String, usize)> = Vec::new();
     for attempt in attempts {
         let text = comparison.words(kind, &attempt.outcome);
@@ -212,6 +213,7 @@ mod tests {
                 tls_us: None,
                 first_byte_us: None,
                 sent_again: false,
+                superseded: false,
             })
             .collect()
     }

@@ -2,6 +2,7 @@
 
 pub mod elb;
 pub mod operator;
+pub mod tls;
 
 use crate::{facts::Facts, report::Evidence};
 

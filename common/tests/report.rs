@@ -110,6 +110,7 @@ fn full() -> Report {
         tls_us: Some(2),
         first_byte_us: Some(3),
         sent_again: false,
+        superseded: false,
     });
     let cell = Cell {
         position: Position::NodeSame,

@@ -5,6 +5,7 @@
 //! (reads)    (pure)   (Jobs, logs, removal)  (pure)
 //! ```
 
+pub mod second_round;
 pub mod smoke_test;
 pub mod wait;
 pub mod watch;
@@ -14,7 +15,7 @@ use crate::{
     config::{Connection, RunSettings, ServiceSelection, UsageError},
     error::Error,
     plan::{
-        assignment::assign,
+        assignment::{ProbePlan, assign},
         placement,
         planned_position::PlannedPosition,
         service_check::{self, ServiceCheck},
@@ -43,7 +44,7 @@ use crate::{
     },
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
@@ -120,7 +121,10 @@ impl<C: Cluster> Run<'_, C> {
         let (outputs, ()) = tokio::join!(deployment.run(probes), async {
             tokio::select! {
                 _ = self.interrupt.raised() => {}
-                () = external::probe(&mut prepared.services) => {}
+                () = external::probe(&mut prepared.services, |service, targets| {
+                    let expectations = self.before(service, prepared.proxy.as_ref());
+                    second_round::external(service, targets, expectations)
+                }) => {}
             }
         });
         progress.clear();
@@ -179,12 +183,20 @@ impl<C: Cluster> Run<'_, C> {
         let mut services = service_check::place(services, probe, |service| {
             self.settings.check(service, self.namespace).clone()
         });
-        let plans = assign(&mut services);
+        let mut plans = assign(&mut services);
         if plans.len() > probe.most {
             return Err(Error::Usage(UsageError::TooManyProbes {
                 most: probe.most,
                 needed: plans.len(),
             }));
+        }
+        let mut by_name: HashMap<String, &mut ProbePlan> = plans
+            .iter_mut()
+            .map(|plan| (plan.name.clone(), plan))
+            .collect();
+        for service in &services {
+            let expectations = self.before(service, proxy.as_ref());
+            second_round::mark(service, &mut by_name, expectations);
         }
         let mut probes: Vec<ProbeJob> = plans
             .into_iter()
@@ -234,6 +246,22 @@ impl<C: Cluster> Run<'_, C> {
             services,
             probes,
         })
+    }
+
+    /// What is expected of a Service before a probe has run.
+    fn before<'s>(
+        &'s self,
+        service: &'s ServiceCheck,
+        proxy: Option<&'s ProxyConfig>,
+    ) -> Expectations<'s> {
+        Expectations {
+            documents: self.documents,
+            proxy,
+            hints: &second_round::NO_HINTS,
+            overrides: self.settings.expectations.overrides,
+            terms: &service.check.terms,
+            at: None,
+        }
     }
 
     /// Compares observations with expectations, and builds one report for each Service.
@@ -297,7 +325,7 @@ fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> 
     ProbedPosition {
         heard: planned.slice.and_then(|slice| {
             let output = outputs.get(&slice.probe).ok_or(NotObserved::Interrupted)?;
-            Ok(output.part(slice.first, planned.targets.len()))
+            Ok(output.part(&slice.ids))
         }),
         position: planned.position,
         node: planned.node,

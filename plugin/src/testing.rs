@@ -43,7 +43,7 @@ use svc_reach_common::{
     verdict::{ExpectedValue, Reachability, Verdict},
     wire::{
         outcome::{Attempt, Outcome, Phase},
-        plan::Plan,
+        plan::{Again, Plan},
     },
 };
 
@@ -211,6 +211,7 @@ fn attempt(outcome: Outcome) -> Attempt {
         tls_us: None,
         first_byte_us: None,
         sent_again: false,
+        superseded: false,
     }
 }
 
@@ -228,7 +229,11 @@ pub fn plan_of(facts: &Facts, position: Position, targets: &[Target]) -> Plan {
     let settings = request_settings();
     let blank = requests::blank(&settings, position.network());
     let mut requests = Requests::default();
-    requests.add(requests::requests(facts, &settings, targets), targets.len());
+    let again = vec![Again::Never; targets.len()];
+    requests.add(
+        requests::requests(facts, &settings, position.network(), targets),
+        &again,
+    );
     requests.plan(blank)
 }
 

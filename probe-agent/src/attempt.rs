@@ -20,6 +20,7 @@ use svc_reach_common::wire::{
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite},
     net::TcpStream,
+    sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -54,18 +55,18 @@ impl Context {
         }
     }
 
-    /// Makes one attempt.
-    pub async fn attempt(&self, request: &Request) -> Attempt {
+    /// Makes one attempt. Notifies `connected` when a connection is made.
+    pub async fn attempt(&self, request: &Request, connected: &Notify) -> Attempt {
         match request.probe {
-            RequestKind::Udp { .. } => Box::pin(self.paced(request)).await,
-            RequestKind::Tcp | RequestKind::Http { .. } => self.unpaced(request).await,
+            RequestKind::Udp { .. } => Box::pin(self.paced(request, connected)).await,
+            RequestKind::Tcp | RequestKind::Http { .. } => self.unpaced(request, connected).await,
         }
     }
 
     /// Makes an attempt with a datagram when it is its turn.
-    async fn paced(&self, request: &Request) -> Attempt {
+    async fn paced(&self, request: &Request, connected: &Notify) -> Attempt {
         let turn = self.pace.turn().await;
-        let mut attempt = pin!(self.unpaced(request));
+        let mut attempt = pin!(self.unpaced(request, connected));
         if let Ok(attempt) = timeout(pace::UNDER_WAY, &mut attempt).await {
             return attempt;
         }
@@ -101,15 +102,15 @@ impl Context {
     }
 
     /// Makes one attempt, now.
-    async fn unpaced(&self, request: &Request) -> Attempt {
+    async fn unpaced(&self, request: &Request, connected: &Notify) -> Attempt {
         let now = Instant::now();
-        let connected = now + self.connect_timeout;
+        let connected_by = now + self.connect_timeout;
         let bounds = Bounds {
-            turn: connected,
-            connected,
+            turn: connected_by,
+            connected: connected_by,
             answered: now + self.attempt_timeout,
         };
-        match timeout_at(connected, self.addresses(&request.host)).await {
+        match timeout_at(connected_by, self.addresses(&request.host)).await {
             Err(_) => made(
                 Outcome::TimedOut {
                     phase: Phase::Resolve,
@@ -117,12 +118,18 @@ impl Context {
                 None,
             ),
             Ok(Err(outcome)) => made(outcome, None),
-            Ok(Ok(addresses)) => self.try_each(&addresses, request, bounds).await,
+            Ok(Ok(addresses)) => self.try_each(&addresses, request, bounds, connected).await,
         }
     }
 
     /// Tries the addresses of a name like an ordinary client: one after another, until one connects.
-    async fn try_each(&self, addresses: &[IpAddr], request: &Request, bounds: Bounds) -> Attempt {
+    async fn try_each(
+        &self,
+        addresses: &[IpAddr],
+        request: &Request,
+        bounds: Bounds,
+        connected: &Notify,
+    ) -> Attempt {
         let over = match request.probe {
             RequestKind::Udp { .. } => bounds.answered,
             RequestKind::Tcp | RequestKind::Http { .. } => bounds.connected,
@@ -136,7 +143,7 @@ impl Context {
             let turn = now + turn(over.saturating_duration_since(now), addresses.len() - nth);
             let remote = SocketAddr::new(*address, request.port.get());
             let tried = self
-                .try_one(remote, request, Bounds { turn, ..bounds })
+                .try_one(remote, request, Bounds { turn, ..bounds }, connected)
                 .await;
             let last = came_through(&tried);
             if nth == 0 || says_more(&tried, &result) {
@@ -149,7 +156,13 @@ impl Context {
         result
     }
 
-    async fn try_one(&self, remote: SocketAddr, request: &Request, bounds: Bounds) -> Attempt {
+    async fn try_one(
+        &self,
+        remote: SocketAddr,
+        request: &Request,
+        bounds: Bounds,
+        connected: &Notify,
+    ) -> Attempt {
         let mut tried = made(Outcome::NameNotFound, Some(remote));
         tried.outcome = match &request.probe {
             RequestKind::Udp { payload } => {
@@ -163,7 +176,8 @@ impl Context {
                 .await
             }
             RequestKind::Tcp | RequestKind::Http { .. } => {
-                self.connect(remote, request, bounds, &mut tried).await
+                self.connect(remote, request, bounds, &mut tried, connected)
+                    .await
             }
         };
         tried
@@ -183,6 +197,7 @@ impl Context {
         request: &Request,
         bounds: Bounds,
         attempt: &mut Attempt,
+        connected: &Notify,
     ) -> Outcome {
         let began = Instant::now();
         let stream = match timeout_at(bounds.turn, TcpStream::connect(remote)).await {
@@ -196,6 +211,7 @@ impl Context {
         };
         attempt.connect_us = Some(micros(began, Instant::now()));
         attempt.local = stream.local_addr().ok();
+        connected.notify_one();
         let bounds = bounds.leaving(self.grace);
         let RequestKind::Http { path, host, tls } = &request.probe else {
             return watch(stream, attempt).await;
@@ -245,6 +261,7 @@ fn made(outcome: Outcome, remote: Option<SocketAddr>) -> Attempt {
         tls_us: None,
         first_byte_us: None,
         sent_again: false,
+        superseded: false,
     }
 }
 
@@ -338,11 +355,12 @@ mod tests {
     };
     use svc_reach_common::wire::{
         outcome::{Attempt, Outcome, Phase},
-        plan::{self, Plan, Request, RequestKind, Tls, View},
+        plan::{self, Again, Plan, Request, RequestKind, Tls, View},
     };
     use tokio::{
         io::AsyncWriteExt,
         net::{TcpSocket, TcpStream},
+        sync::Notify,
         time::{Instant, sleep, timeout},
     };
 
@@ -395,6 +413,9 @@ mod tests {
             port: NonZeroU16::new(port).unwrap(),
             probe,
             attempts: None,
+            again: Again::Never,
+            lane: None,
+            gate: None,
         };
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let over = Instant::now() + TIMEOUT;
@@ -403,7 +424,9 @@ mod tests {
             connected: over,
             answered: over,
         };
-        context.try_each(&addresses, &request, bounds).await
+        context
+            .try_each(&addresses, &request, bounds, &Notify::new())
+            .await
     }
 
     #[tokio::test]
@@ -491,6 +514,9 @@ mod tests {
                 tls: Tls::Off,
             },
             attempts: None,
+            again: Again::Never,
+            lane: None,
+            gate: None,
         };
         let plan = plan(Duration::from_millis(1300), vec![request]);
         let serve = async {
@@ -508,8 +534,9 @@ mod tests {
         };
         let context = Context::new(&plan);
         let began = Instant::now();
+        let connected = Notify::new();
         let attempt = tokio::select! {
-            attempt = context.attempt(&plan.targets[0]) => attempt,
+            attempt = context.attempt(&plan.targets[0], &connected) => attempt,
             () = serve => unreachable!("it never ends"),
         };
         assert!(

@@ -11,23 +11,25 @@ mod attempt;
 mod bounds;
 mod datagrams;
 mod failure;
+mod gate;
 mod host_view;
 mod http;
 mod kube_proxy;
+mod lane;
 mod pace;
 mod resolver;
+mod schedule;
 pub mod serve;
 mod tap;
 mod tls;
 mod udp;
 
 use attempt::Context;
-use futures_util::{StreamExt, stream};
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use schedule::{Schedule, is_datagram};
+use std::{net::IpAddr, time::Duration};
 use svc_reach_common::wire::{
     line::Line,
-    outcome::{Attempt, Outcome},
-    plan::{self, Plan, Request, RequestKind, View},
+    plan::{self, Plan, View},
 };
 
 /// File descriptors that are reserved for everything but attempts: standard streams, the runtime, the host view.
@@ -52,7 +54,9 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
                 let _ = lines.send(Line::Host(Box::new(host_view::look().await)));
             }
         };
-        let targets = targets(plan, |line| {
+        let context = Context::new(plan);
+        let schedule = Schedule::new(plan, &context, at_once(plan, descriptors()));
+        let targets = schedule.carry_out(|line| {
             let _ = lines.send(line);
         });
         tokio::join!(view, targets);
@@ -71,79 +75,11 @@ pub async fn run(plan: &Plan, mut sink: impl FnMut(Line)) {
     sink(Line::End { targets: count });
 }
 
-/// Makes all attempts on all targets, with as much concurrency as the plan and the system allow. An attempt is created
-/// only when it starts, so that a plan of thousands of targets needs memory for the running attempts only.
+/// The time that pacing may add to a plan:
 ///
-/// Datagrams come last, so that their pace delays nothing else. When everything else is done, the agent sends those
-/// that were not answered once more: they may have been lost in a burst.
-async fn targets(plan: &Plan, finished: impl FnMut(Line)) {
-    let context = Context::new(plan);
-    let at_once = at_once(plan, descriptors());
-    let others = plan.targets.iter().filter(|target| !is_datagram(target));
-    let datagrams = plan.targets.iter().filter(|target| is_datagram(target));
-    let mut results = Results {
-        plan,
-        under_way: HashMap::new(),
-        finished,
-    };
-    let mut lost = Vec::new();
-    let mut all = stream::iter(
-        others
-            .chain(datagrams)
-            .flat_map(|target| (0..plan.attempts_on(target)).map(move |nth| (target, nth))),
-    )
-    .map(|(target, nth)| {
-        let context = &context;
-        async move { (target, nth, context.attempt(target).await) }
-    })
-    .buffer_unordered(at_once);
-    while let Some((target, nth, attempt)) = all.next().await {
-        if attempt.outcome == Outcome::Silent {
-            lost.push((target, nth, attempt));
-        } else {
-            results.add(target, nth, attempt);
-        }
-    }
-    let mut again = stream::iter(lost)
-        .map(|(target, nth, attempt)| {
-            let context = &context;
-            async move { (target, nth, context.send_again(target, attempt).await) }
-        })
-        .buffer_unordered(at_once);
-    while let Some((target, nth, attempt)) = again.next().await {
-        results.add(target, nth, attempt);
-    }
-}
-
-/// What was seen of targets that are not finished.
-struct Results<'p, F> {
-    plan: &'p Plan,
-    under_way: HashMap<u32, Vec<(usize, Attempt)>>,
-    finished: F,
-}
-
-impl<F: FnMut(Line)> Results<'_, F> {
-    fn add(&mut self, target: &Request, nth: usize, attempt: Attempt) {
-        let id = target.id;
-        let made = self.under_way.entry(id).or_default();
-        made.push((nth, attempt));
-        if made.len() == self.plan.attempts_on(target)
-            && let Some(mut made) = self.under_way.remove(&id)
-        {
-            made.sort_by_key(|(nth, _)| *nth);
-            (self.finished)(Line::Result {
-                id,
-                attempts: made.into_iter().map(|(_, attempt)| attempt).collect(),
-            });
-        }
-    }
-}
-
-const fn is_datagram(target: &Request) -> bool {
-    matches!(target.probe, RequestKind::Udp { .. })
-}
-
-/// The time that pacing may add to a plan: each datagram waits for its turn, and once more if it is sent again.
+/// - Each datagram waits for its turn, and once more if it is sent again.
+/// - Attempts on the same backends are spread, and attempts that are refused wait for their turn.
+/// - What is asked again takes the same time again, with up to twice as many attempts.
 #[must_use]
 pub fn pacing(plan: &Plan) -> Duration {
     let datagrams: usize = plan
@@ -152,11 +88,18 @@ pub fn pacing(plan: &Plan) -> Duration {
         .filter(|target| is_datagram(target))
         .map(|target| plan.attempts_on(target))
         .sum();
-    if datagrams == 0 {
-        return Duration::ZERO;
+    let mut round = Duration::ZERO;
+    if datagrams > 0 {
+        let each = pace::longest_wait() + pace::GAP_AGAIN;
+        round += each * u32::try_from(datagrams).unwrap_or(u32::MAX) + plan.grace();
     }
-    let each = pace::longest_wait() + pace::GAP_AGAIN;
-    each * u32::try_from(datagrams).unwrap_or(u32::MAX) + plan.grace()
+    if plan.targets.iter().any(|target| target.lane.is_some()) {
+        round += lane::SPREAD;
+    }
+    if plan.targets.iter().any(|target| target.gate.is_some()) {
+        round += gate::PATIENCE;
+    }
+    round
 }
 
 /// Maximum number of attempts at the same time, for an agent with so many file descriptors.

@@ -130,7 +130,7 @@ pub struct Observed {
     pub latency_ms: Option<f64>,
     /// The client's address as the server saw it; `null` unless the server reported it, and the same one each time.
     pub client_ip_seen: Option<IpAddr>,
-    /// Every attempt.
+    /// Every attempt. If there was a second round, those of the first round are superseded.
     pub attempts: Vec<Attempt>,
 }
 
@@ -145,6 +145,7 @@ impl Observed {
                 status: Some(status),
                 ..
             } = attempt.outcome
+                && !attempt.superseded
                 && !(200..400).contains(&status)
                 && !statuses.contains(&status)
             {

@@ -34,7 +34,7 @@ pub enum Line {
     Result {
         /// [`crate::wire::plan::Request::id`].
         id: u32,
-        /// In the order in which they started.
+        /// In the order in which they started, those of the second round last.
         attempts: Vec<Attempt>,
     },
     /// All targets are finished; nothing follows.

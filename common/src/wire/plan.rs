@@ -33,6 +33,9 @@ pub struct Plan {
     pub targets: Vec<Request>,
 }
 
+/// Least time between the two rounds of attempts on a target. A node learns of a changed Service within a second or so.
+pub const PAUSE: Duration = Duration::from_secs(2);
+
 /// How long the agent watches a bare TCP connection that was accepted. A proxy without a backend ends it.
 pub const WATCHED: Duration = Duration::from_millis(300);
 
@@ -107,10 +110,64 @@ pub struct Request {
     /// Number of attempts on this target; `None` for the plan's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<NonZeroU16>,
+    /// When it is asked again, in a second round.
+    #[serde(default, skip_serializing_if = "Again::is_never")]
+    pub again: Again,
+    /// Requests with the same number may lead to the same backends. Their attempts are spread. `None`: not spread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<u32>,
+    /// Requests with the same number may be refused by the same node. Their attempts are paced as soon as one is refused.
+    /// `None`: not paced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<u32>,
+}
+
+words! {
+    /// When a target is asked again, in a second round of attempts.
+    pub enum Again("second round") {
+        /// Not at all.
+        Never = "never",
+        /// If only some attempts reached it, or if it refused only some of them.
+        IfMixed = "if-mixed",
+        /// Unless every attempt reached it.
+        UnlessReached = "unless-reached",
+        /// Unless every attempt reached it, or got any HTTP status.
+        UnlessAnswered = "unless-answered",
+        /// If any attempt reached it, or if it refused only some of them.
+        UnlessNotReached = "unless-not-reached",
+    }
+}
+
+#[expect(
+    clippy::derivable_impls,
+    reason = "the macro that makes the enum has no place for it"
+)]
+impl Default for Again {
+    fn default() -> Self {
+        Self::Never
+    }
+}
+
+impl Again {
+    /// Whether a target is never asked again.
+    #[must_use]
+    pub fn is_never(&self) -> bool {
+        *self == Self::Never
+    }
+
+    /// What applies to a target that two Services share.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == other {
+            self
+        } else {
+            Self::UnlessReached
+        }
+    }
 }
 
 /// How a target is tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
     rename_all = "kebab-case",
@@ -155,7 +212,7 @@ pub fn is_path(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{NonZeroU16, NonZeroU32, Plan, Request, RequestKind, Tls, VERSION, View};
+    use super::{Again, NonZeroU16, NonZeroU32, Plan, Request, RequestKind, Tls, VERSION, View};
     use std::time::Duration;
 
     #[test]
@@ -185,6 +242,9 @@ mod tests {
                     port: NonZeroU16::MIN,
                     probe,
                     attempts: None,
+                    again: Again::Never,
+                    lane: None,
+                    gate: None,
                 }],
             };
             assert_eq!(plan.longest_attempt(), Duration::from_millis(longest_ms));

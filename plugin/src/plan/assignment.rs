@@ -6,7 +6,7 @@
 use super::{
     placement::NoNode,
     planned_position::{PlanSlice, PlannedPosition},
-    requests::{self, Requests},
+    requests::{self, PlannedRequest, Requests},
     service_check::ServiceCheck,
     targets,
 };
@@ -15,7 +15,7 @@ use svc_reach_common::{
     position::{Network, Position},
     report::AbsentPosition,
     target::Target,
-    wire::plan::{Plan, Request},
+    wire::plan::{Again, Plan},
 };
 
 /// Positions that need a pod.
@@ -30,9 +30,10 @@ const IN_CLUSTER: [Position; 4] = [
 /// of the Job.
 const PLAN_BYTES: usize = 512 * 1024;
 
-/// Most attempts in one plan. Each attempt is about 250 bytes of log. The kubelet begins another log file after 10 MiB
-/// (`containerLogMaxSize`), and then the first file can no longer be read.
-const PLAN_ATTEMPTS: usize = 20_000;
+/// Most attempts in one plan. Each attempt is about 250 bytes of log, and a second round makes up to twice as many again.
+/// The kubelet begins another log file after 10 MiB (`containerLogMaxSize`), and then the first file can no longer be
+/// read.
+const PLAN_ATTEMPTS: usize = 12_000;
 
 /// What one probe does.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl PlanBuilders {
         targets: &[Target],
     ) -> Result<PlanSlice, NotObserved> {
         let settings = &service.check.request;
-        let requests = requests::requests(&service.facts, settings, targets);
+        let requests = requests::requests(&service.facts, settings, position.network(), targets);
         if requests.is_empty() {
             return Err(NotObserved::NotStarted(
                 "there is nothing to ask from this position".to_owned(),
@@ -154,7 +155,9 @@ impl PlanBuilders {
             self.builders.len() - 1
         });
         let builder = &mut self.builders[at];
-        let first = builder.requests.add(requests, targets.len());
+        let ids = builder
+            .requests
+            .add(requests, &vec![Again::Never; targets.len()]);
         builder.load = builder.load.and(load);
         let service = service.facts.service.to_string();
         if builder.services.last() != Some(&service) {
@@ -162,7 +165,7 @@ impl PlanBuilders {
         }
         Ok(PlanSlice {
             probe: builder.name.clone(),
-            first,
+            ids,
         })
     }
 
@@ -206,9 +209,12 @@ struct Load {
 }
 
 impl Load {
-    fn of(requests: &[Request]) -> Self {
-        let bytes = |request| serde_json::to_vec(request).map_or(0, |text| text.len());
-        let attempts = |request: &Request| request.attempts.map_or(1, |n| usize::from(n.get()));
+    fn of(requests: &[PlannedRequest]) -> Self {
+        let bytes = |planned: &PlannedRequest| {
+            serde_json::to_vec(&planned.request).map_or(0, |text| text.len())
+        };
+        let attempts =
+            |planned: &PlannedRequest| planned.request.attempts.map_or(1, |n| usize::from(n.get()));
         Self {
             bytes: requests.iter().map(bytes).sum(),
             attempts: requests.iter().map(attempts).sum(),
@@ -288,18 +294,23 @@ mod tests {
             let probe = probes.find(|probe| probe.name == slice.probe).unwrap();
             assert_eq!(position.node.as_ref(), Some(&probe.node));
             assert_eq!(position.position.network(), probe.network);
-            for (target, id) in position.targets.iter().zip(slice.first..) {
+            for (target, id) in position
+                .targets
+                .iter()
+                .zip(slice.ids.iter().flatten().copied())
+            {
                 let mut requests = probe.plan.targets.iter();
                 let request = requests.find(|request| request.id == id).unwrap();
                 assert_eq!(
                     (&request.host, request.port),
                     (&target.address, target.port)
                 );
-                assert!(
-                    asked.insert((&probe.name, id)),
-                    "{} asks {id} twice",
-                    probe.name
-                );
+            }
+        }
+        for probe in &assigned.probes {
+            for request in &probe.plan.targets {
+                let same = (&probe.name, &request.host, request.port);
+                assert!(asked.insert(same), "{} asks {request:?} twice", probe.name);
             }
         }
     }
@@ -403,5 +414,36 @@ mod tests {
             assert!(bytes < 1024 * 1024, "{}: {bytes}", probe.name);
         }
         all_is_asked(&assignment);
+    }
+
+    #[test]
+    fn services_with_the_same_backend_ask_it_once() {
+        let mut services = services(&["a"; 100]);
+        for facts in &mut services {
+            facts.endpoints = vec![endpoint("a", 0)];
+        }
+        let assignment = assigned(services);
+        for probe in &assignment.probes {
+            let targets = &probe.plan.targets;
+            let direct = targets.iter().filter(|request| request.port.get() == 8080);
+            assert_eq!(direct.count(), 1, "{}", probe.name);
+            let names = targets
+                .iter()
+                .filter(|request| request.host.ends_with(".svc"));
+            assert_eq!(names.count(), 100, "{}", probe.name);
+            assert!(
+                targets.iter().all(|request| request.lane == Some(0)),
+                "all lead to one backend"
+            );
+        }
+        for service in &assignment.services {
+            for position in &service.positions {
+                let slice = position.slice.as_ref().unwrap();
+                assert!(
+                    slice.ids.iter().all(Option::is_some),
+                    "each gets its results"
+                );
+            }
+        }
     }
 }

@@ -20,6 +20,6 @@ pub struct PlannedPosition {
 pub struct PlanSlice {
     /// Name of the probe.
     pub probe: String,
-    /// Id of the first target. The others have the ids that follow.
-    pub first: u32,
+    /// The id of each target. `None`: no probe knows its protocol.
+    pub ids: Vec<Option<u32>>,
 }

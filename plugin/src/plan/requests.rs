@@ -1,13 +1,23 @@
 //! Decides how each target is requested, and makes the plan of a probe. Pure.
 
 use crate::config::{ProtocolChoice, RequestSettings};
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
+    num::NonZeroU16,
+    sync::Arc,
+    time::Duration,
+};
 use svc_reach_common::{
-    facts::{Facts, ServicePort},
+    facts::{Facts, IpMode, Service, ServicePort},
     position::Network,
     protocol::Protocol,
-    target::{Target, TargetKind},
-    wire::plan::{self, Plan, Request, RequestKind, Tls, View},
+    provider::{
+        elb,
+        tls::{self, Behind},
+    },
+    target::{Relation, Target, TargetKind},
+    wire::plan::{self, Again, Plan, Request, RequestKind, Tls, View},
 };
 
 /// How many attempts an agent makes at once: enough that all attempts of an ordinary Service time out together, and few
@@ -48,40 +58,91 @@ pub fn blank(settings: &RequestSettings, network: Network) -> Plan {
 
 /// The requests for a Service's targets, except those whose protocol no probe knows. The id of a target is its index in
 /// `targets`.
-pub fn requests(facts: &Facts, settings: &RequestSettings, targets: &[Target]) -> Vec<Request> {
+pub fn requests(
+    facts: &Facts,
+    settings: &RequestSettings,
+    network: Network,
+    targets: &[Target],
+) -> Vec<PlannedRequest> {
     let attempts = attempts(facts, settings);
+    let backends = backends(facts);
     (0..)
         .zip(targets)
         .filter_map(|(id, target)| {
-            Some(Request {
-                id,
-                host: target.address.clone(),
-                port: target.port,
-                probe: probe(facts, settings, target)?,
-                attempts: Some(attempts),
+            Some(PlannedRequest {
+                request: Request {
+                    id,
+                    host: target.address.clone(),
+                    port: target.port,
+                    probe: probe(facts, settings, network, target)?,
+                    attempts: Some(attempts),
+                    again: Again::Never,
+                    lane: None,
+                    gate: None,
+                },
+                backends: Arc::clone(&backends),
+                refuser: refuser(target),
             })
         })
         .collect()
 }
 
-/// Requests for several Services, each with an id of its own.
+/// A request, and what it shares with others.
+#[derive(Debug, Clone)]
+pub struct PlannedRequest {
+    /// The request. Its id is the index of its target.
+    pub request: Request,
+    /// Addresses of the backends behind it.
+    backends: Arc<[IpAddr]>,
+    /// Who refuses it if nothing serves it. `None`: the client's own node, or an address outside of the cluster.
+    refuser: Option<String>,
+}
+
+/// The requests of one probe, for several Services. Identical requests are made once.
 #[derive(Debug, Default)]
 pub struct Requests {
     requests: Vec<Request>,
-    ids: u32,
+    known: HashMap<(String, NonZeroU16, RequestKind), usize>,
+    lanes: HashMap<Arc<[IpAddr]>, u32>,
+    gates: HashMap<Option<String>, u32>,
 }
 
 impl Requests {
-    /// Adds the requests of a Service with this number of targets. Returns the id of its first target.
-    pub fn add(&mut self, requests: Vec<Request>, targets: usize) -> u32 {
-        let first = self.ids;
-        self.requests
-            .extend(requests.into_iter().map(|request| Request {
-                id: first + request.id,
-                ..request
-            }));
-        self.ids += u32::try_from(targets).unwrap_or(u32::MAX);
-        first
+    /// Adds the requests of a Service. `again`: when each of its targets is asked again. Returns the id of each target.
+    pub fn add(&mut self, requests: Vec<PlannedRequest>, again: &[Again]) -> Vec<Option<u32>> {
+        let mut ids = vec![None; again.len()];
+        for planned in requests {
+            let request = planned.request;
+            let index = request.id as usize;
+            let again = again.get(index).copied().unwrap_or_default();
+            let place = ids.get_mut(index);
+            let at = self.requests.len();
+            let key = (request.host.clone(), request.port, request.probe.clone());
+            let at = match self.known.entry(key) {
+                Entry::Occupied(known) => {
+                    let at = *known.get();
+                    let same = &mut self.requests[at];
+                    same.attempts = same.attempts.max(request.attempts);
+                    same.again = same.again.and(again);
+                    at
+                }
+                Entry::Vacant(new) => {
+                    new.insert(at);
+                    self.requests.push(Request {
+                        id: u32::try_from(at).unwrap_or(u32::MAX),
+                        again,
+                        lane: Some(number(&mut self.lanes, planned.backends)),
+                        gate: Some(number(&mut self.gates, planned.refuser)),
+                        ..request
+                    });
+                    at
+                }
+            };
+            if let Some(place) = place {
+                *place = u32::try_from(at).ok();
+            }
+        }
+        ids
     }
 
     /// The plan of a probe that makes these requests. The number of attempts that the first request has is stored once,
@@ -99,11 +160,48 @@ impl Requests {
     }
 }
 
+/// The number of a key. New keys get the next number.
+fn number<K: Eq + std::hash::Hash>(known: &mut HashMap<K, u32>, key: K) -> u32 {
+    let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+    *known.entry(key).or_insert(next)
+}
+
+/// The addresses of the ready backends.
+fn backends(facts: &Facts) -> Arc<[IpAddr]> {
+    let ready = facts.endpoints.iter().filter(|endpoint| endpoint.ready);
+    let mut addresses: Vec<IpAddr> = ready.map(|endpoint| endpoint.address).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses.into()
+}
+
+/// Who refuses requests for a target if nothing serves it. What kube-proxy captures is refused by the client's own node.
+fn refuser(target: &Target) -> Option<String> {
+    match target.kind {
+        TargetKind::PodIp => Some(target.address.clone()),
+        TargetKind::NodePort | TargetKind::HealthCheckNodePort => {
+            let remote = target.relation != Some(Relation::Own);
+            target.node.clone().filter(|_| remote)
+        }
+        TargetKind::ClusterIp
+        | TargetKind::Dns
+        | TargetKind::LoadBalancer
+        | TargetKind::ExternalIp
+        | TargetKind::Dnat
+        | TargetKind::Ingress => None,
+    }
+}
+
 /// How long an agent may take for its plan: the longest attempt, times the number of rounds that its attempts need, and
-/// the time that pacing adds.
+/// the time that pacing adds. What is asked again takes the same time once more, with up to twice as many attempts.
 pub fn duration(plan: &Plan) -> Duration {
     let rounds = u32::try_from(rounds(plan)).unwrap_or(u32::MAX);
-    plan.longest_attempt() * rounds + svc_reach_probe::pacing(plan)
+    let pacing = svc_reach_probe::pacing(plan);
+    let once = plan.longest_attempt() * rounds + pacing;
+    if plan.targets.iter().all(|target| target.again.is_never()) {
+        return once;
+    }
+    once + plan::PAUSE + plan.longest_attempt() * rounds * 2 + pacing * 2
 }
 
 /// How many rounds of concurrent attempts the plan needs.
@@ -132,7 +230,12 @@ fn attempts(facts: &Facts, settings: &RequestSettings) -> NonZeroU16 {
 }
 
 /// How a target is requested. `None`: no probe knows the protocol.
-fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<RequestKind> {
+fn probe(
+    facts: &Facts,
+    settings: &RequestSettings,
+    network: Network,
+    target: &Target,
+) -> Option<RequestKind> {
     let http = |path: &str, tls| RequestKind::Http {
         path: path.to_owned(),
         host: settings.host.clone(),
@@ -156,7 +259,15 @@ fn probe(facts: &Facts, settings: &RequestSettings, target: &Target) -> Option<R
                 .ports
                 .iter()
                 .find(|port| port.name == target.port_name && port.protocol == target.protocol);
-            Some(match resolve(settings.protocol, port) {
+            let layer = resolve(settings.protocol, port);
+            let layer = match port.and_then(|port| tls::behind(&facts.service, port)) {
+                Some(behind) if settings.protocol == ProtocolChoice::Auto => {
+                    let in_front = goes_to_the_balancer(&facts.service, network, target);
+                    layer.with_tls(in_front || behind == Behind::Tls)
+                }
+                Some(_) | None => layer,
+            };
+            Some(match layer {
                 Layer::Http => http(&settings.path, Tls::Off),
                 Layer::Https => http(&settings.path, Tls::Unverified),
                 Layer::Tcp => RequestKind::Tcp,
@@ -171,6 +282,34 @@ enum Layer {
     Http,
     Https,
     Tcp,
+}
+
+impl Layer {
+    /// The protocol with TLS or without. Of a bare connection, TLS can only be seen with a request.
+    const fn with_tls(self, tls: bool) -> Self {
+        match (self, tls) {
+            (_, true) => Self::Https,
+            (Self::Http | Self::Https, false) => Self::Http,
+            (Self::Tcp, false) => Self::Tcp,
+        }
+    }
+}
+
+/// Whether a request for a target passes the load balancer. From inside the cluster, kube-proxy captures the IP addresses
+/// of a load balancer, unless `ipMode` is `Proxy` or the provider passes such requests through.
+fn goes_to_the_balancer(service: &Service, network: Network, target: &Target) -> bool {
+    if !matches!(target.kind, TargetKind::LoadBalancer | TargetKind::Dnat) {
+        return false;
+    }
+    let address = match target.address.parse::<IpAddr>() {
+        Ok(address) if network != Network::External => address,
+        Ok(_) | Err(_) => return true,
+    };
+    let captured = service
+        .load_balancer
+        .iter()
+        .any(|ingress| ingress.ip == Some(address) && ingress.ip_mode != Some(IpMode::Proxy));
+    !captured || elb::pass_through(service) == Some(&[true])
 }
 
 /// Decides the protocol of a port. The first of these that says something counts:
@@ -215,12 +354,13 @@ mod tests {
         plan::{placement::place, targets::targets},
         testing::{endpoint, facts, node, plan_of, port, probe_settings},
     };
-    use std::{num::NonZeroU16, time::Duration};
+    use std::{collections::BTreeSet, num::NonZeroU16, time::Duration};
     use svc_reach_common::{
-        facts::ServicePort,
+        facts::{Ingress, IpMode, ServicePort, ServiceType},
         position::Position,
         protocol::Protocol,
-        wire::plan::{RequestKind, View},
+        target::{Target, TargetKind},
+        wire::plan::{Again, RequestKind, Tls, View},
     };
 
     fn service_port(name: Option<&str>, number: u16, app_protocol: Option<&str>) -> ServicePort {
@@ -308,12 +448,13 @@ mod tests {
         });
         let placement = place(&[&facts], &probe_settings()).remove(0);
         let targets = targets(&facts, &placement, Position::NodeSame);
-        let plan = plan_of(&facts, Position::NodeSame, &targets);
+        let mut plan = plan_of(&facts, Position::NodeSame, &targets);
         assert_eq!(plan.attempts.get(), 6, "three for each backend");
         assert_eq!(plan.view, View::Host);
         for request in &plan.targets {
-            let target = &targets[request.id as usize];
-            assert_eq!(target.address, request.host);
+            let asked =
+                |target: &&Target| (&target.address, target.port) == (&request.host, request.port);
+            let target = targets.iter().find(asked).unwrap();
             assert_ne!(target.protocol, Protocol::Sctp, "no probe knows it");
             assert!(
                 matches!(request.probe, RequestKind::Http { .. }),
@@ -325,11 +466,15 @@ mod tests {
             .filter(|target| target.protocol != Protocol::Sctp)
             .count();
         assert_eq!(plan.targets.len(), probed);
+        assert_eq!(rounds(&plan), 1);
         assert_eq!(
             duration(&plan),
-            Duration::from_secs(4),
-            "all attempts run at once, and one that connects late gets a second for its answer"
+            Duration::from_secs(4 + 25 + 10),
+            "all attempts fit at once, one that connects late gets a second for its answer, and pacing takes its time"
         );
+        plan.targets[0].again = Again::UnlessReached;
+        let again = Duration::from_secs(2 + 4 * 2 + (25 + 10) * 2);
+        assert_eq!(duration(&plan), Duration::from_secs(39) + again);
     }
 
     #[test]
@@ -346,8 +491,8 @@ mod tests {
         assert_eq!(rounds(&plan), 1);
         assert_eq!(
             duration(&plan),
-            Duration::from_secs(3 + 1) + Duration::from_micros(80 * (3_125 + 10_000)),
-            "3 s for the first ones and 1 s for those sent again"
+            Duration::from_secs(3 + 1 + 35) + Duration::from_micros(80 * (3_125 + 10_000)),
+            "3 s for the first ones, 1 s for those sent again, and the time of lanes and gates"
         );
     }
 
@@ -361,8 +506,120 @@ mod tests {
         let mut plan = plan_of(&facts(), Position::NodeSame, &targets);
         plan.targets.truncate(1);
         plan.attempts = plan.concurrency;
-        let once = duration(&plan);
+        assert_eq!(rounds(&plan), 1);
         plan.targets[0].host = "web.default.svc".into();
-        assert_eq!(duration(&plan), once * 2);
+        assert_eq!(rounds(&plan), 2);
+    }
+
+    #[test]
+    fn tls_that_ends_at_the_load_balancer_is_asked_only_there() {
+        let elb = [
+            ("kubernetes.io/elb.protocol-port", "https:443,http:80"),
+            ("kubernetes.io/elb.cert-id", "17e3b4f4"),
+        ];
+        let aws = |backend: &'static str| {
+            [
+                (
+                    "service.beta.kubernetes.io/aws-load-balancer-ssl-cert",
+                    "arn:aws:acm:1",
+                ),
+                (
+                    "service.beta.kubernetes.io/aws-load-balancer-ssl-ports",
+                    "443, https",
+                ),
+                (
+                    "service.beta.kubernetes.io/aws-load-balancer-backend-protocol",
+                    backend,
+                ),
+            ]
+        };
+        let captured = IngressAt::Ip(None);
+        let proxy = IngressAt::Ip(Some(IpMode::Proxy));
+        let name = IngressAt::Name;
+        let (outside, inside) = (Position::External, Position::PodOther);
+        // Position, whether the load balancer is asked with TLS, and whether the other targets are.
+        type Annotations = Vec<(&'static str, &'static str)>;
+        let rows: [(&str, Annotations, IngressAt, Position, bool, bool); 7] = [
+            ("no annotation", vec![], captured, outside, true, true),
+            (
+                "ELB, from outside",
+                elb.into(),
+                captured,
+                outside,
+                true,
+                false,
+            ),
+            (
+                "ELB, captured by kube-proxy",
+                elb.into(),
+                captured,
+                inside,
+                false,
+                false,
+            ),
+            ("ELB, not captured", elb.into(), proxy, inside, true, false),
+            (
+                "ELB without a certificate",
+                vec![elb[0]],
+                captured,
+                outside,
+                true,
+                true,
+            ),
+            ("AWS", aws("http").into(), name, inside, true, false),
+            (
+                "AWS, TLS again behind it",
+                aws("ssl").into(),
+                name,
+                inside,
+                true,
+                true,
+            ),
+        ];
+        for (case, annotations, at, position, balancer, others) in rows {
+            let mut facts = facts();
+            facts.service.kind = ServiceType::LoadBalancer;
+            facts.service.ports = vec![service_port(Some("https"), 443, None)];
+            for (key, value) in annotations {
+                let annotations = &mut facts.service.annotations;
+                annotations.insert(key.into(), value.into());
+            }
+            facts.service.load_balancer = vec![Ingress {
+                ip: matches!(at, IngressAt::Ip(_)).then(|| "192.168.0.200".parse().unwrap()),
+                hostname: matches!(at, IngressAt::Name).then(|| "lb.example.com".into()),
+                ip_mode: match at {
+                    IngressAt::Ip(mode) => mode,
+                    IngressAt::Name => None,
+                },
+            }];
+            let placement = place(&[&facts], &probe_settings()).remove(0);
+            let targets = targets(&facts, &placement, position);
+            let plan = plan_of(&facts, position, &targets);
+            let mut kinds = BTreeSet::new();
+            for request in &plan.targets {
+                let target = &targets[request.id as usize];
+                kinds.insert(target.kind);
+                let tls = match &request.probe {
+                    RequestKind::Http { tls, .. } => *tls == Tls::Unverified,
+                    RequestKind::Tcp | RequestKind::Udp { .. } => false,
+                };
+                let expected = if target.kind == TargetKind::LoadBalancer {
+                    balancer
+                } else {
+                    others
+                };
+                // The fixture's backend has a port with another name.
+                if target.kind != TargetKind::PodIp {
+                    assert_eq!(tls, expected, "{case}: {target:?}");
+                }
+            }
+            assert!(kinds.contains(&TargetKind::LoadBalancer), "{case}");
+        }
+    }
+
+    #[derive(Clone, Copy)]
+    enum IngressAt {
+        Ip(Option<IpMode>),
+        Name,
     }
 }

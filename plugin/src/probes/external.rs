@@ -20,25 +20,35 @@ use svc_reach_common::{
     wire::{
         line::Line,
         outcome::{Attempt, Meaning},
-        plan::{Plan, Request},
+        plan::{Again, Plan, Request},
     },
 };
 
 /// Why something was left out. `None`: the user need not know.
 type Omission = Option<String>;
 
-/// The targets of a Service and the id of the first, or why nothing is requested.
-type TargetsFromHere = Result<(u32, Vec<Target>), Omission>;
+/// The ids and targets of a Service, or why nothing is requested.
+type TargetsFromHere = Result<(Vec<Option<u32>>, Vec<Target>), Omission>;
 
-/// Requests, from this machine, the addresses for clients outside the cluster, for all Services together.
-pub async fn probe(services: &mut [ServiceCheck]) {
+/// Requests, from this machine, the addresses for clients outside the cluster, for all Services together. `again`: when
+/// each target is asked again.
+pub async fn probe(
+    services: &mut [ServiceCheck],
+    again: impl Fn(&ServiceCheck, &[Target]) -> Vec<Again>,
+) {
     let mut requests = Requests::default();
     let chosen: Vec<TargetsFromHere> = services
         .iter()
         .map(|service| {
             let targets = targets_from_here(service)?;
-            let of_service = requests::requests(&service.facts, &service.check.request, &targets);
-            Ok((requests.add(of_service, targets.len()), targets))
+            let of_service = requests::requests(
+                &service.facts,
+                &service.check.request,
+                Network::External,
+                &targets,
+            );
+            let again = again(service, &targets);
+            Ok((requests.add(of_service, &again), targets))
         })
         .collect();
     let Some(first) = services.first() else {
@@ -52,8 +62,8 @@ pub async fn probe(services: &mut [ServiceCheck]) {
                 probed: None,
                 left_out,
             },
-            Ok((first, targets)) => {
-                let results = output.part(first, targets.len()).results;
+            Ok((ids, targets)) => {
+                let results = output.part(&ids).results;
                 keep(targets, results)
             }
         };
@@ -73,9 +83,9 @@ async fn follow(
         let places = chosen.iter().flatten();
         let public: BTreeSet<u32> = places
             .clone()
-            .flat_map(|(first, targets)| (*first..).zip(targets))
+            .flat_map(|(ids, targets)| ids.iter().zip(targets))
             .filter(|(_, target)| target.scope == Some(Scope::Public))
-            .map(|(id, _)| id)
+            .filter_map(|(id, _)| *id)
             .collect();
         let once = Plan {
             attempts: NonZeroU16::MIN,
@@ -85,6 +95,7 @@ async fn follow(
                 .filter(|request| !public.contains(&request.id))
                 .map(|request| Request {
                     attempts: None,
+                    again: Again::Never,
                     ..request.clone()
                 })
                 .collect(),
@@ -92,12 +103,12 @@ async fn follow(
         };
         let heard = ask(&once).await;
         let counting: BTreeSet<u32> = places
-            .flat_map(|(first, targets)| {
-                let results = heard.part(*first, targets.len()).results;
-                (*first..).zip(counts(targets, &results))
+            .flat_map(|(ids, targets)| {
+                let results = heard.part(ids).results;
+                ids.iter().zip(counts(targets, &results))
             })
             .filter(|(_, counts)| *counts)
-            .map(|(id, _)| id)
+            .filter_map(|(id, _)| *id)
             .collect();
         plan.targets
             .retain(|request| counting.contains(&request.id));
@@ -242,7 +253,7 @@ mod tests {
         target::{Scope, Target, TargetKind},
         wire::{
             outcome::{Attempt, Outcome, Phase},
-            plan::Plan,
+            plan::{Again, Plan},
         },
     };
 
@@ -272,6 +283,7 @@ mod tests {
                     tls_us: None,
                     first_byte_us: None,
                     sent_again: false,
+                    superseded: false,
                 };
                 (id, vec![attempt])
             })
@@ -353,14 +365,15 @@ mod tests {
         let mut requests = Requests::default();
         let chosen: Vec<TargetsFromHere> = (0..services)
             .map(|service| {
-                let ours = if service == 0 { "10.0.0.1" } else { "10.0.0.2" };
+                let of = |network: &str| format!("{network}.{}", service + 1);
                 let targets = vec![
-                    target(ours, Scope::Private),
-                    target("203.0.113.1", Scope::Public),
-                    target("10.0.0.3", Scope::Private),
+                    target(&of("10.0.0"), Scope::Private),
+                    target(&of("203.0.113"), Scope::Public),
+                    target(&of("10.0.1"), Scope::Private),
                 ];
-                let of_service = requests::requests(&facts(), &request_settings(), &targets);
-                Ok((requests.add(of_service, targets.len()), targets))
+                let of_service =
+                    requests::requests(&facts(), &request_settings(), Network::External, &targets);
+                Ok((requests.add(of_service, &[Again::Never; 3]), targets))
             })
             .collect();
         let plans = RefCell::new(Vec::new());

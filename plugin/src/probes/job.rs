@@ -335,7 +335,7 @@ mod tests {
     use serde_json::{Value, json};
     use svc_reach_common::{
         position::Position,
-        wire::plan::{Plan, Request, RequestKind, Tls},
+        wire::plan::{Again, Plan, Request, RequestKind, Tls},
     };
 
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
@@ -506,6 +506,9 @@ mod tests {
                     tls: Tls::Off,
                 },
                 attempts: None,
+                again: Again::Never,
+                lane: None,
+                gate: None,
             })
             .collect();
         let arguments = plan_arguments(&plan);

@@ -28,13 +28,13 @@ pub struct ProbeOutput {
 }
 
 impl ProbeOutput {
-    /// The output for `count` targets from the id `first` on. Their ids in the result start at 0.
-    pub fn part(&self, first: u32, count: usize) -> Self {
-        let count = u32::try_from(count).unwrap_or(u32::MAX);
-        let results = self.results.range(first..first.saturating_add(count));
+    /// The output for targets with these ids. Their ids in the result start at 0.
+    pub fn part(&self, ids: &[Option<u32>]) -> Self {
+        let attempts = |id: &Option<u32>| self.results.get(id.as_ref()?).cloned();
         Self {
-            results: results
-                .map(|(id, attempts)| (id - first, attempts.clone()))
+            results: (0..)
+                .zip(ids)
+                .filter_map(|(new, id)| Some((new, attempts(id)?)))
                 .collect(),
             host: self.host.clone(),
             end: self.end.clone(),

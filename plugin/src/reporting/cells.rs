@@ -4,7 +4,7 @@ use crate::probes::{output::End, probed_position::ProbedPosition};
 use std::{collections::BTreeMap, net::IpAddr};
 use svc_reach_common::{
     comparison::Comparison,
-    observation::{NotObserved, Observation, ObservedValue, observe, reaching},
+    observation::{NotObserved, Observation, ObservedValue, observe, reaching, summarize},
     protocol::Protocol,
     report::Observed,
     target::{Target, TargetKind},
@@ -20,8 +20,12 @@ pub struct ObservedCell<'a> {
     pub target: &'a Target,
     /// The observation.
     pub observation: Observation,
-    /// Every attempt.
+    /// The attempts that count.
     pub attempts: &'a [Attempt],
+    /// The attempts of both rounds.
+    pub all: &'a [Attempt],
+    /// What the first round saw, if there was a second one.
+    pub first_round: Option<String>,
     /// The attempts that reached the target.
     pub reaching: Vec<&'a Attempt>,
 }
@@ -48,12 +52,16 @@ pub fn seen(stands: &[ProbedPosition]) -> Vec<ObservedCell<'_>> {
     all(stands)
         .map(|(stand, id, target)| {
             let attempts = attempts(stand, id);
+            let all = every_attempt(stand, id);
+            let first = &all[..all.len() - attempts.len()];
             let comparison = comparisons.get(&port(target)).unwrap_or(&nothing);
             ObservedCell {
                 stand,
                 target,
                 observation: observation(stand, target, attempts, comparison),
                 attempts,
+                all,
+                first_round: (!first.is_empty()).then(|| summarize(first, target.kind, comparison)),
                 reaching: reaching(attempts, target.kind, comparison).collect(),
             }
         })
@@ -75,7 +83,15 @@ fn all(stands: &[ProbedPosition]) -> impl Iterator<Item = (&ProbedPosition, u32,
     })
 }
 
+/// The attempts that count: those of the second round, if there was one.
 fn attempts(stand: &ProbedPosition, id: u32) -> &[Attempt] {
+    let all = every_attempt(stand, id);
+    let superseded = all.iter().take_while(|attempt| attempt.superseded);
+    &all[superseded.count()..]
+}
+
+/// The attempts of both rounds.
+fn every_attempt(stand: &ProbedPosition, id: u32) -> &[Attempt] {
     stand
         .heard
         .as_ref()
@@ -115,12 +131,15 @@ fn observation(
 
 /// Converts an observation for the report.
 pub fn observed(seen: &ObservedCell<'_>) -> Observed {
-    let (value, reason) = match &seen.observation {
+    let (value, mut reason) = match &seen.observation {
         Observation::Reachable { summary } => (ObservedValue::Reachable, summary.clone()),
         Observation::Unreachable { summary } => (ObservedValue::Unreachable, summary.clone()),
         Observation::Unstable { summary } => (ObservedValue::Unstable, summary.clone()),
         Observation::NotObserved(why) => (ObservedValue::NotObserved, why.to_string()),
     };
+    if let Some(first) = &seen.first_round {
+        reason += &format!("; this is the second round, the first one saw: {first}");
+    }
     let of = (!seen.attempts.is_empty()).then_some(seen.attempts.len());
     Observed {
         value,
@@ -129,7 +148,7 @@ pub fn observed(seen: &ObservedCell<'_>) -> Observed {
         of,
         latency_ms: latency_ms(&seen.reaching),
         client_ip_seen: client_ip_seen(seen.attempts),
-        attempts: seen.attempts.to_vec(),
+        attempts: seen.all.to_vec(),
     }
 }
 
@@ -215,6 +234,7 @@ mod tests {
             tls_us: None,
             first_byte_us: None,
             sent_again: false,
+            superseded: false,
         }
     }
 
@@ -596,5 +616,41 @@ mod tests {
                 ObservedValue::Unreachable
             ]
         );
+    }
+
+    #[test]
+    fn the_second_round_counts_and_both_are_reported() {
+        let first = |outcome| Attempt {
+            superseded: true,
+            ..attempt(outcome, None)
+        };
+        let late = || Outcome::TimedOut {
+            phase: Phase::Connect,
+        };
+        let attempts = vec![
+            first(Outcome::Connected),
+            first(late()),
+            attempt(Outcome::Connected, Some(900)),
+            attempt(Outcome::Connected, Some(900)),
+        ];
+        let of_stand = |attempts| {
+            let stands = [stand(
+                Position::PodSame,
+                Protocol::Tcp,
+                Some(attempts),
+                End::Complete,
+            )];
+            observed(&seen(&stands)[0])
+        };
+        let settled = of_stand(attempts.clone());
+        assert_eq!(settled.value, ObservedValue::Reachable);
+        assert_eq!((settled.ok, settled.of), (Some(2), Some(2)));
+        assert_eq!(settled.attempts, attempts, "both rounds");
+        assert_eq!(
+            settled.reason,
+            "connected; this is the second round, the first one saw: 1× connected, 1× timed out"
+        );
+        let still = of_stand(vec![first(late()), attempt(late(), None)]);
+        assert_eq!(still.value, ObservedValue::Unreachable);
     }
 }

@@ -130,6 +130,7 @@ mod tests {
             tls_us: None,
             first_byte_us: None,
             sent_again: false,
+            superseded: false,
         });
         let attempts: Vec<Attempt> = attempts.collect();
         let mut targets = targets(&facts, &placement, Position::PodOther);

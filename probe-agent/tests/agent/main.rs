@@ -6,6 +6,7 @@ mod connections;
 mod datagrams;
 mod early_ends;
 mod http_requests;
+mod pacing;
 mod plans;
 #[path = "../servers/mod.rs"]
 mod servers;
@@ -21,7 +22,7 @@ use std::{
 use svc_reach_common::wire::{
     line::Line,
     outcome::{Attempt, Outcome},
-    plan::{self, Plan, Request, RequestKind, Tls, View},
+    plan::{self, Again, Plan, Request, RequestKind, Tls, View},
 };
 
 /// Long enough for local connections, and short enough for tests that wait for a timeout.
@@ -57,6 +58,9 @@ fn plan(targets: impl IntoIterator<Item = (SocketAddr, RequestKind)>) -> Plan {
                 port: NonZeroU16::new(address.port()).unwrap(),
                 probe,
                 attempts: None,
+                again: Again::Never,
+                lane: None,
+                gate: None,
             })
             .collect(),
     }

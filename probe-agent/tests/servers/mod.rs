@@ -185,6 +185,29 @@ fn tls(known_clients: bool) -> ServerConfig {
         .unwrap()
 }
 
+/// A server with one thread that takes so long for each request. It answers only from the given connection on.
+pub fn single_threaded(each: Duration, from: usize) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = Server {
+        address: listener.local_addr().unwrap(),
+        requests: Arc::default(),
+        heard: Arc::default(),
+    };
+    let requests = Arc::clone(&server.requests);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let nth = requests.fetch_add(1, Ordering::SeqCst);
+            if nth < from {
+                continue;
+            }
+            let _ = stream.read(&mut [0; 1024]);
+            thread::sleep(each);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    server
+}
+
 /// When a datagram arrived, and from where.
 pub type Heard = (Instant, SocketAddr);
 

@@ -31,7 +31,7 @@ use svc_reach_common::{
     wire::{
         line::Line,
         outcome::{Attempt, Outcome},
-        plan::{self, Plan, Request, RequestKind, Tls, View},
+        plan::{self, Again, Plan, Request, RequestKind, Tls, View},
     },
 };
 use svc_reach_tests::folder::Folder;
@@ -68,6 +68,9 @@ fn plan(targets: &[&Target]) -> Plan {
                     tls: Tls::Off,
                 },
                 attempts: None,
+                again: Again::Never,
+                lane: None,
+                gate: None,
             })
             .collect(),
     }

@@ -1,0 +1,181 @@
+//! Which targets a probe asks again, in a second round. Pure.
+//!
+//! A running probe gets no messages. So its plan says what is expected of each target, if that is known before the run,
+//! and the probe asks again what it sees differently. What is as expected costs no time.
+
+use crate::{
+    plan::{assignment::ProbePlan, service_check::ServiceCheck},
+    probes::probed_position::ProbedPosition,
+    reporting::{self, Expectations, Unchecked},
+    survey::provider_hints::ProviderHints,
+};
+use std::{collections::HashMap, time::Duration};
+use svc_reach_common::{
+    matrix::Standing,
+    observation::NotObserved,
+    position::Position,
+    report::Cell,
+    target::{Target, TargetKind},
+    verdict::ExpectedValue,
+    wire::plan::Again,
+};
+
+/// Nothing is known about the provider before the run.
+pub static NO_HINTS: ProviderHints = ProviderHints {
+    default_network: None,
+    cilium: None,
+    sharing: None,
+};
+
+/// Writes into the plans when each target of a Service is asked again.
+pub fn mark(
+    service: &ServiceCheck,
+    plans: &mut HashMap<String, &mut ProbePlan>,
+    expectations: Expectations<'_>,
+) {
+    let positions = service.positions.iter();
+    let planned: Vec<_> = positions
+        .filter_map(|planned| Some((planned, planned.slice.as_ref().ok()?)))
+        .collect();
+    let stands = planned.iter().map(|(planned, _)| {
+        let node = planned.node.clone();
+        not_yet_probed(planned.position, node, planned.targets.clone())
+    });
+    let mut again = of_stands(service, &stands.collect::<Vec<_>>(), expectations).into_iter();
+    for (planned, slice) in planned {
+        let of_position = again.by_ref().take(planned.targets.len());
+        let Some(plan) = plans.get_mut(&slice.probe) else {
+            continue;
+        };
+        for (id, again) in slice.ids.iter().zip(of_position.collect::<Vec<_>>()) {
+            let Some(request) = id.and_then(|id| plan.plan.targets.get_mut(id as usize)) else {
+                continue;
+            };
+            request.again = if request.again.is_never() {
+                again
+            } else {
+                request.again.and(again)
+            };
+        }
+    }
+}
+
+/// When each of these targets of the position `external` is asked again.
+pub fn external(
+    service: &ServiceCheck,
+    targets: &[Target],
+    expectations: Expectations<'_>,
+) -> Vec<Again> {
+    let stand = not_yet_probed(Position::External, None, targets.to_vec());
+    of_stands(service, &[stand], expectations)
+}
+
+fn not_yet_probed(
+    position: Position,
+    node: Option<String>,
+    targets: Vec<Target>,
+) -> ProbedPosition {
+    ProbedPosition {
+        position,
+        node,
+        targets,
+        heard: Err(NotObserved::Interrupted),
+    }
+}
+
+/// When the targets of these positions are asked again, in their order.
+fn of_stands(
+    service: &ServiceCheck,
+    stands: &[ProbedPosition],
+    expectations: Expectations<'_>,
+) -> Vec<Again> {
+    let unchecked = Unchecked {
+        external: None,
+        absent: Vec::new(),
+        outage: None,
+    };
+    let facts = &service.facts;
+    let report = reporting::report("", Duration::ZERO, facts, stands, expectations, unchecked);
+    report.cells.iter().map(of_cell).collect()
+}
+
+/// When a target with this expectation is asked again. If nothing is expected yet, it may be expected to be reachable
+/// once the probes have seen more of the cluster.
+fn of_cell(cell: &Cell) -> Again {
+    let counting = cell.editions.iter();
+    let counting = counting.filter(|edition| edition.standing == Some(Standing::Counts));
+    let mut values = counting.map(|edition| edition.value);
+    let first = values.next();
+    if values.any(|value| Some(value) != first) {
+        return Again::IfMixed;
+    }
+    match cell.expected.as_ref().map(|expected| expected.value) {
+        // kube-proxy's health check answers 503 on a node without a backend.
+        None | Some(ExpectedValue::Reachable)
+            if cell.target.kind == TargetKind::HealthCheckNodePort =>
+        {
+            Again::UnlessAnswered
+        }
+        None | Some(ExpectedValue::Reachable) => Again::UnlessReached,
+        Some(ExpectedValue::Unreachable) => Again::UnlessNotReached,
+        Some(ExpectedValue::ByChance) => Again::Never,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_cell;
+    use crate::testing::cell;
+    use svc_reach_common::{
+        matrix::Standing,
+        observation::ObservedValue,
+        position::Position,
+        report::{EditionValue, Expectation},
+        target::TargetKind,
+        verdict::{Basis, ExpectedValue, Reachability},
+        wire::plan::Again,
+    };
+
+    fn again(kind: TargetKind, expected: Option<ExpectedValue>, says: &[Reachability]) -> Again {
+        let mut cell = cell(
+            Position::PodSame,
+            kind,
+            "192.168.0.10",
+            ObservedValue::NotObserved,
+        );
+        cell.expected = expected.map(|value| Expectation {
+            value,
+            basis: Basis::Stated,
+            matrix: None,
+            edition: None,
+            source: None,
+        });
+        let editions = says.iter().map(|value| EditionValue {
+            edition: "one".into(),
+            alias: None,
+            value: *value,
+            operator: None,
+            standing: Some(Standing::Counts),
+        });
+        cell.editions = editions.collect();
+        of_cell(&cell)
+    }
+
+    #[test]
+    fn a_target_is_asked_again_if_it_is_not_as_expected() {
+        use ExpectedValue::{ByChance, Reachable, Unreachable};
+        let (port, health) = (TargetKind::NodePort, TargetKind::HealthCheckNodePort);
+        for (kind, expected, asked) in [
+            (port, Some(Reachable), Again::UnlessReached),
+            (port, None, Again::UnlessReached),
+            (port, Some(Unreachable), Again::UnlessNotReached),
+            (port, Some(ByChance), Again::Never),
+            (health, Some(Reachable), Again::UnlessAnswered),
+            (health, Some(Unreachable), Again::UnlessNotReached),
+        ] {
+            assert_eq!(again(kind, expected, &[]), asked, "{kind} {expected:?}");
+        }
+        let disputed = [Reachability::Reachable, Reachability::Unreachable];
+        assert_eq!(again(port, Some(Reachable), &disputed), Again::IfMixed);
+    }
+}
