@@ -2,6 +2,7 @@
 
 pub mod elb;
 pub mod operator;
+pub mod pass_through;
 pub mod tls;
 
 use crate::{facts::Facts, report::Evidence};
@@ -40,7 +41,7 @@ enum Sign {
     ProviderId(&'static str),
     /// An annotation of nodes.
     Annotation(&'static str),
-    /// Part of the API server's version.
+    /// Part of the API server's version, or of the version of a node's kubelet.
     Version(fn(&str) -> bool),
 }
 
@@ -150,11 +151,17 @@ impl Sign {
                 .iter()
                 .find(|node| node.annotations.contains_key(*annotation))
                 .map(|node| format!("annotation {annotation} of node {}", node.name)),
-            Self::Version(is) => facts
-                .server_version
-                .as_deref()
-                .filter(|version| is(version))
-                .map(|version| format!("the API server's version {version}")),
+            Self::Version(is) => {
+                let server = facts.server_version.as_deref();
+                let server = server.filter(|version| is(version));
+                let server = server.map(|version| format!("the API server's version {version}"));
+                server.or_else(|| {
+                    facts.nodes.iter().find_map(|node| {
+                        let version = node.kubelet_version.as_deref().filter(|text| is(text))?;
+                        Some(format!("kubelet's version {version} on node {}", node.name))
+                    })
+                })
+            }
         }
     }
 }

@@ -188,11 +188,12 @@ fn of_a_proxy_that_nobody_saw_nothing_is_predicted() {
         let client = Client {
             network: Network::Host,
             node: Some(from),
+            addresses: &[],
         };
         let forecast = world.connect(&Paths::of_network(None), &cluster.service, client, &target);
         forecast.outcome.to_string()
     };
-    let unknown = "unknown: the proxy mode";
+    let unknown = "unknown: the proxy mode (--proxy-mode gives it)";
     let rows = [
         (TargetKind::ClusterIp, "node-1", None, "reached"),
         (TargetKind::ClusterIp, "node-3", None, unknown),

@@ -324,7 +324,7 @@ proptest! {
         let world = World::of(&facts, &proxy);
         for (network, node) in clients() {
             for target in targets(&V4) {
-                let client = Client { network, node: node.as_deref() };
+                let client = Client { network, node: node.as_deref(), addresses: &[] };
                 let forecast = world.connect(&Paths::of_network(None), &facts.service, client, &target);
                 prop_assert_ne!(
                     forecast.reachability(),
@@ -362,7 +362,7 @@ proptest! {
             if target.kind != TargetKind::NodePort {
                 continue;
             }
-            let client = Client { network: Network::External, node: None };
+            let client = Client { network: Network::External, node: None, addresses: &[] };
             let forecast = world.connect(&Paths::of_network(None), &facts.service, client, &target);
             for served in &forecast.endpoints {
                 let on_node = facts.endpoints.iter().any(|endpoint| {
@@ -389,7 +389,7 @@ proptest! {
         let (world, other) = (World::of(&facts, &proxy), World::of(&shuffled, &proxy));
         for (network, node) in clients() {
             for target in targets(&V4) {
-                let client = Client { network, node: node.as_deref() };
+                let client = Client { network, node: node.as_deref(), addresses: &[] };
                 let paths = Paths::of_network(None);
                 prop_assert_eq!(
                     world.connect(&paths, &facts.service, client, &target),
@@ -408,7 +408,7 @@ proptest! {
         let proxy = case.proxy(&V4);
         let (world, other) = (World::of(&facts, &proxy), World::of(&twice, &proxy));
         for target in targets(&V4) {
-            let client = Client { network: Network::Pod, node: Some("n0") };
+            let client = Client { network: Network::Pod, node: Some("n0"), addresses: &[] };
             let paths = Paths::of_network(None);
             prop_assert_eq!(
                 world.connect(&paths, &facts.service, client, &target),
@@ -447,7 +447,7 @@ proptest! {
         let (world, known_world) = (World::of(&facts, &proxy), World::of(&facts, &known));
         for (network, node) in clients() {
             for target in targets(&V4) {
-                let client = Client { network, node: node.as_deref() };
+                let client = Client { network, node: node.as_deref(), addresses: &[] };
                 let before = world.connect(&ignorant, &facts.service, client, &target);
                 let after = known_world.connect(&informed, &facts.service, client, &target);
                 if !matches!(before.outcome, PredictedOutcome::Unknown(_)) {

@@ -33,6 +33,9 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A dump cannot be read. The message names the file.
+    #[error(transparent)]
+    Dump(Box<dyn std::error::Error + Send + Sync>),
     /// `explain` has no answer.
     #[error(transparent)]
     Explain(#[from] ExplainError),
@@ -179,6 +182,7 @@ impl Error {
             | Self::Kubeconfig { .. }
             | Self::Matrix(_)
             | Self::File { .. }
+            | Self::Dump(_)
             | Self::OutputFile { .. }
             | Self::Explain(_) => Exit::Usage,
             Self::Call { .. }
@@ -227,6 +231,7 @@ impl Error {
             | Self::Object { .. }
             | Self::Matrix(_)
             | Self::File { .. }
+            | Self::Dump(_)
             | Self::Explain(_)
             | Self::OutputFile { .. }
             | Self::Write(_)

@@ -4,6 +4,7 @@ pub mod advisories;
 pub mod cells;
 pub mod detection;
 pub mod documents;
+pub mod neighbours;
 mod pod_addresses;
 pub mod prediction;
 pub mod service;
@@ -19,16 +20,19 @@ use crate::{
         provider_hints::ProviderHints,
     },
 };
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use svc_reach_common::{
     facts::Facts,
     judging,
     model::{
         World,
-        connection::{Balancer, Forecast, Paths},
+        connection::{Balancer, Paths},
     },
-    position::Position,
-    report::{self, API_VERSION, AbsentPosition, Cell, Kind, Prediction, Report, Summary},
+    position::{Network, Position},
+    provider::Provider,
+    report::{
+        self, API_VERSION, AbsentPosition, Cell, Evidence, Kind, Prediction, Report, Summary,
+    },
     target::Target,
     terms::Terms,
     verdict::Verdict,
@@ -43,6 +47,8 @@ pub struct Expectations<'a> {
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects say.
     pub hints: &'a ProviderHints,
+    /// Other Services with an address that matters to this one.
+    pub others: &'a [Facts],
     /// What the user says about the cluster.
     pub overrides: ClusterOverrides,
     /// What is required of a run, and what fails it.
@@ -75,6 +81,8 @@ pub fn report(
         mut environment,
         circumstances,
         proxies,
+        mode_configured,
+        modes,
     } = detection::detect(
         facts,
         stands,
@@ -95,24 +103,52 @@ pub fn report(
         mode: environment.proxy_mode,
         ..ProxyOverrides::default()
     };
-    let mut settings = Settings::gather(&overrides, expectations.proxy, &[]);
+    let config = expectations.proxy.cloned().map(|mut config| {
+        config.mode = config.mode.filter(|_| mode_configured);
+        config
+    });
+    let mut settings = Settings::gather(&overrides, config.as_ref(), &[]);
+    settings.proxy.version = expectations.hints.kube_proxy_version;
+    if let Some(version) = settings.proxy.version
+        && proxies.values().any(|proxy| !proxy.has_version())
+    {
+        environment.evidence.push(Evidence {
+            fact: "kubeProxyVersion".to_owned(),
+            value: version.to_string(),
+            source: "image of DaemonSet kube-proxy, for nodes whose kube-proxy did not say it"
+                .to_owned(),
+        });
+    }
     for (node, proxy) in proxies {
         if let Some(proxy) = proxy.settings(&settings) {
             settings.nodes.insert(node, proxy);
         }
     }
-    let world =
-        World::of(facts, &settings.proxy).with_own_proxies(&settings.nodes, settings.mode_told);
     let all_seen = cells::seen(stands);
+    let pods = pod_addresses::of_probes(&all_seen);
+    let public = public_addresses(facts, stands);
+    let others = expectations.others.iter();
+    let services = std::iter::once(facts)
+        .chain(others)
+        .map(|facts| (&facts.service, facts.endpoints.as_slice()));
+    let probes = pods
+        .iter()
+        .flat_map(|(node, addresses)| addresses.iter().map(move |ip| (*node, *ip)));
+    let world = World::new(services, &facts.nodes, &settings.proxy)
+        .with_own_proxies(&settings.nodes, settings.mode_told)
+        .with_pods(probes)
+        .with_public_addresses(&public);
+    let provider = Provider::of(facts).map(|(provider, _)| provider);
+    let network = environment.network_model;
     let paths = [false, true].map(|ipv6| Paths {
-        balancer: Balancer::of(&facts.service),
+        balancer: Balancer::of(&facts.service, provider, network, &modes),
         pods_masqueraded: pod_addresses::masqueraded(
             facts,
             &all_seen,
             ipv6,
             &mut environment.evidence,
         ),
-        ..Paths::of_network(environment.network_model)
+        ..Paths::of(network, provider)
     });
     let documents = judging::Judge {
         catalog,
@@ -127,21 +163,52 @@ pub fn report(
             let node = stand.node.as_deref();
             // Nothing can be predicted for a position without a node, except `external`.
             let forecast = (node.is_some() || stand.position == Position::External).then(|| {
+                let own = node.and_then(|node| pods.get(node));
+                let own = own.filter(|_| stand.position.network() == Network::Pod);
                 prediction::forecast(
                     &world,
                     facts,
-                    &settings,
                     &paths[usize::from(is_ipv6(seen.target))],
                     stand.position,
                     node,
+                    own.map(Vec::as_slice).unwrap_or_default(),
                     seen.target,
                 )
             });
-            let mut cell = observed(seen, forecast.as_ref().map(Forecast::prediction));
+            let mut cell = observed(
+                seen,
+                forecast
+                    .as_ref()
+                    .map(|forecast| forecast.prediction(seen.target.kind)),
+            );
             documents.judge(&mut cell);
             cell
         })
         .collect();
+    let mut advisories = advisories::advisories(
+        Findings {
+            facts,
+            environment: &environment,
+            circumstances: &circumstances,
+            hints: expectations.hints,
+            cells: &cells,
+            terms: expectations.terms,
+            at: expectations.at,
+        },
+        unchecked.external,
+    );
+    let known_pods: Vec<IpAddr> = world.pods().map(|(_, address)| address).collect();
+    for advisory in advisories::of_the_cluster(
+        facts,
+        &known_pods,
+        environment.proxy_mode,
+        &settings.proxy.detector,
+    ) {
+        // A provider's document may say the same.
+        if advisories.iter().all(|known| known.id != advisory.id) {
+            advisories.push(advisory);
+        }
+    }
     let mut report = Report {
         api_version: API_VERSION.to_owned(),
         kind: Kind::Report,
@@ -149,18 +216,7 @@ pub fn report(
         elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         service: service::service(facts),
         matrix: primary.map(report::MatrixReference::of),
-        advisories: advisories::advisories(
-            Findings {
-                facts,
-                environment: &environment,
-                circumstances: &circumstances,
-                hints: expectations.hints,
-                cells: &cells,
-                terms: expectations.terms,
-                at: expectations.at,
-            },
-            unchecked.external,
-        ),
+        advisories,
         environment,
         circumstances,
         terms: expectations.terms.clone(),
@@ -171,6 +227,23 @@ pub fn report(
     };
     report.summarize();
     report
+}
+
+/// The addresses of type `ExternalIP` that probes saw on interfaces of their nodes. kube-proxy's own device has addresses
+/// of Services.
+fn public_addresses(facts: &Facts, stands: &[ProbedPosition]) -> BTreeMap<String, Vec<IpAddr>> {
+    let seen = stands.iter().filter_map(|stand| {
+        let node = facts.node(stand.node.as_deref()?)?;
+        let view = stand.heard.as_ref().ok()?.host.as_ref()?;
+        let interfaces = view.interfaces.get()?.iter();
+        let own: Vec<IpAddr> = interfaces
+            .filter(|interface| interface.name != "kube-ipvs0")
+            .flat_map(|interface| interface.addresses.iter().copied())
+            .filter(|ip| node.external_ips.contains(ip))
+            .collect();
+        Some((node.name.clone(), own))
+    });
+    seen.collect()
 }
 
 fn is_ipv6(target: &Target) -> bool {
@@ -265,6 +338,7 @@ mod tests {
             documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: None,
             hints: &ProviderHints::default(),
+            others: &[],
             overrides: ClusterOverrides::default(),
             terms: &Terms::default(),
             at: None,

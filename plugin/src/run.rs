@@ -30,7 +30,7 @@ use crate::{
         probed_position::ProbedPosition,
         rehearsal::rehearse,
     },
-    reporting::{self, Expectations, Unchecked, documents::Documents},
+    reporting::{self, Expectations, Unchecked, documents::Documents, neighbours::neighbours},
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
@@ -50,7 +50,7 @@ use std::{
 };
 use svc_reach_common::{
     exit::Exit,
-    facts::Node,
+    facts::{Facts, Node},
     observation::NotObserved,
     provider::Provider,
     report::{Report, Reports},
@@ -213,7 +213,7 @@ impl<C: Cluster> Run<'_, C> {
             })
             .collect();
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
-        let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
+        let hints = provider_hints::look(self.cluster, provider, &facts);
         let (rehearsed, hints, outages) = tokio::join!(
             rehearse(self.cluster, probes_in, &mut probes),
             hints,
@@ -258,6 +258,7 @@ impl<C: Cluster> Run<'_, C> {
             documents: self.documents,
             proxy,
             hints: &second_round::NO_HINTS,
+            others: &[],
             overrides: self.settings.expectations.overrides,
             terms: &service.check.terms,
             at: None,
@@ -272,10 +273,17 @@ impl<C: Cluster> Run<'_, C> {
         run_id: &str,
         elapsed: Duration,
     ) -> Vec<Report> {
+        let facts: Vec<&Facts> = prepared
+            .services
+            .iter()
+            .map(|service| &service.facts)
+            .collect();
+        let others = neighbours(&facts);
         prepared
             .services
             .into_iter()
-            .map(|service| {
+            .zip(others)
+            .map(|(service, others)| {
                 let positions: Vec<ProbedPosition> = service
                     .positions
                     .into_iter()
@@ -286,6 +294,7 @@ impl<C: Cluster> Run<'_, C> {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
                     hints: &prepared.hints.hints(&service.facts),
+                    others: &others,
                     overrides: self.settings.expectations.overrides,
                     terms: &service.check.terms,
                     at: prepared.at.as_deref(),

@@ -1,8 +1,10 @@
 //! Reads the Services and what is around them from the API server, in a bounded number of requests.
 
 mod backends;
+pub mod k3s;
 pub mod kube_proxy;
 mod nodes;
+pub mod other_proxy;
 pub mod outage;
 pub mod provider_hints;
 mod services;
@@ -70,23 +72,35 @@ pub async fn survey(
             server_version: server_version.clone(),
         })
         .collect();
+    let proxy = proxy.or_else(|| k3s::kube_proxy(&nodes));
     Ok(Survey { services, proxy })
 }
 
-/// kube-proxy's configuration, where kubeadm keeps it. If it is elsewhere or the user may not read it, the run goes on
-/// without it, and the model says which settings it would need.
+/// Names of the ConfigMap of kube-proxy: kubeadm's, and that of EKS
+/// (<https://docs.aws.amazon.com/eks/latest/userguide/managing-kube-proxy.html>).
+pub const CONFIG_MAPS: [&str; 2] = ["kube-proxy", "kube-proxy-config"];
+
+/// kube-proxy's configuration, where kubeadm or EKS keeps it. If it is elsewhere or the user may not read it, the run goes
+/// on without it, and the model says which settings it would need.
 async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
-    let path = "/api/v1/namespaces/kube-system/configmaps/kube-proxy";
-    let object = match cluster.call(Call::get(path)).await {
-        Ok(object) => object,
-        Err(error) => {
-            tracing::debug!(%error, "failed to read kube-proxy's configuration");
-            return None;
+    for name in CONFIG_MAPS {
+        let path = format!("/api/v1/namespaces/kube-system/configmaps/{name}");
+        match cluster.call(Call::get(path)).await {
+            Ok(object) => return read_config(name, &object),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                tracing::debug!(%error, "failed to read kube-proxy's configuration");
+                return None;
+            }
         }
-    };
+    }
+    None
+}
+
+fn read_config(name: &str, object: &Value) -> Option<ProxyConfig> {
     let texts = object.get("data").and_then(Value::as_object)?;
     let configs = texts.iter().filter_map(|(key, text)| {
-        ProxyConfig::of_text("kube-system/kube-proxy", key, text.as_str()?)
+        ProxyConfig::of_text(&format!("kube-system/{name}"), key, text.as_str()?)
             .inspect_err(|problem| tracing::warn!("{problem}"))
             .ok()
             .flatten()
@@ -175,6 +189,36 @@ mod tests {
         let facts = read(&cluster).await.unwrap();
         assert_eq!(facts.endpoints.len(), 1);
         assert_eq!(facts.server_version, None);
+    }
+
+    #[tokio::test]
+    async fn kube_proxys_settings_are_found_on_eks() {
+        let of_eks = "GET /api/v1/namespaces/kube-system/configmaps/kube-proxy-config";
+        let cluster = Scripted::new(move |call, _| match call {
+            SERVICE => service(),
+            V1 => Reply::Object(json!({"items": []})),
+            NODES => Reply::Object(json!({"items": [node("n7")]})),
+            VERSION => Reply::Object(json!({})),
+            PROXY => Reply::Failure(404),
+            call if call == of_eks => Reply::Object(json!({
+                "data": {"config": "kind: KubeProxyConfiguration\nmode: ipvs\n"},
+            })),
+            other => panic!("{other}"),
+        });
+        let selection = ServiceSelection::Named(vec![ServiceName {
+            namespace: None,
+            name: "nginx".into(),
+        }]);
+        let survey = survey(&cluster, "web", &selection, &|node| node.ready).await;
+        let config = survey.unwrap().proxy.unwrap();
+        assert_eq!(
+            config.mode,
+            Some(svc_reach_common::proxy_mode::ProxyMode::Ipvs)
+        );
+        assert_eq!(
+            config.source,
+            "ConfigMap kube-system/kube-proxy-config, config"
+        );
     }
 
     #[tokio::test]

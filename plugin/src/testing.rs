@@ -299,6 +299,7 @@ pub fn report() -> Report {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
         hints: &ProviderHints::default(),
+        others: &[],
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
         at: None,
@@ -391,6 +392,7 @@ pub fn healthy() -> Report {
         documents: &documents,
         proxy: None,
         hints: &ProviderHints::default(),
+        others: &[],
         overrides: ClusterOverrides {
             network_model: None,
             proxy_mode: Some(ProxyMode::Iptables),

@@ -59,4 +59,40 @@ impl Node {
             .or_else(|| self.labels.get("failure-domain.beta.kubernetes.io/zone"))
             .map(String::as_str)
     }
+
+    /// Whether it only represents capacity elsewhere, where no kube-proxy runs and a pod cannot use a host network.
+    ///
+    /// Virtual Kubelet labels and taints its nodes (virtual-kubelet/virtual-kubelet, `node/node.go` and the providers);
+    /// AWS Fargate labels its own (EKS user guide, "Fargate pod configuration").
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        let has = |label: &str, value: &str| self.labels.get(label).is_some_and(|own| own == value);
+        has("type", "virtual-kubelet")
+            || has("eks.amazonaws.com/compute-type", "fargate")
+            || self
+                .taints
+                .iter()
+                .any(|taint| taint.key.starts_with("virtual-kubelet.io/"))
+    }
+
+    /// Why no kube-proxy that the model knows runs on it, as a text that continues "the node"; `None` if one may run.
+    #[must_use]
+    pub fn without_kube_proxy(&self) -> Option<&'static str> {
+        if self.is_virtual() {
+            Some("is virtual, so no kube-proxy runs on it and it has no node ports")
+        } else if self.os.as_deref() == Some("windows") {
+            Some("runs Windows, whose kube-proxy the model does not know")
+        } else {
+            None
+        }
+    }
+
+    /// Whether a load balancer's controller leaves it out
+    /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/>; kubernetes/cloud-provider
+    /// `controllers/service/controller.go`, whose predicates leave out nodes with this label whatever its value is).
+    #[must_use]
+    pub fn is_excluded_from_load_balancers(&self) -> bool {
+        self.labels
+            .contains_key("node.kubernetes.io/exclude-from-external-load-balancers")
+    }
 }

@@ -1,5 +1,7 @@
 //! Kinds of reasons why a client is not served, and a remedy for each.
 
+use crate::target::TargetKind;
+
 /// Why a client is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cause {
@@ -25,12 +27,32 @@ pub enum Cause {
     FilteredReply,
     /// A load balancer that keeps the client's address sends a backend's packet back to it.
     BalancerHairpin,
+    /// The load balancer uses none of the nodes that run an endpoint.
+    BalancerNodeLeftOut,
+    /// The name of a headless Service does not map ports.
+    HeadlessPort,
+    /// An endpoint is an address of another Service.
+    VirtualEndpoint,
+    /// A UDP server answers from another address than the one that was asked.
+    OtherSource,
 }
 
 impl Cause {
-    /// What can be done about it, in one sentence.
+    /// What can be done about it for a client of such a target, in one sentence.
     #[must_use]
-    pub const fn remedy(self) -> &'static str {
+    pub const fn remedy(self, target: TargetKind) -> &'static str {
+        match (self, target) {
+            (
+                Self::SourceIsLocal | Self::FilteredReply | Self::LostReply | Self::SameNodeReply,
+                TargetKind::ClusterIp | TargetKind::Dns,
+            ) => {
+                "give kube-proxy the range of the pods (clusterCIDR), so that it masquerades what nodes send to cluster IPs; or connect from a node that runs a backend"
+            }
+            _ => self.general_remedy(),
+        }
+    }
+
+    const fn general_remedy(self) -> &'static str {
         match self {
             Self::NoEndpoint => {
                 "make a backend ready: check the pods that the selector matches, their readiness and the name of the target port"
@@ -64,6 +86,18 @@ impl Cause {
             }
             Self::BalancerHairpin => {
                 "inside the cluster, use the cluster IP or the Service's name, or configure the load balancer not to keep the client's address"
+            }
+            Self::BalancerNodeLeftOut => {
+                "run a backend on a Ready node that the load balancer uses, remove the label from the node, or use externalTrafficPolicy Cluster"
+            }
+            Self::HeadlessPort => {
+                "use the port of the pods, give the Service the same port as its pods, or give it a cluster IP"
+            }
+            Self::VirtualEndpoint => {
+                "use addresses of pods or machines as endpoints, or an ExternalName Service that names the other Service"
+            }
+            Self::OtherSource => {
+                "let the server listen on the node's address instead of the wildcard address, or run it without hostNetwork"
             }
         }
     }

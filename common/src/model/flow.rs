@@ -13,12 +13,11 @@ mod tests;
 
 pub use self::packet::{Answer, NotModelled, Packet, ProxyAction};
 
-use super::{
-    proxy::{Detector, NodePortAddresses},
-    world::World,
-};
+pub(super) use self::packet::Assumed;
+
+use super::world::World;
 use crate::proxy_mode::ProxyMode;
-use context::Context;
+use context::{Context, NodePortAddress};
 
 impl<'a> World<'a> {
     /// What the node's proxy does with a packet.
@@ -27,28 +26,50 @@ impl<'a> World<'a> {
     ///
     /// Fails if the node or its proxy is unknown, or if the model does not know such a proxy.
     pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
-        answer(self, packet, None, None)
+        self.flow_by(packet, Assumed::default())
     }
 
-    /// Like [`World::flow`], with another detector and other addresses for node ports than the proxy's.
+    /// Like [`World::flow`], with assumptions about what is unknown.
     pub(super) fn flow_by(
         &self,
         packet: &Packet<'_>,
-        detector: &Detector,
-        addresses: &NodePortAddresses,
+        assumed: Assumed<'_>,
     ) -> Result<Answer<'a>, NotModelled> {
-        answer(self, packet, Some(detector), Some(addresses))
+        let answer = answer(self, packet, assumed)?;
+        match answer.service {
+            // Without its endpoints, only what kube-proxy itself answers is known about a Service.
+            Some(service)
+                if answer.action != ProxyAction::Accept && !self.knows_endpoints_of(service) =>
+            {
+                Err(NotModelled::Endpoints(service.to_string()))
+            }
+            Some(_) | None => Ok(answer),
+        }
+    }
+
+    /// Whether kube-proxy listens for health checks at the packet's destination, which is an address of its node. Since
+    /// 1.23 it listens on the addresses that answer node ports only (kubernetes/kubernetes#104742, v1.23.4
+    /// `pkg/proxy/healthcheck/service_health.go`).
+    pub(super) fn listens_for_health_checks(
+        &self,
+        packet: &Packet<'_>,
+        assumed: Assumed<'_>,
+    ) -> Result<bool, NotModelled> {
+        let cx = Context::new(self, packet, assumed)?;
+        match cx.proxy.mode {
+            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables => {}
+            mode @ (ProxyMode::Userspace | ProxyMode::Ebpf) => return Err(NotModelled::Mode(mode)),
+        }
+        Ok(!cx.version.since(23) || cx.node_port_address() != NodePortAddress::Excluded)
     }
 }
 
-/// Answers for one packet, by this detector and these addresses for node ports, or by the proxy's own.
 fn answer<'a>(
     world: &World<'a>,
     packet: &Packet<'_>,
-    detector: Option<&Detector>,
-    addresses: Option<&NodePortAddresses>,
+    assumed: Assumed<'_>,
 ) -> Result<Answer<'a>, NotModelled> {
-    let cx = Context::new(world, packet, detector, addresses)?;
+    let cx = Context::new(world, packet, assumed)?;
     let mut answer = match cx.proxy.mode {
         ProxyMode::Iptables => iptables::answer(&cx),
         ProxyMode::Nftables => nftables::answer(&cx),

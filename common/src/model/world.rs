@@ -6,7 +6,7 @@ use crate::{
     protocol::Protocol,
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -102,6 +102,12 @@ pub struct World<'a> {
     /// The node of each pod address, from the known endpoints.
     pod_nodes: HashMap<IpAddr, &'a str>,
     node_addresses: HashSet<IpAddr>,
+    /// Services whose endpoints are unknown, by namespace and name.
+    unknown_endpoints: HashSet<(&'a str, &'a str)>,
+    /// Known addresses of pods that are not on a host network, by node.
+    pods: BTreeMap<&'a str, BTreeSet<IpAddr>>,
+    /// Addresses of type `ExternalIP` that a node has on an interface, by node. Only nodes that a probe looked at.
+    on_interfaces: BTreeMap<&'a str, &'a [IpAddr]>,
 }
 
 impl<'a> World<'a> {
@@ -129,6 +135,9 @@ impl<'a> World<'a> {
                 .iter()
                 .flat_map(|node| node.internal_ips.iter().copied())
                 .collect(),
+            unknown_endpoints: HashSet::new(),
+            pods: BTreeMap::new(),
+            on_interfaces: BTreeMap::new(),
         };
         for (service, endpoints) in services {
             world
@@ -136,7 +145,7 @@ impl<'a> World<'a> {
                 .insert((&service.namespace, &service.name), (service, endpoints));
             for endpoint in endpoints {
                 if let Some(node) = &endpoint.node {
-                    world.pod_nodes.insert(endpoint.address, node);
+                    world.add_pod(node, endpoint.address);
                 }
             }
             if is_proxied(service) {
@@ -149,6 +158,46 @@ impl<'a> World<'a> {
             found.sort_by_key(|&(place, _)| place);
         }
         world
+    }
+
+    /// Adds pods: the node and an address of each. An endpoint that names its node counts already.
+    #[must_use]
+    pub fn with_pods(mut self, pods: impl IntoIterator<Item = (&'a str, IpAddr)>) -> Self {
+        for (node, address) in pods {
+            self.add_pod(node, address);
+        }
+        self
+    }
+
+    /// Says that the endpoints of these Services are unknown.
+    #[must_use]
+    pub fn with_unknown_endpoints(
+        mut self,
+        services: impl IntoIterator<Item = &'a Service>,
+    ) -> Self {
+        self.unknown_endpoints = services
+            .into_iter()
+            .map(|service| (service.namespace.as_str(), service.name.as_str()))
+            .collect();
+        self
+    }
+
+    /// Says which of their addresses of type `ExternalIP` nodes have on an interface. Nodes that nobody looked at are
+    /// absent.
+    #[must_use]
+    pub fn with_public_addresses(mut self, seen: &'a BTreeMap<String, Vec<IpAddr>>) -> Self {
+        self.on_interfaces = seen
+            .iter()
+            .map(|(node, addresses)| (node.as_str(), addresses.as_slice()))
+            .collect();
+        self
+    }
+
+    fn add_pod(&mut self, node: &'a str, address: IpAddr) {
+        self.pod_nodes.entry(address).or_insert(node);
+        if !self.node_addresses.contains(&address) {
+            self.pods.entry(node).or_default().insert(address);
+        }
     }
 
     /// Gives nodes proxies with settings of their own, by the node's name. If `others_known` is false, the proxies of all
@@ -255,6 +304,46 @@ impl<'a> World<'a> {
         })
     }
 
+    /// Known addresses of pods on a node, not on its host network, in one family.
+    pub(super) fn pods_on(&self, node: &str, family: Family) -> impl Iterator<Item = IpAddr> {
+        let all = self.pods.get(node).into_iter().flatten().copied();
+        all.filter(move |&address| Family::of(address) == family)
+    }
+
+    /// Known addresses of pods of the whole cluster, not on a host network, with their nodes.
+    pub fn pods(&self) -> impl Iterator<Item = (&'a str, IpAddr)> {
+        self.pods
+            .iter()
+            .flat_map(|(&node, addresses)| addresses.iter().map(move |&address| (node, address)))
+    }
+
+    /// Whether a pod, a node or a Service is known to have this address.
+    pub(super) fn is_taken(&self, address: IpAddr) -> bool {
+        self.pod_nodes.contains_key(&address)
+            || self.node_addresses.contains(&address)
+            || self.owned.contains_key(&address)
+    }
+
+    /// Whether a Service has this address, so that it is no machine's.
+    pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
+        self.owned.contains_key(&address) && !self.node_addresses.contains(&address)
+    }
+
+    /// Whether the endpoints of a Service are known.
+    #[must_use]
+    pub fn knows_endpoints_of(&self, service: &Service) -> bool {
+        !self
+            .unknown_endpoints
+            .contains(&(service.namespace.as_str(), service.name.as_str()))
+    }
+
+    /// Whether a node has this address on an interface; `None` if no probe looked.
+    #[must_use]
+    pub fn is_on_interface(&self, node: &str, address: IpAddr) -> Option<bool> {
+        let seen = self.on_interfaces.get(node)?;
+        Some(seen.contains(&address))
+    }
+
     /// All endpoints of a Service.
     #[must_use]
     pub fn endpoints_of(&self, service: &Service) -> &'a [Endpoint] {
@@ -277,14 +366,9 @@ impl<'a> World<'a> {
         self.own.get(node).copied().or(self.shared)
     }
 
-    /// The settings of all known proxies. Those that several nodes share come first.
-    pub(super) fn proxies(&self) -> impl Iterator<Item = &'a Proxy> {
-        self.shared.into_iter().chain(self.own.values().copied())
-    }
-
     /// Version of a node's kube-proxy. The first of these that is known:
     ///
-    /// 1. the version in the node's settings;
+    /// 1. the version in the node's settings, which comes from kube-proxy itself, its image or a flag;
     /// 2. the version that the node reports for its kube-proxy;
     /// 3. the version of its kubelet (kubelets always reported their own version as kube-proxy's, too);
     /// 4. the newest version that the model knows.

@@ -13,6 +13,22 @@ pub const ID: &str = "kubernetes.io/elb.id";
 /// Whether requests from inside the cluster go to the load balancer itself (same source).
 pub const PASS_THROUGH: &str = "kubernetes.io/elb.pass-through";
 
+/// Ports with another protocol than the Service's, as in `https:443` (same source).
+pub const PROTOCOL_PORT: &str = "kubernetes.io/elb.protocol-port";
+/// The certificate for HTTPS (same source).
+pub const CERT_ID: &str = "kubernetes.io/elb.cert-id";
+/// How the load balancer keeps a client with one backend (same source).
+pub const STICKINESS: &str = "kubernetes.io/elb.session-affinity-mode";
+/// Options of [`STICKINESS`] (same source).
+pub const STICKINESS_OPTION: &str = "kubernetes.io/elb.session-affinity-option";
+/// Options of the load balancer's health check (same source).
+pub const HEALTH_OPTION: &str = "kubernetes.io/elb.health-check-option";
+/// How the load balancer chooses a backend (same source).
+pub const ALGORITHM: &str = "kubernetes.io/elb.lb-algorithm";
+/// Whether an access control list limits the clients: `on` or `off` (Huawei Cloud CCE, User Guide, "Configuring a
+/// blocklist/trustlist access policy for a LoadBalancer Service").
+pub const ACL_STATUS: &str = "kubernetes.io/elb.acl-status";
+
 /// What is in front of a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ElbClass {
@@ -25,6 +41,9 @@ pub enum ElbClass {
 }
 
 /// The class that a Service's annotation names; `None` if the annotation is absent or has another value.
+///
+/// With `loadBalancerClass`, another controller serves the Service, so the annotations mean nothing
+/// (kubernetes/cloud-provider `controllers/service/controller.go`, `wantsLoadBalancer`).
 #[must_use]
 pub fn class(service: &Service) -> Option<ElbClass> {
     match annotation(service, CLASS)? {
@@ -62,6 +81,15 @@ pub fn pass_through(service: &Service) -> Option<&'static [bool]> {
     }
 }
 
+/// Whether an access control list of the load balancer limits its clients. The list itself is not in the cluster.
+#[must_use]
+pub fn limits_clients(service: &Service) -> bool {
+    annotation(service, ACL_STATUS) == Some("on")
+}
+
 fn annotation<'s>(service: &'s Service, key: &str) -> Option<&'s str> {
+    if service.load_balancer_class.is_some() {
+        return None;
+    }
     service.annotations.get(key).map(String::as_str)
 }

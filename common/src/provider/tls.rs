@@ -1,11 +1,8 @@
 //! Load balancers that end TLS, as a Service's annotations describe them.
 
+use super::elb;
 use crate::facts::{Service, ServicePort};
 
-/// Listeners of Huawei Cloud's ELB, such as `https:443,http:80` (Huawei Cloud CCE, User Guide, "Service Using HTTP").
-const ELB_PROTOCOL_PORT: &str = "kubernetes.io/elb.protocol-port";
-/// The certificate for its HTTPS listeners (same source).
-const ELB_CERT_ID: &str = "kubernetes.io/elb.cert-id";
 /// The certificate of an AWS load balancer. With it, the ports in [`AWS_SSL_PORTS`] are TLS (cloud-provider-aws, "The
 /// Service Controller").
 const AWS_SSL_CERT: &str = "service.beta.kubernetes.io/aws-load-balancer-ssl-cert";
@@ -34,8 +31,8 @@ pub fn behind(service: &Service, port: &ServicePort) -> Option<Behind> {
         Some((protocol, at)) => at.trim() == number && matches!(protocol.trim(), "https" | "HTTPS"),
         None => false,
     };
-    if annotation(ELB_CERT_ID).is_some()
-        && annotation(ELB_PROTOCOL_PORT).is_some_and(|list| listed(list, &of_elb))
+    if annotation(elb::CERT_ID).is_some()
+        && annotation(elb::PROTOCOL_PORT).is_some_and(|list| listed(list, &of_elb))
     {
         return Some(Behind::Plain);
     }

@@ -107,7 +107,9 @@ pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
             };
             let asked = |chosen: Option<usize>, backend: bool| {
                 let others = of_role(backend).filter(move |at| chosen != Some(*at));
-                let serves = |at: &usize| nodes[*at].ready && !is_virtual(nodes[*at]);
+                // Without a kube-proxy, a node has no node ports.
+                let serves =
+                    |at: &usize| nodes[*at].ready && nodes[*at].without_kube_proxy().is_none();
                 let asked = chosen.into_iter().chain(others).filter(serves);
                 asked.take(NODES_PER_ROLE).map(|at| order[at])
             };
@@ -145,7 +147,7 @@ impl KnownNodes<'_> {
         }
         let of_role = (0..self.nodes.len()).filter(|at| self.backends.contains(at) == backend);
         let (virtual_nodes, real): (Vec<usize>, Vec<usize>) =
-            of_role.partition(|at| is_virtual(self.nodes[*at]));
+            of_role.partition(|at| self.nodes[*at].is_virtual());
         if let Some(&first) = real.first() {
             return NoNode::Unusable(self.unfit(first, real.len()));
         }
@@ -294,7 +296,7 @@ pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
             settings.architectures.join(", ")
         ));
     }
-    if is_virtual(node) {
+    if node.is_virtual() {
         return Some("it is a virtual node".to_owned());
     }
     let missing = settings
@@ -302,24 +304,6 @@ pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
         .iter()
         .find(|(key, value)| node.labels.get(*key) != Some(value));
     missing.map(|(key, value)| format!("it has no label {key}={value}"))
-}
-
-/// Whether a node only represents capacity elsewhere, where the cluster's network cannot be observed.
-///
-/// Virtual Kubelet labels and taints its nodes (virtual-kubelet/virtual-kubelet, `node/node.go` and the providers);
-/// AWS Fargate labels its own (EKS user guide, "Fargate pod configuration").
-fn is_virtual(node: &Node) -> bool {
-    node.labels
-        .get("type")
-        .is_some_and(|kind| kind == "virtual-kubelet")
-        || node
-            .labels
-            .get("eks.amazonaws.com/compute-type")
-            .is_some_and(|kind| kind == "fargate")
-        || node
-            .taints
-            .iter()
-            .any(|taint| taint.key.starts_with("virtual-kubelet.io/"))
 }
 
 #[cfg(test)]

@@ -2,9 +2,11 @@
 //! documents that its configuration breaks. Pure.
 
 mod advisory;
+mod cluster;
 mod huawei_cce;
 
 pub use advisory::Findings;
+pub use cluster::of_the_cluster;
 
 use crate::reporting::detection;
 use advisory::{own, warning};
@@ -113,7 +115,8 @@ fn told_otherwise(environment: &Environment) -> Vec<Advisory> {
         .collect()
 }
 
-fn of_the_service(facts: &Facts) -> Vec<Advisory> {
+/// Notes about the Service itself, whatever was observed.
+pub fn of_the_service(facts: &Facts) -> Vec<Advisory> {
     let service = &facts.service;
     let mut advisories = Vec::new();
     if let Some(name) = &service.external_name {
@@ -123,7 +126,12 @@ fn of_the_service(facts: &Facts) -> Vec<Advisory> {
         advisories.push(own("external-name", Severity::Info, text));
     }
     if service.kind == ServiceType::LoadBalancer && service.load_balancer.is_empty() {
-        let text = "the load balancer has no address yet".to_owned();
+        let text = if service.ports.iter().any(|port| port.node_port.is_some()) {
+            "the load balancer has no address yet (pending); until something in the cluster assigns one, the node ports are the way in from outside"
+        } else {
+            "the load balancer has no address yet (pending), and the Service has no node ports"
+        };
+        let text = text.to_owned();
         advisories.push(own("no-load-balancer-address", Severity::Warning, text));
     }
     advisories
@@ -214,7 +222,7 @@ mod tests {
         let Detection {
             environment,
             circumstances,
-            proxies: _,
+            ..
         } = detect(facts, &[], None, hints, overrides);
         let known = Findings {
             facts,

@@ -17,7 +17,7 @@ use network_model::{NETWORK_MODEL, network_models};
 use node_proxies::{NodeProxy, node_proxies};
 use notes::Notes;
 use pass_through::pass_through;
-use proxy_mode::{PROXY_MODE, proxy_modes};
+use proxy_mode::{Modes, PROXY_MODE, proxy_modes};
 
 use std::collections::BTreeMap;
 use svc_reach_common::{
@@ -41,6 +41,10 @@ pub struct Detection {
     pub circumstances: Circumstances,
     /// What kube-proxy says of itself on probed nodes, by name of the node.
     pub proxies: BTreeMap<String, NodeProxy>,
+    /// Whether the mode in kube-proxy's configuration counts for nodes that were not probed.
+    pub mode_configured: bool,
+    /// Proxy modes that nodes may have.
+    pub modes: Vec<ProxyMode>,
 }
 
 /// Combines everything that was read and observed.
@@ -73,7 +77,10 @@ pub fn detect(
             Some((stand.node.as_deref().unwrap_or_default(), view))
         })
         .collect();
-    let modes = proxy_modes(&views, proxy, hints, overrides, &mut notes);
+    let Modes {
+        possible: modes,
+        configured: mode_configured,
+    } = proxy_modes(&views, proxy, hints, overrides, &mut notes);
     let proxies = node_proxies(&views, overrides, &mut notes);
     let models = network_models(&views, provider, hints, overrides, &mut notes);
     let columns: Vec<Column> = models
@@ -100,6 +107,8 @@ pub fn detect(
         },
         circumstances,
         proxies,
+        mode_configured,
+        modes,
     }
 }
 
@@ -146,7 +155,7 @@ mod tests {
     use crate::{
         probes::output::{End, ProbeOutput},
         probes::probed_position::ProbedPosition,
-        survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
+        survey::{kube_proxy::ProxyConfig, other_proxy::Workload, provider_hints::ProviderHints},
         testing::{endpoint, facts, node},
     };
     use std::collections::BTreeMap;
@@ -156,7 +165,7 @@ mod tests {
         matrix::{Class, ServiceKind},
         network_model::NetworkModel,
         position::Position,
-        provider::operator::Operator,
+        provider::{operator::Operator, pass_through::PREVENT_LOOPBACK},
         proxy_mode::ProxyMode,
         wire::line::{HostFact, HostView, Interface},
     };
@@ -222,7 +231,7 @@ mod tests {
     #[test]
     fn overrides_come_before_nodes_and_configuration() {
         let ipvs = [stand("a", Ok(ProxyMode::Ipvs), &["eth0"])];
-        let mute = [stand("a", Err("connection refused"), &["eth0"])];
+        let mute = [stand("a", Err("no answer in time"), &["eth0"])];
         let told = ClusterOverrides {
             proxy_mode: Some(ProxyMode::Nftables),
             ..ClusterOverrides::default()
@@ -253,7 +262,7 @@ mod tests {
         }
         let unknown = detect(&cce(), &mute, None, &hints, none);
         assert!(
-            sources(&unknown, "proxyMode")[0].ends_with("connection refused"),
+            sources(&unknown, "proxyMode")[0].ends_with("no answer in time"),
             "the reason is reported: {:?}",
             unknown.environment.evidence
         );
@@ -278,16 +287,32 @@ mod tests {
         );
     }
 
-    #[test]
-    fn cilium_without_kube_proxy_is_ebpf() {
+    fn detect_modes(
+        stands: &[ProbedPosition],
+        config: Option<&ProxyConfig>,
+        other: Option<Workload>,
+    ) -> (Option<ProxyMode>, bool, String) {
         let hints = ProviderHints {
-            cilium: Some(HostFact::Seen(Some("yangtse-cilium"))),
+            other_proxy: Some(HostFact::Seen(
+                other.map(|workload| workload.shown_by("a DaemonSet".to_owned())),
+            )),
             ..ProviderHints::default()
         };
-        let mode = |stands: &[ProbedPosition]| {
-            let detection = detect(&cce(), stands, None, &hints, ClusterOverrides::default());
-            detection.environment.proxy_mode
-        };
+        let detection = detect(&cce(), stands, config, &hints, ClusterOverrides::default());
+        let last = sources(&detection, "proxyMode")
+            .last()
+            .map(|text| (*text).to_owned());
+        (
+            detection.environment.proxy_mode,
+            detection.mode_configured,
+            last.unwrap_or_default(),
+        )
+    }
+
+    #[test]
+    fn a_workload_that_replaces_kube_proxy_gives_the_mode() {
+        let mode =
+            |stands: &[ProbedPosition]| detect_modes(stands, None, Some(Workload::Yangtse)).0;
         assert_eq!(mode(&[]), Some(ProxyMode::Ebpf));
         let beside = [stand("a", Ok(ProxyMode::Iptables), &[])];
         assert_eq!(
@@ -295,6 +320,57 @@ mod tests {
             Some(ProxyMode::Iptables),
             "kube-proxy answered"
         );
+    }
+
+    /// Calico's and Cilium's documented ways to replace kube-proxy leave its ConfigMap behind.
+    #[test]
+    fn a_configuration_that_is_left_over_does_not_count() {
+        let config = config("iptables");
+        let refused = "Connection refused (os error 111)";
+        let gone = [stand("a", Err(refused), &["eth0", "cilium_host"])];
+        let (mode, configured, source) = detect_modes(&gone, Some(&config), None);
+        assert_eq!((mode, configured), (Some(ProxyMode::Ebpf), false));
+        assert_eq!(
+            source,
+            "Cilium instead of kube-proxy (cilium_host on node a)"
+        );
+        // Proxies without a named mode are not modelled, and no column of a document is theirs.
+        for interface in ["antrea-gw0", "ovn-k8s-mp0", "kube-dummy-if"] {
+            let gone = [stand("a", Err(refused), &[interface])];
+            let (mode, configured, source) = detect_modes(&gone, Some(&config), None);
+            assert_eq!((mode, configured), (None, false), "{interface}");
+            assert!(source.contains(interface), "{source}");
+        }
+        let unknown = [stand("a", Err(refused), &["eth0"])];
+        let (mode, configured, source) = detect_modes(&unknown, Some(&config), None);
+        assert_eq!((mode, configured), (None, false));
+        assert!(source.contains("which does not count"), "{source}");
+        // Only a refusal shows that nobody listens, and kube-proxy may be told to listen elsewhere.
+        let mute = [stand("a", Err("no answer in time"), &["cilium_host"])];
+        let (mode, ..) = detect_modes(&mute, Some(&config), None);
+        assert_eq!(mode, Some(ProxyMode::Iptables));
+        let mut elsewhere = config.clone();
+        elsewhere.elsewhere = true;
+        let (mode, ..) = detect_modes(&gone, Some(&elsewhere), None);
+        assert_eq!(mode, Some(ProxyMode::Iptables));
+        // One node of several is not every node.
+        let two = [
+            stand("a", Err(refused), &["cilium_host"]),
+            stand("b", Ok(ProxyMode::Ipvs), &["eth0"]),
+        ];
+        let (mode, configured, _) = detect_modes(&two, Some(&config), None);
+        assert_eq!(
+            (mode, configured),
+            (Some(ProxyMode::Ipvs), false),
+            "config differs"
+        );
+    }
+
+    /// Cilium may be a mere network, beside a kube-proxy that has no ConfigMap (RKE2, K3s, EKS).
+    #[test]
+    fn cilium_as_a_network_is_no_proxy() {
+        let (mode, ..) = detect_modes(&[], None, None);
+        assert_eq!(mode, None);
     }
 
     #[test]
@@ -413,6 +489,43 @@ mod tests {
         }
     }
 
+    /// MetalLB, Tailscale and others serve Services with their class on CCE, too.
+    #[test]
+    fn a_class_of_another_controller_is_no_class_of_cce() {
+        let mut facts = cce();
+        facts.service.kind = ServiceType::LoadBalancer;
+        facts.service.load_balancer_class = Some("metallb.io/metallb".into());
+        for annotated in [false, true] {
+            if annotated {
+                let annotations = &mut facts.service.annotations;
+                annotations.insert("kubernetes.io/elb.class".into(), "union".into());
+            }
+            let hints = ProviderHints::default();
+            let detection = detect(&facts, &[], None, &hints, ClusterOverrides::default());
+            assert_eq!(detection.circumstances.classes, [], "{annotated}");
+            assert_eq!(detection.circumstances.pass_through, [false]);
+            assert_eq!(
+                sources(&detection, "loadBalancerClass"),
+                ["spec.loadBalancerClass"]
+            );
+        }
+    }
+
+    /// Only some nodes of a large cluster are read.
+    #[test]
+    fn backends_on_nodes_that_were_not_read_may_be_on_the_host_network() {
+        let mut facts = cce();
+        facts.endpoints = vec![endpoint("a", 0)];
+        let on_host = |facts: &Facts| {
+            let hints = ProviderHints::default();
+            let detection = detect(facts, &[], None, &hints, ClusterOverrides::default());
+            detection.circumstances.host_network
+        };
+        assert_eq!(on_host(&facts), Some(false));
+        facts.endpoints[0].node = Some("elsewhere".into());
+        assert_eq!(on_host(&facts), None);
+    }
+
     #[test]
     fn the_default_class_is_that_of_cce_only() {
         let classes = |mut facts: Facts| {
@@ -483,7 +596,7 @@ mod tests {
         assert_eq!(passing(&facts, Some(ProxyMode::Iptables)), [false]);
         assert_eq!(passing(&facts, None), [false, true], "not known which");
         let annotations = &mut facts.service.annotations;
-        annotations.insert(super::pass_through::PREVENT_LOOPBACK.into(), "true".into());
+        annotations.insert(PREVENT_LOOPBACK.into(), "true".into());
         assert_eq!(passing(&facts, Some(ProxyMode::Ipvs)), [false]);
     }
 

@@ -1,7 +1,7 @@
 //! Finds out whether the pod network keeps the addresses of pods towards other nodes, from what backends saw. Pure.
 
 use super::cells::ObservedCell;
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 use svc_reach_common::{
     facts::{Facts, Node},
     position::Network,
@@ -9,6 +9,29 @@ use svc_reach_common::{
     target::TargetKind,
     wire::outcome::Outcome,
 };
+
+/// The addresses that probes in pods used, by node.
+pub fn of_probes<'s>(seen: &[ObservedCell<'s>]) -> BTreeMap<&'s str, Vec<IpAddr>> {
+    let mut found: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
+    for cell in seen {
+        let Some(node) = cell.stand.node.as_deref() else {
+            continue;
+        };
+        if cell.stand.position.network() != Network::Pod {
+            continue;
+        }
+        let all = found.entry(node).or_default();
+        for attempt in cell.attempts {
+            let Some(ip) = attempt.local.map(|local| local.ip()) else {
+                continue;
+            };
+            if !all.contains(&ip) && !ip.is_loopback() && !ip.is_unspecified() {
+                all.push(ip);
+            }
+        }
+    }
+    found
+}
 
 /// Whether pods get their node's address towards other nodes, in one family. `None`: no backend reported the client's
 /// address, or the backends disagree.
@@ -153,6 +176,7 @@ mod tests {
             documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: proxy.as_ref(),
             hints: &ProviderHints::default(),
+            others: &[],
             overrides: ClusterOverrides::default(),
             terms: &Terms::default(),
             at: None,

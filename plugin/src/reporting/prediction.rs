@@ -1,35 +1,32 @@
 //! What the forwarding model predicts for one cell.
 
-use crate::survey::kube_proxy::Settings;
+use std::net::IpAddr;
 use svc_reach_common::{
     facts::Facts,
     model::{
         World,
-        connection::{Client, Forecast, Input, Paths},
+        connection::{Client, Forecast, Paths},
     },
     position::Position,
-    target::{Target, TargetKind},
+    target::Target,
 };
 
-/// What the model predicts for one cell.
+/// What the model predicts for one cell. `addresses` are the client's own, if they are known.
 #[must_use]
 pub fn forecast(
     world: &World<'_>,
     facts: &Facts,
-    settings: &Settings,
     paths: &Paths,
     position: Position,
     node: Option<&str>,
+    addresses: &[IpAddr],
     target: &Target,
 ) -> Forecast {
     let client = Client {
         network: position.network(),
         node,
+        addresses,
     };
-    // If some nodes told their modes, the world knows which other nodes' modes it lacks.
-    if !settings.mode_told && settings.nodes.is_empty() && target.kind != TargetKind::PodIp {
-        return Forecast::unknown(Input::ProxyMode);
-    }
     // The world is made from these facts, so it contains this Service.
     world.connect_by_name(
         paths,

@@ -23,7 +23,8 @@ use svc_reach_common::{
 /// Nothing is known about the provider before the run.
 pub static NO_HINTS: ProviderHints = ProviderHints {
     default_network: None,
-    cilium: None,
+    other_proxy: None,
+    kube_proxy_version: None,
     sharing: None,
 };
 

@@ -1,5 +1,6 @@
 //! kube-proxy's settings: from flags, or else from its own configuration, or else its defaults.
 
+use super::other_proxy::OtherProxy;
 use crate::cluster::yaml;
 use ipnet::IpNet;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -67,6 +68,8 @@ pub struct ProxyConfig {
     pub localhost_node_ports: bool,
     /// What the plugin does not understand, one warning for each value. It ignores these values and uses all others.
     pub problems: Vec<String>,
+    /// Whether it tells kube-proxy to serve its mode at another port than 10249.
+    pub elsewhere: bool,
     rank: u8,
 }
 
@@ -82,6 +85,7 @@ struct Wire {
     iptables_masquerade_all: Option<bool>,
     nftables_masquerade_all: Option<bool>,
     localhost_node_ports: Option<bool>,
+    metrics_bind_address: Option<String>,
 }
 
 impl Wire {
@@ -101,6 +105,7 @@ impl Wire {
             iptables_masquerade_all: field(document, "iptables.masqueradeAll", problems),
             nftables_masquerade_all: field(document, "nftables.masqueradeAll", problems),
             localhost_node_ports: field(document, "iptables.localhostNodePorts", problems),
+            metrics_bind_address: field(document, "metricsBindAddress", problems),
         }
     }
 }
@@ -130,6 +135,107 @@ fn text(value: &Value) -> String {
 
 fn unknown(field: &str, value: impl fmt::Display) -> String {
     format!("{field} has the unknown value {value}, which is ignored")
+}
+
+/// kube-proxy's flags, each with its value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags(Vec<(String, String)>);
+
+impl Flags {
+    /// Reads the words of a command line. A value may be in the flag's word, after `=`, or in the next word. A flag
+    /// without a value is `true`.
+    pub fn of<'w>(words: impl IntoIterator<Item = &'w str>) -> Self {
+        let mut flags = Self::default();
+        let mut words = words.into_iter().peekable();
+        while let Some(word) = words.next() {
+            let Some(flag) = word.strip_prefix("--") else {
+                continue;
+            };
+            let (name, value) = match flag.split_once('=') {
+                Some((name, value)) => (name, value),
+                // pflag takes the value of a bool from the flag's own word only.
+                None if BOOLS.contains(&flag) => (flag, "true"),
+                None => (
+                    flag,
+                    words
+                        .next_if(|next| !next.starts_with("--"))
+                        .unwrap_or("true"),
+                ),
+            };
+            flags.set(name, value);
+        }
+        flags
+    }
+
+    /// Sets a flag. The last value counts.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        let mut flags = self.0.iter();
+        flags
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.clone())
+    }
+
+    fn wire(&self) -> Wire {
+        let bool = |name: &str| self.get(name).map(|value| value == "true");
+        Wire {
+            mode: self.get("proxy-mode"),
+            cluster_cidr: self.get("cluster-cidr"),
+            detect_local_mode: self.get("detect-local-mode"),
+            node_port_addresses: self
+                .get("nodeport-addresses")
+                .map(|value| value.split(',').map(str::to_owned).collect()),
+            iptables_masquerade_all: bool("masquerade-all"),
+            nftables_masquerade_all: bool("masquerade-all"),
+            localhost_node_ports: bool("iptables-localhost-nodeports"),
+            metrics_bind_address: self.get("metrics-bind-address"),
+        }
+    }
+}
+
+/// kube-proxy's flags of type bool that a command line may have without a value
+/// (kubernetes/kubernetes v1.37.2 `cmd/kube-proxy/app/options.go`).
+const BOOLS: [&str; 6] = [
+    "masquerade-all",
+    "iptables-localhost-nodeports",
+    "ipvs-strict-arp",
+    "profiling",
+    "bind-address-hard-fail",
+    "cleanup",
+];
+
+/// Whether a pod is kube-proxy.
+pub fn is_kube_proxy(pod: &Value) -> bool {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+    let mut containers = containers.into_iter().flatten();
+    containers.any(|container| container.get("name").and_then(Value::as_str) == Some("kube-proxy"))
+}
+
+/// The version of kube-proxy by the image of its container, with the node that the pod runs on; `None` if the pod is not
+/// kube-proxy's, or the image's tag is no version.
+pub fn version_of_pod(pod: &Value) -> Option<(String, Version)> {
+    let node = pod.pointer("/spec/nodeName")?.as_str()?;
+    Some((node.to_owned(), version_of_template(pod)?))
+}
+
+/// The same for the template of a workload's pods, without a node.
+pub fn version_of_template(pod: &Value) -> Option<Version> {
+    let containers = pod.pointer("/spec/containers")?.as_array()?;
+    let container = containers
+        .iter()
+        .find(|container| container.get("name").and_then(Value::as_str) == Some("kube-proxy"))?;
+    let image = container.get("image")?.as_str()?;
+    let image = image.split('@').next().unwrap_or_default();
+    // A port of the registry also follows a colon.
+    let (_, tag) = image
+        .rsplit_once(':')
+        .filter(|(_, tag)| !tag.contains('/'))?;
+    let version: Version = tag.parse().ok()?;
+    (version.major > 0).then_some(version)
 }
 
 impl ProxyConfig {
@@ -174,37 +280,22 @@ impl ProxyConfig {
             .flatten()
             .filter_map(Value::as_str)
             .flat_map(str::split_whitespace);
-        let flags: Vec<(&str, &str)> = words
-            .filter_map(|word| word.strip_prefix("--"))
-            .map(|flag| flag.split_once('=').unwrap_or((flag, "true")))
-            .collect();
-        let flag = |name: &str| {
-            flags
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| (*value).to_owned())
-        };
+        let flags = Flags::of(words);
         // With a file, kube-proxy ignores the other flags.
-        if flags.is_empty() || flag("config").is_some() {
+        if flags.0.is_empty() || flags.get("config").is_some() {
             return None;
         }
-        let masquerade_all = flag("masquerade-all").map(|value| value == "true");
-        let wire = Wire {
-            mode: flag("proxy-mode"),
-            cluster_cidr: flag("cluster-cidr"),
-            detect_local_mode: flag("detect-local-mode"),
-            node_port_addresses: flag("nodeport-addresses")
-                .map(|value| value.split(',').map(str::to_owned).collect()),
-            iptables_masquerade_all: masquerade_all,
-            nftables_masquerade_all: masquerade_all,
-            localhost_node_ports: flag("iptables-localhost-nodeports").map(|value| value == "true"),
-        };
         let name = pod
             .pointer("/metadata/name")
             .and_then(Value::as_str)
             .unwrap_or("kube-proxy");
         let source = format!("command line of pod {name}");
-        Self::of_wire(source, wire, Vec::new(), 3)
+        Self::of_wire(source, flags.wire(), Vec::new(), 3)
+    }
+
+    /// Reads flags of a kube-proxy that another program starts.
+    pub fn of_flags(source: String, flags: &Flags) -> Option<Self> {
+        Self::of_wire(source, flags.wire(), Vec::new(), 4)
     }
 
     /// Reads what a node's kube-proxy answered about its settings. `None`: it is kube-proxy on Windows.
@@ -217,6 +308,7 @@ impl ProxyConfig {
             iptables_masquerade_all: settings.masquerade_all,
             nftables_masquerade_all: settings.masquerade_all,
             localhost_node_ports: settings.localhost_node_ports,
+            metrics_bind_address: None,
         };
         let source = format!("kube-proxy's /configz on {node}");
         Self::of_wire(source, wire, Vec::new(), 0)
@@ -301,6 +393,9 @@ impl ProxyConfig {
             node_port_addresses,
             localhost_node_ports: wire.localhost_node_ports.unwrap_or(true),
             problems,
+            elsewhere: wire
+                .metrics_bind_address
+                .is_some_and(|address| !address.is_empty() && !address.ends_with(":10249")),
             rank,
         })
     }
@@ -352,8 +447,8 @@ impl Settings {
             None if found.is_some() => note("proxyMode", &"unknown", file),
             None => note(
                 "proxyMode",
-                &mode,
-                "not specified; the default of kube-proxy on Linux",
+                &"unknown",
+                "no configuration of kube-proxy was found; --proxy-mode gives it",
             ),
         }
         let detector = match (told.detector, &told.cluster_cidrs, found) {
@@ -425,6 +520,48 @@ impl Settings {
             evidence,
             nodes: BTreeMap::new(),
         }
+    }
+
+    /// Something else than kube-proxy forwards Service traffic. A mode from a flag comes first.
+    pub fn replaced_by(&mut self, other: &OtherProxy, told: &ProxyOverrides) {
+        if told.mode.is_some() {
+            return;
+        }
+        if let Some(mode) = other.mode {
+            self.proxy.mode = mode;
+        }
+        self.mode_told = other.mode.is_some();
+        self.evidence
+            .retain(|evidence| !matches!(evidence.fact.as_str(), "proxyMode" | "localDetector"));
+        self.evidence.push(Evidence {
+            fact: "proxyMode".to_owned(),
+            value: other
+                .mode
+                .map_or_else(|| "unknown".to_owned(), |mode| mode.to_string()),
+            source: format!("{} instead of kube-proxy ({})", other.name, other.source),
+        });
+    }
+
+    /// Gives nodes the versions of their kube-proxies, from the images of its pods. A version from a flag comes first.
+    pub fn add_versions(&mut self, versions: &BTreeMap<String, Version>) {
+        if self.proxy.version.is_some() || !self.mode_told || versions.is_empty() {
+            return;
+        }
+        for (node, version) in versions {
+            let proxy = self
+                .nodes
+                .entry(node.clone())
+                .or_insert_with(|| self.proxy.clone());
+            proxy.version = proxy.version.or(Some(*version));
+        }
+        let mut words: Vec<String> = versions.values().map(Version::to_string).collect();
+        words.sort();
+        words.dedup();
+        self.evidence.push(Evidence {
+            fact: "kubeProxyVersion".to_owned(),
+            value: words.join(", "),
+            source: "image of kube-proxy's pods".to_owned(),
+        });
     }
 
     /// The settings for single packets, each of which has one answer. If no cluster CIDR is known, there is none, as

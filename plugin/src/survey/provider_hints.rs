@@ -1,12 +1,17 @@
 //! What other objects say about the cluster's network and the Service's load balancer. They are read only if the
 //! provider's documents depend on them, and they are optional.
 
+use super::{
+    kube_proxy::version_of_template,
+    other_proxy::{CILIUM_CONFIG, OtherProxy, Workload, cilium_replaces},
+};
 use crate::cluster::{Call, CallError, Cluster};
 use serde_json::Value;
-use svc_reach_common::provider::elb;
+use std::collections::BTreeMap;
 use svc_reach_common::{
     facts::{Facts, Service, ServiceType},
-    provider::Provider,
+    model::Version,
+    provider::{Provider, elb},
     wire::line::HostFact,
 };
 
@@ -21,9 +26,10 @@ pub struct ProviderHints {
     /// Network 2.0 have (opentelekomcloud-docs/cloud-container-engine at b553f21, `umn/source/high-risk_operations.rst`
     /// and `umn/source/networking/container_networks/cloud_native_network_2.0_settings`).
     pub default_network: Option<HostFact<bool>>,
-    /// Whether there is a DaemonSet of Cilium, and which (same source,
-    /// `pod_network_settings/dataplane_v2_network_acceleration.rst`, for `yangtse-cilium`).
-    pub cilium: Option<HostFact<Option<&'static str>>>,
+    /// The workload that replaces kube-proxy, if there is one.
+    pub other_proxy: Option<HostFact<Option<OtherProxy>>>,
+    /// kube-proxy's version by its DaemonSet's image.
+    pub kube_proxy_version: Option<Version>,
     /// What else uses the Service's load balancer.
     pub sharing: Option<HostFact<Sharing>>,
 }
@@ -43,25 +49,33 @@ pub struct Sharing {
 #[derive(Debug, Default)]
 pub struct HintsFound {
     default_network: Option<HostFact<bool>>,
-    cilium: Option<HostFact<Option<&'static str>>>,
+    daemon_sets: Option<HostFact<DaemonSets>>,
     /// Services and Ingresses, some of which may share a load balancer.
     users: Option<Result<[Value; 2], String>>,
 }
 
-/// Reads what the documents of this provider depend on.
+/// What DaemonSets say about proxies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct DaemonSets {
+    other_proxy: Option<OtherProxy>,
+    kube_proxy_version: Option<Version>,
+}
+
+/// Reads what the documents of this provider depend on, and which DaemonSets may be proxies.
 pub async fn look(
     cluster: &impl Cluster,
     provider: Option<Provider>,
     services: &[&Facts],
-    kube_proxy_found: bool,
 ) -> HintsFound {
-    if provider == Some(Provider::HuaweiCce) {
-        let (default_network, cilium, users) = tokio::join!(
+    let of_cce = async {
+        if provider != Some(Provider::HuaweiCce) {
+            return (None, None);
+        }
+        let (default_network, users) = tokio::join!(
             exists(
                 cluster,
                 "/apis/k8s.cni.cncf.io/v1/namespaces/kube-system/network-attachment-definitions/default-network",
             ),
-            daemon_set(cluster, "yangtse-cilium"),
             async {
                 if services.iter().all(|facts| load_balancer(facts).is_none()) {
                     return None;
@@ -72,19 +86,77 @@ pub async fn look(
                 Some(both.map_err(|error| error.to_string()))
             },
         );
-        return HintsFound {
-            default_network: Some(default_network),
-            cilium: Some(cilium),
-            users,
-        };
-    }
-    if kube_proxy_found {
-        return HintsFound::default();
-    }
+        (Some(default_network), users)
+    };
+    let ((default_network, users), daemon_sets) = tokio::join!(of_cce, daemon_sets(cluster));
     HintsFound {
-        cilium: Some(daemon_set(cluster, "cilium").await),
-        ..HintsFound::default()
+        default_network,
+        daemon_sets: Some(daemon_sets),
+        users,
     }
+}
+
+/// Looks for proxies among the DaemonSets of all namespaces, or of kube-system if the user may not read all.
+async fn daemon_sets(cluster: &impl Cluster) -> HostFact<DaemonSets> {
+    let all = match page(cluster, "/apis/apps/v1/daemonsets").await {
+        Err(error) if error.is_forbidden() => {
+            page(cluster, "/apis/apps/v1/namespaces/kube-system/daemonsets").await
+        }
+        answered => answered,
+    };
+    let list = match all {
+        Ok(list) => list,
+        Err(error) => return HostFact::Unknown(error.to_string()),
+    };
+    let mut found = DaemonSets::default();
+    for object in list
+        .get("items")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+    {
+        let text = |pointer| {
+            object
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
+        if name == "kube-proxy" {
+            found.kube_proxy_version = found.kube_proxy_version.or(version_of_template(template));
+        }
+        let Some(workload) = Workload::of(name) else {
+            continue;
+        };
+        let replaces = match workload.replaces(template) {
+            // Only Cilium's own configuration says it.
+            None if workload == Workload::Cilium => {
+                let path = format!("/api/v1/namespaces/{namespace}/configmaps/{CILIUM_CONFIG}");
+                match cluster.call(Call::get(path)).await {
+                    Ok(map) => cilium_replaces(&texts(&map)),
+                    Err(error) if error.is_not_found() => Some(false),
+                    Err(_) => None,
+                }
+            }
+            said => said,
+        };
+        if replaces == Some(true) {
+            found.other_proxy = Some(workload.shown_by(format!("DaemonSet {namespace}/{name}")));
+        }
+    }
+    HostFact::Seen(found)
+}
+
+/// The data of a ConfigMap.
+fn texts(map: &Value) -> BTreeMap<String, String> {
+    let data = map
+        .get("data")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    data.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 impl HintsFound {
@@ -99,7 +171,15 @@ impl HintsFound {
         });
         ProviderHints {
             default_network: self.default_network.clone(),
-            cilium: self.cilium.clone(),
+            other_proxy: self.daemon_sets.as_ref().map(|looked| match looked {
+                HostFact::Seen(found) => HostFact::Seen(found.other_proxy.clone()),
+                HostFact::Unknown(why) => HostFact::Unknown(why.clone()),
+            }),
+            kube_proxy_version: self
+                .daemon_sets
+                .as_ref()
+                .and_then(HostFact::get)
+                .and_then(|found| found.kube_proxy_version),
             sharing,
         }
     }
@@ -161,14 +241,6 @@ async fn exists(cluster: &impl Cluster, path: &str) -> HostFact<bool> {
     }
 }
 
-async fn daemon_set(cluster: &impl Cluster, name: &'static str) -> HostFact<Option<&'static str>> {
-    let path = format!("/apis/apps/v1/namespaces/kube-system/daemonsets/{name}");
-    match exists(cluster, &path).await {
-        HostFact::Seen(there) => HostFact::Seen(there.then_some(name)),
-        HostFact::Unknown(why) => HostFact::Unknown(why),
-    }
-}
-
 /// Lists Ingresses from `v1`, or else from `v1beta1` (Kubernetes before 1.19).
 async fn ingresses(cluster: &impl Cluster) -> Result<Value, CallError> {
     match page(cluster, "/apis/networking.k8s.io/v1/ingresses").await {
@@ -205,8 +277,9 @@ mod tests {
     };
 
     const DEFINITION: &str = "GET /apis/k8s.cni.cncf.io/v1/namespaces/kube-system/network-attachment-definitions/default-network";
-    const YANGTSE: &str = "GET /apis/apps/v1/namespaces/kube-system/daemonsets/yangtse-cilium";
-    const CILIUM: &str = "GET /apis/apps/v1/namespaces/kube-system/daemonsets/cilium";
+    const DAEMON_SETS: &str = "GET /apis/apps/v1/daemonsets";
+    const OF_KUBE_SYSTEM: &str = "GET /apis/apps/v1/namespaces/kube-system/daemonsets";
+    const CILIUM_CONFIG: &str = "GET /api/v1/namespaces/cilium/configmaps/cilium-config";
     const SERVICES: &str = "GET /api/v1/services";
     const INGRESSES: &str = "GET /apis/networking.k8s.io/v1/ingresses";
     const INGRESSES_BETA: &str = "GET /apis/networking.k8s.io/v1beta1/ingresses";
@@ -230,7 +303,7 @@ mod tests {
 
     async fn of_cce(cluster: &Scripted, facts: &Facts) -> ProviderHints {
         let services = &[facts];
-        let found = look(cluster, Some(Provider::HuaweiCce), services, true).await;
+        let found = look(cluster, Some(Provider::HuaweiCce), services).await;
         found.hints(facts)
     }
 
@@ -238,7 +311,8 @@ mod tests {
     async fn on_cce_network_and_load_balancer_are_looked_at() {
         let cluster = Scripted::new(|call, _| match call {
             DEFINITION => Reply::Object(json!({})),
-            YANGTSE | INGRESSES => Reply::Failure(404),
+            DAEMON_SETS => Reply::Object(json!({"items": []})),
+            INGRESSES => Reply::Failure(404),
             SERVICES => Reply::Object(json!({
                 "metadata": {"continue": "more"},
                 "items": [
@@ -252,7 +326,7 @@ mod tests {
         });
         let hints = of_cce(&cluster, &balanced()).await;
         assert_eq!(hints.default_network, Some(HostFact::Seen(true)));
-        assert_eq!(hints.cilium, Some(HostFact::Seen(None)));
+        assert_eq!(hints.other_proxy, Some(HostFact::Seen(None)));
         let expected = Sharing {
             services: vec![("default/other".to_owned(), Some("true".to_owned()))],
             ingresses: vec!["default/web".to_owned()],
@@ -268,26 +342,73 @@ mod tests {
         let hints = of_cce(&cluster, &balanced()).await;
         let unknown = [
             matches!(hints.default_network, Some(HostFact::Unknown(_))),
-            matches!(hints.cilium, Some(HostFact::Unknown(_))),
+            matches!(hints.other_proxy, Some(HostFact::Unknown(_))),
             matches!(hints.sharing, Some(HostFact::Unknown(_))),
         ];
         assert_eq!(unknown, [true; 3], "{hints:?}");
     }
 
-    #[tokio::test]
-    async fn elsewhere_at_most_one_object_is_read() {
-        let cluster = Scripted::new(|call, _| match call {
-            CILIUM => Reply::Object(json!({})),
+    fn daemon_set(namespace: &str, name: &str, container: &Value) -> Value {
+        json!({"metadata": {"namespace": namespace, "name": name},
+               "spec": {"template": {"spec": {"containers": [container]}}}})
+    }
+
+    async fn proxies(sets: Value, cilium: Option<&'static str>) -> (ProviderHints, usize) {
+        let cluster = Scripted::new(move |call, _| match call {
+            DAEMON_SETS => Reply::Failure(403),
+            OF_KUBE_SYSTEM => Reply::Object(json!({"items": sets.clone()})),
+            CILIUM_CONFIG => match cilium {
+                Some(word) => Reply::Object(json!({"data": {"kube-proxy-replacement": word}})),
+                None => Reply::Failure(403),
+            },
             other => panic!("{other}"),
         });
         let facts = balanced();
-        let services = &[&facts];
-        let found = look(&cluster, Some(Provider::Kubeadm), services, true).await;
-        assert_eq!(
-            (found.hints(&facts), cluster.asked().len()),
-            (ProviderHints::default(), 0)
-        );
-        let found = look(&cluster, None, services, false).await.hints(&facts);
-        assert_eq!(found.cilium, Some(HostFact::Seen(Some("cilium"))));
+        let found = look(&cluster, Some(Provider::Kubeadm), &[&facts]).await;
+        (found.hints(&facts), cluster.asked().len())
+    }
+
+    #[tokio::test]
+    async fn proxies_are_found_by_their_daemon_sets() {
+        let image = |image: &str| json!({"name": "kube-proxy", "image": image});
+        let kube_proxy =
+            |text: &str| json!([daemon_set("kube-system", "kube-proxy", &image(text))]);
+        for (text, version) in [
+            ("registry.k8s.io/kube-proxy:v1.30.2", Some("v1.30.2")),
+            (
+                "example.com:5000/eks/kube-proxy:v1.21.2-eksbuild.2",
+                Some("v1.21.2"),
+            ),
+            (
+                "registry.k8s.io/kube-proxy:v1.30.2@sha256:ab",
+                Some("v1.30.2"),
+            ),
+            ("example.com:5000/kube-proxy", None),
+            ("registry.k8s.io/kube-proxy:latest", None),
+        ] {
+            let (hints, asked) = proxies(kube_proxy(text), None).await;
+            let found = hints.kube_proxy_version.map(|version| version.to_string());
+            assert_eq!(found.as_deref(), version, "{text}");
+            assert_eq!(hints.other_proxy, Some(HostFact::Seen(None)));
+            assert_eq!(asked, 2);
+        }
+        let agent = json!({"name": "agent", "image": "agent:1"});
+        let name = |hints: ProviderHints| match hints.other_proxy {
+            Some(HostFact::Seen(found)) => found.map(|found| found.name),
+            other => panic!("{other:?}"),
+        };
+        let sets = json!([daemon_set("gke", "anetd", &agent)]);
+        assert_eq!(name(proxies(sets, None).await.0), Some("GKE Dataplane V2"));
+        // Cilium is a proxy only if its configuration says so.
+        for (word, expected) in [
+            (Some("true"), Some("Cilium")),
+            (Some("false"), None),
+            (None, None),
+        ] {
+            let sets = json!([daemon_set("cilium", "cilium", &agent)]);
+            let (hints, asked) = proxies(sets, word).await;
+            assert_eq!(name(hints), expected, "{word:?}");
+            assert_eq!(asked, 3);
+        }
     }
 }

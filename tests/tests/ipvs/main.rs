@@ -239,6 +239,7 @@ fn compare_version(folder: &Folder, version: &str) -> Vec<String> {
             let client = Client {
                 network: position.network(),
                 node: *own,
+                addresses: &[],
             };
             let world = World::of(facts, &proxy);
             let forecast = world.connect(&paths, &facts.service, client, target);

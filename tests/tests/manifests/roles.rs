@@ -77,11 +77,11 @@ const PERMISSIONS: [(&str, Lack); 15] = [
     ("watch pods", Lack::Names(ASK, ": watch pods\n")),
     ("get pods/log", Lack::Names(ASK, ": get pods/log\n")),
     (
-        "get configmaps/kube-proxy",
+        "get configmaps/kube-proxy,kube-proxy-config,cilium-config",
         Lack::Unknown("kube-proxy's cluster CIDR"),
     ),
     (
-        "get daemonsets.apps/cilium,yangtse-cilium",
+        "list daemonsets.apps",
         Lack::ShownBy(
             "plugin/src/survey/provider_hints.rs",
             "forbidden_objects_are_unknown_and_not_absent",

@@ -5,6 +5,7 @@ use crate::model::NotModelled;
 use crate::{
     model::{cause::Cause, flow::ProxyAction},
     report::{Chance, Prediction, Why},
+    target::TargetKind,
     verdict::Reachability,
 };
 use std::fmt;
@@ -128,7 +129,11 @@ impl Forecast {
         let unknown = Self::unknown(Input::ProxyMode);
         match error {
             NotModelled::Proxy(_) => unknown,
-            NotModelled::Node { .. } | NotModelled::Mode(_) => Self {
+            NotModelled::Endpoints(_) => Self::unknown(Input::Endpoints),
+            NotModelled::Node { .. }
+            | NotModelled::NoKubeProxy { .. }
+            | NotModelled::RulesNotLoaded(_)
+            | NotModelled::Mode(_) => Self {
                 outcome: PredictedOutcome::NotModelled(error.to_string()),
                 ..unknown
             },
@@ -314,9 +319,9 @@ impl Forecast {
         }
     }
 
-    /// The forecast in the form that the report uses.
+    /// The forecast for such a target in the form that the report uses.
     #[must_use]
-    pub fn prediction(&self) -> Prediction {
+    pub fn prediction(&self, target: TargetKind) -> Prediction {
         Prediction {
             action: self
                 .action
@@ -328,7 +333,7 @@ impl Forecast {
             reachable: self.reachability(),
             chance: self.chance(),
             why: self.why.clone(),
-            remedy: self.cause.map(|cause| cause.remedy().to_owned()),
+            remedy: self.cause.map(|cause| cause.remedy(target).to_owned()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Inputs of a forecast that the Kubernetes API does not contain.
 
-use crate::{facts::Service, network_model::NetworkModel, provider::elb};
+use super::balancer::Balancer;
+use crate::{network_model::NetworkModel, provider::Provider};
 
 /// Something that a forecast may depend on, and that may be unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +44,24 @@ pub enum Input {
     TargetNode,
     /// The target's address.
     Address,
+    /// The Service's endpoints.
+    Endpoints,
+    /// Whether what limits the clients of a load balancer allows this one, whose address is unknown.
+    ClientAddress,
+    /// The pod's address. Pods of this node may have addresses that kube-proxy treats differently.
+    PodAddress,
+    /// Whether the node has its public address on an interface.
+    PublicAddress,
+    /// Whether packets still have the load balancer's address when they arrive at a node.
+    BalancerDestination,
+    /// Whether the load balancer sends to pods directly.
+    BalancerPods,
+    /// Which nodes the load balancer sends to.
+    BalancerNodes,
+    /// Whether the endpoint is on the host network of its node, which is unknown.
+    BackendOnHost,
+    /// Whether a UDP server on a host network answers from the address that the client asked.
+    ReplyAddress,
 }
 
 impl Input {
@@ -50,7 +69,7 @@ impl Input {
     #[must_use]
     pub const fn missing(self) -> &'static str {
         match self {
-            Self::ProxyMode => "the proxy mode",
+            Self::ProxyMode => "the proxy mode (--proxy-mode gives it)",
             Self::Detector => "kube-proxy's cluster CIDR (--cluster-cidr, --local-detector)",
             Self::NodePortAddresses => {
                 "which addresses answer node ports (nodePortAddresses has a value that is unknown)"
@@ -81,37 +100,27 @@ impl Input {
             Self::Alias => "what the name is an alias of",
             Self::TargetNode => "the node whose address it is",
             Self::Address => "the address",
-        }
-    }
-}
-
-/// The properties of a load balancer that matter for connections.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Balancer {
-    /// Whether the backend sees the client's address instead of the balancer's.
-    pub keeps_client: Option<bool>,
-    /// Whether it sends to pods directly, without any kube-proxy on the way.
-    pub reaches_pods: bool,
-    /// Whether the provider's kube-proxy leaves its address alone, unlike upstream's kube-proxy.
-    pub pass_through: Option<bool>,
-}
-
-impl Balancer {
-    /// What a Service's annotations say about its load balancer.
-    ///
-    /// On Huawei Cloud CCE, a dedicated load balancer keeps the client's address at layer 4 by default. Annotations of
-    /// other providers say nothing about it.
-    #[must_use]
-    pub fn of(service: &Service) -> Self {
-        let pass_through = match elb::pass_through(service) {
-            None => Some(false),
-            Some(&[value]) => Some(value),
-            Some(_) => None,
-        };
-        Self {
-            keeps_client: (elb::class(service) == Some(elb::ElbClass::Dedicated)).then_some(true),
-            reaches_pods: false,
-            pass_through,
+            Self::Endpoints => "the Service's endpoints (no EndpointSlice of it is known)",
+            Self::ClientAddress => {
+                "whether the client's address is among those that the load balancer allows (loadBalancerSourceRanges or the provider's list)"
+            }
+            Self::PodAddress => {
+                "the pod's address (addresses that pods of this node may have are treated differently)"
+            }
+            Self::PublicAddress => "whether the node has its public address on an interface",
+            Self::BalancerDestination => {
+                "whether packets still have the load balancer's address when they arrive at a node"
+            }
+            Self::BalancerPods => "whether the load balancer sends to pods directly",
+            Self::BalancerNodes => {
+                "which nodes the load balancer sends to (of the known nodes, none that it may use runs a backend)"
+            }
+            Self::BackendOnHost => {
+                "whether an endpoint is on a host network (its node is not among the known ones)"
+            }
+            Self::ReplyAddress => {
+                "whether the UDP server answers from the address that was asked, which depends on how it listens"
+            }
         }
     }
 }
@@ -127,6 +136,8 @@ pub struct Paths {
     pub other_node_replies: Option<bool>,
     /// [`Input::HostReplies`].
     pub host_replies: Option<bool>,
+    /// [`Input::PublicAddress`]: whether nodes have their addresses of type `ExternalIP` on an interface.
+    pub public_on_interface: Option<bool>,
     /// The Service's load balancer.
     pub balancer: Balancer,
 }
@@ -154,12 +165,50 @@ impl Paths {
             same_node_replies: same_node,
             other_node_replies: other_node,
             host_replies: host,
+            public_on_interface: None,
             balancer: Balancer {
                 keeps_client: None,
-                reaches_pods: false,
+                reaches_pods: Some(false),
                 pass_through: Some(false),
+                keeps_destination: None,
+                limits_clients: false,
             },
         }
+    }
+
+    /// What follows from the network model and the provider.
+    ///
+    /// - If the model is unknown, the paths of replies are unknown on clouds whose networks differ in them: CCE, ACK,
+    ///   TKE and AKS offer several networks.
+    /// - EKS uses the VPC CNI plugin: pods are behind veth devices with routes of the host, and have addresses of the
+    ///   VPC (aws/amazon-vpc-cni-k8s `docs/cni-proposal.md`, "Solution Components"). So every reply passes the node, and
+    ///   a reply to a node is routed like any other packet of the VPC.
+    /// - These clouds translate a node's public address outside of the node: Amazon VPC User Guide, "Enable internet
+    ///   access for a VPC using an internet gateway" (one-to-one NAT); Google Compute Engine, "IP addresses"; Azure
+    ///   Virtual Network, "Public IP addresses"; Huawei Cloud, Alibaba Cloud and Tencent Cloud, elastic IP addresses.
+    #[must_use]
+    pub const fn of(model: Option<NetworkModel>, provider: Option<Provider>) -> Self {
+        let mut paths = Self::of_network(model);
+        match provider {
+            Some(
+                Provider::HuaweiCce | Provider::AlibabaAck | Provider::TencentTke | Provider::Aks,
+            ) => {
+                paths.public_on_interface = Some(false);
+                if model.is_none() {
+                    paths.same_node_replies = None;
+                    paths.other_node_replies = None;
+                }
+            }
+            Some(Provider::AwsEks) => {
+                paths.public_on_interface = Some(false);
+                if model.is_none() {
+                    paths.host_replies = Some(true);
+                }
+            }
+            Some(Provider::Gke) => paths.public_on_interface = Some(false),
+            Some(Provider::Kind | Provider::K3s | Provider::Kubeadm) | None => {}
+        }
+        paths
     }
 }
 
@@ -176,6 +225,9 @@ impl Case {
             (Input::HostReplies, paths.host_replies),
             (Input::PassThrough, paths.balancer.pass_through),
             (Input::KeepsClient, paths.balancer.keeps_client),
+            (Input::BalancerPods, paths.balancer.reaches_pods),
+            (Input::BalancerDestination, paths.balancer.keeps_destination),
+            (Input::PublicAddress, paths.public_on_interface),
         ];
         Self(
             inputs

@@ -1,18 +1,22 @@
 //! Forecasts for a client and a target. The nodes `b1` and `b2` may run backends; `o1` and `o2` never do.
 
-use super::{Client, Forecast, Paths};
+mod addresses;
+mod clients;
+
+use super::{Client, Forecast, Paths, PredictedOutcome};
 use crate::{
     facts::{Endpoint, Node, Service},
     model::{Detector, NodePortAddresses, Proxy, World},
     network_model::NetworkModel,
     objects::ServiceEndpoints,
     position::Network::{self, External, Host, Pod},
+    protocol::Protocol,
     proxy_mode::ProxyMode,
     report::Chance,
     target::{Scope, Target, TargetKind},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, num::NonZeroU16};
+use std::{collections::BTreeMap, net::IpAddr, num::NonZeroU16};
 
 struct Cluster {
     nodes: Vec<Node>,
@@ -22,6 +26,18 @@ struct Cluster {
     /// Proxies with settings of their own, by node.
     own: BTreeMap<String, Proxy>,
     paths: Paths,
+    /// Addresses of the client.
+    client: Vec<IpAddr>,
+    /// Addresses that nodes have on interfaces.
+    interfaces: BTreeMap<String, Vec<IpAddr>>,
+    /// Other pods: node and address.
+    pods: Vec<(&'static str, &'static str)>,
+    /// Whether the endpoints are known.
+    endpoints_known: bool,
+    /// Another Service, without endpoints.
+    other: Option<Service>,
+    /// Protocol of the targets.
+    protocol: Protocol,
 }
 
 const NODES: [(&str, &str, &str, &str); 4] = [
@@ -44,7 +60,8 @@ impl Cluster {
                 Node::try_from(&json!({
                     "metadata": {"name": name}, "spec": {"podCIDR": pods},
                     "status": {"addresses": [{"type": "InternalIP", "address": private},
-                                             {"type": "ExternalIP", "address": public}]},
+                                             {"type": "ExternalIP", "address": public}],
+                               "conditions": [{"type": "Ready", "status": "True"}]},
                 }))
                 .unwrap()
             })
@@ -67,6 +84,7 @@ impl Cluster {
         proxy.detector = Detector::ClusterCidr(vec!["10.244.0.0/16".parse().unwrap()]);
         let mut paths = Paths::of_network(None);
         paths.host_replies = Some(true);
+        paths.public_on_interface = Some(false);
         Self {
             nodes,
             service,
@@ -74,6 +92,12 @@ impl Cluster {
             proxy,
             own: BTreeMap::new(),
             paths,
+            client: Vec::new(),
+            interfaces: BTreeMap::new(),
+            pods: Vec::new(),
+            endpoints_known: true,
+            other: None,
+            protocol: Protocol::Tcp,
         }
     }
 
@@ -120,25 +144,29 @@ impl Cluster {
             kind,
             address: address.to_owned(),
             port: NonZeroU16::new(port).unwrap(),
-            protocol: crate::protocol::Protocol::Tcp,
+            protocol: self.protocol,
             port_name: None,
             node: node_of,
             node_role: None,
             relation: None,
             scope,
         };
-        let world = World::new(
-            [(&self.service, self.endpoints.as_slice())],
-            &self.nodes,
-            &self.proxy,
-        )
-        .with_own_proxies(&self.own, true);
+        let others = self.other.iter().map(|service| (service, &[][..]));
+        let services = std::iter::once((&self.service, self.endpoints.as_slice())).chain(others);
+        let pods = self.pods.iter();
+        let unknown = (!self.endpoints_known).then_some(&self.service);
+        let world = World::new(services, &self.nodes, &self.proxy)
+            .with_own_proxies(&self.own, true)
+            .with_pods(pods.map(|(node, address)| (*node, address.parse().unwrap())))
+            .with_public_addresses(&self.interfaces)
+            .with_unknown_endpoints(unknown);
         world.connect(
             &self.paths,
             &self.service,
             Client {
                 network: client,
                 node,
+                addresses: &self.client,
             },
             &target,
         )
@@ -295,8 +323,11 @@ fn policy_local_iptables() {
         of: 2,
         each_attempt: true,
     };
-    assert_eq!(forecast.prediction().chance, Some(expected));
-    assert_eq!(forecast.prediction().reachable, None);
+    assert_eq!(
+        forecast.prediction(TargetKind::NodePort).chance,
+        Some(expected)
+    );
+    assert_eq!(forecast.prediction(TargetKind::NodePort).reachable, None);
     let last = forecast.why.last().unwrap();
     assert!(
         last.rule.contains("its reply bypasses the node"),
@@ -762,6 +793,14 @@ fn headless_service_names() {
     cluster.service.headless = true;
     cluster.service.cluster_ips.clear();
     let name = (TargetKind::Dns, "web.ns.svc");
+    // The targets have the Service's port 80. The pod listens on 8080, and nothing maps one to the other.
+    let forecast = cluster.forecast(Pod, Some("o1"), name);
+    assert_eq!(forecast.outcome, PredictedOutcome::Refused);
+    assert!(
+        forecast.why[0].rule.contains("nothing maps"),
+        "{forecast:?}"
+    );
+    cluster.endpoints[0].ports[0].port = NonZeroU16::new(80).unwrap();
     let forecast = cluster.forecast(Pod, Some("o1"), name);
     assert_eq!(
         (forecast.outcome.to_string().as_str(), forecast.endpoints),

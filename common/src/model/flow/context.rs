@@ -1,7 +1,7 @@
 //! A packet on a node, with the questions that every proxy mode asks about it.
 
 use super::{
-    packet::{Answer, NotModelled, Packet, ProxyAction},
+    packet::{Answer, Assumed, NotModelled, Packet, ProxyAction},
     rules,
     rules::Rule,
 };
@@ -59,6 +59,10 @@ pub(super) struct Context<'w, 'a> {
     pub proxy: &'a Proxy,
     pub detector: &'w Detector,
     pub node_port_addresses: &'w NodePortAddresses,
+    /// Whether `loadBalancerSourceRanges` lists a client whose address is unknown.
+    listed: Option<bool>,
+    /// An address that the node is assumed to have.
+    on_interface: Option<IpAddr>,
     pub node: &'a Node,
     pub version: Version,
     pub client: Network,
@@ -73,13 +77,18 @@ impl<'w, 'a> Context<'w, 'a> {
     pub(super) fn new(
         world: &'w World<'a>,
         packet: &Packet<'_>,
-        detector: Option<&'w Detector>,
-        node_port_addresses: Option<&'w NodePortAddresses>,
+        assumed: Assumed<'w>,
     ) -> Result<Self, NotModelled> {
         let node = world.node(packet.node).ok_or_else(|| NotModelled::Node {
             node: packet.node.to_owned(),
             known: world.nodes().map(|node| node.name.clone()).collect(),
         })?;
+        if let Some(why) = node.without_kube_proxy() {
+            return Err(NotModelled::NoKubeProxy {
+                node: node.name.clone(),
+                why,
+            });
+        }
         let proxy = world
             .proxy_on(&node.name)
             .ok_or_else(|| NotModelled::Proxy(node.name.clone()))?;
@@ -87,8 +96,12 @@ impl<'w, 'a> Context<'w, 'a> {
         let mut cx = Self {
             world,
             proxy,
-            detector: detector.unwrap_or(&proxy.detector),
-            node_port_addresses: node_port_addresses.unwrap_or(&proxy.node_port_addresses),
+            detector: assumed.detector.unwrap_or(&proxy.detector),
+            node_port_addresses: assumed
+                .node_port_addresses
+                .unwrap_or(&proxy.node_port_addresses),
+            listed: assumed.listed,
+            on_interface: assumed.on_interface,
             node,
             version: world.version(node),
             client: packet.client,
@@ -98,6 +111,9 @@ impl<'w, 'a> Context<'w, 'a> {
             protocol: packet.protocol,
             family,
         };
+        if !cx.loads_rules() {
+            return Err(NotModelled::RulesNotLoaded(cx.version));
+        }
         // A process on the node that binds no address uses the node's primary address towards other machines.
         if cx.client == Network::Host && cx.client_ip.is_none() {
             cx.client_ip = cx.node_ip();
@@ -118,7 +134,10 @@ impl<'w, 'a> Context<'w, 'a> {
 
     /// Whether an address is one of the node's own. The API does not list addresses on bridges to pods.
     pub(super) fn is_local(&self, address: IpAddr) -> bool {
-        address.is_loopback() || self.node.internal_ips.contains(&address)
+        address.is_loopback()
+            || self.node.internal_ips.contains(&address)
+            || self.on_interface == Some(address)
+            || self.world.is_on_interface(&self.node.name, address) == Some(true)
     }
 
     /// Whether the packet goes to the node itself, if no rule changes it.
@@ -170,6 +189,19 @@ impl<'w, 'a> Context<'w, 'a> {
             Detector::None => Detected::Nothing,
             Detector::Unknown => Detected::Unknown,
         }
+    }
+
+    /// Whether the kernel accepts rules that match a prefix of interfaces. Nftables mode has such rules since 1.33.6
+    /// and 1.34.2 (kubernetes/kubernetes#134024 with its cherry-picks #134099 and #134118). Before, it looks for an
+    /// interface of that name, finds none, and loads no rule at all.
+    fn loads_rules(&self) -> bool {
+        let first = [Version::new(1, 33, 6), Version::new(1, 34, 2)];
+        self.proxy.mode != ProxyMode::Nftables
+            || *self.detector != Detector::Interface
+            || self.version.since(35)
+            || first
+                .iter()
+                .any(|first| self.version.minor == first.minor && self.version >= *first)
     }
 
     /// Whether this pod's traffic comes over a bridge whose packets pass iptables.
@@ -374,8 +406,11 @@ impl<'w, 'a> Context<'w, 'a> {
         }
         let within = |ip: IpAddr| ranges.iter().any(|range| range.contains(&ip));
         let Some(source) = source else {
-            return if ranges.iter().any(|range| range.prefix_len() == 0) {
+            let everyone = ranges.iter().any(|range| range.prefix_len() == 0);
+            return if everyone || self.listed == Some(true) {
                 Ok(Some(rules::SOURCE_RANGES_ALLOW))
+            } else if self.listed == Some(false) {
+                Err(rules::SOURCE_RANGES_DROP)
             } else {
                 Err(rules::SOURCE_UNKNOWN)
             };

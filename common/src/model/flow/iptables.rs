@@ -315,7 +315,7 @@ pub(super) fn left_alone<'a>(cx: &Context<'_, 'a>) -> Answer<'a> {
             &[rules::LOAD_BALANCER_PROXY],
         );
     }
-    if cx.node.external_ips.contains(&cx.ip) {
+    if cx.node.external_ips.contains(&cx.ip) && !cx.to_node() {
         return cx.end(ProxyAction::None, None, &[rules::PUBLIC_NODE_ADDRESS]);
     }
     let rule = if cx.to_node() {

@@ -2,7 +2,12 @@
 
 use crate::{
     facts::Service,
-    model::{cause::Cause, world::Backend},
+    model::{
+        cause::Cause,
+        proxy::{Detector, NodePortAddresses},
+        version::Version,
+        world::Backend,
+    },
     position::Network,
     protocol::Protocol,
     proxy_mode::ProxyMode,
@@ -44,6 +49,19 @@ pub struct Packet<'p> {
     pub protocol: Protocol,
 }
 
+/// What is assumed about something that is unknown. `None`: nothing is assumed, and the world counts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::model) struct Assumed<'p> {
+    /// How the node's kube-proxy recognises pods.
+    pub detector: Option<&'p Detector>,
+    /// Which of the node's addresses answer node ports.
+    pub node_port_addresses: Option<&'p NodePortAddresses>,
+    /// Whether `loadBalancerSourceRanges` lists a client whose address is unknown.
+    pub listed: Option<bool>,
+    /// An address that the node has on an interface, although the API does not say so.
+    pub on_interface: Option<IpAddr>,
+}
+
 /// What a node's proxy does with a packet, and why.
 #[derive(Debug, Clone)]
 pub struct Answer<'a> {
@@ -79,6 +97,22 @@ pub enum NotModelled {
     /// The node's proxy is unknown.
     #[error("the proxy mode of node {0:?} is unknown")]
     Proxy(String),
+    /// No kube-proxy that the model knows runs on the node.
+    #[error("node {node:?} {why}")]
+    NoKubeProxy {
+        /// The node.
+        node: String,
+        /// Why, from [`crate::facts::Node::without_kube_proxy`].
+        why: &'static str,
+    },
+    /// The Service's endpoints are not known.
+    #[error("the endpoints of Service {0} are unknown: no EndpointSlice of it was given")]
+    Endpoints(String),
+    /// kube-proxy of this version cannot load its rules.
+    #[error(
+        "in nftables mode kube-proxy {0} cannot load rules for detectLocalMode InterfaceNamePrefix (kubernetes/kubernetes#134024)"
+    )]
+    RulesNotLoaded(Version),
     /// The model does not know this proxy.
     #[error(
         "the model does not know proxy mode {0}; it knows iptables, ipvs and nftables of kube-proxy"

@@ -5,7 +5,11 @@ use crate::{
     error::ExplainError,
     survey::kube_proxy::{ProxyOverrides, Settings},
 };
-use svc_reach_common::{model::World, network_model::NetworkModel};
+use svc_reach_common::{
+    facts::{Facts, Service},
+    model::World,
+    network_model::NetworkModel,
+};
 
 /// What the user asks.
 #[derive(Debug)]
@@ -42,7 +46,11 @@ pub fn answer(
     overrides: &ProxyOverrides,
     question: &ExplainQuery,
 ) -> Result<ExplainReply, ExplainError> {
-    let settings = Settings::gather(overrides, dump.proxy_config.as_ref(), &dump.service_cidrs);
+    let mut settings = Settings::gather(overrides, dump.proxy_config.as_ref(), &dump.service_cidrs);
+    if let Some(other) = &dump.other_proxy {
+        settings.replaced_by(other, overrides);
+    }
+    settings.add_versions(&dump.proxy_versions);
     match question {
         ExplainQuery::Flows(queries) => {
             let proxy = settings.for_flows();
@@ -52,7 +60,9 @@ pub fn answer(
                     .map(|(service, endpoints)| (service, endpoints.as_slice())),
                 &dump.nodes,
                 &proxy,
-            );
+            )
+            .with_own_proxies(&settings.nodes, true)
+            .with_unknown_endpoints(unknown_endpoints(dump));
             queries
                 .iter()
                 .enumerate()
@@ -73,11 +83,55 @@ pub fn answer(
             let facts = dump
                 .facts(namespace, name)
                 .ok_or_else(|| no_service(dump, namespace, name))?;
+            let known = cells::Surroundings {
+                services: dump
+                    .services
+                    .iter()
+                    .map(|(service, endpoints)| (service, endpoints.as_slice()))
+                    .collect(),
+                unknown_endpoints: unknown_endpoints(dump).collect(),
+                pods: dump
+                    .pods
+                    .iter()
+                    .map(|(node, address)| (node.as_str(), *address))
+                    .collect(),
+                missing: missing(dump, &facts, &settings),
+            };
             Ok(ExplainReply::Explanation(Box::new(cells::explanation(
-                &facts, &settings, *network,
+                &facts, &settings, *network, &known,
             ))))
         }
     }
+}
+
+/// The Services whose endpoints the dump does not hold.
+fn unknown_endpoints(dump: &Dump) -> impl Iterator<Item = &Service> {
+    let services = dump.services.iter().map(|(service, _)| service);
+    services.filter(|service| {
+        let key = (service.namespace.clone(), service.name.clone());
+        dump.unknown_endpoints.contains(&key)
+    })
+}
+
+/// What the dump does not hold, although the answer needs it.
+fn missing(dump: &Dump, facts: &Facts, settings: &Settings) -> Vec<String> {
+    let service = &facts.service;
+    let mut missing = Vec::new();
+    if unknown_endpoints(dump).any(|unknown| unknown == service) {
+        let any = dump.kinds.contains("EndpointSlice") || dump.kinds.contains("Endpoints");
+        missing.push(if any {
+            format!("no EndpointSlices of namespace {}", service.namespace)
+        } else {
+            "no EndpointSlices".to_owned()
+        });
+    }
+    if dump.nodes.is_empty() {
+        missing.push("no Nodes".to_owned());
+    }
+    if !settings.mode_told && dump.other_proxy.is_none() && !dump.kinds.contains("ConfigMap") {
+        missing.push("no ConfigMaps, so no settings of kube-proxy".to_owned());
+    }
+    missing
 }
 
 fn no_service(dump: &Dump, namespace: &str, name: &str) -> ExplainError {

@@ -1,24 +1,27 @@
 //! What should happen to connections to a Service, for each position and target.
 
-use crate::survey::kube_proxy::Settings;
 use crate::{
     plan::{
         placement::{NODES_PER_ROLE, NoNode, Placement},
         targets,
     },
-    reporting::{prediction::forecast, service::service},
+    reporting::{advisories, prediction::forecast, service::service},
+    survey::kube_proxy::Settings,
 };
 use serde::Serialize;
+use std::net::IpAddr;
 use svc_reach_common::{
-    facts::Facts,
+    facts::{Endpoint, Facts, Service, ServicePort},
     model::{
         World,
         connection::{Balancer, Paths},
     },
     network_model::NetworkModel,
     position::Position,
-    report::{self, API_VERSION, Environment, Evidence, Prediction},
-    target::Target,
+    provider::Provider,
+    proxy_mode::ProxyMode,
+    report::{self, API_VERSION, Advisory, Environment, Evidence, Prediction},
+    target::{Target, TargetKind},
     verdict::Reachability,
 };
 
@@ -41,6 +44,10 @@ pub struct Explanation {
     pub cells: Vec<ExplainedCell>,
     /// Positions that this cluster does not have, and why.
     pub left_out: Vec<OmittedPosition>,
+    /// Kinds of objects that the dump does not hold, although the answer needs them.
+    pub missing: Vec<String>,
+    /// Notes that are not about single cells.
+    pub advisories: Vec<Advisory>,
 }
 
 /// One position and one target.
@@ -72,16 +79,52 @@ pub struct OmittedPosition {
     pub reason: String,
 }
 
+/// What is known about the cluster, in addition to one Service and the nodes.
+#[derive(Debug, Default)]
+pub struct Surroundings<'a> {
+    /// All known Services with their endpoints. The explained Service is one of them.
+    pub services: Vec<(&'a Service, &'a [Endpoint])>,
+    /// Services whose endpoints are unknown.
+    pub unknown_endpoints: Vec<&'a Service>,
+    /// Pods that are not on a host network: the node and an address of each.
+    pub pods: Vec<(&'a str, IpAddr)>,
+    /// Kinds of objects that the dump does not hold, although the answer needs them.
+    pub missing: Vec<String>,
+}
+
 /// Explains a Service.
 pub(super) fn explanation(
     facts: &Facts,
     settings: &Settings,
     network: Option<NetworkModel>,
+    known: &Surroundings<'_>,
 ) -> Explanation {
-    let world = World::of(facts, &settings.proxy);
-    let mut paths = Paths::of_network(network);
-    paths.balancer = Balancer::of(&facts.service);
-    let placement = place(facts);
+    let world = World::new(
+        known.services.iter().copied(),
+        &facts.nodes,
+        &settings.proxy,
+    )
+    .with_own_proxies(&settings.nodes, settings.mode_told)
+    .with_pods(known.pods.iter().copied())
+    .with_unknown_endpoints(known.unknown_endpoints.iter().copied());
+    let provider = Provider::of(facts);
+    let mut evidence: Vec<Evidence> = Vec::new();
+    let provider = provider.map(|(provider, found)| {
+        evidence.push(found);
+        provider
+    });
+    evidence.extend(settings.evidence.iter().cloned());
+    let modes: &[ProxyMode] = if settings.mode_told {
+        std::slice::from_ref(&settings.proxy.mode)
+    } else {
+        ProxyMode::ALL
+    };
+    let paths = Paths {
+        balancer: Balancer::of(&facts.service, provider, network, modes),
+        ..Paths::of(network, provider)
+    };
+    let knows_endpoints = world.knows_endpoints_of(&facts.service);
+    let placement = place(facts, knows_endpoints);
     let mut cells = Vec::new();
     let mut left_out = Vec::new();
     for &position in Position::ALL {
@@ -96,36 +139,55 @@ pub(super) fn explanation(
             }
             None => None,
         };
-        for target in targets::targets(facts, &placement, position) {
+        let mut targets = targets::targets(facts, &placement, position);
+        targets.extend(unmapped_ports(facts, &targets));
+        for mut target in targets {
+            if !knows_endpoints {
+                target.node_role = None;
+            }
             let forecast = forecast(
                 &world,
                 facts,
-                settings,
                 &paths,
                 position,
                 node.as_deref(),
+                &[],
                 &target,
             );
             cells.push(ExplainedCell {
                 position,
                 node: node.clone(),
-                target,
                 reachable: forecast.reachability(),
                 client_address_kept: forecast.client_kept,
-                remedy: forecast.cause.map(|cause| cause.remedy()),
-                predicted: forecast.prediction(),
+                remedy: forecast.cause.map(|cause| cause.remedy(target.kind)),
+                predicted: forecast.prediction(target.kind),
+                target,
             });
         }
     }
-    let mut evidence = settings.evidence.clone();
-    if settings.proxy.version.is_none() {
+    let by_image = evidence
+        .iter()
+        .any(|evidence| evidence.fact == "kubeProxyVersion");
+    if settings.proxy.version.is_none() && !by_image {
         evidence.push(versions(facts, &world));
     }
+    let mut advisories = Vec::new();
+    // Without its endpoints, nothing can be said about the Service itself.
+    if knows_endpoints {
+        advisories.extend(advisories::of_the_service(facts));
+    }
+    advisories.extend(advisories::of_the_cluster(
+        facts,
+        &world.pods().map(|(_, address)| address).collect::<Vec<_>>(),
+        settings.mode_told.then_some(settings.proxy.mode),
+        &settings.proxy.detector,
+    ));
     Explanation {
         api_version: API_VERSION,
         kind: KIND,
         service: service(facts),
         environment: Environment {
+            provider: provider.map(|provider| provider.to_string()),
             kubernetes_version: settings
                 .proxy
                 .version
@@ -138,7 +200,35 @@ pub(super) fn explanation(
         },
         cells,
         left_out,
+        missing: known.missing.clone(),
+        advisories,
     }
+}
+
+/// The name of a headless Service with ports of the Service that its endpoints do not have. A user may ask for one,
+/// although nothing maps it.
+fn unmapped_ports(facts: &Facts, targets: &[Target]) -> Vec<Target> {
+    if !facts.service.headless {
+        return Vec::new();
+    }
+    let names = targets
+        .iter()
+        .filter(|target| target.kind == TargetKind::Dns);
+    let is_known = |port: &ServicePort| {
+        let mut names = names.clone();
+        names.any(|name| name.port == port.port && name.protocol == port.protocol)
+    };
+    let unmapped = facts.service.ports.iter().filter(|port| !is_known(port));
+    unmapped
+        .filter_map(|port| {
+            Some(Target {
+                port: port.port,
+                protocol: port.protocol,
+                port_name: port.name.clone(),
+                ..names.clone().next()?.clone()
+            })
+        })
+        .collect()
 }
 
 /// The versions of kube-proxy that the model assumes.
@@ -166,25 +256,44 @@ fn versions(facts: &Facts, world: &World<'_>) -> Evidence {
 }
 
 /// Chooses the nodes to explain from: the first node of each role, with ready nodes first. No pod has to run there, so
-/// taints and the like do not matter.
-fn place(facts: &Facts) -> Placement {
-    let mut order: Vec<usize> = (0..facts.nodes.len()).collect();
-    order.sort_by_key(|at| (!facts.nodes[*at].ready, &facts.nodes[*at].name));
+/// taints and the like do not matter. But a node needs a kube-proxy that the model knows.
+fn place(facts: &Facts, knows_endpoints: bool) -> Placement {
+    let nodes = &facts.nodes;
+    let mut order: Vec<usize> = (0..nodes.len()).collect();
+    order.sort_by_key(|at| (!nodes[*at].ready, &nodes[*at].name));
     let (backend, other): (Vec<usize>, Vec<usize>) = order
         .into_iter()
-        .partition(|at| facts.runs_backend(&facts.nodes[*at].name));
-    let first = |nodes: &[usize], none: &str| {
-        nodes
-            .first()
-            .map(|at| facts.nodes[*at].name.clone())
-            .ok_or_else(|| NoNode::Unusable(none.to_owned()))
+        .partition(|at| facts.runs_backend(&nodes[*at].name));
+    let usable = |all: &[usize]| -> Vec<usize> {
+        let usable = all.iter().copied();
+        usable
+            .filter(|at| nodes[*at].without_kube_proxy().is_none())
+            .collect()
+    };
+    let first = |all: &[usize], none: &str| {
+        let why = |at: &usize| {
+            let node = &nodes[*at];
+            Some(format!("node {} {}", node.name, node.without_kube_proxy()?))
+        };
+        if !knows_endpoints {
+            return Err(NoNode::Unusable(
+                "which nodes run a backend is unknown".to_owned(),
+            ));
+        }
+        match usable(all).first() {
+            Some(at) => Ok(nodes[*at].name.clone()),
+            None if nodes.is_empty() => Err(NoNode::Unusable("no node is known".to_owned())),
+            None => Err(NoNode::Unusable(
+                all.iter().find_map(why).unwrap_or_else(|| none.to_owned()),
+            )),
+        }
     };
     Placement {
         same: first(&backend, "no known node runs a ready endpoint"),
         other: first(&other, "every known node runs a ready endpoint"),
         asked: [&backend, &other]
             .into_iter()
-            .flat_map(|nodes| nodes.iter().take(NODES_PER_ROLE).copied())
+            .flat_map(|all| usable(all).into_iter().take(NODES_PER_ROLE))
             .collect(),
     }
 }

@@ -4,16 +4,16 @@ use super::{
     answer::{ExplainQuery, ExplainReply, answer},
     args::ExplainArgs,
     cells,
-    dump::{Dump, Source, read_files},
+    dump::{Dump, DumpError, Source, read_files},
     flows::{self, FlowAnswer},
     table,
 };
 use crate::survey::kube_proxy::{ProxyOverrides, Settings};
 use crate::{
     cluster::{Call, Cluster, page},
-    config::{self, ServiceName, ServiceSelection},
+    config::{self, Color, ServiceName, ServiceSelection},
     error::{Error, Permission},
-    output::json::pretty,
+    output::{json::pretty, screen::Screen},
     survey,
     terminal::progress,
 };
@@ -85,10 +85,7 @@ impl ExplainCommand {
         let Some(path) = &self.args.from else {
             return Ok(());
         };
-        let wrong = |source: super::dump::DumpError| Error::File {
-            file: path.display().to_string(),
-            source: Box::new(source),
-        };
+        let wrong = |source: DumpError| Error::Dump(Box::new(source));
         let dump = Dump::parse(&read_files(path).map_err(wrong)?).map_err(wrong)?;
         for problem in &dump.problems {
             progress::plain(&format!("note: ignored an object of the dump: {problem}"));
@@ -126,7 +123,13 @@ impl ExplainCommand {
                 let Some(facts) = survey.services.first() else {
                     return Ok(());
                 };
-                ExplainReply::Explanation(Box::new(cells::explanation(facts, &settings, network)))
+                let known = cells::Surroundings {
+                    services: vec![(&facts.service, facts.endpoints.as_slice())],
+                    ..cells::Surroundings::default()
+                };
+                ExplainReply::Explanation(Box::new(cells::explanation(
+                    facts, &settings, network, &known,
+                )))
             }
             question @ ExplainQuery::Flows(_) => {
                 let dump = read_cluster(cluster).await?;
@@ -157,7 +160,8 @@ impl ExplainCommand {
     fn write(&self, reply: &ExplainReply, writer: &mut impl Write) -> Result<(), Error> {
         let written = match (reply, self.output) {
             (ExplainReply::Explanation(explanation), ExplainFormat::Table) => {
-                table::write(explanation, writer)
+                let width = Screen::stdout(Color::Never).width;
+                table::write(explanation, width, writer)
             }
             (ExplainReply::Explanation(explanation), ExplainFormat::Json) => {
                 pretty(explanation, writer)
@@ -207,14 +211,13 @@ async fn read_cluster(cluster: &impl Cluster) -> Result<Dump, Error> {
             item
         }));
     }
-    if let Ok(mut config) = cluster
-        .call(Call::get(
-            "/api/v1/namespaces/kube-system/configmaps/kube-proxy",
-        ))
-        .await
-    {
-        config["kind"] = "ConfigMap".into();
-        items.push(config);
+    for name in survey::CONFIG_MAPS {
+        let path = format!("/api/v1/namespaces/kube-system/configmaps/{name}");
+        if let Ok(mut config) = cluster.call(Call::get(path)).await {
+            config["kind"] = "ConfigMap".into();
+            items.push(config);
+            break;
+        }
     }
     let text = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     let source = Source {

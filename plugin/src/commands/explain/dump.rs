@@ -6,19 +6,29 @@
 
 use crate::cluster::yaml;
 use crate::error::chain;
-use crate::survey::kube_proxy::ProxyConfig;
+use crate::survey::{
+    k3s,
+    kube_proxy::{ProxyConfig, is_kube_proxy, version_of_pod},
+    other_proxy::{CILIUM_CONFIG, OtherProxy, Workload, antrea_replaces, cilium_replaces},
+};
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 use svc_reach_common::{
     facts::{Endpoint, Facts, Node, Service},
+    model::Version,
     objects::ServiceEndpoints,
 };
+
+/// The command that prints a full dump.
+pub const FULL: &str =
+    "kubectl get svc,endpointslices,endpoints,nodes,pods,daemonsets,configmaps -A -o yaml";
 
 /// Extensions of the files to read in a folder.
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
@@ -56,10 +66,18 @@ pub enum DumpError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A file has text for people instead of objects.
+    #[error(
+        "{name} is text for people, as `kubectl describe` and `kubectl get` print it; expected what `{FULL}` prints"
+    )]
+    Text {
+        /// The file.
+        name: String,
+    },
     /// The documents have no object that the model can use.
     #[error(
         "found no Service, EndpointSlice, Endpoints or Node in {names}; \
-         expected what `kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json` prints"
+         expected what `{FULL}` prints"
     )]
     Nothing {
         /// The files.
@@ -78,6 +96,16 @@ pub struct Dump {
     pub proxy_config: Option<ProxyConfig>,
     /// Ranges of ServiceCIDR objects.
     pub service_cidrs: Vec<IpNet>,
+    /// Pods that are not on a host network: the node and an address of each.
+    pub pods: Vec<(String, IpAddr)>,
+    /// The version of kube-proxy by its image, by node.
+    pub proxy_versions: BTreeMap<String, Version>,
+    /// What forwards Service traffic instead of kube-proxy, and what shows it.
+    pub other_proxy: Option<OtherProxy>,
+    /// Services whose endpoints the dump does not hold, by namespace and name.
+    pub unknown_endpoints: BTreeSet<(String, String)>,
+    /// The kinds of its objects.
+    pub kinds: BTreeSet<String>,
     /// Objects that could not be understood.
     pub problems: Vec<String>,
 }
@@ -196,6 +224,11 @@ impl Dump {
 /// The documents of a file. JSON begins with a bracket, and may have several documents one after the other.
 fn documents(source: &Source) -> Result<Vec<Value>, DumpError> {
     let text = source.text.trim_start_matches('\u{feff}');
+    if is_for_people(text) {
+        return Err(DumpError::Text {
+            name: source.name.clone(),
+        });
+    }
     if text.trim_start().starts_with(['{', '[']) {
         let read: Result<Vec<Value>, serde_json::Error> = serde_json::Deserializer::from_str(text)
             .into_iter()
@@ -208,6 +241,22 @@ fn documents(source: &Source) -> Result<Vec<Value>, DumpError> {
     yaml::documents(text).map_err(|error| DumpError::Yaml {
         name: source.name.clone(),
         source: error,
+    })
+}
+
+/// Whether a text is what `kubectl describe` or `kubectl get` prints without `-o`: a field `Name` with its value in a
+/// column, or a heading of columns.
+fn is_for_people(text: &str) -> bool {
+    let first = text.lines().find(|line| !line.trim().is_empty());
+    first.is_some_and(|line| {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let heading = matches!(first, "NAME" | "NAMESPACE")
+            && words.all(|word| {
+                word.chars()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_punctuation())
+            });
+        heading || (first == "Name:" && line.starts_with("Name:  "))
     })
 }
 
@@ -232,6 +281,12 @@ struct Gathered {
     nodes: BTreeMap<String, Node>,
     proxy_configs: Vec<ProxyConfig>,
     service_cidrs: Vec<IpNet>,
+    pods: Vec<(String, IpAddr)>,
+    proxy_versions: BTreeMap<String, Version>,
+    other_proxies: Vec<OtherProxy>,
+    /// Whether a pod of kube-proxy exists.
+    kube_proxy_runs: bool,
+    kinds: BTreeSet<String>,
     problems: Vec<String>,
 }
 
@@ -252,6 +307,7 @@ impl Gathered {
             self.list(object, of_items);
             return;
         }
+        self.kinds.insert(kind.clone());
         let read = match kind.as_str() {
             "Service" => Service::try_from(&object).map(|service| {
                 self.services
@@ -272,6 +328,15 @@ impl Gathered {
             }
             "Pod" => {
                 self.proxy_configs.extend(ProxyConfig::of_pod(&object));
+                self.proxy_versions.extend(version_of_pod(&object));
+                self.kube_proxy_runs |= is_kube_proxy(&object);
+                self.pod(&object);
+                Ok(())
+            }
+            "DaemonSet" => {
+                let (namespace, name) = key(&object);
+                let template = object.pointer("/spec/template").unwrap_or(&Value::Null);
+                self.workload(&name, template, &format!("DaemonSet {namespace}/{name}"));
                 Ok(())
             }
             "ServiceCIDR" => {
@@ -309,7 +374,7 @@ impl Gathered {
     }
 
     fn config_map(&mut self, object: &Value) {
-        // Only kube-proxy's ConfigMap matters. Others may have any content.
+        // Only the ConfigMaps of kube-proxy and Cilium matter. Others may have any content.
         let Ok(map) = ConfigMap::deserialize(object) else {
             return;
         };
@@ -318,7 +383,15 @@ impl Gathered {
             map.metadata.namespace.as_deref().unwrap_or("default"),
             map.metadata.name
         );
-        for (key, text) in map.data.unwrap_or_default() {
+        let data = map.data.unwrap_or_default();
+        let source = || format!("ConfigMap {name}");
+        if map.metadata.name == CILIUM_CONFIG && cilium_replaces(&data) == Some(true) {
+            self.other_proxies.push(Workload::Cilium.shown_by(source()));
+        }
+        if antrea_replaces(&data) {
+            self.other_proxies.push(Workload::Antrea.shown_by(source()));
+        }
+        for (key, text) in data {
             match ProxyConfig::of_text(&name, &key, &text) {
                 Ok(config) => self.proxy_configs.extend(config),
                 Err(problem) => self.problems.push(problem),
@@ -326,7 +399,71 @@ impl Gathered {
         }
     }
 
+    /// Remembers a workload that replaces kube-proxy.
+    fn workload(&mut self, daemon_set: &str, template: &Value, source: &str) {
+        if let Some(workload) = Workload::of(daemon_set)
+            && workload.replaces(template) == Some(true)
+        {
+            self.other_proxies
+                .push(workload.shown_by(source.to_owned()));
+        }
+    }
+
+    /// Remembers the address of a running pod that is not on a host network, and the pod's controller.
+    fn pod(&mut self, object: &Value) {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+        let list = |pointer| object.pointer(pointer).and_then(Value::as_array);
+        for owner in list("/metadata/ownerReferences").into_iter().flatten() {
+            let of = |key| owner.get(key).and_then(Value::as_str);
+            if let (Some("DaemonSet"), Some(name)) = (of("kind"), of("name")) {
+                let (namespace, pod) = key(object);
+                self.workload(name, object, &format!("pod {namespace}/{pod}"));
+            }
+        }
+        let on_host = object.pointer("/spec/hostNetwork") == Some(&Value::Bool(true));
+        let (Some(node), Some("Running")) = (text("/spec/nodeName"), text("/status/phase")) else {
+            return;
+        };
+        if on_host {
+            return;
+        }
+        let several = list("/status/podIPs").into_iter().flatten();
+        let several = several.filter_map(|entry| entry.get("ip").and_then(Value::as_str));
+        let addresses: BTreeSet<IpAddr> = several
+            .chain(text("/status/podIP"))
+            .filter_map(|ip| ip.parse().ok())
+            .collect();
+        self.pods.extend(
+            addresses
+                .into_iter()
+                .map(|address| (node.to_owned(), address)),
+        );
+    }
+
     fn dump(self) -> Dump {
+        // The controllers of Kubernetes make a slice for each Service, even without endpoints. So if a dump has a slice of
+        // a namespace, it has all slices of the namespace.
+        let namespaces: BTreeSet<&str> = self
+            .slices
+            .values()
+            .chain(self.endpoints.values())
+            .map(|endpoints| endpoints.namespace.as_str())
+            .collect();
+        let unknown_endpoints = self
+            .services
+            .keys()
+            .filter(|(namespace, _)| !namespaces.contains(namespace.as_str()))
+            .cloned()
+            .collect();
+        let nodes: Vec<Node> = self.nodes.into_values().collect();
+        // kube-proxy's pods may run beside a network that could replace it.
+        let other_proxy = self
+            .other_proxies
+            .into_iter()
+            .next()
+            .filter(|_| !self.kube_proxy_runs);
+        let proxy_config =
+            ProxyConfig::best(self.proxy_configs).or_else(|| k3s::kube_proxy(&nodes));
         let mut by_service: BTreeMap<(String, String), Vec<Endpoint>> = BTreeMap::new();
         for slice in self.slices.into_values() {
             if let Some(service) = slice.service {
@@ -346,9 +483,14 @@ impl Gathered {
                 .into_iter()
                 .map(|(key, service)| (service, by_service.remove(&key).unwrap_or_default()))
                 .collect(),
-            nodes: self.nodes.into_values().collect(),
-            proxy_config: ProxyConfig::best(self.proxy_configs),
+            nodes,
+            proxy_config: proxy_config.filter(|_| other_proxy.is_none()),
             service_cidrs: self.service_cidrs,
+            pods: self.pods,
+            proxy_versions: self.proxy_versions,
+            other_proxy,
+            unknown_endpoints,
+            kinds: self.kinds,
             problems: self.problems,
         }
     }

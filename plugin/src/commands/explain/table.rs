@@ -1,13 +1,18 @@
 //! An explanation for people: a table of cells, then numbered notes with reasons and remedies.
 
-use super::cells::{ExplainedCell, Explanation};
-use crate::output::printable::printable;
+use super::{
+    cells::{ExplainedCell, Explanation},
+    dump::FULL,
+};
+use crate::output::{printable::printable, table::wrapped};
 use std::io::{self, Write};
 use svc_reach_common::{position::Position, report::Why, target::Target, verdict::Reachability};
 use tabled::{
+    Table,
     builder::Builder,
-    settings::{Alignment, Modify, Style, object::Columns},
+    settings::{Alignment, Modify, Style, Width, object::Columns, peaker::Priority},
 };
+use textwrap::core::display_width;
 
 /// A reason that several cells can share: what happens, the rules that decide it, and what to do.
 #[derive(PartialEq, Eq)]
@@ -29,57 +34,72 @@ impl<'e> Note<'e> {
     }
 }
 
-/// Writes an explanation.
+/// Writes an explanation for a screen of this width.
 ///
 /// # Errors
 ///
 /// If writing fails.
-pub fn write(explanation: &Explanation, writer: &mut impl Write) -> io::Result<()> {
-    writeln!(writer, "{}", headline(explanation))?;
+pub fn write(explanation: &Explanation, width: usize, writer: &mut impl Write) -> io::Result<()> {
+    let paragraph = |writer: &mut dyn Write, text: &str, first: &str, further: &str| {
+        wrapped(text, width, first, further)
+            .iter()
+            .try_for_each(|line| writeln!(writer, "{line}"))
+    };
+    paragraph(writer, &headline(explanation), "", "  ")?;
+    if !explanation.missing.is_empty() {
+        let text = format!(
+            "Not known: the dump holds {}. Print a full dump with: {FULL}",
+            explanation.missing.join("; ")
+        );
+        writeln!(writer)?;
+        paragraph(writer, &text, "", "  ")?;
+    }
     if explanation.cells.is_empty() {
         writeln!(writer, "\nThere is nothing to reach.")?;
     } else {
         let notes = notes(explanation);
-        writeln!(writer, "\n{}\n", grid(explanation, &notes))?;
-        writeln!(
-            writer,
-            "✓ reachable   ✗ unreachable   ~ sometimes   ? unknown   [n] see note n"
-        )?;
+        writeln!(writer, "\n{}\n", grid(explanation, &notes, width))?;
+        let legend = "✓ reachable   ✗ unreachable   ~ sometimes   ? unknown   [n] see note n";
+        paragraph(writer, legend, "", "")?;
         for (index, note) in notes.iter().enumerate() {
-            writeln!(writer, "\n[{}] {}", index + 1, printable(&sentence(note)))?;
+            writeln!(writer)?;
+            paragraph(
+                writer,
+                &sentence(note),
+                &format!("[{}] ", index + 1),
+                "    ",
+            )?;
             for why in note.why {
-                writeln!(
-                    writer,
-                    "    - {} ({})",
-                    printable(&why.rule),
-                    printable(&why.source)
-                )?;
+                let text = format!("{} ({})", why.rule, why.source);
+                paragraph(writer, &text, "    - ", "      ")?;
             }
             if let Some(remedy) = note.remedy {
-                writeln!(writer, "    Try: {remedy}")?;
+                paragraph(writer, &format!("Try: {remedy}"), "    ", "      ")?;
             }
         }
     }
     for left_out in &explanation.left_out {
-        writeln!(
-            writer,
-            "\n{} is left out: {}",
-            left_out.position,
-            printable(&left_out.reason)
-        )?;
+        let text = format!("{} is left out: {}", left_out.position, left_out.reason);
+        writeln!(writer)?;
+        paragraph(writer, &text, "", "  ")?;
+    }
+    if !explanation.advisories.is_empty() {
+        writeln!(writer)?;
+    }
+    for advisory in &explanation.advisories {
+        let text = match &advisory.source {
+            Some(source) => format!("{}: {} ({source})", advisory.severity, advisory.text),
+            None => format!("{}: {}", advisory.severity, advisory.text),
+        };
+        paragraph(writer, &text, "", "  ")?;
     }
     let evidence = &explanation.environment.evidence;
     if !evidence.is_empty() {
         writeln!(writer, "\nEvidence:")?;
     }
     for evidence in evidence {
-        writeln!(
-            writer,
-            "  {} {}: {}",
-            printable(&evidence.fact),
-            printable(&evidence.value),
-            printable(&evidence.source)
-        )?;
+        let text = format!("{} {}: {}", evidence.fact, evidence.value, evidence.source);
+        paragraph(writer, &text, "  ", "    ")?;
     }
     Ok(())
 }
@@ -88,9 +108,7 @@ fn headline(explanation: &Explanation) -> String {
     let service = &explanation.service;
     let mut text = format!(
         "Service {}/{} ({}",
-        printable(&service.namespace),
-        printable(&service.name),
-        service.kind
+        service.namespace, service.name, service.kind
     );
     if let Some(policy) = service.external_traffic_policy {
         text += &format!(", externalTrafficPolicy {policy}");
@@ -197,7 +215,19 @@ fn label(target: &Target) -> String {
     text
 }
 
-fn grid(explanation: &Explanation, notes: &[Note<'_>]) -> String {
+/// The table. If it is too wide for the screen, the kind of a target has a line of its own, and long names are broken.
+fn grid(explanation: &Explanation, notes: &[Note<'_>], width: usize) -> String {
+    let wide = table(explanation, notes, &|label| label.to_owned());
+    let natural = wide.to_string();
+    if natural.lines().map(display_width).max().unwrap_or_default() <= width {
+        return natural;
+    }
+    table(explanation, notes, &|label| label.replacen(' ', "\n", 1))
+        .with(Width::wrap(width).priority(Priority::max(true)))
+        .to_string()
+}
+
+fn table(explanation: &Explanation, notes: &[Note<'_>], shown: &dyn Fn(&str) -> String) -> Table {
     let positions = positions(explanation);
     let mut builder = Builder::default();
     let header = positions.iter().map(|position| {
@@ -219,13 +249,13 @@ fn grid(explanation: &Explanation, notes: &[Note<'_>]) -> String {
                 format!("{} [{number}]", mark(cell))
             })
         });
-        builder.push_record(std::iter::once(row.clone()).chain(marks));
+        builder.push_record(std::iter::once(shown(&row)).chain(marks));
     }
-    builder
-        .build()
+    let mut table = builder.build();
+    table
         .with(Style::sharp())
-        .with(Modify::new(Columns::new(1..)).with(Alignment::center()))
-        .to_string()
+        .with(Modify::new(Columns::new(1..)).with(Alignment::center()));
+    table
 }
 
 fn mark(cell: &ExplainedCell) -> char {
@@ -253,7 +283,7 @@ fn sentence(note: &Note<'_>) -> String {
 mod tests {
     use super::write;
     use crate::{
-        commands::explain::cells::{OmittedPosition, explanation},
+        commands::explain::cells::{OmittedPosition, Surroundings, explanation},
         output::printable::hidden,
         survey::kube_proxy::{ProxyOverrides, Settings},
         testing::{NASTY, facts},
@@ -263,7 +293,7 @@ mod tests {
     #[test]
     fn text_from_the_cluster_is_escaped() {
         let settings = Settings::gather(&ProxyOverrides::default(), None, &[]);
-        let mut explanation = explanation(&facts(), &settings, None);
+        let mut explanation = explanation(&facts(), &settings, None, &Surroundings::default());
         explanation.left_out.push(OmittedPosition {
             position: Position::PodOther,
             reason: NASTY.to_owned(),
@@ -274,7 +304,7 @@ mod tests {
             source: NASTY.to_owned(),
         });
         let mut text = Vec::new();
-        write(&explanation, &mut text).unwrap();
+        write(&explanation, 80, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert!(!text.chars().any(|c| hidden(c) && c != '\n'), "{text}");
         assert!(

@@ -1,5 +1,7 @@
 //! Tests of `explain`, from the dump to the printed answer.
 
+mod reports;
+
 use super::{
     answer::{ExplainQuery, ExplainReply, answer},
     args::ExplainArgs,
@@ -611,11 +613,103 @@ fn only_values_that_are_not_understood_are_ignored() {
 }
 
 #[test]
+fn text_for_people_is_no_dump() {
+    for text in [
+        "Name:              web\nNamespace:         shop\nLabels:            <none>\n",
+        "NAME   TYPE        CLUSTER-IP   EXTERNAL-IP   PORT(S)   AGE\nweb    ClusterIP   10.96.0.7    <none>        80/TCP    5d\n",
+        "\nNAMESPACE   NAME\nshop        web\n",
+    ] {
+        let error = Dump::parse(&[source(text)]).unwrap_err();
+        assert!(std::error::Error::source(&error).is_none());
+        let error = error.to_string();
+        assert!(error.starts_with("dump is text for people"), "{error}");
+        assert!(error.contains("kubectl get svc,endpointslices"), "{error}");
+        assert_eq!(error.matches("dump ").count(), 1, "{error}");
+    }
+}
+
+/// A dump of a cluster with Cilium or Calico instead of kube-proxy may still have kube-proxy's ConfigMap.
+#[test]
+fn a_configuration_of_kube_proxy_may_be_left_over() {
+    let cilium = json!({"kind": "ConfigMap", "metadata": {"name": "cilium-config", "namespace": "cilium"},
+                        "data": {"kube-proxy-replacement": "true"}});
+    let calico = json!({"kind": "Pod",
+        "metadata": {"name": "calico-node-x", "namespace": "calico-system",
+                     "ownerReferences": [{"kind": "DaemonSet", "name": "calico-node"}]},
+        "spec": {"containers": [{"name": "calico-node", "image": "c",
+                                 "env": [{"name": "FELIX_BPFENABLED", "value": "true"}]}]}});
+    let kube_proxy = json!({"kind": "Pod", "metadata": {"name": "kube-proxy-x", "namespace": "kube-system"},
+        "spec": {"nodeName": "n1", "containers": [{"name": "kube-proxy", "image": "kube-proxy@sha256:00"}]}});
+    let mode = |more: &[&Value]| {
+        let mut objects = shop();
+        objects.extend(more.iter().map(|object| (*object).clone()));
+        let question = ExplainQuery::Service {
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            network: None,
+        };
+        match answer(
+            &dump(&json!(objects)),
+            &ProxyOverrides::default(),
+            &question,
+        )
+        .unwrap()
+        {
+            ExplainReply::Explanation(explanation) => explanation.environment.proxy_mode,
+            ExplainReply::Flows(_) => panic!("a Service was asked"),
+        }
+    };
+    assert_eq!(mode(&[]), Some(ProxyMode::Iptables));
+    assert_eq!(mode(&[&cilium]), Some(ProxyMode::Ebpf));
+    assert_eq!(mode(&[&calico]), Some(ProxyMode::Ebpf));
+    assert_eq!(
+        mode(&[&cilium, &kube_proxy]),
+        Some(ProxyMode::Iptables),
+        "kube-proxy runs"
+    );
+}
+
+/// A packet may be for any Service of the dump.
+#[test]
+fn packets_to_a_service_without_known_endpoints_have_no_answer() {
+    let mut objects = shop();
+    objects.remove(1);
+    let queries = flows::parse(&json!([flow()]).to_string()).unwrap();
+    let error = answer(
+        &dump(&json!(objects)),
+        &ProxyOverrides::default(),
+        &ExplainQuery::Flows(queries),
+    )
+    .unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        why.contains("the endpoints of Service shop/web are unknown"),
+        "{why}"
+    );
+}
+
+#[test]
 fn settings_may_come_from_a_proxy_pod() {
     let pod = json!({"kind": "Pod", "metadata": {"name": "kube-proxy-x"}, "spec": {"containers": [{"name": "kube-proxy",
         "command": ["/bin/sh", "-c", "kube-proxy --cluster-cidr=10.4.0.0/14 --proxy-mode=ipvs --v=2"]}]}});
     let objects = json!([node("n1", "172.30.0.11"), pod]);
     let config = dump(&objects).proxy_config.unwrap();
+    // A flag's value may be a word of its own.
+    let mut in_words = objects.clone();
+    in_words[1]["spec"]["containers"][0]["command"] = json!([
+        "kube-proxy",
+        "--cluster-cidr",
+        "10.4.0.0/14",
+        "--masquerade-all",
+        "--proxy-mode",
+        "ipvs"
+    ]);
+    let words = dump(&in_words).proxy_config.unwrap();
+    assert_eq!(
+        (words.mode, &words.detector),
+        (config.mode, &config.detector)
+    );
+    assert!(words.masquerade_all && !config.masquerade_all);
     assert_eq!(
         (config.mode, config.source.as_str()),
         (Some(ProxyMode::Ipvs), "command line of pod kube-proxy-x")
@@ -668,7 +762,7 @@ fn the_table_matches_the_snapshot() {
         panic!("a Service was asked");
     };
     let mut text = Vec::new();
-    table::write(&explanation, &mut text).unwrap();
+    table::write(&explanation, 80, &mut text).unwrap();
     let text = String::from_utf8(text).unwrap();
     expect_test::expect_file!["tests/table.txt"].assert_eq(&text);
     let json = serde_json::to_value(&explanation).unwrap();

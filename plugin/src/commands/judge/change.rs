@@ -311,6 +311,7 @@ mod tests {
             documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: None,
             hints: &ProviderHints::default(),
+            others: &[],
             overrides: ClusterOverrides::default(),
             terms: &Terms::default(),
             at: None,

@@ -5,7 +5,9 @@ use super::advisory::{Findings, annotation, documented, ipvs, own, sharing, warn
 use serde_json::Value;
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
-use svc_reach_common::provider::elb;
+use svc_reach_common::provider::elb::{
+    self, ALGORITHM, CERT_ID, HEALTH_OPTION, PROTOCOL_PORT, STICKINESS, STICKINESS_OPTION,
+};
 use svc_reach_common::{
     facts::{ServiceType, TrafficPolicy},
     matrix::Class,
@@ -24,14 +26,8 @@ const TURBO: &str = "huawei-cce@2024-01-en (notes on the failure table); from hu
 const STICKY: &str = "huawei-cce@undated-en (creating a Service, sticky session)";
 const HTTP: &str = "huawei-cce@undated-en (HTTP for Services)";
 const PARAMETERS: &str = "huawei-cce@undated-en (key parameters)";
-/// Annotations of Huawei Cloud CCE's load balancers (same source as the parameters).
-const PROTOCOL_PORT: &str = "kubernetes.io/elb.protocol-port";
-const CERT_ID: &str = "kubernetes.io/elb.cert-id";
-const STICKINESS: &str = "kubernetes.io/elb.session-affinity-mode";
-const STICKINESS_OPTION: &str = "kubernetes.io/elb.session-affinity-option";
-const HEALTH_OPTION: &str = "kubernetes.io/elb.health-check-option";
+/// Annotation of pods that ELB forwards to on the host network (same source as the parameters).
 const HOST_NETWORK: &str = "kubernetes.io/hws-hostNetwork";
-const ALGORITHM: &str = "kubernetes.io/elb.lb-algorithm";
 
 /// What the rules say about a Service.
 pub(super) fn advisories(known: Findings<'_>) -> Vec<Advisory> {

@@ -18,18 +18,29 @@ pub fn circumstances(
 ) -> Circumstances {
     let service = &facts.service;
     let balanced = service.kind == ServiceType::LoadBalancer;
-    if let Some(word) = service.annotations.get(elb::CLASS).filter(|_| balanced) {
+    let annotated = service.annotations.get(elb::CLASS);
+    if let Some(word) = annotated.filter(|_| balanced && service.load_balancer_class.is_none()) {
         notes.add(
             "loadBalancerClass",
             word,
             format!("annotation {}", elb::CLASS),
         );
     }
+    // With `loadBalancerClass`, another controller serves the Service than the provider's, so no class of the provider's
+    // documents is its class.
+    let other_controller = service
+        .load_balancer_class
+        .as_ref()
+        .filter(|_| balanced && provider == Some(Provider::HuaweiCce));
+    if let Some(class) = other_controller {
+        notes.add("loadBalancerClass", class, "spec.loadBalancerClass");
+    }
     let unnamed = balanced && !service.annotations.contains_key(elb::CLASS);
     let (classes, gateway) = match elb::class(service).filter(|_| balanced) {
         Some(elb::ElbClass::Shared) => (vec![Class::Shared], false),
         Some(elb::ElbClass::Dedicated) => (vec![Class::Dedicated], false),
         Some(elb::ElbClass::DnatGateway) => (Vec::new(), true),
+        None if other_controller.is_some() => (Vec::new(), false),
         None if unnamed && provider == Some(Provider::HuaweiCce) => {
             notes.add(
                 "loadBalancerClass",
@@ -70,19 +81,21 @@ pub fn is_nginx_ingress(service: &Service) -> bool {
     service.name.starts_with("cceaddon-nginx-ingress")
 }
 
-/// Whether backends are on the host network, where they have a node's address. `None`: only some are, or there is no
-/// ready backend.
+/// Whether backends are on the host network, where they have a node's address. `None`: only some are, there is no ready
+/// backend, or one is on a node that was not read.
 pub fn host_network(facts: &Facts) -> Option<bool> {
     let mut on_host = facts
         .endpoints
         .iter()
         .filter(|endpoint| endpoint.ready)
         .map(|endpoint| {
-            facts
+            let of_node = facts
                 .nodes
                 .iter()
-                .any(|node| node.internal_ips.contains(&endpoint.address))
+                .any(|node| node.internal_ips.contains(&endpoint.address));
+            let known = |name: &String| facts.node(name).is_some();
+            (of_node || endpoint.node.as_ref().is_none_or(known)).then_some(of_node)
         });
-    let first = on_host.next()?;
-    on_host.all(|other| other == first).then_some(first)
+    let first = on_host.next()??;
+    on_host.all(|other| other == Some(first)).then_some(first)
 }

@@ -21,6 +21,11 @@ pub struct NodeProxy {
 }
 
 impl NodeProxy {
+    /// Whether it said its version.
+    pub const fn has_version(&self) -> bool {
+        self.version.is_some()
+    }
+
     /// The node's settings: what kube-proxy did not say is taken from `shared`. `None`: the mode is unknown even so.
     pub fn settings(&self, shared: &Settings) -> Option<Proxy> {
         let mode = self

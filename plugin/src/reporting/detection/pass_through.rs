@@ -4,19 +4,15 @@ use super::notes::Notes;
 
 use svc_reach_common::{
     facts::{Facts, IpMode},
-    provider::{Provider, elb},
+    provider::{Provider, pass_through::by_provider},
     proxy_mode::ProxyMode,
 };
 
-/// Turns pass-through off on Tencent Kubernetes Engine. The source is at [`pass_through`].
-pub const PREVENT_LOOPBACK: &str = "service.cloud.tencent.com/prevent-loopback";
-
 /// The possible values of pass-through. The first of these that applies counts:
 ///
-/// 1. CCE's annotations ([`elb::pass_through`])
-/// 2. in IPVS mode, TKE's annotation, which turns pass-through off; it is on by default
-///    (tencentyun/intlcloud-documents at 7a4d535, `yehe_doc/容器/容器服务/故障处理/CLB 回环问题_intl_en.md`)
-/// 3. Kubernetes' `ipMode: Proxy`, with which kube-proxy does not handle the address
+/// 1. the provider's own rules ([`by_provider`])
+/// 2. Kubernetes' `ipMode: Proxy`, with which kube-proxy does not handle the address
+/// 3. a name instead of an address, which no kube-proxy can handle
 pub fn pass_through(
     facts: &Facts,
     provider: Option<Provider>,
@@ -24,44 +20,24 @@ pub fn pass_through(
     notes: &mut Notes,
 ) -> Vec<bool> {
     let service = &facts.service;
-    if let Some(values) = elb::pass_through(service) {
-        let (value, source) = match service.annotations.get(elb::PASS_THROUGH) {
-            Some(word) => (word.as_str(), format!("annotation {}", elb::PASS_THROUGH)),
-            None if values.len() > 1 => (
-                "unknown",
-                format!(
-                    "no annotation {}; newer versions of CCE pass through under policy Local",
-                    elb::PASS_THROUGH
-                ),
-            ),
-            None => ("false", format!("no annotation {}", elb::PASS_THROUGH)),
-        };
-        notes.add("passThrough", value, source);
-        return values.to_vec();
+    if let Some(found) = by_provider(service, provider, modes) {
+        notes.add("passThrough", found.word, found.source);
+        return found.values;
     }
-    if provider == Some(Provider::TencentTke) && modes.contains(&ProxyMode::Ipvs) {
-        let word = service.annotations.get(PREVENT_LOOPBACK);
-        if word.is_some_and(|word| word == "true") {
-            notes.add(
-                "passThrough",
-                false,
-                format!("annotation {PREVENT_LOOPBACK}"),
-            );
-            return vec![false];
-        }
+    let any = |proxied: fn(&svc_reach_common::facts::Ingress) -> bool| {
+        service.load_balancer.iter().any(proxied)
+    };
+    if any(|ingress| ingress.ip_mode == Some(IpMode::Proxy)) {
+        notes.add("passThrough", true, "status.loadBalancer.ingress[].ipMode");
+        return vec![true];
+    }
+    if any(|ingress| ingress.ip.is_none() && ingress.hostname.is_some()) {
         notes.add(
             "passThrough",
             true,
-            format!("no annotation {PREVENT_LOOPBACK}; TKE's default in IPVS mode"),
+            "status.loadBalancer.ingress[].hostname, which kube-proxy ignores",
         );
-        return modes.iter().map(|mode| *mode == ProxyMode::Ipvs).collect();
+        return vec![true];
     }
-    let proxied = service
-        .load_balancer
-        .iter()
-        .any(|ingress| ingress.ip_mode == Some(IpMode::Proxy));
-    if proxied {
-        notes.add("passThrough", true, "status.loadBalancer.ingress[].ipMode");
-    }
-    vec![proxied]
+    vec![false]
 }
