@@ -621,8 +621,8 @@ pub fn prepared(call: &str) -> Reply {
             "ports": [{"port": 80}],
         }]}),
         "GET /api/v1/nodes" => json!({"items": [node_object("n1"), node_object("n2")]}),
-        "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
-            json!({"status": {"allowed": true}})
+        "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews" => {
+            json!({"status": {"resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]}})
         }
         call if call.starts_with("GET") => return Reply::Failure(404),
         call if call.starts_with("DRY-RUN") => json!({"spec": {"ttlSecondsAfterFinished": 60}}),
