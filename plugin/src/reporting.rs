@@ -15,6 +15,7 @@ use crate::{
     probes::probed_position::ProbedPosition,
     reporting::{advisories::Findings, cells::ObservedCell},
     survey::{
+        changes::Changes,
         kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
         provider_hints::ProviderHints,
     },
@@ -27,6 +28,7 @@ use svc_reach_common::{
         World,
         connection::{Balancer, Forecast, Paths},
     },
+    observation::{NotObserved, Observation},
     position::Position,
     report::{self, API_VERSION, AbsentPosition, Cell, Kind, Prediction, Report, Summary},
     target::Target,
@@ -60,6 +62,8 @@ pub struct Unchecked<'a> {
     pub absent: Vec<AbsentPosition>,
     /// Why nothing can answer, if the Service has no ready endpoint.
     pub outage: Option<String>,
+    /// What changed during the run. Observations that depend on it do not count.
+    pub changes: Changes,
 }
 
 /// Makes the report of a run.
@@ -103,7 +107,15 @@ pub fn report(
     }
     let world =
         World::of(facts, &settings.proxy).with_own_proxies(&settings.nodes, settings.mode_told);
-    let all_seen = cells::seen(stands);
+    let mut all_seen = cells::seen(stands);
+    for seen in &mut all_seen {
+        let why = unchecked
+            .changes
+            .concerning(seen.stand.node.as_deref(), seen.target);
+        if let Some(why) = why {
+            seen.observation = Observation::NotObserved(NotObserved::Changed(why));
+        }
+    }
     let paths = [false, true].map(|ipv6| Paths {
         balancer: Balancer::of(&facts.service),
         pods_masqueraded: pod_addresses::masqueraded(

@@ -6,6 +6,8 @@
 //! ```
 
 pub mod smoke_test;
+#[cfg(test)]
+mod tests;
 pub mod wait;
 pub mod watch;
 
@@ -14,9 +16,10 @@ use crate::{
     config::{Connection, RunSettings, ServiceSelection, UsageError},
     error::Error,
     plan::{
-        assignment::assign,
+        assignment::{ProbePlan, assign},
         placement,
         planned_position::PlannedPosition,
+        relocation::{FURTHER_NODES, relocate},
         service_check::{self, ServiceCheck},
     },
     probes::{
@@ -24,7 +27,7 @@ use crate::{
         external,
         job::{self, JobSettings},
         ledger::Ledger,
-        output::ProbeOutput,
+        output::{End, Fault, ProbeOutput},
         preflight::{self, Ttl},
         probed_position::ProbedPosition,
         rehearsal::rehearse,
@@ -73,6 +76,25 @@ pub struct Run<'a, C> {
     pub again: bool,
 }
 
+/// How one try of a run ended.
+enum Ended {
+    /// It was interrupted, and there is nothing to report.
+    Early(Exit),
+    /// It made reports.
+    Looked(Looked),
+}
+
+/// One try of a run.
+struct Looked {
+    reports: Vec<Report>,
+    /// Whether the cluster changed meanwhile.
+    changed: bool,
+    /// The Jobs that it created.
+    ledger: Ledger,
+    /// Whether they were removed.
+    removed: Result<(), Error>,
+}
+
 /// Everything that is known before the first probe is created.
 struct Prepared {
     /// The API server's time.
@@ -91,13 +113,59 @@ impl<C: Cluster> Run<'_, C> {
     ///
     /// The failure that prevented a report.
     pub async fn once(&self, tell: impl FnOnce(&Reports) -> Exit) -> Result<Exit, Error> {
+        let began = tokio::time::Instant::now();
+        let looked = loop {
+            let looked = match self.look().await? {
+                Ended::Early(exit) => return Ok(exit),
+                Ended::Looked(looked) => looked,
+            };
+            let time_left = self
+                .settings
+                .settle
+                .is_some_and(|most| began.elapsed() < most);
+            if !looked.changed
+                || !time_left
+                || looked.removed.is_err()
+                || self.interrupt.get().is_some()
+            {
+                break looked;
+            }
+            if !self.again {
+                progress::plain("note: the cluster changed during the run, so the run is repeated");
+            }
+            if let Err(left) = looked.ledger.await_pods_going(self.cluster).await {
+                report_error(&left);
+            }
+        };
+        let Looked {
+            reports,
+            ledger,
+            removed,
+            changed: _,
+        } = looked;
+        let mut exit = tell(&self.settings.reports(reports));
+        if let Some(interrupted) = self.interrupt.get() {
+            exit = exit.and(interrupted);
+        }
+        let gone = match removed {
+            Ok(()) => ledger.await_pods_going(self.cluster).await,
+            Err(left) => Err(left),
+        };
+        if let Err(left) = gone {
+            exit = exit.and(report_error(&left));
+        }
+        Ok(exit)
+    }
+
+    /// Puts the probes into the cluster, removes them, and makes the reports.
+    async fn look(&self) -> Result<Ended, Error> {
         let began = Instant::now();
         let run_id = run_id();
         let probes_in = self.settings.probes_in(self.namespace);
 
         // Nothing exists in the cluster yet, so an interrupt can end the run at once.
         let mut prepared = tokio::select! {
-            exit = self.interrupt.raised() => return Ok(exit),
+            exit = self.interrupt.raised() => return Ok(Ended::Early(exit)),
             prepared = self.prepare(probes_in, &run_id) => prepared?,
         };
 
@@ -123,8 +191,18 @@ impl<C: Cluster> Run<'_, C> {
                 () = external::probe(&mut prepared.services) => {}
             }
         });
+        let outputs = match outputs {
+            Ok(first) => Ok(self
+                .elsewhere(&deployment, &mut prepared.services, first)
+                .await),
+            Err(error) => Err(error),
+        };
         progress.clear();
-        let removed = ledger.remove_all(self.cluster).await;
+        let (removed, ()) = tokio::join!(ledger.remove_all(self.cluster), async {
+            if outputs.is_ok() {
+                self.notice_changes(&mut prepared.services).await;
+            }
+        });
         let outputs = match outputs {
             Ok(outputs) => outputs,
             Err(error) => {
@@ -133,25 +211,51 @@ impl<C: Cluster> Run<'_, C> {
                 }
                 // If the user interrupted the run, it exits as interrupted, even if something failed, too.
                 return match self.interrupt.get() {
-                    Some(interrupted) => Ok(report_error(&error).and(interrupted)),
+                    Some(interrupted) => Ok(Ended::Early(report_error(&error).and(interrupted))),
                     None => Err(error),
                 };
             }
         };
 
+        let changed = prepared.services.iter().any(ServiceCheck::disturbed);
         let reports = self.reports(prepared, &outputs, &run_id, began.elapsed());
-        let mut exit = tell(&self.settings.reports(reports));
-        if let Some(interrupted) = self.interrupt.get() {
-            exit = exit.and(interrupted);
-        }
-        let gone = match removed {
-            Ok(()) => ledger.await_pods_going(self.cluster).await,
-            Err(left) => Err(left),
+        Ok(Ended::Looked(Looked {
+            reports,
+            changed,
+            ledger,
+            removed,
+        }))
+    }
+
+    /// Reads the Services, their endpoints and nodes again, and notes what changed since the beginning of the run.
+    async fn notice_changes(&self, services: &mut [ServiceCheck]) {
+        let probe = &self.settings.probe;
+        let fits = |node: &Node| placement::unfit(node, probe).is_none();
+        let selection = &self.settings.selection;
+        let read = tokio::select! {
+            _ = self.interrupt.raised() => return,
+            read = survey::read_again(self.cluster, self.namespace, selection, &fits) => read,
         };
-        if let Err(left) = gone {
-            exit = exit.and(report_error(&left));
+        let now = match read {
+            Ok(now) => now,
+            Err(error) => {
+                progress::plain(&format!(
+                    "note: failed to read the cluster again, so a change during the run would go unnoticed: {}",
+                    error.chain()
+                ));
+                return;
+            }
+        };
+        for service in services {
+            let (namespace, name) = (
+                &service.facts.service.namespace,
+                &service.facts.service.name,
+            );
+            let mut now = now.iter();
+            let now =
+                now.find(|now| (&now.service.namespace, &now.service.name) == (namespace, name));
+            service.notice(now, probe);
         }
-        Ok(exit)
     }
 
     /// Reads the cluster, chooses nodes, plans the probes, and asks the API server whether it would admit them.
@@ -186,20 +290,7 @@ impl<C: Cluster> Run<'_, C> {
                 needed: plans.len(),
             }));
         }
-        let mut probes: Vec<ProbeJob> = plans
-            .into_iter()
-            .map(|plan| ProbeJob {
-                job: job::job(JobSettings {
-                    run_id,
-                    namespace: probes_in,
-                    probe: &plan,
-                    settings: probe,
-                }),
-                name: plan.name,
-                network: plan.network,
-                plan: plan.plan,
-            })
-            .collect();
+        let mut probes = self.jobs(plans, probes_in, run_id);
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
         let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
         let (rehearsed, hints, outages) = tokio::join!(
@@ -236,6 +327,56 @@ impl<C: Cluster> Run<'_, C> {
         })
     }
 
+    /// The Jobs of these probes.
+    fn jobs(&self, plans: Vec<ProbePlan>, namespace: &str, run_id: &str) -> Vec<ProbeJob> {
+        let plans = plans.into_iter();
+        plans
+            .map(|plan| ProbeJob {
+                job: job::job(JobSettings {
+                    run_id,
+                    namespace,
+                    probe: &plan,
+                    settings: &self.settings.probe,
+                }),
+                name: plan.name,
+                network: plan.network,
+                plan: plan.plan,
+            })
+            .collect()
+    }
+
+    /// If a node could not start a probe, tries other nodes of the same kind. Returns the outputs of all probes.
+    async fn elsewhere(
+        &self,
+        deployment: &Deployment<'_, C>,
+        services: &mut [ServiceCheck],
+        mut outputs: BTreeMap<String, ProbeOutput>,
+    ) -> BTreeMap<String, ProbeOutput> {
+        let settings = &self.settings.probe;
+        let mut unusable = BTreeMap::new();
+        for round in 1..=FURTHER_NODES {
+            if self.interrupt.get().is_some() {
+                break;
+            }
+            let plans = relocate(services, settings, &outputs, &mut unusable, round);
+            if plans.is_empty() {
+                break;
+            }
+            let probes = self.jobs(plans, deployment.namespace, deployment.run_id);
+            let names: Vec<String> = probes.iter().map(|probe| probe.name.clone()).collect();
+            match deployment.run(probes).await {
+                Ok(more) => outputs.extend(more),
+                // The other probes have seen something, so the run goes on.
+                Err(error) => {
+                    let end = End::not_started(error.chain(), Fault::NotTheNode);
+                    let nothing = ProbeOutput::nothing(end);
+                    outputs.extend(names.into_iter().map(|name| (name, nothing.clone())));
+                }
+            }
+        }
+        outputs
+    }
+
     /// Compares observations with expectations, and builds one report for each Service.
     fn reports(
         &self,
@@ -266,6 +407,7 @@ impl<C: Cluster> Run<'_, C> {
                     external: service.external.left_out.as_deref(),
                     absent: service.absent,
                     outage: service.outage,
+                    changes: service.changes,
                 };
                 reporting::report(
                     run_id,
@@ -297,7 +439,16 @@ fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> 
     ProbedPosition {
         heard: planned.slice.and_then(|slice| {
             let output = outputs.get(&slice.probe).ok_or(NotObserved::Interrupted)?;
-            Ok(output.part(slice.first, planned.targets.len()))
+            let mut output = output.part(slice.first, planned.targets.len());
+            if let End::NotStarted { why, .. } = &mut output.end
+                && !planned.tried.is_empty()
+            {
+                why.push_str(&format!(
+                    "; it did not start on {} either",
+                    planned.tried.join(", ")
+                ));
+            }
+            Ok(output)
         }),
         position: planned.position,
         node: planned.node,
@@ -315,53 +466,4 @@ fn run_id() -> String {
             char::from_digit(u32::try_from(digit).unwrap_or_default(), 36).unwrap_or('0')
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Run;
-    use crate::{
-        cluster::scripted::{Reply, Scripted},
-        error::Error,
-        reporting::documents::Documents,
-        terminal::interrupt::{Interrupt, Signals},
-        testing::{prepared, typed},
-    };
-    use svc_reach_common::exit::Exit;
-
-    const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
-
-    async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
-        let (connection, settings) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
-        let run = Run {
-            cluster,
-            connection: &connection,
-            namespace: "web",
-            settings: &settings,
-            documents: &Documents::of(&settings.expectations)?,
-            interrupt,
-            again: false,
-        };
-        run.once(|_| Exit::AsExpected).await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_interrupt_outranks_a_failure() {
-        for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
-            let (signals, interrupt) = Signals::new();
-            let cluster = Scripted::new(move |call, _| match call {
-                JOBS => {
-                    if let Some(exit) = interrupted {
-                        signals.raise(exit);
-                    }
-                    Reply::Failure(403)
-                }
-                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
-                call => prepared(call),
-            });
-            let ended = once(&cluster, &interrupt).await;
-            let exit = ended.unwrap_or_else(|error| error.exit());
-            assert_eq!(exit.code(), code, "{:?}", cluster.asked());
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! Reads the Services and what is around them from the API server, in a bounded number of requests.
 
 mod backends;
+pub mod changes;
 pub mod kube_proxy;
 mod nodes;
 pub mod outage;
@@ -30,17 +31,16 @@ pub struct Survey {
 }
 
 /// Reads the Services, their endpoints, enough nodes to place probes on, the server's version, and kube-proxy's
-/// configuration. Nodes are read until enough of each role fit. `namespace`: for Services that are named without one.
+/// configuration. `namespace`: for Services that are named without one.
 pub async fn survey(
     cluster: &impl Cluster,
     namespace: &str,
     selection: &ServiceSelection,
     fits: &dyn Fn(&Node) -> bool,
 ) -> Result<Survey, Error> {
-    let (asked, version, first_nodes, proxy) = tokio::join!(
-        asked(cluster, namespace, selection),
+    let (facts, version, proxy) = tokio::join!(
+        facts(cluster, namespace, selection, fits),
         cluster.call(Call::get("/version")),
-        node_page(cluster, None),
         proxy_config(cluster),
     );
     let server_version = match version {
@@ -53,10 +53,29 @@ pub async fn survey(
             None
         }
     };
-    let asked = match asked {
-        Ok(asked) => asked,
+    let mut services = match facts {
+        Ok(facts) => facts,
         Err(error) => return Err(services::suggest(cluster, error).await),
     };
+    for facts in &mut services {
+        facts.server_version.clone_from(&server_version);
+    }
+    Ok(Survey { services, proxy })
+}
+
+/// Reads everything that can change during a run: the Services, their endpoints, and nodes. Nodes are read until enough
+/// of each role fit.
+async fn facts(
+    cluster: &impl Cluster,
+    namespace: &str,
+    selection: &ServiceSelection,
+    fits: &dyn Fn(&Node) -> bool,
+) -> Result<Vec<Facts>, Error> {
+    let (asked, first_nodes) = tokio::join!(
+        asked(cluster, namespace, selection),
+        node_page(cluster, None),
+    );
+    let asked = asked?;
     let nodes = nodes::nodes(cluster, &asked, fits, first_nodes?).await?;
     let (nodes, all_nodes) = (Arc::new(nodes.read), nodes.all);
     let services = asked
@@ -67,10 +86,38 @@ pub async fn survey(
             changed: asked.backends.changed,
             nodes: Arc::clone(&nodes),
             all_nodes,
-            server_version: server_version.clone(),
+            server_version: None,
         })
         .collect();
-    Ok(Survey { services, proxy })
+    Ok(services)
+}
+
+/// Reads again what can change during a run. Services that were deleted are missing in the result.
+pub async fn read_again(
+    cluster: &impl Cluster,
+    namespace: &str,
+    selection: &ServiceSelection,
+    fits: &dyn Fn(&Node) -> bool,
+) -> Result<Vec<Facts>, Error> {
+    let mut selection = selection.clone();
+    loop {
+        match facts(cluster, namespace, &selection, fits).await {
+            Err(Error::NoService {
+                namespace: gone_from,
+                name,
+                ..
+            }) => {
+                let ServiceSelection::Named(names) = &mut selection else {
+                    return Ok(Vec::new());
+                };
+                names.retain(|named| !named.means(&gone_from, &name, namespace));
+                if names.is_empty() {
+                    return Ok(Vec::new());
+                }
+            }
+            read => return read,
+        }
+    }
 }
 
 /// kube-proxy's configuration, where kubeadm keeps it. If it is elsewhere or the user may not read it, the run goes on

@@ -104,7 +104,9 @@ fn observation(
         return observe(attempts, target.kind, comparison);
     }
     Observation::NotObserved(match end {
-        End::NotStarted(why) => NotObserved::NotStarted(format!("the probe did not start: {why}")),
+        End::NotStarted { why, .. } => {
+            NotObserved::NotStarted(format!("the probe did not start: {why}"))
+        }
         End::Failed(why) => NotObserved::ProbeFailed(why.clone()),
         End::Interrupted => NotObserved::Interrupted,
         End::Complete => {
@@ -180,7 +182,7 @@ fn client_ip_seen(attempts: &[Attempt]) -> Option<IpAddr> {
 mod tests {
     use super::{ProbedPosition, observed, seen};
     use crate::{
-        probes::output::{End, ProbeOutput},
+        probes::output::{End, Fault, ProbeOutput},
         testing::port,
     };
     use std::collections::BTreeMap;
@@ -249,7 +251,7 @@ mod tests {
             ("no node", unheard, "every node runs a backend"),
             (
                 "not started",
-                tcp(End::NotStarted("no image".into())),
+                tcp(End::not_started("no image", Fault::Unclear)),
                 "the probe did not start: no image",
             ),
             (
