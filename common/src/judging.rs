@@ -1,5 +1,7 @@
 //! Decides a cell's verdict from its observation, the documents and the model.
 
+mod client;
+
 use crate::{
     matrix::{
         Branch, Catalog, Circumstances, Edition, EditionReading, MatrixSelection, Ruling, Standing,
@@ -30,6 +32,12 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges a cell from its observation and prediction. Replaces its expectation, editions, verdict and hint.
     pub fn judge(&self, cell: &mut Cell) {
+        let target = Target {
+            scope: cell.target.scope.or_else(|| scope_seen(cell)),
+            ..cell.target.clone()
+        };
+        let situations = self.circumstances.situations(cell.position, &target);
+        self.judge_client(&mut cell.client, cell.predicted.as_ref(), &situations);
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
                 value: required.value.into(),
@@ -44,11 +52,6 @@ impl Judge<'_> {
             cell.hint = remedy.filter(|_| cell.verdict == Verdict::Worse);
             return;
         }
-        let target = Target {
-            scope: cell.target.scope.or_else(|| scope_seen(cell)),
-            ..cell.target.clone()
-        };
-        let situations = self.circumstances.situations(cell.position, &target);
         let ruling = self.catalog.ruling(self.selection, &situations);
         let predicted = cell.predicted.as_ref();
         let observed = cell.observed.value;
@@ -324,6 +327,7 @@ fn disagreement(
 mod tests {
     use super::{Judge, dispute};
     use crate::{
+        client::Client,
         facts::TrafficPolicy,
         matrix::{Catalog, Circumstances, MatrixSelection, ServiceKind},
         observation::ObservedValue,
@@ -357,6 +361,7 @@ mod tests {
                 action: "endpoints".to_owned(),
                 endpoints: vec!["10.244.1.5:80".to_owned()],
                 masquerade: Some(false),
+                client_kept: Some(true),
                 outcome: "some attempts, by chance (1 of 2)".to_owned(),
                 reachable: None,
                 chance: Some(Chance {
@@ -380,6 +385,7 @@ mod tests {
                 attempts: Vec::new(),
             },
             verdict: Verdict::NotObserved,
+            client: Client::default(),
             hint: None,
         }
     }

@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 use svc_reach_common::{
+    client::{Client, ClientValue, ClientVerdict},
     facts::TrafficPolicy,
     judging::Judge,
     matrix::{Catalog, Circumstances, Class, Column, MatrixSelection, ServiceKind},
@@ -47,6 +48,7 @@ fn cell(
             action: String::new(),
             endpoints: Vec::new(),
             masquerade: None,
+            client_kept: None,
             outcome: String::new(),
             reachable: certain,
             chance: None,
@@ -63,6 +65,7 @@ fn cell(
             attempts: Vec::new(),
         },
         verdict: Verdict::Undocumented,
+        client: Client::default(),
         hint: None,
     }
 }
@@ -368,4 +371,186 @@ proptest! {
             );
         }
     }
+}
+
+/// A request from outside to the node port of a backend's node. CCE states that policy Local keeps the client's address
+/// and that policy Cluster does not.
+#[test]
+fn the_client_address_is_compared_with_documents_and_model() {
+    use ClientValue::{Kept, NotKnown, Replaced};
+    use ClientVerdict::{AsExpected, Better, Disputed, NotJudged, Worse};
+    type Row<'a> = (
+        &'a str,
+        &'a [&'a str],
+        TrafficPolicy,
+        ClientValue,
+        Option<bool>,
+        ClientVerdict,
+        u8,
+    );
+    let standard = &OPEN[..2];
+    let (local, cluster) = (TrafficPolicy::Local, TrafficPolicy::Cluster);
+    let rows: [Row<'_>; 9] = [
+        ("kept", standard, local, Kept, None, AsExpected, 0),
+        ("lost", standard, local, Replaced, None, Worse, 1),
+        (
+            "lost, also for the model",
+            standard,
+            local,
+            Replaced,
+            Some(true),
+            Worse,
+            1,
+        ),
+        (
+            "the model differs",
+            standard,
+            local,
+            Replaced,
+            Some(false),
+            Disputed,
+            0,
+        ),
+        (
+            "not known",
+            standard,
+            local,
+            NotKnown,
+            Some(true),
+            NotJudged,
+            0,
+        ),
+        ("replaced", standard, cluster, Replaced, None, AsExpected, 0),
+        (
+            "kept, unlike the document",
+            standard,
+            cluster,
+            Kept,
+            None,
+            Better,
+            0,
+        ),
+        // CCE's documents say nothing about Turbo clusters here. Upstream's say the same about every cluster.
+        (
+            "by upstream for Turbo",
+            &OPEN,
+            local,
+            Replaced,
+            None,
+            Worse,
+            1,
+        ),
+        (
+            "unknown model",
+            &OPEN,
+            cluster,
+            Replaced,
+            None,
+            AsExpected,
+            0,
+        ),
+    ];
+    let catalog = Catalog::builtin().unwrap();
+    for (name, columns, policy, seen, kept, verdict, code) in rows {
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection::of(Some("huawei-cce")),
+            circumstances: &circumstances(columns, policy),
+            terms: &Terms::default(),
+        };
+        let mut cell = cell(
+            Position::External,
+            TargetKind::NodePort,
+            ObservedValue::Reachable,
+            Some(Reachability::Reachable),
+        );
+        cell.target.node_role = Some(NodeRole::Backend);
+        cell.client.value = seen;
+        if let Some(predicted) = &mut cell.predicted {
+            predicted.client_kept = kept;
+        }
+        judge.judge(&mut cell);
+        assert_eq!(cell.client.verdict, verdict, "{name}");
+        let exit = Summary::of(&[cell], &Terms::default()).exit_code;
+        assert_eq!(exit, code, "{name}");
+    }
+}
+
+/// With policy Local and pass-through, a client on the backend's node reaches a shared load balancer's public address
+/// but not its private one, according to CCE's newest edition. A global IPv6 address can be either, so the model decides.
+#[test]
+fn each_address_of_a_load_balancer_is_judged_by_its_own_rows() {
+    let rows = [
+        (
+            "192.168.0.200",
+            Scope::Private,
+            Verdict::Better,
+            Basis::Stated,
+        ),
+        (
+            "203.0.113.9",
+            Scope::Public,
+            Verdict::AsExpected,
+            Basis::Implied,
+        ),
+        (
+            "2001:db8::9",
+            Scope::Public,
+            Verdict::AsExpected,
+            Basis::Predicted,
+        ),
+        ("fd00::9", Scope::Private, Verdict::Better, Basis::Stated),
+    ];
+    let catalog = Catalog::builtin().unwrap();
+    for (address, scope, verdict, basis) in rows {
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection {
+                edition: Some("2026-01-otc".to_owned()),
+                strict: true,
+                ..MatrixSelection::of(Some("huawei-cce"))
+            },
+            circumstances: &circumstances(&OPEN[..2], TrafficPolicy::Local),
+            terms: &Terms::default(),
+        };
+        let mut cell = cell(
+            Position::NodeSame,
+            TargetKind::LoadBalancer,
+            ObservedValue::Reachable,
+            Some(Reachability::Reachable),
+        );
+        cell.target.address = address.to_owned();
+        cell.target.scope = Some(scope);
+        judge.judge(&mut cell);
+        let by = cell.expected.as_ref().map(|expected| expected.basis);
+        assert_eq!((cell.verdict, by), (verdict, Some(basis)), "{address}");
+    }
+}
+
+/// CCE's documents describe a DNAT gateway as a way in from outside. Inside, it fails.
+#[test]
+fn a_dnat_gateway_is_judged_from_outside_too() {
+    let gateway = |position| {
+        let observed = ObservedValue::Reachable;
+        let mut cell = cell(position, TargetKind::Dnat, observed, None);
+        cell.target.address = "203.0.113.9".to_owned();
+        cell.target.scope = Some(Scope::Public);
+        cell
+    };
+    let cells = vec![gateway(Position::External), gateway(Position::NodeOther)];
+    let catalog = Catalog::builtin().unwrap();
+    let judge = Judge {
+        catalog: &catalog,
+        selection: &MatrixSelection::of(Some("huawei-cce")),
+        circumstances: &circumstances(&OPEN[..2], TrafficPolicy::Local),
+        terms: &Terms::default(),
+    };
+    let verdicts: Vec<Verdict> = cells
+        .into_iter()
+        .map(|mut cell| {
+            judge.judge(&mut cell);
+            cell.verdict
+        })
+        .collect();
+    assert_eq!(verdicts, [Verdict::AsExpected, Verdict::Better]);
 }

@@ -6,6 +6,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, num::NonZeroU16};
 use svc_reach_common::{
+    client::{Client, ClientExpectation, ClientValue, ClientVerdict, SourceAddress},
     facts::{IpMode, ServicePort, ServiceType, TargetPort, TrafficPolicy},
     matrix::{Circumstances, Class, ServiceKind, Standing},
     network_model::NetworkModel,
@@ -15,12 +16,13 @@ use svc_reach_common::{
     provider::operator::Operator,
     proxy_mode::ProxyMode,
     report::{
-        API_VERSION, AbsentPosition, Advisory, Cell, Chance, EditionValue, Environment, Evidence,
-        Expectation, Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed,
-        Prediction, Report, ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
+        API_VERSION, AbsentPosition, Advisory, Affinity, BackendAnswers, Cell, Chance,
+        Distribution, EditionValue, Environment, Evidence, Expectation, Kind, LoadBalancer,
+        LoadBalancerAddress, MatrixReference, Observed, Prediction, Report, ReportList,
+        ReportedService, SCHEMA, Severity, Share, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
-    terms::{Required, Terms},
+    terms::{Failure, Required, Terms},
     verdict::{Basis, ExpectedValue, Reachability, Verdict},
     wire::outcome::{Attempt, Echo, Outcome, Phase},
 };
@@ -143,6 +145,7 @@ fn full() -> Report {
             action: "endpoints".into(),
             endpoints: vec!["10.1.0.1:80".into()],
             masquerade: Some(true),
+            client_kept: Some(false),
             outcome: "reached".into(),
             reachable: Some(Reachability::Reachable),
             chance: Some(Chance {
@@ -166,6 +169,20 @@ fn full() -> Report {
             attempts: attempts.collect(),
         },
         verdict: Verdict::Unstable,
+        client: Client {
+            value: ClientValue::Replaced,
+            address: Some([10, 0, 0, 1].into()),
+            replaced_by: Some("node b".into()),
+            reason: Some("r".into()),
+            expected: Some(ClientExpectation {
+                value: SourceAddress::Kept,
+                basis: Basis::Stated,
+                matrix: Some("m".into()),
+                edition: Some("1".into()),
+                source: Some("s".into()),
+            }),
+            verdict: ClientVerdict::Worse,
+        },
         hint: Some("h".into()),
     };
     Report {
@@ -237,12 +254,23 @@ fn full() -> Report {
         }],
         outage: Some("o".into()),
         terms: Terms {
-            fail_on: vec![Verdict::Worse],
+            fail_on: vec![Failure::Worse],
             required: vec![
                 Required::parse("pod-other:cluster-ip", Reachability::Reachable).unwrap(),
                 Required::parse("external:node-port", Reachability::Unreachable).unwrap(),
             ],
         },
+        distribution: Some(Distribution {
+            backends: vec![BackendAnswers {
+                pod: "web-0".into(),
+                node: Some("a".into()),
+                answers: 0,
+                attempts: 20,
+                attempts_needed: 15,
+                share: Share::Silent,
+            }],
+            affinity: Some(Affinity::Held),
+        }),
         advisories: vec![Advisory {
             id: "a".into(),
             severity: Severity::Warning,
@@ -297,6 +325,12 @@ fn schema_has_the_programs_words() {
         ("basis", json!(Basis::ALL)),
         ("observedValue", json!(ObservedValue::ALL)),
         ("verdict", json!(Verdict::ALL)),
+        ("clientValue", json!(ClientValue::ALL)),
+        ("sourceAddress", json!(SourceAddress::ALL)),
+        ("clientVerdict", json!(ClientVerdict::ALL)),
+        ("failure", json!(Failure::ALL)),
+        ("share", json!(Share::ALL)),
+        ("affinity", json!(Affinity::ALL)),
         ("severity", json!(Severity::ALL)),
         ("phase", json!(Phase::ALL)),
         ("serviceKind", json!(ServiceKind::ALL)),
@@ -327,6 +361,7 @@ fn schema_has_the_programs_words() {
         .map(|verdict| {
             let cell = Cell {
                 verdict: *verdict,
+                client: Client::default(),
                 ..full().cells.remove(0)
             };
             Summary::of(&[cell], &Terms::default()).exit_code
@@ -407,9 +442,9 @@ fn older_reports_can_be_read() {
 fn an_outage_fails_the_run_unless_it_is_wanted() {
     let unreachable = |place| Required::parse(place, Reachability::Unreachable).unwrap();
     let default = Terms::default();
-    let rows: [(&str, &[Verdict], Vec<Required>, u8); 5] = [
+    let rows: [(&str, &[Failure], Vec<Required>, u8); 5] = [
         ("by default", &default.fail_on, vec![], 1),
-        ("worse does not fail", &[Verdict::Better], vec![], 0),
+        ("worse does not fail", &[Failure::Better], vec![], 0),
         (
             "wanted",
             &default.fail_on,
@@ -441,6 +476,7 @@ fn an_outage_fails_the_run_unless_it_is_wanted() {
             let mut cell = full().cells.remove(0);
             (cell.position, cell.target.kind) = (place.position, place.target);
             cell.verdict = Verdict::AsExpected;
+            cell.client = Client::default();
             cell
         })
         .into();

@@ -2,7 +2,9 @@
 
 pub mod advisories;
 pub mod cells;
+mod client_address;
 pub mod detection;
+mod distribution;
 pub mod documents;
 mod pod_addresses;
 pub mod prediction;
@@ -21,6 +23,7 @@ use crate::{
 };
 use std::{net::IpAddr, time::Duration};
 use svc_reach_common::{
+    client::Client,
     facts::Facts,
     judging,
     model::{
@@ -138,10 +141,12 @@ pub fn report(
                 )
             });
             let mut cell = observed(seen, forecast.as_ref().map(Forecast::prediction));
+            cell.client = client_address::client(facts, stands, stand, seen.attempts);
             documents.judge(&mut cell);
             cell
         })
         .collect();
+    let distribution = distribution::distribution(facts, &environment, &cells);
     let mut report = Report {
         api_version: API_VERSION.to_owned(),
         kind: Kind::Report,
@@ -156,11 +161,13 @@ pub fn report(
                 circumstances: &circumstances,
                 hints: expectations.hints,
                 cells: &cells,
+                distribution: distribution.as_ref(),
                 terms: expectations.terms,
                 at: expectations.at,
             },
             unchecked.external,
         ),
+        distribution,
         environment,
         circumstances,
         terms: expectations.terms.clone(),
@@ -189,6 +196,7 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
         predicted,
         observed: cells::observed(seen),
         verdict: Verdict::Undocumented,
+        client: Client::default(),
         hint: None,
     }
 }

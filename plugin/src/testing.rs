@@ -29,6 +29,7 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
+    client::{Client, ClientExpectation, ClientValue, ClientVerdict, SourceAddress},
     facts::{
         Endpoint, EndpointPort, Facts, Ingress, Node, Service, ServicePort, ServiceType,
         TrafficPolicy,
@@ -39,8 +40,8 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
     report::{AbsentPosition, Cell, EditionValue, Observed, Report, Summary},
     target::{Target, TargetKind},
-    terms::{Required, Terms},
-    verdict::{ExpectedValue, Reachability, Verdict},
+    terms::{Failure, Required, Terms},
+    verdict::{Basis, ExpectedValue, Reachability, Verdict},
     wire::{
         outcome::{Attempt, Outcome, Phase},
         plan::Plan,
@@ -198,6 +199,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
             attempts: Vec::new(),
         },
         verdict: Verdict::Undocumented,
+        client: Client::default(),
         hint: None,
     }
 }
@@ -498,18 +500,46 @@ pub fn down() -> Report {
     report
 }
 
+/// A report whose cells are all as expected, except that one backend does not see the client's address.
+pub fn client_lost() -> Report {
+    let mut report = report();
+    report
+        .cells
+        .retain(|cell| cell.position == Position::NodeOther);
+    for cell in &mut report.cells {
+        cell.verdict = Verdict::AsExpected;
+    }
+    report.cells[0].client = Client {
+        value: ClientValue::Replaced,
+        address: Some(ip(192, 168, 0, 10)),
+        replaced_by: Some("node a".into()),
+        reason: None,
+        expected: Some(ClientExpectation {
+            value: SourceAddress::Kept,
+            basis: Basis::Predicted,
+            matrix: None,
+            edition: None,
+            source: None,
+        }),
+        verdict: ClientVerdict::Worse,
+    };
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
 /// Reports of every kind, under every set of verdicts that can fail a run, with and without a requirement.
 pub fn under_all_terms() -> Vec<Report> {
     let mut observed = mixed();
     observed
         .cells
         .retain(|cell| cell.verdict != Verdict::NotObserved);
-    let verdicts = [
-        Verdict::Worse,
-        Verdict::Better,
-        Verdict::Unstable,
-        Verdict::Disputed,
-        Verdict::Undocumented,
+    let failures = [
+        Failure::Worse,
+        Failure::Better,
+        Failure::Unstable,
+        Failure::Disputed,
+        Failure::Undocumented,
+        Failure::ClientAddress,
     ];
     let mut reports = Vec::new();
     for base in [
@@ -519,10 +549,11 @@ pub fn under_all_terms() -> Vec<Report> {
         undocumented(),
         absent(),
         down(),
+        client_lost(),
     ] {
-        for set in 0..1 << verdicts.len() {
-            let named = (0..).zip(verdicts).filter(|(bit, _)| set >> bit & 1 == 1);
-            let fail_on: Vec<Verdict> = named.map(|(_, verdict)| verdict).collect();
+        for set in 0..1 << failures.len() {
+            let named = (0..).zip(failures).filter(|(bit, _)| set >> bit & 1 == 1);
+            let fail_on: Vec<Failure> = named.map(|(_, failure)| failure).collect();
             for required in [
                 None,
                 Some("pod-other:cluster-ip"),

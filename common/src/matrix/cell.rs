@@ -47,15 +47,15 @@ pub struct Conditions {
     pub host_network: Option<bool>,
 }
 
-/// What an edition says under some conditions.
+/// What an edition says under some conditions: whether the target can be reached, or what the backend sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DocumentedCell {
+pub struct DocumentedCell<V = Reachability> {
     /// The conditions.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// Whether the target can be reached.
-    pub value: Reachability,
+    /// What it says.
+    pub value: V,
     /// Whether the document states or only implies this.
     pub basis: Basis,
     /// The place in the document.

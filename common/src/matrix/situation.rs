@@ -13,7 +13,7 @@ use crate::{
     verdict::Basis,
 };
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, net::IpAddr};
 
 /// What is known about a Service and its cluster. If a fact is unknown, all its possible values are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +88,11 @@ impl Circumstances {
             internal_traffic_policy: self.internal_traffic_policy,
             host_network: self.host_network,
         };
+        // A global IPv6 address may be for clients within the VPC only. The documents' columns for public and private
+        // access come from IPv4, where the range tells.
+        let is_ipv6 = target.address.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6());
         let accesses: &[Scope] = match &target.scope {
+            Some(Scope::Public) if is_ipv6 && behind_balancer => Scope::ALL,
             Some(scope) => std::slice::from_ref(scope),
             None if behind_balancer => Scope::ALL,
             None => &[],
@@ -159,7 +163,7 @@ impl Situation {
     /// 2. The cell that names more conditions comes first.
     ///
     /// If an edition mentions the node port of the client's own node, its cells about nodes in general do not count.
-    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Vec<&'c DocumentedCell> {
+    pub(super) fn best<'c, V>(&self, cells: &'c [DocumentedCell<V>]) -> Vec<&'c DocumentedCell<V>> {
         let speaks_of_own = self.relation == Some(Relation::Own)
             && cells.iter().any(|cell| {
                 cell.conditions.target == Spot::NodePortOwn
@@ -169,8 +173,9 @@ impl Situation {
                     }
                     .fit(self)
             });
-        let rank = |cell: &DocumentedCell| (cell.basis == Basis::Stated, cell.conditions.named());
-        let mut best: Vec<&DocumentedCell> = Vec::new();
+        let rank =
+            |cell: &DocumentedCell<V>| (cell.basis == Basis::Stated, cell.conditions.named());
+        let mut best: Vec<&DocumentedCell<V>> = Vec::new();
         for cell in cells {
             let conditions = &cell.conditions;
             if !conditions.fit(self) || speaks_of_own && conditions.target != Spot::NodePortOwn {

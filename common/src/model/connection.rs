@@ -178,7 +178,13 @@ impl<'a> Journey<'_, 'a> {
             endpoints: endpoints.into_iter().collect(),
             masquerade: Some(false),
             outcome: PredictedOutcome::Reached,
-            client_kept: None,
+            client_kept: match self.address() {
+                // A process on the host network has all addresses of its node.
+                _ if self.client.network == Network::Host => Some(true),
+                // A pod's packet to a node's address may be masqueraded.
+                Some(address) if self.world.node_of_address(address).is_none() => Some(true),
+                Some(_) | None => None,
+            },
             why: vec![reasons::POD_TO_POD.why()],
             cause: None,
         }
@@ -266,7 +272,8 @@ impl<'a> Journey<'_, 'a> {
             let why = vec![reasons::PUBLIC_ADDRESS.why()];
             let forecast = self.arrival(node, inside, None, why)?;
             return Ok(if self.client.node.is_some() {
-                forecast.seen_as_another()
+                // The address that the client has outside is unknown.
+                forecast.seen_as_unknown()
             } else {
                 forecast
             });
@@ -386,7 +393,11 @@ impl<'a> Journey<'_, 'a> {
             };
             forecasts.push(journey.arrival(node, address, source, why.clone())?);
         }
-        let kept = self.paths.balancer.keeps_client;
+        let kept = match self.paths.balancer.keeps_client {
+            // Whether a pod's packet to the balancer is masqueraded is unknown.
+            Some(true) if self.client.network == Network::Pod => None,
+            kept => kept,
+        };
         Ok(Forecast::across_nodes(forecasts, kept))
     }
 
@@ -616,10 +627,14 @@ impl<'a> Journey<'_, 'a> {
             });
         }
         let mut answering = Vec::new();
+        let mut kept = Vec::new();
         let mut lost = None;
         for backend in &answer.endpoints {
             match self.returns(answer, backend, node, origin)? {
-                Ok(()) => answering.push(backend.address.to_string()),
+                Ok(()) => {
+                    answering.push(backend.address.to_string());
+                    kept.push(self.kept(answer, backend, node, origin));
+                }
                 Err(reason) => lost = Some(reason),
             }
         }
@@ -644,10 +659,52 @@ impl<'a> Journey<'_, 'a> {
             endpoints: answering,
             masquerade: answer.masquerade,
             outcome,
-            client_kept: answer.masquerade.map(|masquerade| !masquerade),
+            client_kept: kept
+                .first()
+                .copied()
+                .flatten()
+                .filter(|first| kept.iter().all(|other| *other == Some(*first))),
             why,
             cause: lost.and_then(reasons::Reason::cause),
         })
+    }
+
+    /// Whether the endpoint sees one of the client's own addresses.
+    fn kept(
+        &self,
+        answer: &Answer<'_>,
+        backend: &Backend<'_>,
+        node: &Node,
+        origin: Origin,
+    ) -> Option<bool> {
+        match (origin, answer.masquerade) {
+            // A process on the host network has all addresses of its node, and its node's proxy can only use these.
+            (Origin::OwnHost { .. }, _) => Some(true),
+            // A packet to the node itself does not pass POSTROUTING, so it may keep its source although it is marked.
+            (Origin::OwnPod | Origin::Elsewhere, masquerade)
+                if self.is_plain(backend) && Self::is_here(backend, node) =>
+            {
+                (masquerade == Some(false)).then_some(true)
+            }
+            // The pod network may masquerade a packet that leaves for another node's address.
+            (Origin::OwnPod, Some(false)) if self.is_plain(backend) => {
+                self.paths.pods_masqueraded.map(|masqueraded| !masqueraded)
+            }
+            (Origin::OwnPod | Origin::Elsewhere, masquerade) => {
+                masquerade.map(|masquerade| !masquerade)
+            }
+        }
+    }
+
+    /// An EndpointSlice that a user wrote by hand may name no node.
+    fn is_here(backend: &Backend<'_>, node: &Node) -> bool {
+        backend.is_on(&node.name) || node.internal_ips.contains(&backend.address.ip())
+    }
+
+    /// Whether the endpoint is on a host network or outside of the cluster, so that its replies are routed like a
+    /// node's.
+    fn is_plain(&self, backend: &Backend<'_>) -> bool {
+        backend.node.is_none() || self.world.node_of_address(backend.address.ip()).is_some()
     }
 
     /// Whether the endpoint's reply passes the node that translated the request, so that the translation is undone.
@@ -662,11 +719,8 @@ impl<'a> Journey<'_, 'a> {
         if answer.masquerade != Some(false) {
             return Ok(Ok(()));
         }
-        // An EndpointSlice that a user wrote by hand may name no node.
-        let here = backend.is_on(&node.name) || node.internal_ips.contains(&backend.address.ip());
-        // The endpoint is on a host network or outside of the cluster, so its replies are routed like a node's.
-        let plain =
-            backend.node.is_none() || self.world.node_of_address(backend.address.ip()).is_some();
+        let here = Self::is_here(backend, node);
+        let plain = self.is_plain(backend);
         let inside_only = matches!(self.target.kind, TargetKind::ClusterIp | TargetKind::Dns);
         let returns = |returns: bool, reason| if returns { Ok(()) } else { Err(reason) };
         Ok(match origin {

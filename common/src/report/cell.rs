@@ -1,6 +1,7 @@
 //! One cell of a report: what was expected, predicted and observed, and the verdict.
 
 use crate::{
+    client::Client,
     matrix::Standing,
     observation::ObservedValue,
     position::Position,
@@ -31,6 +32,9 @@ pub struct Cell {
     pub observed: Observed,
     /// How the observation compares with the expectation.
     pub verdict: Verdict,
+    /// What the backends saw as the client's address, and how that compares with the expectation.
+    #[serde(default)]
+    pub client: Client,
     /// What can be done about it.
     pub hint: Option<String>,
 }
@@ -79,6 +83,10 @@ pub struct Prediction {
     pub endpoints: Vec<String>,
     /// Whether the backend sees a node's address instead of the client's.
     pub masquerade: Option<bool>,
+    /// Whether the backend sees one of the client's own addresses; `null` if that is unknown. A client on the host
+    /// network has all addresses of its node.
+    #[serde(default)]
+    pub client_kept: Option<bool>,
     /// What the client sees.
     pub outcome: String,
     /// Whether the target can be reached; `null` if that is unknown or depends on chance.

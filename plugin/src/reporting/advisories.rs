@@ -2,6 +2,7 @@
 //! documents that its configuration breaks. Pure.
 
 mod advisory;
+mod backends;
 mod huawei_cce;
 
 pub use advisory::Findings;
@@ -34,6 +35,8 @@ const JUST_CHANGED: &str = "just-changed";
 pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
+    advisories.extend(backends::without_traffic(known));
+    advisories.extend(backends::affinity(known));
     advisories.extend(just_changed(known));
     advisories.extend(told_otherwise(known.environment));
     advisories.extend(not_asked(known.terms, known.cells));
@@ -222,6 +225,7 @@ mod tests {
             circumstances: &circumstances,
             hints,
             cells,
+            distribution: None,
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
         };
@@ -233,6 +237,7 @@ mod tests {
                 "load-balancer-sharing-partly",
                 "just-changed",
                 "told-otherwise",
+                "affinity-",
             ];
             assert!(
                 advisory.source.is_some() || ours.iter().any(|id| advisory.id.starts_with(id)),
@@ -271,6 +276,33 @@ mod tests {
             );
             let found = ids.iter().any(|id| id == "just-changed");
             assert_eq!(found, told, "{changed:?} {}", cell.verdict);
+        }
+    }
+
+    #[test]
+    fn affinity_is_named_if_a_dead_backend_is_met_always_or_never() {
+        use ObservedValue::{Reachable, Unreachable};
+        let cell = |kind, value| cell(Position::PodOther, kind, "10.0.0.1", value);
+        let mixed = [
+            cell(TargetKind::ClusterIp, Unreachable),
+            cell(TargetKind::NodePort, Reachable),
+        ];
+        let direct = [
+            cell(TargetKind::PodIp, Unreachable),
+            cell(TargetKind::NodePort, Reachable),
+        ];
+        for (name, seconds, backends, cells, named) in [
+            ("always or never", Some(10800), 2, &mixed, true),
+            ("no affinity", None, 2, &mixed, false),
+            ("one backend", Some(10800), 1, &mixed, false),
+            ("only met directly", Some(10800), 2, &direct, false),
+        ] {
+            let mut facts = cce();
+            facts.service.session_affinity_seconds = seconds;
+            facts.endpoints = (0..backends).map(|n| endpoint("a", n)).collect();
+            let ids = ids(&facts, &ProviderHints::default(), IPVS, cells);
+            let found = ids.iter().any(|id| id == "affinity-hides-backends");
+            assert_eq!(found, named, "{name}");
         }
     }
 

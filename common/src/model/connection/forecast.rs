@@ -158,6 +158,12 @@ impl Forecast {
         self
     }
 
+    /// What becomes of the packet's source on the way is unknown.
+    pub(super) fn seen_as_unknown(mut self) -> Self {
+        self.client_kept = None;
+        self
+    }
+
     /// Combines two cases that differ in one unknown input.
     pub(super) fn merged(input: Input, yes: Self, no: Self) -> Self {
         let outcome = yes.outcome.or_unserved(&no.outcome);
@@ -324,6 +330,7 @@ impl Forecast {
                 .to_owned(),
             endpoints: self.endpoints.clone(),
             masquerade: self.masquerade,
+            client_kept: self.client_kept,
             outcome: self.outcome.to_string(),
             reachable: self.reachability(),
             chance: self.chance(),

@@ -452,7 +452,11 @@ fn backends_on_the_host_network_are_reached() {
         let kept = |client, node, to| cluster.forecast(client, node, node_port(to)).client_kept;
         assert_eq!(kept(External, None, "b1"), Some(true));
         assert_eq!(kept(Pod, Some("b1"), "b1"), Some(true));
-        assert_eq!(kept(Host, Some("b1"), "b1"), Some(false));
+        assert_eq!(
+            kept(Host, Some("b1"), "b1"),
+            Some(true),
+            "its node's addresses are its own"
+        );
         assert_eq!(kept(External, None, "o2"), Some(false));
     }
 }
@@ -619,7 +623,7 @@ fn a_load_balancer_sends_to_node_addresses_of_its_family() {
     }
 }
 
-/// Whether the backend sees the client's own address.
+/// Whether the backend sees one of the client's own addresses. A client on the host network has those of its node.
 #[test]
 fn client_address_kept() {
     let kept = |policy, client, node, target| {
@@ -646,7 +650,7 @@ fn client_address_kept() {
             Host,
             Some("o1"),
             CLUSTER_IP,
-            Some(false),
+            Some(true),
         ),
         (
             "pod to its node's port",
@@ -662,7 +666,7 @@ fn client_address_kept() {
             Host,
             Some("o1"),
             node_port("o1"),
-            Some(false),
+            Some(true),
         ),
         (
             "host to another's port",
