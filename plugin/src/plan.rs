@@ -3,6 +3,7 @@
 pub mod assignment;
 pub mod placement;
 pub mod planned_position;
+pub mod public_addresses;
 pub mod requests;
 pub mod service_check;
 pub mod targets;

@@ -17,6 +17,7 @@ use crate::{
         assignment::assign,
         placement,
         planned_position::PlannedPosition,
+        public_addresses,
         service_check::{self, ServiceCheck},
     },
     probes::{
@@ -167,8 +168,13 @@ impl<C: Cluster> Run<'_, C> {
             survey::survey(self.cluster, self.namespace, selection, &fits),
             preflight::check_permissions(self.cluster, probes_in)
         );
-        let Survey { services, proxy } = surveyed?;
+        let Survey {
+            mut services,
+            proxy,
+        } = surveyed?;
         allowed?;
+        let node_addresses = &self.settings.check.request.node_addresses;
+        public_addresses::add(&mut services, node_addresses)?;
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
         }
@@ -179,6 +185,7 @@ impl<C: Cluster> Run<'_, C> {
         let mut services = service_check::place(services, probe, |service| {
             self.settings.check(service, self.namespace).clone()
         });
+        public_addresses::ask(&mut services, node_addresses);
         let plans = assign(&mut services);
         if plans.len() > probe.most {
             return Err(Error::Usage(UsageError::TooManyProbes {

@@ -167,6 +167,7 @@ pub fn request_settings() -> RequestSettings {
         attempts: None,
         timeout_ms: std::num::NonZeroU32::new(3000).unwrap(),
         external: External::Auto,
+        node_addresses: Vec::new(),
     }
 }
 
