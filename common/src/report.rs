@@ -6,6 +6,7 @@ mod absent_position;
 mod advisory;
 mod cell;
 mod environment;
+mod policy_finding;
 mod service;
 mod summary;
 
@@ -14,6 +15,7 @@ pub use self::{
     advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
     cell::{Cell, Chance, EditionValue, Expectation, Observed, Prediction, Why},
     environment::{Environment, Evidence},
+    policy_finding::{PolicyEffect, PolicyFinding},
     service::{LoadBalancer, LoadBalancerAddress, ReportedService},
     summary::Summary,
 };

@@ -7,6 +7,7 @@ use svc_reach_common::{
     facts::TrafficPolicy,
     judging::Judge,
     matrix::{Catalog, Circumstances, Class, Column, MatrixSelection, ServiceKind},
+    model::Cause,
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
@@ -43,6 +44,7 @@ fn cell(
         target: target(kind),
         expected: None,
         editions: Vec::new(),
+        policy: None,
         predicted: Some(Prediction {
             action: String::new(),
             endpoints: Vec::new(),
@@ -51,6 +53,7 @@ fn cell(
             reachable: certain,
             chance: None,
             why: Vec::new(),
+            cause: None,
             remedy: None,
         }),
         observed: Observed {
@@ -80,6 +83,7 @@ fn circumstances(columns: &[&str], policy: TrafficPolicy) -> Circumstances {
         internal_traffic_policy: TrafficPolicy::Cluster,
         host_network: Some(false),
         served: true,
+        source_ranges: false,
     }
 }
 
@@ -160,6 +164,180 @@ fn a_certain_prediction_decides_between_branches() {
             hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),
             "{hint}"
         );
+    }
+}
+
+/// Kubernetes' own documents describe Services in general. The settings of a Service, and the rules that kube-proxy has for
+/// it, count before them. If neither is certain, nothing is expected.
+#[test]
+fn configuration_counts_before_the_general_case() {
+    use ObservedValue::{Reachable as Reached, Unreachable as Failed};
+    use Position::{External, NodeOther, PodOther};
+    use Reachability::{Reachable, Unreachable};
+    struct Row {
+        name: &'static str,
+        cell: Cell,
+        cause: Option<Cause>,
+        circumstances: Circumstances,
+        verdict: Verdict,
+    }
+    let iptables = |policy| circumstances(&OPEN, policy);
+    let local = || iptables(TrafficPolicy::Local);
+    let internal_local = || Circumstances {
+        internal_traffic_policy: TrafficPolicy::Local,
+        ..iptables(TrafficPolicy::Cluster)
+    };
+    let ranges = || Circumstances {
+        source_ranges: true,
+        ..iptables(TrafficPolicy::Cluster)
+    };
+    let at = |address: &str, scope, cell: Cell| Cell {
+        target: Target {
+            address: address.to_owned(),
+            scope,
+            ..cell.target
+        },
+        ..cell
+    };
+    let balancer = TargetKind::LoadBalancer;
+    let node_port = TargetKind::NodePort;
+    let row = |name, cell, cause, circumstances, verdict| Row {
+        name,
+        cell,
+        cause,
+        circumstances,
+        verdict,
+    };
+    let rows = [
+        row(
+            "source ranges leave a pod out",
+            cell(PodOther, balancer, Failed, Some(Unreachable)),
+            Some(Cause::SourceRanges),
+            ranges(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "source ranges may leave this machine out",
+            cell(External, balancer, Failed, None),
+            None,
+            ranges(),
+            Verdict::Undocumented,
+        ),
+        row(
+            "source ranges list a pod",
+            cell(PodOther, balancer, Failed, Some(Reachable)),
+            None,
+            ranges(),
+            Verdict::Worse,
+        ),
+        row(
+            "kube-proxy does not handle the name of a load balancer",
+            at(
+                "x.elb.example",
+                None,
+                cell(PodOther, balancer, Failed, None),
+            ),
+            None,
+            iptables(TrafficPolicy::Cluster),
+            Verdict::Undocumented,
+        ),
+        row(
+            "clients outside use the name",
+            at(
+                "x.elb.example",
+                None,
+                cell(External, balancer, Failed, None),
+            ),
+            None,
+            iptables(TrafficPolicy::Cluster),
+            Verdict::Worse,
+        ),
+        row(
+            "a replacement of kube-proxy reaches every backend",
+            cell(NodeOther, node_port, Reached, None),
+            None,
+            circumstances(&["vpc/ebpf"], TrafficPolicy::Local),
+            Verdict::Undocumented,
+        ),
+        row(
+            "a kube-proxy that cannot be asked drops it",
+            cell(NodeOther, node_port, Reached, None),
+            None,
+            local(),
+            Verdict::Better,
+        ),
+        row(
+            "the node runs a terminating endpoint that serves",
+            cell(NodeOther, node_port, Reached, Some(Reachable)),
+            None,
+            local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "a firewall may be in front of a public address",
+            at(
+                "203.0.113.5",
+                Some(Scope::Public),
+                cell(External, node_port, Failed, None),
+            ),
+            None,
+            iptables(TrafficPolicy::Cluster),
+            Verdict::Undocumented,
+        ),
+        row(
+            "node ports do not answer on this address",
+            cell(
+                NodeOther,
+                TargetKind::HealthCheckNodePort,
+                Failed,
+                Some(Unreachable),
+            ),
+            Some(Cause::NotANodePortAddress),
+            local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "IPVS falls back to endpoints of other nodes",
+            cell(PodOther, TargetKind::ClusterIp, Reached, Some(Reachable)),
+            None,
+            internal_local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "a headless Service has no policy",
+            cell(PodOther, TargetKind::Dns, Reached, Some(Reachable)),
+            None,
+            internal_local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "a lost reply is a fault, although it is predicted",
+            cell(PodOther, balancer, Failed, Some(Unreachable)),
+            Some(Cause::LostReply),
+            local(),
+            Verdict::Worse,
+        ),
+    ];
+    let catalog = Catalog::builtin().unwrap();
+    for Row {
+        name,
+        mut cell,
+        cause,
+        circumstances,
+        verdict,
+    } in rows
+    {
+        if let Some(predicted) = &mut cell.predicted {
+            predicted.cause = cause;
+        }
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection::of(None),
+            circumstances: &circumstances,
+            terms: &Terms::default(),
+        };
+        judge.judge(&mut cell);
+        assert_eq!(cell.verdict, verdict, "{name}: {cell:#?}");
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use svc_reach_common::{
     facts::TrafficPolicy,
     matrix::{
-        Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, MatrixSelection,
-        Ruling, ServiceKind, Situation, Spot, Standing, Statement,
+        Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, Forwarder,
+        MatrixSelection, Ruling, ServiceKind, Situation, Spot, Standing, Statement,
     },
     network_model::NetworkModel,
     observation::ObservedValue,
@@ -57,7 +57,11 @@ fn situation(cell: &DocumentedCell) -> Situation {
         service: conditions.service,
         class: conditions.class,
         access: conditions.access,
-        column: conditions.column,
+        column: conditions.column.or_else(|| {
+            conditions
+                .forwarder
+                .map(|_| "vpc/iptables".parse().unwrap())
+        }),
         pass_through: conditions.pass_through,
         external_traffic_policy: conditions
             .external_traffic_policy
@@ -165,6 +169,7 @@ fn circumstances(column: &str) -> Circumstances {
         internal_traffic_policy: TrafficPolicy::Cluster,
         host_network: Some(false),
         served: true,
+        source_ranges: false,
     }
 }
 
@@ -648,6 +653,7 @@ fn schema_matches_files_and_words() {
         (words("policy"), json!(TrafficPolicy::ALL)),
         (words("flavour"), json!(Flavour::ALL)),
         (words("relation"), json!(Relation::ALL)),
+        (words("forwarder"), json!(Forwarder::ALL)),
         (words("value"), json!(Reachability::ALL)),
         (words("target"), json!(Spot::ALL)),
     ];

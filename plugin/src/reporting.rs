@@ -4,6 +4,7 @@ pub mod advisories;
 pub mod cells;
 pub mod detection;
 pub mod documents;
+pub mod network_policies;
 mod pod_addresses;
 pub mod prediction;
 pub mod service;
@@ -13,9 +14,15 @@ use crate::reporting::documents::Documents;
 use crate::{
     config::ClusterOverrides,
     probes::probed_position::ProbedPosition,
-    reporting::{advisories::Findings, cells::ObservedCell},
+    reporting::{
+        advisories::Findings,
+        cells::ObservedCell,
+        network_policies::{PolicyCheck, PolicyQuestion},
+    },
     survey::{
         kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
+        mesh::Mesh,
+        network_policies::PolicySurvey,
         provider_hints::ProviderHints,
     },
 };
@@ -28,6 +35,7 @@ use svc_reach_common::{
         connection::{Balancer, Forecast, Paths},
     },
     position::Position,
+    proxy_mode::ProxyMode,
     report::{self, API_VERSION, AbsentPosition, Cell, Kind, Prediction, Report, Summary},
     target::Target,
     terms::Terms,
@@ -43,6 +51,10 @@ pub struct Expectations<'a> {
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects say.
     pub hints: &'a ProviderHints,
+    /// The network policies.
+    pub policies: &'a PolicySurvey,
+    /// The mesh at the backends, if one was looked for and found.
+    pub mesh: Option<&'a Mesh>,
     /// What the user says about the cluster.
     pub overrides: ClusterOverrides,
     /// What is required of a run, and what fails it.
@@ -120,6 +132,17 @@ pub fn report(
         circumstances: &circumstances,
         terms: expectations.terms,
     };
+    let policies = PolicyCheck::new(
+        expectations.policies,
+        facts,
+        stands,
+        settings.mode_told
+            && matches!(
+                settings.proxy.mode,
+                ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables
+            ),
+        Balancer::of(&facts.service).pass_through,
+    );
     let cells: Vec<Cell> = all_seen
         .iter()
         .map(|seen| {
@@ -138,6 +161,16 @@ pub fn report(
                 )
             });
             let mut cell = observed(seen, forecast.as_ref().map(Forecast::prediction));
+            let question = PolicyQuestion {
+                position: stand.position,
+                node,
+                target: seen.target,
+                attempts: seen.attempts,
+            };
+            cell.policy = policies.finding(question, forecast.as_ref());
+            if let (Some(policy), Some(predicted)) = (&cell.policy, &mut cell.predicted) {
+                network_policies::apply(policy, predicted);
+            }
             documents.judge(&mut cell);
             cell
         })
@@ -160,6 +193,8 @@ pub fn report(
                 at: expectations.at,
             },
             unchecked.external,
+            &expectations.policies.notes,
+            expectations.mesh,
         ),
         environment,
         circumstances,
@@ -187,6 +222,7 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
         expected: None,
         editions: Vec::new(),
         predicted,
+        policy: None,
         observed: cells::observed(seen),
         verdict: Verdict::Undocumented,
         hint: None,
@@ -204,7 +240,7 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::documents::Documents,
-        survey::provider_hints::ProviderHints,
+        survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
         testing::{endpoint, facts, node, probe_settings},
     };
     use std::{collections::BTreeMap, time::Duration};
@@ -266,6 +302,8 @@ mod tests {
             proxy: None,
             hints: &ProviderHints::default(),
             overrides: ClusterOverrides::default(),
+            policies: &PolicySurvey::default(),
+            mesh: None,
             terms: &Terms::default(),
             at: None,
         };

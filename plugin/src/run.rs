@@ -10,7 +10,7 @@ pub mod wait;
 pub mod watch;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, page::AT_ONCE},
     config::{Connection, RunSettings, ServiceSelection, UsageError},
     error::Error,
     plan::{
@@ -33,6 +33,8 @@ use crate::{
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
+        mesh::{self, Mesh},
+        network_policies::{self, PolicySurvey},
         outage::outages,
         provider_hints::{self, HintsFound},
     },
@@ -42,6 +44,7 @@ use crate::{
         progress::{self, Progress},
     },
 };
+use futures_util::{StreamExt, stream};
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, RandomState},
@@ -50,6 +53,7 @@ use std::{
 use svc_reach_common::{
     exit::Exit,
     facts::Node,
+    model::policy::Labels,
     observation::NotObserved,
     provider::Provider,
     report::{Report, Reports},
@@ -79,6 +83,7 @@ struct Prepared {
     at: Option<String>,
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
+    policies: PolicySurvey,
     services: Vec<ServiceCheck>,
     probes: Vec<ProbeJob>,
 }
@@ -139,7 +144,8 @@ impl<C: Cluster> Run<'_, C> {
             }
         };
 
-        let reports = self.reports(prepared, &outputs, &run_id, began.elapsed());
+        let meshes = self.meshes(&prepared, &outputs).await;
+        let reports = self.reports(prepared, &meshes, &outputs, &run_id, began.elapsed());
         let mut exit = tell(&self.settings.reports(reports));
         if let Some(interrupted) = self.interrupt.get() {
             exit = exit.and(interrupted);
@@ -172,6 +178,21 @@ impl<C: Cluster> Run<'_, C> {
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
         }
+        // The probes of a run differ in one label only, the name of the probe.
+        let labels = job::pod_labels(run_id, "", probe);
+        if let Some(facts) = services.iter().find(|facts| {
+            facts.service.namespace == probes_in && selects(&facts.service.selector, &labels)
+        }) {
+            let selector = facts.service.selector.iter();
+            let selector: Vec<String> = selector
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            return Err(Error::Usage(UsageError::invalid(
+                "--probe-label",
+                &selector.join(","),
+                "one of the Services selects pods with these labels, so the probes would be its backends",
+            )));
+        }
         let provider = services
             .iter()
             .find_map(Provider::of)
@@ -202,9 +223,11 @@ impl<C: Cluster> Run<'_, C> {
             .collect();
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
         let hints = provider_hints::look(self.cluster, provider, &facts, proxy.is_some());
-        let (rehearsed, hints, outages) = tokio::join!(
+        let policies = network_policies::look(self.cluster, &facts, probes_in, Labels::all(labels));
+        let (rehearsed, hints, policies, outages) = tokio::join!(
             rehearse(self.cluster, probes_in, &mut probes),
             hints,
+            policies,
             outages(self.cluster, &facts)
         );
         for (service, outage) in services.iter_mut().zip(outages) {
@@ -231,15 +254,37 @@ impl<C: Cluster> Run<'_, C> {
             at: rehearsal.at,
             proxy,
             hints,
+            policies,
             services,
             probes,
         })
+    }
+
+    /// The mesh at the backends of each Service. They are only read if a connection was accepted and then ended, which
+    /// is how a mesh refuses a client.
+    async fn meshes(
+        &self,
+        prepared: &Prepared,
+        outputs: &BTreeMap<String, ProbeOutput>,
+    ) -> Vec<Option<Mesh>> {
+        let mut attempts = outputs
+            .values()
+            .flat_map(|output| output.results.values().flatten());
+        if !attempts.any(mesh::may_be_refused) {
+            return Vec::new();
+        }
+        stream::iter(&prepared.services)
+            .map(|service| mesh::look(self.cluster, &service.facts))
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
     /// Compares observations with expectations, and builds one report for each Service.
     fn reports(
         &self,
         prepared: Prepared,
+        meshes: &[Option<Mesh>],
         outputs: &BTreeMap<String, ProbeOutput>,
         run_id: &str,
         elapsed: Duration,
@@ -247,7 +292,8 @@ impl<C: Cluster> Run<'_, C> {
         prepared
             .services
             .into_iter()
-            .map(|service| {
+            .enumerate()
+            .map(|(index, service)| {
                 let positions: Vec<ProbedPosition> = service
                     .positions
                     .into_iter()
@@ -258,6 +304,8 @@ impl<C: Cluster> Run<'_, C> {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
                     hints: &prepared.hints.hints(&service.facts),
+                    policies: &prepared.policies,
+                    mesh: meshes.get(index).and_then(Option::as_ref),
                     overrides: self.settings.expectations.overrides,
                     terms: &service.check.terms,
                     at: prepared.at.as_deref(),
@@ -290,6 +338,12 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
             format!("No Services found in {namespace} namespace.")
         }
     }
+}
+
+/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
+fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    let mut parts = selector.iter();
+    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// A position with the output of its probe.
@@ -327,6 +381,7 @@ mod tests {
         terminal::interrupt::{Interrupt, Signals},
         testing::{prepared, typed},
     };
+    use serde_json::json;
     use svc_reach_common::exit::Exit;
 
     const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
@@ -343,6 +398,37 @@ mod tests {
             again: false,
         };
         run.once(|_| Exit::AsExpected).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn probes_never_become_backends() {
+        for (labels, fails) in [("app=nginx", true), ("app=other", false)] {
+            let cluster = Scripted::new(|call, _| match call {
+                "GET /api/v1/namespaces/web/services/nginx" => Reply::Object(json!({
+                    "metadata": {"name": "nginx", "namespace": "web"},
+                    "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "nginx"},
+                             "ports": [{"port": 80, "protocol": "TCP"}]},
+                })),
+                JOBS => Reply::Failure(403),
+                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
+                call => prepared(call),
+            });
+            let (connection, settings) = typed(&["nginx", "--probe-label", labels]);
+            let (_signals, interrupt) = Signals::new();
+            let run = Run {
+                cluster: &cluster,
+                connection: &connection,
+                namespace: "web",
+                settings: &settings,
+                documents: &Documents::of(&settings.expectations).unwrap(),
+                interrupt: &interrupt,
+                again: true,
+            };
+            let error = run.once(|_| Exit::AsExpected).await.unwrap_err();
+            assert_eq!(error.exit().code() == 2, fails, "{labels}: {error}");
+            let created = cluster.asked().iter().any(|call| call == JOBS);
+            assert_eq!(created, !fails, "{labels}: {:?}", cluster.asked());
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,6 +2,8 @@
 
 mod backends;
 pub mod kube_proxy;
+pub mod mesh;
+pub mod network_policies;
 mod nodes;
 pub mod outage;
 pub mod provider_hints;

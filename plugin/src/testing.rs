@@ -18,7 +18,7 @@ use crate::{
     probes::probed_position::ProbedPosition,
     reporting::documents::Documents,
     reporting::{self, Expectations, Unchecked},
-    survey::provider_hints::ProviderHints,
+    survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
 };
 use serde_json::{Value, json};
 use std::{
@@ -149,6 +149,7 @@ pub fn probe_settings() -> ProbeSettings {
         architectures: vec!["amd64".into()],
         namespace: None,
         node_selector: BTreeMap::new(),
+        labels: BTreeMap::new(),
         tolerations: Vec::new(),
         priority_class: None,
         most: 100,
@@ -188,6 +189,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
         expected: None,
         editions: Vec::new(),
         predicted: None,
+        policy: None,
         observed: Observed {
             value,
             reason: value.to_string(),
@@ -294,6 +296,8 @@ pub fn report() -> Report {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
         hints: &ProviderHints::default(),
+        policies: &PolicySurvey::default(),
+        mesh: None,
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
         at: None,
@@ -386,6 +390,8 @@ pub fn healthy() -> Report {
         documents: &documents,
         proxy: None,
         hints: &ProviderHints::default(),
+        policies: &PolicySurvey::default(),
+        mesh: None,
         overrides: ClusterOverrides {
             network_model: None,
             proxy_mode: Some(ProxyMode::Iptables),

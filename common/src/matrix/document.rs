@@ -6,7 +6,7 @@
 //! distinguish its values.
 
 use super::{
-    axes::{Class, Flavour, ServiceKind, Spot},
+    axes::{Class, Flavour, Forwarder, ServiceKind, Spot},
     cell::{Conditions, DocumentedCell},
     column::Column,
     edition::{Edition, Remark, Remedy},
@@ -94,6 +94,8 @@ struct Row {
     flavour: Many<Flavour>,
     #[serde(default)]
     host_network: Many<bool>,
+    #[serde(default)]
+    forwarder: Many<Forwarder>,
     #[serde(default)]
     relation: Many<Relation>,
     #[serde(default = "stated")]
@@ -195,7 +197,10 @@ impl Document {
             if row.pointer.trim().is_empty() {
                 return Err(wrong(file, line, "the pointer of the row is empty"));
             }
-            if matches!(row.basis, Basis::Predicted | Basis::Required) {
+            if matches!(
+                row.basis,
+                Basis::Predicted | Basis::Required | Basis::Policy
+            ) {
                 let message = "the basis of a row must be stated or implied";
                 return Err(wrong(file, line, message));
             }
@@ -312,7 +317,8 @@ impl Row {
             to.internal_traffic_policy = word;
         });
         let bases = spread(bases, &self.relation, |to, word| to.relation = word);
-        spread(bases, &self.host_network, |to, word| to.host_network = word)
+        let bases = spread(bases, &self.host_network, |to, word| to.host_network = word);
+        spread(bases, &self.forwarder, |to, word| to.forwarder = word)
     }
 }
 

@@ -147,7 +147,7 @@ impl<'a> Journey<'_, 'a> {
             TargetKind::NodePort => self.node_port(),
             TargetKind::LoadBalancer => self.load_balancer(),
             TargetKind::ExternalIp => self.external_ip(),
-            TargetKind::HealthCheckNodePort => Ok(self.health_check()),
+            TargetKind::HealthCheckNodePort => self.health_check(),
             TargetKind::Dnat | TargetKind::Ingress => Ok(Forecast::unknown(Input::Gateway)),
         }
     }
@@ -264,7 +264,7 @@ impl<'a> Journey<'_, 'a> {
                 return Ok(Forecast::unknown(Input::Address));
             };
             let why = vec![reasons::PUBLIC_ADDRESS.why()];
-            let forecast = self.arrival(node, inside, None, why)?;
+            let forecast = self.arrival(node, inside, None, why)?.behind_a_firewall();
             return Ok(if self.client.node.is_some() {
                 forecast.seen_as_another()
             } else {
@@ -429,30 +429,60 @@ impl<'a> Journey<'_, 'a> {
         self.delivered(&answer, node, address, origin, Vec::new())
     }
 
-    /// kube-proxy answers on every node: 200 if the node runs a ready endpoint, otherwise 503
-    /// (kubernetes/kubernetes v1.37.2 `pkg/proxy/healthcheck/service_health.go`).
-    fn health_check(&self) -> Forecast {
+    /// kube-proxy answers on every node, at the addresses that answer node ports: 200 if the node runs a ready endpoint,
+    /// otherwise 503 (kubernetes/kubernetes v1.37.2 `pkg/proxy/healthcheck/service_health.go`).
+    fn health_check(&self) -> Computed {
         let Some(node) = self
             .target
             .node
             .as_deref()
             .and_then(|name| self.world.node(name))
         else {
-            return Forecast::unknown(Input::TargetNode);
+            return Ok(Forecast::unknown(Input::TargetNode));
         };
-        match self.world.proxy_on(&node.name).map(|proxy| proxy.mode) {
-            Some(ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables) => {}
-            Some(mode @ (ProxyMode::Userspace | ProxyMode::Ebpf)) => {
-                return Forecast::not_modelled(&NotModelled::Mode(mode));
+        let Some(proxy) = self.world.proxy_on(&node.name) else {
+            return Ok(Forecast::unknown(Input::ProxyMode));
+        };
+        match proxy.mode {
+            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables => {}
+            mode @ (ProxyMode::Userspace | ProxyMode::Ebpf) => {
+                return Ok(Forecast::not_modelled(&NotModelled::Mode(mode)));
             }
-            None => return Forecast::unknown(Input::ProxyMode),
+        }
+        let inside = |address: &IpAddr| node.internal_ips.contains(address);
+        if let Some(address) = self.address().filter(inside) {
+            let packet = Packet {
+                node: &node.name,
+                client: Network::External,
+                client_ip: None,
+                ip: address,
+                port: self.target.port.get(),
+                protocol: self.target.protocol,
+            };
+            let by = |addresses| self.world.answers_health_checks(&packet, addresses);
+            let listed = match by(&proxy.node_port_addresses) {
+                Ok(listed) => listed,
+                Err(error) => return Ok(Forecast::not_modelled(&error)),
+            };
+            let complete = proxy.node_port_addresses.is_complete();
+            if !listed && (complete || !self.ask(Input::NodePortAddresses)?) {
+                return Ok(Forecast {
+                    action: Some(ProxyAction::None),
+                    endpoints: Vec::new(),
+                    masquerade: None,
+                    outcome: PredictedOutcome::Refused,
+                    client_kept: None,
+                    why: vec![reasons::HEALTH_CHECK_NOT_HERE.why()],
+                    cause: reasons::HEALTH_CHECK_NOT_HERE.cause(),
+                });
+            }
         }
         let reason = if self.has_ready_endpoint(node) {
             reasons::HEALTH_CHECK_OK
         } else {
             reasons::HEALTH_CHECK_UNAVAILABLE
         };
-        Forecast {
+        Ok(Forecast {
             action: Some(ProxyAction::Accept),
             endpoints: Vec::new(),
             masquerade: None,
@@ -460,7 +490,7 @@ impl<'a> Journey<'_, 'a> {
             client_kept: None,
             why: vec![reason.why()],
             cause: None,
-        }
+        })
     }
 
     /// What the client's own node does with its packet. An unknown detector is asked for only if it matters.

@@ -18,7 +18,7 @@ use super::{
     world::World,
 };
 use crate::proxy_mode::ProxyMode;
-use context::Context;
+use context::{Context, NodePortAddress};
 
 impl<'a> World<'a> {
     /// What the node's proxy does with a packet.
@@ -28,6 +28,22 @@ impl<'a> World<'a> {
     /// Fails if the node or its proxy is unknown, or if the model does not know such a proxy.
     pub fn flow(&self, packet: &Packet<'_>) -> Result<Answer<'a>, NotModelled> {
         answer(self, packet, None, None)
+    }
+
+    /// Whether the node's kube-proxy answers health checks at the address that a packet goes to. Since 1.23 it does so at
+    /// the addresses that answer node ports (kubernetes/kubernetes#104742; v1.37.2
+    /// `pkg/proxy/healthcheck/service_health.go`, `newServiceHealthServer`), before that at every address.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the node or its proxy is unknown.
+    pub(super) fn answers_health_checks(
+        &self,
+        packet: &Packet<'_>,
+        addresses: &NodePortAddresses,
+    ) -> Result<bool, NotModelled> {
+        let cx = Context::new(self, packet, None, Some(addresses))?;
+        Ok(!cx.version.since(23) || cx.node_port_address() != NodePortAddress::Excluded)
     }
 
     /// Like [`World::flow`], with another detector and other addresses for node ports than the proxy's.

@@ -1,7 +1,9 @@
 //! One cell of a report: what was expected, predicted and observed, and the verdict.
 
+use super::policy_finding::PolicyFinding;
 use crate::{
     matrix::Standing,
+    model::Cause,
     observation::ObservedValue,
     position::Position,
     target::Target,
@@ -27,6 +29,8 @@ pub struct Cell {
     pub editions: Vec<EditionValue>,
     /// What the forwarding model says should happen.
     pub predicted: Option<Prediction>,
+    /// What NetworkPolicies say; `null` if they do not forbid the connection, or if they were not read.
+    pub policy: Option<PolicyFinding>,
     /// What happened.
     pub observed: Observed,
     /// How the observation compares with the expectation.
@@ -88,6 +92,9 @@ pub struct Prediction {
     pub chance: Option<Chance>,
     /// The rules that lead to this result.
     pub why: Vec<Why>,
+    /// Why the client is not served, at least sometimes; `null` if it is served, or if the reason has no name.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// What can be done if the client is not served; `null` if no remedy is known.
     pub remedy: Option<String>,
 }

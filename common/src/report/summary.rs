@@ -124,6 +124,7 @@ mod tests {
             expected: None,
             editions: Vec::new(),
             predicted: None,
+            policy: None,
             observed: Observed {
                 value: ObservedValue::Reachable,
                 reason: String::new(),

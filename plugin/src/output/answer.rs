@@ -107,11 +107,14 @@ fn as_expected(report: &Report, name: &str) -> String {
             .count()
     };
     let (predicted, required) = (resting_on(Basis::Predicted), resting_on(Basis::Required));
+    let policy = resting_on(Basis::Policy);
     let who = if predicted == all {
         "the forwarding model says "
     } else if required == all {
         "your requirements say "
-    } else if predicted + required == 0 {
+    } else if policy == all {
+        "NetworkPolicies say "
+    } else if predicted + required + policy == 0 {
         "the documentation says "
     } else {
         ""
@@ -131,6 +134,7 @@ fn as_expected(report: &Report, name: &str) -> String {
         let parts = [
             (predicted, "by the forwarding model alone"),
             (required, "by your requirements"),
+            (policy, "by NetworkPolicies"),
         ];
         for (count, by) in parts.into_iter().filter(|(count, _)| *count > 0) {
             text += &format!(", {count} of them {by}");

@@ -94,12 +94,13 @@ pub fn sections(report: &Report) -> Vec<Section> {
         .collect()
 }
 
-/// Whether document and model expect the same, so that neither explains a difference. A requirement is no document.
+/// Whether document and model expect the same, so that neither explains a difference. Requirements and policies are no
+/// documents.
 fn unexplained(cell: &Cell) -> bool {
     let expected = cell
         .expected
         .as_ref()
-        .filter(|expected| expected.basis != Basis::Required)
+        .filter(|expected| !matches!(expected.basis, Basis::Required | Basis::Policy))
         .map(|expected| expected.value);
     let predicted = cell
         .predicted

@@ -118,6 +118,7 @@ pub fn difference(cell: &Cell) -> String {
             Basis::Stated | Basis::Implied => "expected",
             Basis::Predicted => "the model expects",
             Basis::Required => "required to be",
+            Basis::Policy => "NetworkPolicies make it",
         };
         text += &format!("{by} {}, ", expectation(expected.value));
     }
@@ -204,6 +205,7 @@ pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
         let source = expected.source.as_ref()?;
         Some(match expected.basis {
             Basis::Required => format!("required by {source}"),
+            Basis::Policy => format!("{}, because {source}", expected.value),
             Basis::Stated | Basis::Implied | Basis::Predicted => {
                 format!("{}, according to {source}", expectation(expected.value))
             }

@@ -6,7 +6,7 @@ mod huawei_cce;
 
 pub use advisory::Findings;
 
-use crate::reporting::detection;
+use crate::{reporting::detection, survey::mesh::Mesh};
 use advisory::{own, warning};
 
 use jiff::Timestamp;
@@ -30,8 +30,14 @@ const NOT_ASKED: &str = "no-required-cell";
 /// The endpoints changed just before the run.
 const JUST_CHANGED: &str = "just-changed";
 
-/// Every advisory. `left_out`: why the position `external` was left out, partly or completely.
-pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> {
+/// Every advisory. `left_out`: why the position `external` was left out, partly or completely. `policies`: what is to be
+/// known about policies that were not read or not evaluated. `mesh`: the mesh at the backends, if one was found.
+pub fn advisories(
+    known: Findings<'_>,
+    left_out: Option<&str>,
+    policies: &[String],
+    mesh: Option<&Mesh>,
+) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
     advisories.extend(just_changed(known));
@@ -40,6 +46,23 @@ pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> 
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         advisories.extend(huawei_cce::advisories(known));
     }
+    // A policy that is not known may be the cause of a failure.
+    let severity = if known.cells.iter().any(is_wrong) {
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
+    let policies = policies.iter().cloned();
+    advisories.extend(policies.map(|text| own("network-policies", severity, text)));
+    advisories.extend(mesh.map(|mesh| {
+        let advice = "a probe has no certificate of the mesh; check from a pod in it, or allow other clients";
+        let severity = if mesh.may_refuse() {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
+        own("service-mesh", severity, format!("{}; {advice}", mesh.text()))
+    }));
     advisories.extend(left_out.map(|why| {
         let text = format!("external was not checked, or only in part: {why}");
         own(EXTERNAL_LEFT_OUT, Severity::Info, text)
@@ -225,7 +248,7 @@ mod tests {
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
         };
-        let found = advisories(known, None);
+        let found = advisories(known, None, &[], None);
         for advisory in &found {
             let ours = [
                 "no-",

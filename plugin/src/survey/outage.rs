@@ -50,7 +50,7 @@ fn is_down(facts: &Facts) -> bool {
 }
 
 /// Some pods that the Service selects.
-async fn pods(cluster: &impl Cluster, facts: &Facts) -> Result<Page, CallError> {
+pub(super) async fn pods(cluster: &impl Cluster, facts: &Facts) -> Result<Page, CallError> {
     let path = format!("/api/v1/namespaces/{}/pods", facts.service.namespace);
     let call = Call::get(path).with("labelSelector", selector(facts));
     page(cluster, call, FEW, None).await

@@ -158,6 +158,19 @@ impl Forecast {
         self
     }
 
+    /// The packet passes a firewall that may discard it. Many providers have one in front of public addresses of nodes,
+    /// and it does not open node ports by itself
+    /// (<https://kubernetes.io/docs/tasks/access-application-cluster/configure-cloud-provider-firewall/>).
+    pub(super) fn behind_a_firewall(mut self) -> Self {
+        if matches!(
+            self.outcome,
+            PredictedOutcome::Reached | PredictedOutcome::Sometimes { .. }
+        ) {
+            self.outcome = PredictedOutcome::Unknown(vec![Input::Firewall]);
+        }
+        self
+    }
+
     /// Combines two cases that differ in one unknown input.
     pub(super) fn merged(input: Input, yes: Self, no: Self) -> Self {
         let outcome = yes.outcome.or_unserved(&no.outcome);
@@ -328,6 +341,7 @@ impl Forecast {
             reachable: self.reachability(),
             chance: self.chance(),
             why: self.why.clone(),
+            cause: self.cause,
             remedy: self.cause.map(|cause| cause.remedy().to_owned()),
         }
     }

@@ -54,5 +54,6 @@ reasons! {
     HOST_REPLY_FILTERED (FilteredReply): "linux v6.1 net/ipv4/fib_frontend.c, rp_filter", "the reply of a pod on another node to this node's address is dropped on the way";
     AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity, a client stays with its first endpoint, so it is served always or never";
     HEALTH_CHECK_OK: HEALTH, "the node runs a ready endpoint: its health check port answers 200";
+    HEALTH_CHECK_NOT_HERE (NotANodePortAddress): "kubernetes/kubernetes#104742; v1.37.2 pkg/proxy/healthcheck/service_health.go", "kube-proxy answers health checks only at the addresses that answer node ports";
     HEALTH_CHECK_UNAVAILABLE: HEALTH, "the node runs no ready endpoint: its health check port answers 503";
 }

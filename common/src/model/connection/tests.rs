@@ -211,7 +211,11 @@ fn policy_cluster() {
                     ("own node port", node_port("own"), served),
                     ("a backend's node port", node_port("b2"), served),
                     ("another's node port", node_port("o2"), served),
-                    ("a public node port", node_port("o2/public"), served),
+                    (
+                        "a public node port, behind a firewall",
+                        node_port("o2/public"),
+                        ["unknown"; 5],
+                    ),
                     ("balancer", BALANCER, served),
                     (
                         "pod IP",
@@ -244,9 +248,9 @@ fn policy_local_iptables() {
                 ("another's node port", node_port("o2"), ["timeout"; 5]),
                 ("own public address", node_port("o1/public"), ["timeout"; 5]),
                 (
-                    "a backend's public address",
+                    "a backend's public address, behind a firewall",
                     node_port("b2/public"),
-                    ["reached"; 5],
+                    ["unknown"; 5],
                 ),
                 ("balancer", BALANCER, ["reached"; 5]),
             ],
@@ -790,4 +794,23 @@ fn session_affinity_is_explained() {
         "{:?}",
         forecast.why
     );
+}
+
+/// kubernetes/kubernetes#104742: since 1.23, health checks are answered where node ports are.
+#[test]
+fn health_checks_are_answered_at_node_port_addresses() {
+    for (version, range, expected) in [
+        ("1.22.0", "10.9.0.0/16", "reached"),
+        ("1.23.0", "10.9.0.0/16", "refused"),
+        ("1.35.0", "172.30.0.0/16", "reached"),
+    ] {
+        for mode in [ProxyMode::Iptables, ProxyMode::Ipvs] {
+            let cluster = Cluster::new(mode, version, "Local", &TWO).with(|cluster| {
+                cluster.proxy.node_port_addresses =
+                    NodePortAddresses::within(vec![range.parse().unwrap()]);
+            });
+            let outcome = cluster.outcome(Pod, Some("o1"), (TargetKind::HealthCheckNodePort, "b2"));
+            assert_eq!(outcome, expected, "{mode} {version} {range}");
+        }
+    }
 }

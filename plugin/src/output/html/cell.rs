@@ -79,6 +79,7 @@ pub fn expected(report: &Report, cell: &Cell) -> Markup {
                     Basis::Implied => "implied: it follows from what the document says",
                     Basis::Predicted => "by the forwarding model alone, because no document covers this cell",
                     Basis::Required => "required by you, whatever the documents say",
+                    Basis::Policy => "because NetworkPolicies forbid it, whatever the documents say",
                 })
                 @if let Some(matrix) = &expected.matrix { " by " (matrix) }
                 @if let Some(edition) = &expected.edition {
