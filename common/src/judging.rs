@@ -1,12 +1,15 @@
 //! Decides a cell's verdict from its observation, the documents and the model.
 
+mod client;
+
 use crate::{
     matrix::{
         Branch, Catalog, Circumstances, Edition, EditionReading, MatrixSelection, Ruling, Standing,
         Statement, UPSTREAM,
     },
+    model::Cause,
     observation::ObservedValue,
-    report::{Cell, Chance, EditionValue, Expectation, Prediction},
+    report::{Cell, Chance, EditionValue, Expectation, PolicyEffect, Prediction},
     target::{Scope, Target},
     terms::Terms,
     verdict::{
@@ -30,6 +33,12 @@ pub struct Judge<'a> {
 impl Judge<'_> {
     /// Judges a cell from its observation and prediction. Replaces its expectation, editions, verdict and hint.
     pub fn judge(&self, cell: &mut Cell) {
+        let target = Target {
+            scope: cell.target.scope.or_else(|| scope_seen(cell)),
+            ..cell.target.clone()
+        };
+        let situations = self.circumstances.situations(cell.position, &target);
+        self.judge_client(&mut cell.client, cell.predicted.as_ref(), &situations);
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
                 value: required.value.into(),
@@ -44,18 +53,31 @@ impl Judge<'_> {
             cell.hint = remedy.filter(|_| cell.verdict == Verdict::Worse);
             return;
         }
-        let target = Target {
-            scope: cell.target.scope.or_else(|| scope_seen(cell)),
-            ..cell.target.clone()
-        };
-        let situations = self.circumstances.situations(cell.position, &target);
+        let policy = cell.policy.clone();
+        if let Some(policy) = &policy
+            && policy.effect == PolicyEffect::Denied
+        {
+            forbidden(cell, policy.reason.clone());
+            return;
+        }
         let ruling = self.catalog.ruling(self.selection, &situations);
         let predicted = cell.predicted.as_ref();
         let observed = cell.observed.value;
         let chance = predicted.and_then(|predicted| predicted.chance);
         let certain = predicted.and_then(|predicted| predicted.reachable);
         let branches: Vec<Documented> = ruling.branches.iter().map(Branch::documented).collect();
-        let decision = expect(&branches, certain);
+        let decision = match expect(&branches, certain) {
+            Decision::Documents(nth) => {
+                let statement = ruling
+                    .branches
+                    .get(nth)
+                    .and_then(|branch| branch.statement.as_ref());
+                overruled(statement, predicted).map_or(Decision::Documents(nth), Decision::Model)
+            }
+            Decision::Nothing => Decision::Nothing,
+            Decision::Model(value) => Decision::Model(value),
+            Decision::Disputed(nth) => Decision::Disputed(nth),
+        };
         let statement = match decision {
             Decision::Documents(nth) | Decision::Disputed(nth) => ruling
                 .branches
@@ -96,7 +118,10 @@ impl Judge<'_> {
                 }
             }
             (None, Decision::Model(value)) => {
-                hints.extend(depends(&ruling, "judged by the forwarding model"));
+                hints.extend(
+                    unlike(&ruling, value, predicted)
+                        .or_else(|| depends(&ruling, "judged by the forwarding model")),
+                );
                 (Some(by_model(value.into())), Expected::One(value))
             }
             (None, _) => match chance {
@@ -110,6 +135,17 @@ impl Judge<'_> {
                     (None, Expected::Nothing)
                 }
             },
+        };
+        // Policies only forbid. If they may do so, the cell may still be expected to be unreachable, but not reachable.
+        let (expected, against) = match policy {
+            Some(policy) if against != Expected::One(Reachability::Unreachable) => {
+                let reason = policy.reason;
+                hints.push(format!(
+                    "not judged: whether policies allow it is unknown: {reason}"
+                ));
+                (None, Expected::Nothing)
+            }
+            Some(_) | None => (expected, against),
         };
         let is_chance = matches!(against, Expected::ByChance { .. });
         let some_failed = observed == ObservedValue::Unstable && is_chance;
@@ -134,6 +170,51 @@ impl Judge<'_> {
         };
         cell.hint = (!hints.is_empty()).then(|| hints.join("; "));
     }
+}
+
+/// The value that a certain prediction gives instead of the document; `None` if the document counts.
+///
+/// - A setting that restricts who may connect counts for every document, because their tables describe Services without
+///   such settings.
+/// - Upstream's documents describe what a policy is for, without the exceptions that kube-proxy makes: terminating
+///   endpoints, the fallback in IPVS mode, headless Services. If they say that a cell is unreachable and kube-proxy's
+///   rules for this Service certainly serve it, the rules count.
+fn overruled(
+    statement: Option<&Statement<'_>>,
+    predicted: Option<&Prediction>,
+) -> Option<Reachability> {
+    let (statement, predicted) = (statement?, predicted?);
+    let (said, certain) = (statement.first.cell.value, predicted.reachable?);
+    let counts = match (said, certain) {
+        (Reachability::Unreachable, Reachability::Reachable) => {
+            statement.first.edition.name == UPSTREAM
+        }
+        (Reachability::Reachable, Reachability::Unreachable) => {
+            predicted.cause.is_some_and(Cause::is_a_restriction)
+        }
+        (Reachability::Reachable, Reachability::Reachable)
+        | (Reachability::Unreachable, Reachability::Unreachable) => false,
+    };
+    counts.then_some(certain)
+}
+
+/// The hint for a cell that is judged by a rule of kube-proxy, although every document that counts says the opposite.
+fn unlike(
+    ruling: &Ruling<'_>,
+    value: Reachability,
+    predicted: Option<&Prediction>,
+) -> Option<String> {
+    let opposite = |branch: &Branch<'_>| match branch.documented() {
+        Documented::Says(said) => said != value,
+        Documented::Silent | Documented::Disputed => false,
+    };
+    if ruling.branches.is_empty() || !ruling.branches.iter().all(opposite) {
+        return None;
+    }
+    let rule = predicted?.why.last()?.rule.as_str();
+    Some(format!(
+        "the document describes the general case; here, a rule of kube-proxy decides: {rule}"
+    ))
 }
 
 /// The expectation that a document gives.
@@ -206,6 +287,25 @@ fn editions(ruling: &Ruling<'_>) -> Vec<EditionValue> {
         })
         .collect()
 }
+
+/// Judges a cell that NetworkPolicies forbid. Documents and model assume that there are no policies.
+fn forbidden(cell: &mut Cell, reason: String) {
+    let value = Reachability::Unreachable;
+    cell.expected = Some(Expectation {
+        value: value.into(),
+        basis: Basis::Policy,
+        matrix: None,
+        edition: None,
+        source: Some(reason),
+    });
+    cell.editions.clear();
+    cell.verdict = judge(cell.observed.value, Expected::One(value));
+    cell.hint = (cell.verdict == Verdict::Better).then(|| UNENFORCED.to_owned());
+}
+
+/// The hint for a cell that is reached although NetworkPolicies forbid it
+/// (<https://kubernetes.io/docs/concepts/services-networking/network-policies/>, "Prerequisites").
+const UNENFORCED: &str = "check that the cluster's network plugin enforces NetworkPolicies; without one that does, they have no effect";
 
 /// The scope of the addresses that a name was resolved to, if it was the same each time.
 fn scope_seen(cell: &Cell) -> Option<Scope> {
@@ -324,6 +424,7 @@ fn disagreement(
 mod tests {
     use super::{Judge, dispute};
     use crate::{
+        client::Client,
         facts::TrafficPolicy,
         matrix::{Catalog, Circumstances, MatrixSelection, ServiceKind},
         observation::ObservedValue,
@@ -353,10 +454,12 @@ mod tests {
             },
             expected: None,
             editions: Vec::new(),
+            policy: None,
             predicted: Some(Prediction {
                 action: "endpoints".to_owned(),
                 endpoints: vec!["10.244.1.5:80".to_owned()],
                 masquerade: Some(false),
+                client_kept: Some(true),
                 outcome: "some attempts, by chance (1 of 2)".to_owned(),
                 reachable: None,
                 chance: Some(Chance {
@@ -368,6 +471,7 @@ mod tests {
                     rule: "the reply bypasses the node".to_owned(),
                     source: String::new(),
                 }],
+                cause: None,
                 remedy: Some("use the cluster IP".to_owned()),
             }),
             observed: Observed {
@@ -380,6 +484,7 @@ mod tests {
                 attempts: Vec::new(),
             },
             verdict: Verdict::NotObserved,
+            client: Client::default(),
             hint: None,
         }
     }
@@ -413,6 +518,7 @@ editions:
                 internal_traffic_policy: TrafficPolicy::Cluster,
                 host_network: Some(false),
                 served: true,
+                source_ranges: false,
             },
             terms,
         };

@@ -26,6 +26,7 @@
 #[macro_use]
 mod words;
 
+pub mod client;
 pub mod comparison;
 pub mod exit;
 pub mod facts;

@@ -22,7 +22,7 @@ mod ruling;
 mod situation;
 mod text;
 
-pub use axes::{Class, Flavour, ServiceKind, Spot};
+pub use axes::{Class, Flavour, Forwarder, ServiceKind, Spot};
 pub use catalog::{Catalog, MatrixSelection, UPSTREAM, split};
 pub use cell::{Conditions, DocumentedCell};
 pub use column::{Column, NoColumn};

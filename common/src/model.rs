@@ -8,12 +8,15 @@
 //! - [`connection`]: what happens next between nodes. The packet may arrive at another node's proxy, and the reply has
 //!   to find its way back.
 //!
+//! [`policy`] is separate from both: whether NetworkPolicies allow a connection.
+//!
 //! The model does not guess. Its answer is "unknown" for proxies other than kube-proxy in iptables, ipvs or nftables
 //! mode, and for cells that depend on an unknown input.
 
 mod cause;
 pub mod connection;
 pub mod flow;
+pub mod policy;
 pub mod proxy;
 mod version;
 mod world;

@@ -68,12 +68,17 @@ pub enum NotObserved {
     ProtocolNotProbed(String),
     /// The run was interrupted before this cell was finished.
     Interrupted,
+    /// What the cell depends on changed during the run.
+    Changed(String),
 }
 
 impl fmt::Display for NotObserved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNode(why) | Self::NotStarted(why) | Self::ProbeFailed(why) => f.write_str(why),
+            Self::NoNode(why)
+            | Self::NotStarted(why)
+            | Self::ProbeFailed(why)
+            | Self::Changed(why) => f.write_str(why),
             Self::AttemptsFailed(why) => write!(f, "could not try: {why}"),
             Self::Silent => f.write_str(
                 "no answer to the datagram from any position: the server may not answer this payload (see --udp-payload)",

@@ -5,7 +5,9 @@
 mod absent_position;
 mod advisory;
 mod cell;
+mod distribution;
 mod environment;
+mod policy_finding;
 mod service;
 mod summary;
 
@@ -13,7 +15,9 @@ pub use self::{
     absent_position::AbsentPosition,
     advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
     cell::{Cell, Chance, EditionValue, Expectation, Observed, Prediction, Why},
+    distribution::{Affinity, BackendAnswers, Distribution, Share},
     environment::{Environment, Evidence},
+    policy_finding::{PolicyEffect, PolicyFinding},
     service::{LoadBalancer, LoadBalancerAddress, ReportedService},
     summary::Summary,
 };
@@ -22,8 +26,7 @@ use crate::{
     exit::Exit,
     facts::ServiceType,
     matrix::{Circumstances, Edition},
-    terms::Terms,
-    verdict::Verdict,
+    terms::{Failure, Terms},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +74,9 @@ pub struct Report {
     /// Why nothing can answer, if the Service has no ready backend. Older reports do not have it.
     #[serde(default)]
     pub outage: Option<String>,
+    /// Which backends answered how often; `null` if no backend reported its name.
+    #[serde(default)]
+    pub distribution: Option<Distribution>,
     /// What else a reader should know.
     pub advisories: Vec<Advisory>,
     /// What makes the exit code differ from 0, in addition to cells that could not be observed.
@@ -106,7 +112,7 @@ impl Report {
     #[must_use]
     pub fn fails_by_outage(&self) -> bool {
         self.outage.is_some()
-            && self.terms.fail_on.contains(&Verdict::Worse)
+            && self.terms.fail_on.contains(&Failure::Worse)
             && !self.terms.want_outage()
     }
 }

@@ -10,12 +10,44 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+words! {
+    /// What can make a run fail.
+    pub enum Failure("failure") {
+        /// [`Verdict::Worse`].
+        Worse = "worse",
+        /// [`Verdict::Better`].
+        Better = "better",
+        /// [`Verdict::Unstable`].
+        Unstable = "unstable",
+        /// [`Verdict::Disputed`].
+        Disputed = "disputed",
+        /// [`Verdict::Undocumented`].
+        Undocumented = "undocumented",
+        /// Backends do not see the client's address, although that is certain to be expected.
+        ClientAddress = "client-address",
+    }
+}
+
+impl Failure {
+    /// Whether a cell fails in this way.
+    fn applies(self, cell: &Cell) -> bool {
+        match self {
+            Self::Worse => cell.verdict == Verdict::Worse,
+            Self::Better => cell.verdict == Verdict::Better,
+            Self::Unstable => cell.verdict == Verdict::Unstable,
+            Self::Disputed => cell.verdict == Verdict::Disputed,
+            Self::Undocumented => cell.verdict == Verdict::Undocumented,
+            Self::ClientAddress => cell.client.is_lost(),
+        }
+    }
+}
+
 /// The user's terms for success, in addition to the documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
 pub struct Terms {
-    /// Verdicts that make a run fail.
-    pub fail_on: Vec<Verdict>,
+    /// What makes a run fail.
+    pub fail_on: Vec<Failure>,
     /// What must be reachable or unreachable. This takes precedence over documents.
     pub required: Vec<Required>,
 }
@@ -24,7 +56,7 @@ pub struct Terms {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Written {
-    fail_on: Vec<Verdict>,
+    fail_on: Vec<Failure>,
     require_reachable: Vec<String>,
     require_unreachable: Vec<String>,
 }
@@ -67,8 +99,8 @@ impl TryFrom<Written> for Terms {
 /// Terms that may be incomplete. Other terms fill the gaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GivenTerms {
-    /// Verdicts that make a run fail.
-    pub fail_on: Option<Vec<Verdict>>,
+    /// What makes a run fail.
+    pub fail_on: Option<Vec<Failure>>,
     /// What must be reachable.
     pub reachable: Option<Vec<Required>>,
     /// What must be unreachable.
@@ -120,7 +152,12 @@ impl Default for Terms {
     /// Every difference from an expectation makes a run fail, and nothing is required.
     fn default() -> Self {
         Self {
-            fail_on: vec![Verdict::Worse, Verdict::Better, Verdict::Unstable],
+            fail_on: vec![
+                Failure::Worse,
+                Failure::Better,
+                Failure::Unstable,
+                Failure::ClientAddress,
+            ],
             required: Vec::new(),
         }
     }
@@ -149,7 +186,7 @@ impl Terms {
     /// Whether a cell ends a run with exit code 1.
     #[must_use]
     pub fn fail(&self, cell: &Cell) -> bool {
-        self.fail_on.contains(&cell.verdict)
+        self.fail_on.iter().any(|failure| failure.applies(cell))
             || self.of(cell).is_some()
                 && matches!(
                     cell.verdict,

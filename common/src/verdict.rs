@@ -66,6 +66,8 @@ words! {
         Predicted = "predicted",
         /// The user requires it. This takes precedence over documents.
         Required = "required",
+        /// NetworkPolicies forbid it. This takes precedence over documents.
+        Policy = "policy",
     }
 }
 

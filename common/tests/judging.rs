@@ -4,9 +4,11 @@
 
 use proptest::prelude::*;
 use svc_reach_common::{
+    client::{Client, ClientValue, ClientVerdict},
     facts::TrafficPolicy,
     judging::Judge,
     matrix::{Catalog, Circumstances, Class, Column, MatrixSelection, ServiceKind},
+    model::Cause,
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
@@ -43,14 +45,17 @@ fn cell(
         target: target(kind),
         expected: None,
         editions: Vec::new(),
+        policy: None,
         predicted: Some(Prediction {
             action: String::new(),
             endpoints: Vec::new(),
             masquerade: None,
+            client_kept: None,
             outcome: String::new(),
             reachable: certain,
             chance: None,
             why: Vec::new(),
+            cause: None,
             remedy: None,
         }),
         observed: Observed {
@@ -63,6 +68,7 @@ fn cell(
             attempts: Vec::new(),
         },
         verdict: Verdict::Undocumented,
+        client: Client::default(),
         hint: None,
     }
 }
@@ -80,6 +86,7 @@ fn circumstances(columns: &[&str], policy: TrafficPolicy) -> Circumstances {
         internal_traffic_policy: TrafficPolicy::Cluster,
         host_network: Some(false),
         served: true,
+        source_ranges: false,
     }
 }
 
@@ -160,6 +167,180 @@ fn a_certain_prediction_decides_between_branches() {
             hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),
             "{hint}"
         );
+    }
+}
+
+/// Kubernetes' own documents describe Services in general. The settings of a Service, and the rules that kube-proxy has for
+/// it, count before them. If neither is certain, nothing is expected.
+#[test]
+fn configuration_counts_before_the_general_case() {
+    use ObservedValue::{Reachable as Reached, Unreachable as Failed};
+    use Position::{External, NodeOther, PodOther};
+    use Reachability::{Reachable, Unreachable};
+    struct Row {
+        name: &'static str,
+        cell: Cell,
+        cause: Option<Cause>,
+        circumstances: Circumstances,
+        verdict: Verdict,
+    }
+    let iptables = |policy| circumstances(&OPEN, policy);
+    let local = || iptables(TrafficPolicy::Local);
+    let internal_local = || Circumstances {
+        internal_traffic_policy: TrafficPolicy::Local,
+        ..iptables(TrafficPolicy::Cluster)
+    };
+    let ranges = || Circumstances {
+        source_ranges: true,
+        ..iptables(TrafficPolicy::Cluster)
+    };
+    let at = |address: &str, scope, cell: Cell| Cell {
+        target: Target {
+            address: address.to_owned(),
+            scope,
+            ..cell.target
+        },
+        ..cell
+    };
+    let balancer = TargetKind::LoadBalancer;
+    let node_port = TargetKind::NodePort;
+    let row = |name, cell, cause, circumstances, verdict| Row {
+        name,
+        cell,
+        cause,
+        circumstances,
+        verdict,
+    };
+    let rows = [
+        row(
+            "source ranges leave a pod out",
+            cell(PodOther, balancer, Failed, Some(Unreachable)),
+            Some(Cause::SourceRanges),
+            ranges(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "source ranges may leave this machine out",
+            cell(External, balancer, Failed, None),
+            None,
+            ranges(),
+            Verdict::Undocumented,
+        ),
+        row(
+            "source ranges list a pod",
+            cell(PodOther, balancer, Failed, Some(Reachable)),
+            None,
+            ranges(),
+            Verdict::Worse,
+        ),
+        row(
+            "kube-proxy does not handle the name of a load balancer",
+            at(
+                "x.elb.example",
+                None,
+                cell(PodOther, balancer, Failed, None),
+            ),
+            None,
+            iptables(TrafficPolicy::Cluster),
+            Verdict::Undocumented,
+        ),
+        row(
+            "clients outside use the name",
+            at(
+                "x.elb.example",
+                None,
+                cell(External, balancer, Failed, None),
+            ),
+            None,
+            iptables(TrafficPolicy::Cluster),
+            Verdict::Worse,
+        ),
+        row(
+            "a replacement of kube-proxy reaches every backend",
+            cell(NodeOther, node_port, Reached, None),
+            None,
+            circumstances(&["vpc/ebpf"], TrafficPolicy::Local),
+            Verdict::Undocumented,
+        ),
+        row(
+            "a kube-proxy that cannot be asked drops it",
+            cell(NodeOther, node_port, Reached, None),
+            None,
+            local(),
+            Verdict::Better,
+        ),
+        row(
+            "the node runs a terminating endpoint that serves",
+            cell(NodeOther, node_port, Reached, Some(Reachable)),
+            None,
+            local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "a firewall may be in front of a public address",
+            at(
+                "203.0.113.5",
+                Some(Scope::Public),
+                cell(External, node_port, Failed, None),
+            ),
+            None,
+            iptables(TrafficPolicy::Cluster),
+            Verdict::Undocumented,
+        ),
+        row(
+            "node ports do not answer on this address",
+            cell(
+                NodeOther,
+                TargetKind::HealthCheckNodePort,
+                Failed,
+                Some(Unreachable),
+            ),
+            Some(Cause::NotANodePortAddress),
+            local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "IPVS falls back to endpoints of other nodes",
+            cell(PodOther, TargetKind::ClusterIp, Reached, Some(Reachable)),
+            None,
+            internal_local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "a headless Service has no policy",
+            cell(PodOther, TargetKind::Dns, Reached, Some(Reachable)),
+            None,
+            internal_local(),
+            Verdict::AsExpected,
+        ),
+        row(
+            "a lost reply is a fault, although it is predicted",
+            cell(PodOther, balancer, Failed, Some(Unreachable)),
+            Some(Cause::LostReply),
+            local(),
+            Verdict::Worse,
+        ),
+    ];
+    let catalog = Catalog::builtin().unwrap();
+    for Row {
+        name,
+        mut cell,
+        cause,
+        circumstances,
+        verdict,
+    } in rows
+    {
+        if let Some(predicted) = &mut cell.predicted {
+            predicted.cause = cause;
+        }
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection::of(None),
+            circumstances: &circumstances,
+            terms: &Terms::default(),
+        };
+        judge.judge(&mut cell);
+        assert_eq!(cell.verdict, verdict, "{name}: {cell:#?}");
     }
 }
 
@@ -368,4 +549,186 @@ proptest! {
             );
         }
     }
+}
+
+/// A request from outside to the node port of a backend's node. CCE states that policy Local keeps the client's address
+/// and that policy Cluster does not.
+#[test]
+fn the_client_address_is_compared_with_documents_and_model() {
+    use ClientValue::{Kept, NotKnown, Replaced};
+    use ClientVerdict::{AsExpected, Better, Disputed, NotJudged, Worse};
+    type Row<'a> = (
+        &'a str,
+        &'a [&'a str],
+        TrafficPolicy,
+        ClientValue,
+        Option<bool>,
+        ClientVerdict,
+        u8,
+    );
+    let standard = &OPEN[..2];
+    let (local, cluster) = (TrafficPolicy::Local, TrafficPolicy::Cluster);
+    let rows: [Row<'_>; 9] = [
+        ("kept", standard, local, Kept, None, AsExpected, 0),
+        ("lost", standard, local, Replaced, None, Worse, 1),
+        (
+            "lost, also for the model",
+            standard,
+            local,
+            Replaced,
+            Some(true),
+            Worse,
+            1,
+        ),
+        (
+            "the model differs",
+            standard,
+            local,
+            Replaced,
+            Some(false),
+            Disputed,
+            0,
+        ),
+        (
+            "not known",
+            standard,
+            local,
+            NotKnown,
+            Some(true),
+            NotJudged,
+            0,
+        ),
+        ("replaced", standard, cluster, Replaced, None, AsExpected, 0),
+        (
+            "kept, unlike the document",
+            standard,
+            cluster,
+            Kept,
+            None,
+            Better,
+            0,
+        ),
+        // CCE's documents say nothing about Turbo clusters here. Upstream's say the same about every cluster.
+        (
+            "by upstream for Turbo",
+            &OPEN,
+            local,
+            Replaced,
+            None,
+            Worse,
+            1,
+        ),
+        (
+            "unknown model",
+            &OPEN,
+            cluster,
+            Replaced,
+            None,
+            AsExpected,
+            0,
+        ),
+    ];
+    let catalog = Catalog::builtin().unwrap();
+    for (name, columns, policy, seen, kept, verdict, code) in rows {
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection::of(Some("huawei-cce")),
+            circumstances: &circumstances(columns, policy),
+            terms: &Terms::default(),
+        };
+        let mut cell = cell(
+            Position::External,
+            TargetKind::NodePort,
+            ObservedValue::Reachable,
+            Some(Reachability::Reachable),
+        );
+        cell.target.node_role = Some(NodeRole::Backend);
+        cell.client.value = seen;
+        if let Some(predicted) = &mut cell.predicted {
+            predicted.client_kept = kept;
+        }
+        judge.judge(&mut cell);
+        assert_eq!(cell.client.verdict, verdict, "{name}");
+        let exit = Summary::of(&[cell], &Terms::default()).exit_code;
+        assert_eq!(exit, code, "{name}");
+    }
+}
+
+/// With policy Local and pass-through, a client on the backend's node reaches a shared load balancer's public address
+/// but not its private one, according to CCE's newest edition. A global IPv6 address can be either, so the model decides.
+#[test]
+fn each_address_of_a_load_balancer_is_judged_by_its_own_rows() {
+    let rows = [
+        (
+            "192.168.0.200",
+            Scope::Private,
+            Verdict::Better,
+            Basis::Stated,
+        ),
+        (
+            "203.0.113.9",
+            Scope::Public,
+            Verdict::AsExpected,
+            Basis::Implied,
+        ),
+        (
+            "2001:db8::9",
+            Scope::Public,
+            Verdict::AsExpected,
+            Basis::Predicted,
+        ),
+        ("fd00::9", Scope::Private, Verdict::Better, Basis::Stated),
+    ];
+    let catalog = Catalog::builtin().unwrap();
+    for (address, scope, verdict, basis) in rows {
+        let judge = Judge {
+            catalog: &catalog,
+            selection: &MatrixSelection {
+                edition: Some("2026-01-otc".to_owned()),
+                strict: true,
+                ..MatrixSelection::of(Some("huawei-cce"))
+            },
+            circumstances: &circumstances(&OPEN[..2], TrafficPolicy::Local),
+            terms: &Terms::default(),
+        };
+        let mut cell = cell(
+            Position::NodeSame,
+            TargetKind::LoadBalancer,
+            ObservedValue::Reachable,
+            Some(Reachability::Reachable),
+        );
+        cell.target.address = address.to_owned();
+        cell.target.scope = Some(scope);
+        judge.judge(&mut cell);
+        let by = cell.expected.as_ref().map(|expected| expected.basis);
+        assert_eq!((cell.verdict, by), (verdict, Some(basis)), "{address}");
+    }
+}
+
+/// CCE's documents describe a DNAT gateway as a way in from outside. Inside, it fails.
+#[test]
+fn a_dnat_gateway_is_judged_from_outside_too() {
+    let gateway = |position| {
+        let observed = ObservedValue::Reachable;
+        let mut cell = cell(position, TargetKind::Dnat, observed, None);
+        cell.target.address = "203.0.113.9".to_owned();
+        cell.target.scope = Some(Scope::Public);
+        cell
+    };
+    let cells = vec![gateway(Position::External), gateway(Position::NodeOther)];
+    let catalog = Catalog::builtin().unwrap();
+    let judge = Judge {
+        catalog: &catalog,
+        selection: &MatrixSelection::of(Some("huawei-cce")),
+        circumstances: &circumstances(&OPEN[..2], TrafficPolicy::Local),
+        terms: &Terms::default(),
+    };
+    let verdicts: Vec<Verdict> = cells
+        .into_iter()
+        .map(|mut cell| {
+            judge.judge(&mut cell);
+            cell.verdict
+        })
+        .collect();
+    assert_eq!(verdicts, [Verdict::AsExpected, Verdict::Better]);
 }

@@ -5,10 +5,11 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use svc_reach_common::{
+    client::SourceAddress,
     facts::TrafficPolicy,
     matrix::{
-        Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, MatrixSelection,
-        Ruling, ServiceKind, Situation, Spot, Standing, Statement,
+        Catalog, Circumstances, Class, Column, DocumentedCell, Edition, Flavour, Forwarder,
+        MatrixSelection, Ruling, ServiceKind, Situation, Spot, Standing, Statement,
     },
     network_model::NetworkModel,
     observation::ObservedValue,
@@ -57,7 +58,11 @@ fn situation(cell: &DocumentedCell) -> Situation {
         service: conditions.service,
         class: conditions.class,
         access: conditions.access,
-        column: conditions.column,
+        column: conditions.column.or_else(|| {
+            conditions
+                .forwarder
+                .map(|_| "vpc/iptables".parse().unwrap())
+        }),
         pass_through: conditions.pass_through,
         external_traffic_policy: conditions
             .external_traffic_policy
@@ -165,6 +170,7 @@ fn circumstances(column: &str) -> Circumstances {
         internal_traffic_policy: TrafficPolicy::Cluster,
         host_network: Some(false),
         served: true,
+        source_ranges: false,
     }
 }
 
@@ -648,7 +654,9 @@ fn schema_matches_files_and_words() {
         (words("policy"), json!(TrafficPolicy::ALL)),
         (words("flavour"), json!(Flavour::ALL)),
         (words("relation"), json!(Relation::ALL)),
+        (words("forwarder"), json!(Forwarder::ALL)),
         (words("value"), json!(Reachability::ALL)),
+        (words("sourceAddress"), json!(SourceAddress::ALL)),
         (words("target"), json!(Spot::ALL)),
     ];
     for (in_schema, in_program) in all {
@@ -668,7 +676,10 @@ fn schema_matches_files_and_words() {
         }
         files += 1;
         let text = std::fs::read_to_string(&path).unwrap();
-        let file: Value = serde_saphyr::from_str(&text).unwrap();
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false },
+        };
+        let file: Value = serde_saphyr::from_str_with_options(&text, options).unwrap();
         let wrong: Vec<String> = validator
             .iter_errors(&file)
             .map(|error| format!("{}: {error}", error.instance_path()))

@@ -6,8 +6,10 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, num::NonZeroU16};
 use svc_reach_common::{
+    client::{Client, ClientExpectation, ClientValue, ClientVerdict, SourceAddress},
     facts::{IpMode, ServicePort, ServiceType, TargetPort, TrafficPolicy},
     matrix::{Circumstances, Class, ServiceKind, Standing},
+    model::Cause,
     network_model::NetworkModel,
     observation::ObservedValue,
     position::Position,
@@ -15,12 +17,13 @@ use svc_reach_common::{
     provider::operator::Operator,
     proxy_mode::ProxyMode,
     report::{
-        API_VERSION, AbsentPosition, Advisory, Cell, Chance, EditionValue, Environment, Evidence,
-        Expectation, Kind, LoadBalancer, LoadBalancerAddress, MatrixReference, Observed,
-        Prediction, Report, ReportList, ReportedService, SCHEMA, Severity, Summary, Why,
+        API_VERSION, AbsentPosition, Advisory, Affinity, BackendAnswers, Cell, Chance,
+        Distribution, EditionValue, Environment, Evidence, Expectation, Kind, LoadBalancer,
+        LoadBalancerAddress, MatrixReference, Observed, PolicyEffect, PolicyFinding, Prediction,
+        Report, ReportList, ReportedService, SCHEMA, Severity, Share, Summary, Why,
     },
     target::{NodeRole, Relation, Scope, Target, TargetKind},
-    terms::{Required, Terms},
+    terms::{Failure, Required, Terms},
     verdict::{Basis, ExpectedValue, Reachability, Verdict},
     wire::outcome::{Attempt, Echo, Outcome, Phase},
 };
@@ -144,6 +147,7 @@ fn full() -> Report {
             action: "endpoints".into(),
             endpoints: vec!["10.1.0.1:80".into()],
             masquerade: Some(true),
+            client_kept: Some(false),
             outcome: "reached".into(),
             reachable: Some(Reachability::Reachable),
             chance: Some(Chance {
@@ -155,7 +159,12 @@ fn full() -> Report {
                 rule: "r".into(),
                 source: "s".into(),
             }],
+            cause: None,
             remedy: Some("r".into()),
+        }),
+        policy: Some(PolicyFinding {
+            effect: PolicyEffect::Denied,
+            reason: "p".into(),
         }),
         observed: Observed {
             value: ObservedValue::Unstable,
@@ -167,6 +176,20 @@ fn full() -> Report {
             attempts: attempts.collect(),
         },
         verdict: Verdict::Unstable,
+        client: Client {
+            value: ClientValue::Replaced,
+            address: Some([10, 0, 0, 1].into()),
+            replaced_by: Some("node b".into()),
+            reason: Some("r".into()),
+            expected: Some(ClientExpectation {
+                value: SourceAddress::Kept,
+                basis: Basis::Stated,
+                matrix: Some("m".into()),
+                edition: Some("1".into()),
+                source: Some("s".into()),
+            }),
+            verdict: ClientVerdict::Worse,
+        },
         hint: Some("h".into()),
     };
     Report {
@@ -229,6 +252,7 @@ fn full() -> Report {
             internal_traffic_policy: TrafficPolicy::Cluster,
             host_network: Some(false),
             served: true,
+            source_ranges: false,
         },
         summary: Summary::of(std::slice::from_ref(&cell), &Terms::default()),
         cells: vec![cell],
@@ -238,12 +262,23 @@ fn full() -> Report {
         }],
         outage: Some("o".into()),
         terms: Terms {
-            fail_on: vec![Verdict::Worse],
+            fail_on: vec![Failure::Worse],
             required: vec![
                 Required::parse("pod-other:cluster-ip", Reachability::Reachable).unwrap(),
                 Required::parse("external:node-port", Reachability::Unreachable).unwrap(),
             ],
         },
+        distribution: Some(Distribution {
+            backends: vec![BackendAnswers {
+                pod: "web-0".into(),
+                node: Some("a".into()),
+                answers: 0,
+                attempts: 20,
+                attempts_needed: 15,
+                share: Share::Silent,
+            }],
+            affinity: Some(Affinity::Held),
+        }),
         advisories: vec![Advisory {
             id: "a".into(),
             severity: Severity::Warning,
@@ -292,12 +327,20 @@ fn schema_has_the_programs_words() {
         ("targetKind", json!(TargetKind::ALL)),
         ("nodeRole", json!(NodeRole::ALL)),
         ("relation", json!(Relation::ALL)),
+        ("cause", json!(Cause::ALL)),
         ("scope", json!(Scope::ALL)),
         ("reachability", json!(Reachability::ALL)),
         ("expectedValue", json!(ExpectedValue::ALL)),
         ("basis", json!(Basis::ALL)),
+        ("policyEffect", json!(PolicyEffect::ALL)),
         ("observedValue", json!(ObservedValue::ALL)),
         ("verdict", json!(Verdict::ALL)),
+        ("clientValue", json!(ClientValue::ALL)),
+        ("sourceAddress", json!(SourceAddress::ALL)),
+        ("clientVerdict", json!(ClientVerdict::ALL)),
+        ("failure", json!(Failure::ALL)),
+        ("share", json!(Share::ALL)),
+        ("affinity", json!(Affinity::ALL)),
         ("severity", json!(Severity::ALL)),
         ("phase", json!(Phase::ALL)),
         ("serviceKind", json!(ServiceKind::ALL)),
@@ -328,6 +371,7 @@ fn schema_has_the_programs_words() {
         .map(|verdict| {
             let cell = Cell {
                 verdict: *verdict,
+                client: Client::default(),
                 ..full().cells.remove(0)
             };
             Summary::of(&[cell], &Terms::default()).exit_code
@@ -408,9 +452,9 @@ fn older_reports_can_be_read() {
 fn an_outage_fails_the_run_unless_it_is_wanted() {
     let unreachable = |place| Required::parse(place, Reachability::Unreachable).unwrap();
     let default = Terms::default();
-    let rows: [(&str, &[Verdict], Vec<Required>, u8); 5] = [
+    let rows: [(&str, &[Failure], Vec<Required>, u8); 5] = [
         ("by default", &default.fail_on, vec![], 1),
-        ("worse does not fail", &[Verdict::Better], vec![], 0),
+        ("worse does not fail", &[Failure::Better], vec![], 0),
         (
             "wanted",
             &default.fail_on,
@@ -442,6 +486,7 @@ fn an_outage_fails_the_run_unless_it_is_wanted() {
             let mut cell = full().cells.remove(0);
             (cell.position, cell.target.kind) = (place.position, place.target);
             cell.verdict = Verdict::AsExpected;
+            cell.client = Client::default();
             cell
         })
         .into();

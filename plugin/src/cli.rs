@@ -192,6 +192,11 @@ pub struct RunArgs {
     /// The run begins as soon as a backend is ready and the load balancer has an address. If this takes longer, the run fails.
     #[arg(long, value_name = "DURATION")]
     pub wait: Option<String>,
+    /// If the Service, its endpoints or nodes change during the run, repeat it, for at most this long
+    ///
+    /// Cells that depend on something that changed are not observed, and the exit code is 3. A repeated run can observe them.
+    #[arg(hide_short_help = true, long, value_name = "DURATION")]
+    pub settle: Option<String>,
     /// Check again and again, and print what changes
     #[arg(short, long)]
     pub watch: bool,

@@ -48,6 +48,8 @@ pub struct RunSettings {
     pub color: Color,
     /// How long to wait for backends and load balancer addresses; `None`: do not wait.
     pub wait: Option<Duration>,
+    /// How long to repeat a run during which the cluster changed; `None`: do not repeat it.
+    pub settle: Option<Duration>,
     /// Pause between two runs; `None`: run once.
     pub watch: Option<Duration>,
     /// What to check on each Service.

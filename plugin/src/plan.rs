@@ -3,6 +3,8 @@
 pub mod assignment;
 pub mod placement;
 pub mod planned_position;
+pub mod public_addresses;
+pub mod relocation;
 pub mod requests;
 pub mod service_check;
 pub mod targets;

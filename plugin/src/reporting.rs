@@ -2,9 +2,12 @@
 
 pub mod advisories;
 pub mod cells;
+mod client_address;
 pub mod detection;
+mod distribution;
 pub mod documents;
 pub mod neighbours;
+pub mod network_policies;
 mod pod_addresses;
 pub mod prediction;
 pub mod service;
@@ -14,22 +17,32 @@ use crate::reporting::documents::Documents;
 use crate::{
     config::ClusterOverrides,
     probes::probed_position::ProbedPosition,
-    reporting::{advisories::Findings, cells::ObservedCell},
+    reporting::{
+        advisories::Findings,
+        cells::ObservedCell,
+        network_policies::{PolicyCheck, PolicyQuestion},
+    },
     survey::{
+        changes::Changes,
         kube_proxy::{ProxyConfig, ProxyOverrides, Settings},
+        mesh::Mesh,
+        network_policies::PolicySurvey,
         provider_hints::ProviderHints,
     },
 };
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 use svc_reach_common::{
+    client::Client,
     facts::Facts,
     judging,
     model::{
         World,
         connection::{Balancer, Paths},
     },
+    observation::{NotObserved, Observation},
     position::{Network, Position},
     provider::Provider,
+    proxy_mode::ProxyMode,
     report::{
         self, API_VERSION, AbsentPosition, Cell, Evidence, Kind, Prediction, Report, Summary,
     },
@@ -47,6 +60,10 @@ pub struct Expectations<'a> {
     pub proxy: Option<&'a ProxyConfig>,
     /// What other objects say.
     pub hints: &'a ProviderHints,
+    /// The network policies.
+    pub policies: &'a PolicySurvey,
+    /// The mesh at the backends, if one was looked for and found.
+    pub mesh: Option<&'a Mesh>,
     /// Other Services with an address that matters to this one.
     pub others: &'a [Facts],
     /// What the user says about the cluster.
@@ -66,6 +83,8 @@ pub struct Unchecked<'a> {
     pub absent: Vec<AbsentPosition>,
     /// Why nothing can answer, if the Service has no ready endpoint.
     pub outage: Option<String>,
+    /// What changed during the run. Observations that depend on it do not count.
+    pub changes: Changes,
 }
 
 /// Makes the report of a run.
@@ -124,7 +143,15 @@ pub fn report(
             settings.nodes.insert(node, proxy);
         }
     }
-    let all_seen = cells::seen(stands);
+    let mut all_seen = cells::seen(stands);
+    for seen in &mut all_seen {
+        let why = unchecked
+            .changes
+            .concerning(seen.stand.node.as_deref(), seen.target);
+        if let Some(why) = why {
+            seen.observation = Observation::NotObserved(NotObserved::Changed(why));
+        }
+    }
     let pods = pod_addresses::of_probes(&all_seen);
     let public = public_addresses(facts, stands);
     let others = expectations.others.iter();
@@ -156,6 +183,17 @@ pub fn report(
         circumstances: &circumstances,
         terms: expectations.terms,
     };
+    let policies = PolicyCheck::new(
+        expectations.policies,
+        facts,
+        stands,
+        settings.mode_told
+            && matches!(
+                settings.proxy.mode,
+                ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables
+            ),
+        paths[0].balancer.pass_through,
+    );
     let cells: Vec<Cell> = all_seen
         .iter()
         .map(|seen| {
@@ -181,10 +219,22 @@ pub fn report(
                     .as_ref()
                     .map(|forecast| forecast.prediction(seen.target.kind)),
             );
+            cell.client = client_address::client(facts, stands, stand, seen.attempts);
+            let question = PolicyQuestion {
+                position: stand.position,
+                node,
+                target: seen.target,
+                attempts: seen.attempts,
+            };
+            cell.policy = policies.finding(question, forecast.as_ref());
+            if let (Some(policy), Some(predicted)) = (&cell.policy, &mut cell.predicted) {
+                network_policies::apply(policy, predicted);
+            }
             documents.judge(&mut cell);
             cell
         })
         .collect();
+    let distribution = distribution::distribution(facts, &environment, &cells);
     let mut advisories = advisories::advisories(
         Findings {
             facts,
@@ -192,10 +242,13 @@ pub fn report(
             circumstances: &circumstances,
             hints: expectations.hints,
             cells: &cells,
+            distribution: distribution.as_ref(),
             terms: expectations.terms,
             at: expectations.at,
         },
         unchecked.external,
+        &expectations.policies.notes,
+        expectations.mesh,
     );
     let known_pods: Vec<IpAddr> = world.pods().map(|(_, address)| address).collect();
     for advisory in advisories::of_the_cluster(
@@ -217,6 +270,7 @@ pub fn report(
         service: service::service(facts),
         matrix: primary.map(report::MatrixReference::of),
         advisories,
+        distribution,
         environment,
         circumstances,
         terms: expectations.terms.clone(),
@@ -260,8 +314,10 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
         expected: None,
         editions: Vec::new(),
         predicted,
+        policy: None,
         observed: cells::observed(seen),
         verdict: Verdict::Undocumented,
+        client: Client::default(),
         hint: None,
     }
 }
@@ -277,7 +333,7 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::documents::Documents,
-        survey::provider_hints::ProviderHints,
+        survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
         testing::{endpoint, facts, node, probe_settings},
     };
     use std::{collections::BTreeMap, time::Duration};
@@ -340,6 +396,8 @@ mod tests {
             hints: &ProviderHints::default(),
             others: &[],
             overrides: ClusterOverrides::default(),
+            policies: &PolicySurvey::default(),
+            mesh: None,
             terms: &Terms::default(),
             at: None,
         };

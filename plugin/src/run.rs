@@ -7,17 +7,21 @@
 
 pub mod second_round;
 pub mod smoke_test;
+#[cfg(test)]
+mod tests;
 pub mod wait;
 pub mod watch;
 
 use crate::{
-    cluster::Cluster,
+    cluster::{Cluster, page::AT_ONCE},
     config::{Connection, RunSettings, ServiceSelection, UsageError},
     error::Error,
     plan::{
         assignment::{ProbePlan, assign},
         placement,
         planned_position::PlannedPosition,
+        public_addresses,
+        relocation::{FURTHER_NODES, relocate},
         service_check::{self, ServiceCheck},
     },
     probes::{
@@ -25,7 +29,7 @@ use crate::{
         external,
         job::{self, JobSettings},
         ledger::Ledger,
-        output::ProbeOutput,
+        output::{End, Fault, ProbeOutput},
         preflight::{self, Ttl},
         probed_position::ProbedPosition,
         rehearsal::rehearse,
@@ -34,6 +38,8 @@ use crate::{
     survey::{
         self, Survey,
         kube_proxy::ProxyConfig,
+        mesh::{self, Mesh},
+        network_policies::{self, PolicySurvey},
         outage::outages,
         provider_hints::{self, HintsFound},
     },
@@ -43,6 +49,7 @@ use crate::{
         progress::{self, Progress},
     },
 };
+use futures_util::{StreamExt, stream};
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
@@ -51,6 +58,7 @@ use std::{
 use svc_reach_common::{
     exit::Exit,
     facts::{Facts, Node},
+    model::policy::Labels,
     observation::NotObserved,
     provider::Provider,
     report::{Report, Reports},
@@ -74,12 +82,32 @@ pub struct Run<'a, C> {
     pub again: bool,
 }
 
+/// How one try of a run ended.
+enum Ended {
+    /// It was interrupted, and there is nothing to report.
+    Early(Exit),
+    /// It made reports.
+    Looked(Box<Looked>),
+}
+
+/// One try of a run.
+struct Looked {
+    reports: Vec<Report>,
+    /// Whether the cluster changed meanwhile.
+    changed: bool,
+    /// The Jobs that it created.
+    ledger: Ledger,
+    /// Whether they were removed.
+    removed: Result<(), Error>,
+}
+
 /// Everything that is known before the first probe is created.
 struct Prepared {
     /// The API server's time.
     at: Option<String>,
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
+    policies: PolicySurvey,
     services: Vec<ServiceCheck>,
     probes: Vec<ProbeJob>,
 }
@@ -92,13 +120,59 @@ impl<C: Cluster> Run<'_, C> {
     ///
     /// The failure that prevented a report.
     pub async fn once(&self, tell: impl FnOnce(&Reports) -> Exit) -> Result<Exit, Error> {
+        let began = tokio::time::Instant::now();
+        let looked = loop {
+            let looked = match self.look().await? {
+                Ended::Early(exit) => return Ok(exit),
+                Ended::Looked(looked) => *looked,
+            };
+            let time_left = self
+                .settings
+                .settle
+                .is_some_and(|most| began.elapsed() < most);
+            if !looked.changed
+                || !time_left
+                || looked.removed.is_err()
+                || self.interrupt.get().is_some()
+            {
+                break looked;
+            }
+            if !self.again {
+                progress::plain("note: the cluster changed during the run, so the run is repeated");
+            }
+            if let Err(left) = looked.ledger.await_pods_going(self.cluster).await {
+                report_error(&left);
+            }
+        };
+        let Looked {
+            reports,
+            ledger,
+            removed,
+            changed: _,
+        } = looked;
+        let mut exit = tell(&self.settings.reports(reports));
+        if let Some(interrupted) = self.interrupt.get() {
+            exit = exit.and(interrupted);
+        }
+        let gone = match removed {
+            Ok(()) => ledger.await_pods_going(self.cluster).await,
+            Err(left) => Err(left),
+        };
+        if let Err(left) = gone {
+            exit = exit.and(report_error(&left));
+        }
+        Ok(exit)
+    }
+
+    /// Puts the probes into the cluster, removes them, and makes the reports.
+    async fn look(&self) -> Result<Ended, Error> {
         let began = Instant::now();
         let run_id = run_id();
         let probes_in = self.settings.probes_in(self.namespace);
 
         // Nothing exists in the cluster yet, so an interrupt can end the run at once.
         let mut prepared = tokio::select! {
-            exit = self.interrupt.raised() => return Ok(exit),
+            exit = self.interrupt.raised() => return Ok(Ended::Early(exit)),
             prepared = self.prepare(probes_in, &run_id) => prepared?,
         };
 
@@ -122,13 +196,28 @@ impl<C: Cluster> Run<'_, C> {
             tokio::select! {
                 _ = self.interrupt.raised() => {}
                 () = external::probe(&mut prepared.services, |service, targets| {
-                    let expectations = self.before(service, prepared.proxy.as_ref());
+                    let expectations = self.before(service, prepared.proxy.as_ref(), &prepared.policies);
                     second_round::external(service, targets, expectations)
                 }) => {}
             }
         });
+        let outputs = match outputs {
+            Ok(first) => Ok(self
+                .elsewhere(
+                    &deployment,
+                    &mut prepared.services,
+                    (prepared.proxy.as_ref(), &prepared.policies),
+                    first,
+                )
+                .await),
+            Err(error) => Err(error),
+        };
         progress.clear();
-        let removed = ledger.remove_all(self.cluster).await;
+        let (removed, ()) = tokio::join!(ledger.remove_all(self.cluster), async {
+            if outputs.is_ok() {
+                self.notice_changes(&mut prepared.services).await;
+            }
+        });
         let outputs = match outputs {
             Ok(outputs) => outputs,
             Err(error) => {
@@ -137,25 +226,52 @@ impl<C: Cluster> Run<'_, C> {
                 }
                 // If the user interrupted the run, it exits as interrupted, even if something failed, too.
                 return match self.interrupt.get() {
-                    Some(interrupted) => Ok(report_error(&error).and(interrupted)),
+                    Some(interrupted) => Ok(Ended::Early(report_error(&error).and(interrupted))),
                     None => Err(error),
                 };
             }
         };
 
-        let reports = self.reports(prepared, &outputs, &run_id, began.elapsed());
-        let mut exit = tell(&self.settings.reports(reports));
-        if let Some(interrupted) = self.interrupt.get() {
-            exit = exit.and(interrupted);
-        }
-        let gone = match removed {
-            Ok(()) => ledger.await_pods_going(self.cluster).await,
-            Err(left) => Err(left),
+        let changed = prepared.services.iter().any(ServiceCheck::disturbed);
+        let meshes = self.meshes(&prepared, &outputs).await;
+        let reports = self.reports(prepared, &meshes, &outputs, &run_id, began.elapsed());
+        Ok(Ended::Looked(Box::new(Looked {
+            reports,
+            changed,
+            ledger,
+            removed,
+        })))
+    }
+
+    /// Reads the Services, their endpoints and nodes again, and notes what changed since the beginning of the run.
+    async fn notice_changes(&self, services: &mut [ServiceCheck]) {
+        let probe = &self.settings.probe;
+        let fits = |node: &Node| placement::unfit(node, probe).is_none();
+        let selection = &self.settings.selection;
+        let read = tokio::select! {
+            _ = self.interrupt.raised() => return,
+            read = survey::read_again(self.cluster, self.namespace, selection, &fits) => read,
         };
-        if let Err(left) = gone {
-            exit = exit.and(report_error(&left));
+        let now = match read {
+            Ok(now) => now,
+            Err(error) => {
+                progress::plain(&format!(
+                    "note: failed to read the cluster again, so a change during the run would go unnoticed: {}",
+                    error.chain()
+                ));
+                return;
+            }
+        };
+        for service in services {
+            let (namespace, name) = (
+                &service.facts.service.namespace,
+                &service.facts.service.name,
+            );
+            let mut now = now.iter();
+            let now =
+                now.find(|now| (&now.service.namespace, &now.service.name) == (namespace, name));
+            service.notice(now, probe);
         }
-        Ok(exit)
     }
 
     /// Reads the cluster, chooses nodes, plans the probes, and asks the API server whether it would admit them.
@@ -171,10 +287,30 @@ impl<C: Cluster> Run<'_, C> {
             survey::survey(self.cluster, self.namespace, selection, &fits),
             preflight::check_permissions(self.cluster, probes_in)
         );
-        let Survey { services, proxy } = surveyed?;
+        let Survey {
+            mut services,
+            proxy,
+        } = surveyed?;
         allowed?;
+        let node_addresses = &self.settings.check.request.node_addresses;
+        public_addresses::add(&mut services, node_addresses)?;
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
+        }
+        // The probes of a run differ in one label only, the name of the probe.
+        let labels = job::pod_labels(run_id, "", probe);
+        if let Some(facts) = services.iter().find(|facts| {
+            facts.service.namespace == probes_in && selects(&facts.service.selector, &labels)
+        }) {
+            let selector = facts.service.selector.iter();
+            let selector: Vec<String> = selector
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            return Err(Error::Usage(UsageError::invalid(
+                "--probe-label",
+                &selector.join(","),
+                "one of the Services selects pods with these labels, so the probes would be its backends",
+            )));
         }
         let provider = services
             .iter()
@@ -183,46 +319,25 @@ impl<C: Cluster> Run<'_, C> {
         let mut services = service_check::place(services, probe, |service| {
             self.settings.check(service, self.namespace).clone()
         });
-        let mut plans = assign(&mut services);
+        public_addresses::ask(&mut services, node_addresses);
+        let plans = assign(&mut services);
         if plans.len() > probe.most {
             return Err(Error::Usage(UsageError::TooManyProbes {
                 most: probe.most,
                 needed: plans.len(),
             }));
         }
-        let mut by_name: HashMap<String, &mut ProbePlan> = plans
-            .iter_mut()
-            .map(|plan| (plan.name.clone(), plan))
-            .collect();
-        for service in &services {
-            let expectations = self.before(service, proxy.as_ref());
-            second_round::mark(service, &mut by_name, expectations);
-        }
-        let mut probes: Vec<ProbeJob> = plans
-            .into_iter()
-            .map(|plan| ProbeJob {
-                job: job::job(JobSettings {
-                    run_id,
-                    namespace: probes_in,
-                    probe: &plan,
-                    settings: probe,
-                }),
-                name: plan.name,
-                network: plan.network,
-                plan: plan.plan,
-            })
-            .collect();
         let facts: Vec<_> = services.iter().map(|service| &service.facts).collect();
         let hints = provider_hints::look(self.cluster, provider, &facts);
-        let (rehearsed, hints, outages) = tokio::join!(
-            rehearse(self.cluster, probes_in, &mut probes),
-            hints,
-            outages(self.cluster, &facts)
-        );
+        let policies = network_policies::look(self.cluster, &facts, probes_in, Labels::all(labels));
+        let (hints, policies, outages) =
+            tokio::join!(hints, policies, outages(self.cluster, &facts));
         for (service, outage) in services.iter_mut().zip(outages) {
             service.outage = outage;
         }
-        let rehearsal = rehearsed?;
+        let known = (proxy.as_ref(), &policies);
+        let mut probes = self.jobs(plans, &services, known, (probes_in, run_id));
+        let rehearsal = rehearse(self.cluster, probes_in, &mut probes).await?;
         for position in services
             .iter_mut()
             .flat_map(|service| &mut service.positions)
@@ -243,9 +358,100 @@ impl<C: Cluster> Run<'_, C> {
             at: rehearsal.at,
             proxy,
             hints,
+            policies,
             services,
             probes,
         })
+    }
+
+    /// The Jobs of these probes of a run in a namespace.
+    fn jobs(
+        &self,
+        mut plans: Vec<ProbePlan>,
+        services: &[ServiceCheck],
+        (proxy, policies): (Option<&ProxyConfig>, &PolicySurvey),
+        (namespace, run_id): (&str, &str),
+    ) -> Vec<ProbeJob> {
+        let mut by_name: HashMap<String, &mut ProbePlan> = plans
+            .iter_mut()
+            .map(|plan| (plan.name.clone(), plan))
+            .collect();
+        for service in services {
+            let expectations = self.before(service, proxy, policies);
+            second_round::mark(service, &mut by_name, expectations);
+        }
+        plans
+            .into_iter()
+            .map(|plan| ProbeJob {
+                job: job::job(JobSettings {
+                    run_id,
+                    namespace,
+                    probe: &plan,
+                    settings: &self.settings.probe,
+                }),
+                name: plan.name,
+                network: plan.network,
+                plan: plan.plan,
+            })
+            .collect()
+    }
+
+    /// If a node could not start a probe, tries other nodes of the same kind. Returns the outputs of all probes.
+    async fn elsewhere(
+        &self,
+        deployment: &Deployment<'_, C>,
+        services: &mut [ServiceCheck],
+        known: (Option<&ProxyConfig>, &PolicySurvey),
+        mut outputs: BTreeMap<String, ProbeOutput>,
+    ) -> BTreeMap<String, ProbeOutput> {
+        let settings = &self.settings.probe;
+        let mut unusable = BTreeMap::new();
+        for round in 1..=FURTHER_NODES {
+            if self.interrupt.get().is_some() {
+                break;
+            }
+            let plans = relocate(services, settings, &outputs, &mut unusable, round);
+            if plans.is_empty() {
+                break;
+            }
+            let probes = self.jobs(
+                plans,
+                services,
+                known,
+                (deployment.namespace, deployment.run_id),
+            );
+            let names: Vec<String> = probes.iter().map(|probe| probe.name.clone()).collect();
+            match deployment.run(probes).await {
+                Ok(more) => outputs.extend(more),
+                // The other probes have seen something, so the run goes on.
+                Err(error) => {
+                    let end = End::not_started(error.chain(), Fault::NotTheNode);
+                    let nothing = ProbeOutput::nothing(end);
+                    outputs.extend(names.into_iter().map(|name| (name, nothing.clone())));
+                }
+            }
+        }
+        outputs
+    }
+
+    /// The mesh at the backends of each Service. They are only read if a connection was accepted and then ended, which
+    /// is how a mesh refuses a client.
+    async fn meshes(
+        &self,
+        prepared: &Prepared,
+        outputs: &BTreeMap<String, ProbeOutput>,
+    ) -> Vec<Option<Mesh>> {
+        let mut attempts = outputs
+            .values()
+            .flat_map(|output| output.results.values().flatten());
+        if !attempts.any(mesh::may_be_refused) {
+            return Vec::new();
+        }
+        stream::iter(&prepared.services)
+            .map(|service| mesh::look(self.cluster, &service.facts))
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 
     /// What is expected of a Service before a probe has run.
@@ -253,11 +459,14 @@ impl<C: Cluster> Run<'_, C> {
         &'s self,
         service: &'s ServiceCheck,
         proxy: Option<&'s ProxyConfig>,
+        policies: &'s PolicySurvey,
     ) -> Expectations<'s> {
         Expectations {
             documents: self.documents,
             proxy,
             hints: &second_round::NO_HINTS,
+            policies,
+            mesh: None,
             others: &[],
             overrides: self.settings.expectations.overrides,
             terms: &service.check.terms,
@@ -269,6 +478,7 @@ impl<C: Cluster> Run<'_, C> {
     fn reports(
         &self,
         prepared: Prepared,
+        meshes: &[Option<Mesh>],
         outputs: &BTreeMap<String, ProbeOutput>,
         run_id: &str,
         elapsed: Duration,
@@ -282,8 +492,9 @@ impl<C: Cluster> Run<'_, C> {
         prepared
             .services
             .into_iter()
+            .enumerate()
             .zip(others)
-            .map(|(service, others)| {
+            .map(|((index, service), others)| {
                 let positions: Vec<ProbedPosition> = service
                     .positions
                     .into_iter()
@@ -294,6 +505,8 @@ impl<C: Cluster> Run<'_, C> {
                     documents: self.documents,
                     proxy: prepared.proxy.as_ref(),
                     hints: &prepared.hints.hints(&service.facts),
+                    policies: &prepared.policies,
+                    mesh: meshes.get(index).and_then(Option::as_ref),
                     others: &others,
                     overrides: self.settings.expectations.overrides,
                     terms: &service.check.terms,
@@ -303,6 +516,7 @@ impl<C: Cluster> Run<'_, C> {
                     external: service.external.left_out.as_deref(),
                     absent: service.absent,
                     outage: service.outage,
+                    changes: service.changes,
                 };
                 reporting::report(
                     run_id,
@@ -329,12 +543,27 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
     }
 }
 
+/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
+fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    let mut parts = selector.iter();
+    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
+}
+
 /// A position with the output of its probe.
 fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
     ProbedPosition {
         heard: planned.slice.and_then(|slice| {
             let output = outputs.get(&slice.probe).ok_or(NotObserved::Interrupted)?;
-            Ok(output.part(&slice.ids))
+            let mut output = output.part(&slice.ids);
+            if let End::NotStarted { why, .. } = &mut output.end
+                && !planned.tried.is_empty()
+            {
+                why.push_str(&format!(
+                    "; it did not start on {} either",
+                    planned.tried.join(", ")
+                ));
+            }
+            Ok(output)
         }),
         position: planned.position,
         node: planned.node,
@@ -352,53 +581,4 @@ fn run_id() -> String {
             char::from_digit(u32::try_from(digit).unwrap_or_default(), 36).unwrap_or('0')
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Run;
-    use crate::{
-        cluster::scripted::{Reply, Scripted},
-        error::Error,
-        reporting::documents::Documents,
-        terminal::interrupt::{Interrupt, Signals},
-        testing::{prepared, typed},
-    };
-    use svc_reach_common::exit::Exit;
-
-    const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
-
-    async fn once(cluster: &Scripted, interrupt: &Interrupt) -> Result<Exit, Error> {
-        let (connection, settings) = typed(&["nginx", "--only", "pod-same,cluster-ip"]);
-        let run = Run {
-            cluster,
-            connection: &connection,
-            namespace: "web",
-            settings: &settings,
-            documents: &Documents::of(&settings.expectations)?,
-            interrupt,
-            again: false,
-        };
-        run.once(|_| Exit::AsExpected).await
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_interrupt_outranks_a_failure() {
-        for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
-            let (signals, interrupt) = Signals::new();
-            let cluster = Scripted::new(move |call, _| match call {
-                JOBS => {
-                    if let Some(exit) = interrupted {
-                        signals.raise(exit);
-                    }
-                    Reply::Failure(403)
-                }
-                "WATCH /api/v1/namespaces/web/pods" => Reply::Open(vec![]),
-                call => prepared(call),
-            });
-            let ended = once(&cluster, &interrupt).await;
-            let exit = ended.unwrap_or_else(|error| error.exit());
-            assert_eq!(exit.code(), code, "{:?}", cluster.asked());
-        }
-    }
 }

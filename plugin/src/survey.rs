@@ -1,8 +1,11 @@
 //! Reads the Services and what is around them from the API server, in a bounded number of requests.
 
 mod backends;
+pub mod changes;
 pub mod k3s;
 pub mod kube_proxy;
+pub mod mesh;
+pub mod network_policies;
 mod nodes;
 pub mod other_proxy;
 pub mod outage;
@@ -20,7 +23,10 @@ use crate::{
 use nodes::node_page;
 use serde_json::Value;
 use std::sync::Arc;
-use svc_reach_common::facts::{Facts, Node};
+use svc_reach_common::{
+    facts::{Facts, Node},
+    provider::Provider,
+};
 
 /// What was read from the API server.
 #[derive(Debug)]
@@ -32,18 +38,17 @@ pub struct Survey {
 }
 
 /// Reads the Services, their endpoints, enough nodes to place probes on, the server's version, and kube-proxy's
-/// configuration. Nodes are read until enough of each role fit. `namespace`: for Services that are named without one.
+/// configuration. `namespace`: for Services that are named without one.
 pub async fn survey(
     cluster: &impl Cluster,
     namespace: &str,
     selection: &ServiceSelection,
     fits: &dyn Fn(&Node) -> bool,
 ) -> Result<Survey, Error> {
-    let (asked, version, first_nodes, proxy) = tokio::join!(
-        asked(cluster, namespace, selection),
+    let (facts, version, proxy) = tokio::join!(
+        facts(cluster, namespace, selection, fits),
         cluster.call(Call::get("/version")),
-        node_page(cluster, None),
-        proxy_config(cluster),
+        proxy_config(cluster, CONFIG_MAPS[0]),
     );
     let server_version = match version {
         Ok(version) => version
@@ -55,10 +60,39 @@ pub async fn survey(
             None
         }
     };
-    let asked = match asked {
-        Ok(asked) => asked,
+    let mut services = match facts {
+        Ok(facts) => facts,
         Err(error) => return Err(services::suggest(cluster, error).await),
     };
+    for facts in &mut services {
+        facts.server_version.clone_from(&server_version);
+    }
+    let first = services.first();
+    let on_eks = first
+        .and_then(Provider::of)
+        .is_some_and(|(provider, _)| provider == Provider::AwsEks);
+    let proxy = match proxy {
+        None if on_eks => proxy_config(cluster, CONFIG_MAPS[1]).await,
+        found => found,
+    };
+    let nodes = first.map(|facts| facts.nodes.as_slice());
+    let proxy = proxy.or_else(|| k3s::kube_proxy(nodes.unwrap_or_default()));
+    Ok(Survey { services, proxy })
+}
+
+/// Reads everything that can change during a run: the Services, their endpoints, and nodes. Nodes are read until enough
+/// of each role fit.
+async fn facts(
+    cluster: &impl Cluster,
+    namespace: &str,
+    selection: &ServiceSelection,
+    fits: &dyn Fn(&Node) -> bool,
+) -> Result<Vec<Facts>, Error> {
+    let (asked, first_nodes) = tokio::join!(
+        asked(cluster, namespace, selection),
+        node_page(cluster, None),
+    );
+    let asked = asked?;
     let nodes = nodes::nodes(cluster, &asked, fits, first_nodes?).await?;
     let (nodes, all_nodes) = (Arc::new(nodes.read), nodes.all);
     let services = asked
@@ -69,32 +103,55 @@ pub async fn survey(
             changed: asked.backends.changed,
             nodes: Arc::clone(&nodes),
             all_nodes,
-            server_version: server_version.clone(),
+            server_version: None,
         })
         .collect();
-    let proxy = proxy.or_else(|| k3s::kube_proxy(&nodes));
-    Ok(Survey { services, proxy })
+    Ok(services)
+}
+
+/// Reads again what can change during a run. Services that were deleted are missing in the result.
+pub async fn read_again(
+    cluster: &impl Cluster,
+    namespace: &str,
+    selection: &ServiceSelection,
+    fits: &dyn Fn(&Node) -> bool,
+) -> Result<Vec<Facts>, Error> {
+    let mut selection = selection.clone();
+    loop {
+        match facts(cluster, namespace, &selection, fits).await {
+            Err(Error::NoService {
+                namespace: gone_from,
+                name,
+                ..
+            }) => {
+                let ServiceSelection::Named(names) = &mut selection else {
+                    return Ok(Vec::new());
+                };
+                names.retain(|named| !named.means(&gone_from, &name, namespace));
+                if names.is_empty() {
+                    return Ok(Vec::new());
+                }
+            }
+            read => return read,
+        }
+    }
 }
 
 /// Names of the ConfigMap of kube-proxy: kubeadm's, and that of EKS
 /// (<https://docs.aws.amazon.com/eks/latest/userguide/managing-kube-proxy.html>).
 pub const CONFIG_MAPS: [&str; 2] = ["kube-proxy", "kube-proxy-config"];
 
-/// kube-proxy's configuration, where kubeadm or EKS keeps it. If it is elsewhere or the user may not read it, the run goes
+/// kube-proxy's configuration in the ConfigMap of this name. If it is elsewhere or the user may not read it, the run goes
 /// on without it, and the model says which settings it would need.
-async fn proxy_config(cluster: &impl Cluster) -> Option<ProxyConfig> {
-    for name in CONFIG_MAPS {
-        let path = format!("/api/v1/namespaces/kube-system/configmaps/{name}");
-        match cluster.call(Call::get(path)).await {
-            Ok(object) => return read_config(name, &object),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => {
-                tracing::debug!(%error, "failed to read kube-proxy's configuration");
-                return None;
-            }
+async fn proxy_config(cluster: &impl Cluster, name: &str) -> Option<ProxyConfig> {
+    let path = format!("/api/v1/namespaces/kube-system/configmaps/{name}");
+    match cluster.call(Call::get(path)).await {
+        Ok(object) => read_config(name, &object),
+        Err(error) => {
+            tracing::debug!(%error, "failed to read kube-proxy's configuration");
+            None
         }
     }
-    None
 }
 
 fn read_config(name: &str, object: &Value) -> Option<ProxyConfig> {
@@ -192,13 +249,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn kube_proxys_settings_are_found_on_eks() {
+    async fn settings_of_kube_proxy_are_found_on_eks() {
         let of_eks = "GET /api/v1/namespaces/kube-system/configmaps/kube-proxy-config";
         let cluster = Scripted::new(move |call, _| match call {
             SERVICE => service(),
             V1 => Reply::Object(json!({"items": []})),
             NODES => Reply::Object(json!({"items": [node("n7")]})),
-            VERSION => Reply::Object(json!({})),
+            VERSION => Reply::Object(json!({"gitVersion": "v1.34.1-eks-113cf36"})),
             PROXY => Reply::Failure(404),
             call if call == of_eks => Reply::Object(json!({
                 "data": {"config": "kind: KubeProxyConfiguration\nmode: ipvs\n"},

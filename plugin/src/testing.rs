@@ -18,7 +18,7 @@ use crate::{
     probes::probed_position::ProbedPosition,
     reporting::documents::Documents,
     reporting::{self, Expectations, Unchecked},
-    survey::provider_hints::ProviderHints,
+    survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
 };
 use serde_json::{Value, json};
 use std::{
@@ -29,6 +29,7 @@ use std::{
     time::Duration,
 };
 use svc_reach_common::{
+    client::{Client, ClientExpectation, ClientValue, ClientVerdict, SourceAddress},
     facts::{
         Endpoint, EndpointPort, Facts, Ingress, Node, Service, ServicePort, ServiceType,
         TrafficPolicy,
@@ -39,8 +40,8 @@ use svc_reach_common::{
     proxy_mode::ProxyMode,
     report::{AbsentPosition, Cell, EditionValue, Observed, Report, Summary},
     target::{Target, TargetKind},
-    terms::{Required, Terms},
-    verdict::{ExpectedValue, Reachability, Verdict},
+    terms::{Failure, Required, Terms},
+    verdict::{Basis, ExpectedValue, Reachability, Verdict},
     wire::{
         outcome::{Attempt, Outcome, Phase},
         plan::{Again, Plan},
@@ -149,6 +150,7 @@ pub fn probe_settings() -> ProbeSettings {
         architectures: vec!["amd64".into()],
         namespace: None,
         node_selector: BTreeMap::new(),
+        labels: BTreeMap::new(),
         tolerations: Vec::new(),
         priority_class: None,
         most: 100,
@@ -166,6 +168,7 @@ pub fn request_settings() -> RequestSettings {
         attempts: None,
         timeout_ms: std::num::NonZeroU32::new(3000).unwrap(),
         external: External::Auto,
+        node_addresses: Vec::new(),
     }
 }
 
@@ -188,6 +191,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
         expected: None,
         editions: Vec::new(),
         predicted: None,
+        policy: None,
         observed: Observed {
             value,
             reason: value.to_string(),
@@ -198,6 +202,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
             attempts: Vec::new(),
         },
         verdict: Verdict::Undocumented,
+        client: Client::default(),
         hint: None,
     }
 }
@@ -299,6 +304,8 @@ pub fn report() -> Report {
         documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
         proxy: None,
         hints: &ProviderHints::default(),
+        policies: &PolicySurvey::default(),
+        mesh: None,
         others: &[],
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
@@ -392,6 +399,8 @@ pub fn healthy() -> Report {
         documents: &documents,
         proxy: None,
         hints: &ProviderHints::default(),
+        policies: &PolicySurvey::default(),
+        mesh: None,
         others: &[],
         overrides: ClusterOverrides {
             network_model: None,
@@ -505,18 +514,46 @@ pub fn down() -> Report {
     report
 }
 
+/// A report whose cells are all as expected, except that one backend does not see the client's address.
+pub fn client_lost() -> Report {
+    let mut report = report();
+    report
+        .cells
+        .retain(|cell| cell.position == Position::NodeOther);
+    for cell in &mut report.cells {
+        cell.verdict = Verdict::AsExpected;
+    }
+    report.cells[0].client = Client {
+        value: ClientValue::Replaced,
+        address: Some(ip(192, 168, 0, 10)),
+        replaced_by: Some("node a".into()),
+        reason: None,
+        expected: Some(ClientExpectation {
+            value: SourceAddress::Kept,
+            basis: Basis::Predicted,
+            matrix: None,
+            edition: None,
+            source: None,
+        }),
+        verdict: ClientVerdict::Worse,
+    };
+    report.summary = Summary::of(&report.cells, &Terms::default());
+    report
+}
+
 /// Reports of every kind, under every set of verdicts that can fail a run, with and without a requirement.
 pub fn under_all_terms() -> Vec<Report> {
     let mut observed = mixed();
     observed
         .cells
         .retain(|cell| cell.verdict != Verdict::NotObserved);
-    let verdicts = [
-        Verdict::Worse,
-        Verdict::Better,
-        Verdict::Unstable,
-        Verdict::Disputed,
-        Verdict::Undocumented,
+    let failures = [
+        Failure::Worse,
+        Failure::Better,
+        Failure::Unstable,
+        Failure::Disputed,
+        Failure::Undocumented,
+        Failure::ClientAddress,
     ];
     let mut reports = Vec::new();
     for base in [
@@ -526,10 +563,11 @@ pub fn under_all_terms() -> Vec<Report> {
         undocumented(),
         absent(),
         down(),
+        client_lost(),
     ] {
-        for set in 0..1 << verdicts.len() {
-            let named = (0..).zip(verdicts).filter(|(bit, _)| set >> bit & 1 == 1);
-            let fail_on: Vec<Verdict> = named.map(|(_, verdict)| verdict).collect();
+        for set in 0..1 << failures.len() {
+            let named = (0..).zip(failures).filter(|(bit, _)| set >> bit & 1 == 1);
+            let fail_on: Vec<Failure> = named.map(|(_, failure)| failure).collect();
             for required in [
                 None,
                 Some("pod-other:cluster-ip"),
@@ -628,8 +666,8 @@ pub fn prepared(call: &str) -> Reply {
             "ports": [{"port": 80}],
         }]}),
         "GET /api/v1/nodes" => json!({"items": [node_object("n1"), node_object("n2")]}),
-        "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews" => {
-            json!({"status": {"allowed": true}})
+        "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews" => {
+            json!({"status": {"resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]}})
         }
         call if call.starts_with("GET") => return Reply::Failure(404),
         call if call.starts_with("DRY-RUN") => json!({"spec": {"ttlSecondsAfterFinished": 60}}),

@@ -65,7 +65,16 @@ pub fn ask(kubectl: &Kubectl, namespace: &Namespace, more: &[&str]) -> Run {
         .into_iter()
         .chain(more.iter().copied())
         .collect();
-    let output = kubectl.run(&namespace.args(&args));
+    reported(kubectl.run(&namespace.args(&args)))
+}
+
+/// The report that a run over one Service printed.
+///
+/// # Panics
+///
+/// If the plugin printed no report, or one that does not match the schema.
+#[must_use]
+pub fn reported(output: Output) -> Run {
     Run {
         report: read(&output),
         output,

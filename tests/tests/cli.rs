@@ -86,6 +86,14 @@ fn a_wrong_command_line_exits_with_2_and_says_why() {
             vec!["nginx", "--node-selector", "pool"],
             "must have the form KEY=VALUE",
         ),
+        (
+            vec!["nginx", "--probe-label", "app"],
+            "must have the form KEY=VALUE",
+        ),
+        (
+            vec!["nginx", "--probe-label", "svc-reach/run=x"],
+            "the plugin sets this label itself",
+        ),
         (vec!["svc/"], "not a valid Service name"),
         (
             vec!["nginx", "--probe", "icmp"],
@@ -265,6 +273,7 @@ fn help_lists_exit_codes_and_the_kubectl_usage() {
         "--image-pull-secret",
         "--probe-namespace",
         "--node-selector",
+        "--probe-label",
         "--toleration",
         "--priority-class",
         "--probe-timeout",
@@ -492,7 +501,7 @@ fn an_invalid_matrix_exits_with_2_and_says_why() {
             &["nginx", "--skip", "pod-ip,dsn"],
             "--skip: \"dsn\" is neither",
         ),
-        (&["nginx", "--fail-on", "bad"], "unknown verdict \"bad\""),
+        (&["nginx", "--fail-on", "bad"], "unknown failure \"bad\""),
         (
             &["nginx", "--fail-on", "not-observed"],
             "always give exit code 3",

@@ -1,7 +1,9 @@
 //! Runs of the plugin while the nodes are in an unusual state. The tests run one at a time, because each changes the
 //! cluster.
 
-use serde_json::json;
+#![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
+
+use serde_json::{Value, json};
 use std::{
     io,
     process::{Command, Output},
@@ -11,14 +13,18 @@ use std::{
 use svc_reach_common::{
     observation::ObservedValue::Reachable,
     position::Position::{NodeOther, NodeSame, PodOther, PodSame},
-    target::TargetKind::{ClusterIp, NodePort},
+    target::{
+        NodeRole::Other,
+        Relation::Own,
+        TargetKind::{ClusterIp, NodePort},
+    },
     verdict::Verdict,
 };
 use svc_reach_tests::{
-    fixture::{deploy, nodes, service},
+    fixture::{apply, deploy, nodes, server, service},
     kubectl::Kubectl,
     namespace::Namespace,
-    run::{ask, of},
+    run::{ask, node_port, of},
     wait::until,
 };
 
@@ -129,6 +135,82 @@ fn probes_run_on_tainted_and_cordoned_nodes() {
     run.expect(NodeSame, of(ClusterIp), Reachable);
     run.expect_unobserved(NodeOther, "unschedulable");
     run.expect_exit(3);
+}
+
+/// Leaves less CPU on a node than a probe requests.
+fn fill(kubectl: &Kubectl, namespace: &Namespace, node: &str) {
+    let millis = |cpu: &Value| {
+        let cpu = cpu.as_str().unwrap_or("0");
+        match cpu.strip_suffix('m') {
+            Some(millis) => millis.parse::<u64>().unwrap(),
+            None => cpu.parse::<u64>().unwrap() * 1000,
+        }
+    };
+    let allocatable = kubectl.object(&["get", "node", node])["status"]["allocatable"]["cpu"].take();
+    let on_node = format!("spec.nodeName={node}");
+    let running = || {
+        let mut pods = kubectl.object(&["get", "pods", "-A", "--field-selector", &on_node]);
+        let mut pods = std::mem::take(pods["items"].as_array_mut().unwrap());
+        pods.retain(|pod| {
+            !matches!(
+                pod["status"]["phase"].as_str(),
+                Some("Succeeded" | "Failed")
+            )
+        });
+        pods
+    };
+    // The CPU of a pod that is terminating becomes free soon.
+    until("terminating pods to go", Duration::from_secs(90), || {
+        let terminating = |pod: &Value| !pod["metadata"]["deletionTimestamp"].is_null();
+        if running().iter().any(terminating) {
+            Err(format!("a pod on {node} is terminating"))
+        } else {
+            Ok(())
+        }
+    });
+    let used: u64 = running()
+        .iter()
+        .flat_map(|pod| pod["spec"]["containers"].as_array().into_iter().flatten())
+        .map(|container| millis(&container["resources"]["requests"]["cpu"]))
+        .sum();
+    let name = format!("filler-{node}");
+    let mut filler = server(&name, node);
+    filler["metadata"]["labels"]["app"] = "filler".into();
+    let rest = format!("{}m", millis(&allocatable) - used - 5);
+    filler["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": rest}});
+    apply(kubectl, namespace, vec![filler]);
+    let pod = format!("pod/{name}");
+    namespace.kubectl(&["wait", "--for=condition=Ready", &pod, "--timeout=180s"]);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
+fn another_node_is_tried_if_the_first_one_is_full() {
+    let _alone = alone();
+    let kubectl = Kubectl::from_environment();
+    let names = nodes(&kubectl);
+    let namespace = deployed(&kubectl, &[&names[2]]);
+    fill(&kubectl, &namespace, &names[0]);
+    let run = ask(&kubectl, &namespace, &["--external", "never"]);
+    for position in [NodeOther, PodOther] {
+        run.expect(position, of(ClusterIp), Reachable);
+        run.expect(position, node_port(Other, Own), Reachable);
+        assert_eq!(
+            run.cells(position, of(ClusterIp))[0].node.as_ref(),
+            Some(&names[1]),
+            "{position}"
+        );
+    }
+    run.expect_exit(0);
+    assert_eq!(namespace.leftovers(), [""; 0]);
+    fill(&kubectl, &namespace, &names[1]);
+    let run = ask(&kubectl, &namespace, &["--external", "never"]);
+    run.expect(NodeSame, of(ClusterIp), Reachable);
+    let both = format!("; it did not start on {} (unschedulable: ", names[0]);
+    run.expect_unobserved(NodeOther, &both);
+    run.expect_unobserved(PodOther, &both);
+    run.expect_exit(3);
+    assert_eq!(namespace.leftovers(), [""; 0]);
 }
 
 /// If the nodes have CCE's labels, the run uses CCE's document by default.

@@ -30,6 +30,15 @@ pub struct Endpoint {
     pub ports: Vec<EndpointPort>,
 }
 
+impl Endpoint {
+    /// Whether a proxy may send traffic to it: it is ready, or it is terminating and still serves. Proxies use the latter
+    /// if there is no ready one (KEP-1669).
+    #[must_use]
+    pub fn may_get_traffic(&self) -> bool {
+        self.ready || self.serving == Some(true) && self.terminating == Some(true)
+    }
+}
+
 /// A port of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

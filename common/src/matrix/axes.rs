@@ -35,6 +35,16 @@ words! {
 }
 
 words! {
+    /// What forwards Service traffic.
+    pub enum Forwarder("forwarder") {
+        /// A kube-proxy, in any of its modes.
+        KubeProxy = "kube-proxy",
+        /// Something that replaces kube-proxy.
+        Replacement = "replacement",
+    }
+}
+
+words! {
     /// The kind of address that a cell is about.
     pub enum Spot("cell target") {
         /// The node port of a node that runs a backend.

@@ -1,12 +1,14 @@
 //! All known matrices.
 
 use super::{
+    cell::DocumentedCell,
     document,
     edition::Edition,
     error::MatrixError,
     ruling::{Branch, EditionReading, Ruling, Statement},
     situation::Situation,
 };
+use crate::client::SourceAddress;
 
 /// The embedded files: name and text.
 const BUILTIN: &[(&str, &str)] = &[
@@ -190,7 +192,7 @@ impl Catalog {
             .iter()
             .map(|situation| Branch {
                 when: situation.differences(situations),
-                statement: self.statement(selection, situation),
+                statement: self.statement(selection, situation, |edition| &edition.cells),
             })
             .collect();
         let editions = branches
@@ -201,18 +203,32 @@ impl Catalog {
         Ruling { branches, editions }
     }
 
+    /// What the selected documents say about the client's address, in each situation.
+    #[must_use]
+    pub fn clients(
+        &self,
+        selection: &MatrixSelection,
+        situations: &[Situation],
+    ) -> Vec<Option<Statement<'_, SourceAddress>>> {
+        situations
+            .iter()
+            .map(|situation| self.statement(selection, situation, |edition| &edition.clients))
+            .collect()
+    }
+
     /// What the first matrix that mentions the cell says in this situation.
-    fn statement(
+    fn statement<V: Copy + PartialEq>(
         &self,
         selection: &MatrixSelection,
         situation: &Situation,
-    ) -> Option<Statement<'_>> {
+        cells: impl Fn(&Edition) -> &[DocumentedCell<V>],
+    ) -> Option<Statement<'_, V>> {
         selection.matrices.iter().find_map(|name| {
             let editions = self.in_order(selection, name);
             let operator = operator(selection, &editions);
             let readings = editions
                 .into_iter()
-                .filter_map(|edition| edition.reading(situation));
+                .filter_map(|edition| edition.reading_of(cells(edition), situation));
             Statement::of(readings, operator)
         })
     }

@@ -1,7 +1,7 @@
 //! One cell of an edition.
 
 use super::{
-    axes::{Class, Flavour, ServiceKind, Spot},
+    axes::{Class, Flavour, Forwarder, ServiceKind, Spot},
     column::Column,
 };
 use crate::{
@@ -45,17 +45,20 @@ pub struct Conditions {
     /// Whether the backends are on the host network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_network: Option<bool>,
+    /// What forwards Service traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forwarder: Option<Forwarder>,
 }
 
-/// What an edition says under some conditions.
+/// What an edition says under some conditions: whether the target can be reached, or what the backend sees.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DocumentedCell {
+pub struct DocumentedCell<V = Reachability> {
     /// The conditions.
     #[serde(flatten)]
     pub conditions: Conditions,
-    /// Whether the target can be reached.
-    pub value: Reachability,
+    /// What it says.
+    pub value: V,
     /// Whether the document states or only implies this.
     pub basis: Basis,
     /// The place in the document.
@@ -81,6 +84,7 @@ impl Conditions {
             internal_traffic_policy: None,
             relation: None,
             host_network: None,
+            forwarder: None,
         }
     }
 }
@@ -106,6 +110,7 @@ impl fmt::Display for Conditions {
         );
         words.extend(self.relation.map(|word| word.to_string()));
         words.extend(self.host_network.map(|on| format!("hostNetwork {on}")));
+        words.extend(self.forwarder.map(|word| word.to_string()));
         f.write_str(&words.join(", "))
     }
 }

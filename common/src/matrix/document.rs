@@ -6,7 +6,7 @@
 //! distinguish its values.
 
 use super::{
-    axes::{Class, Flavour, ServiceKind, Spot},
+    axes::{Class, Flavour, Forwarder, ServiceKind, Spot},
     cell::{Conditions, DocumentedCell},
     column::Column,
     edition::{Edition, Remark, Remedy},
@@ -15,6 +15,8 @@ use super::{
     text::{optional_text, text},
 };
 use crate::{
+    UnknownWord,
+    client::SourceAddress,
     facts::TrafficPolicy,
     position::Position,
     target::{Relation, Scope},
@@ -28,6 +30,9 @@ use serde_saphyr::Spanned;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    hash::Hash,
+    marker::PhantomData,
+    str::FromStr,
 };
 
 #[derive(Deserialize)]
@@ -57,7 +62,10 @@ struct Document {
     source: String,
     #[serde(default)]
     columns: Vec<Heading>,
-    rows: Vec<Spanned<Row>>,
+    rows: Vec<Spanned<Row<Reachability>>>,
+    /// Rows about the client's address.
+    #[serde(default)]
+    clients: Vec<Spanned<Row<SourceAddress>>>,
     #[serde(default)]
     remedies: Vec<Remedy>,
     #[serde(default)]
@@ -74,8 +82,12 @@ struct Heading {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Row {
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    bound = "V: Deserialize<'de> + FromStr<Err = UnknownWord>"
+)]
+struct Row<V> {
     #[serde(default)]
     service: Many<ServiceKind>,
     #[serde(default)]
@@ -95,6 +107,8 @@ struct Row {
     #[serde(default)]
     host_network: Many<bool>,
     #[serde(default)]
+    forwarder: Many<Forwarder>,
+    #[serde(default)]
     relation: Many<Relation>,
     #[serde(default = "stated")]
     basis: Basis,
@@ -102,7 +116,7 @@ struct Row {
     pointer: String,
     #[serde(default, deserialize_with = "optional_text")]
     source: Option<String>,
-    values: BTreeMap<Spot, Spanned<Values>>,
+    values: BTreeMap<Spot, Spanned<Values<V>>>,
 }
 
 const fn stated() -> Basis {
@@ -110,32 +124,32 @@ const fn stated() -> Basis {
 }
 
 /// One value for all columns, or one value for each column.
-enum Values {
-    All(Reachability),
-    Each(Vec<Option<Reachability>>),
+enum Values<V> {
+    All(V),
+    Each(Vec<Option<V>>),
 }
 
-impl<'de> Deserialize<'de> for Values {
+impl<'de, V: Deserialize<'de> + FromStr<Err = UnknownWord>> Deserialize<'de> for Values<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AllOrEach;
+        struct AllOrEach<V>(PhantomData<V>);
 
-        impl<'de> Visitor<'de> for AllOrEach {
-            type Value = Values;
+        impl<'de, V: Deserialize<'de> + FromStr<Err = UnknownWord>> Visitor<'de> for AllOrEach<V> {
+            type Value = Values<V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("reachable, unreachable, or a list of them with one for each column")
+                f.write_str("a value, or a list of values with one for each column")
             }
 
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values, E> {
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Values<V>, E> {
                 value.parse().map(Values::All).map_err(E::custom)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Values, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Values<V>, A::Error> {
                 Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Values::Each)
             }
         }
 
-        deserializer.deserialize_any(AllOrEach)
+        deserializer.deserialize_any(AllOrEach(PhantomData))
     }
 }
 
@@ -147,10 +161,16 @@ impl<'de> Deserialize<'de> for Values {
 /// - [`MatrixError::Cell`] if a row cannot be read as cells: its number of values is not the number of columns, or
 ///   another row has the same cell.
 pub(super) fn read(file: &str, text: &str) -> Result<Vec<Edition>, MatrixError> {
-    let parsed: File = serde_saphyr::from_str(text).map_err(|error| MatrixError::Format {
-        file: file.to_owned(),
-        line: error.location().map_or(0, |location| location.line()),
-        message: error.without_snippet().to_string(),
+    // A matrix repeats its columns and rows by aliases. The reader's other limits still bound what a file can expand to.
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false },
+    };
+    let parsed: File = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        MatrixError::Format {
+            file: file.to_owned(),
+            line: error.location().map_or(0, |location| location.line()),
+            message: error.without_snippet().to_string(),
+        }
     })?;
     if parsed.editions.is_empty() {
         return Err(wrong(file, 1, "the matrix has no editions"));
@@ -186,40 +206,8 @@ impl Document {
         if self.source.trim().is_empty() {
             return Err(wrong(file, line, "the source of the edition is empty"));
         }
-        let mut cells = Vec::new();
-        // Two rows may give the same cell opposite values, since a document can contradict itself.
-        let mut lines: HashMap<(Conditions, Reachability), u64> = HashMap::new();
-        for row in &self.rows {
-            let line = row.referenced.line();
-            let row = &row.value;
-            if row.pointer.trim().is_empty() {
-                return Err(wrong(file, line, "the pointer of the row is empty"));
-            }
-            if matches!(row.basis, Basis::Predicted | Basis::Required) {
-                let message = "the basis of a row must be stated or implied";
-                return Err(wrong(file, line, message));
-            }
-            for (&target, values) in &row.values {
-                let line = values.referenced.line();
-                let wrong = |cell: String, message| MatrixError::Cell {
-                    file: file.to_owned(),
-                    line,
-                    cell,
-                    message,
-                };
-                for cell in row
-                    .cells(&self.columns, target, &values.value)
-                    .map_err(|message| wrong(target.to_string(), message))?
-                {
-                    if let Some(earlier) = lines.insert((cell.conditions.clone(), cell.value), line)
-                    {
-                        let message = format!("line {earlier} has the same cell");
-                        return Err(wrong(cell.conditions.to_string(), message));
-                    }
-                    cells.push(cell);
-                }
-            }
-        }
+        let cells = read_rows(file, &self.columns, &self.rows)?;
+        let clients = read_rows(file, &self.columns, &self.clients)?;
         if cells.is_empty() {
             return Err(wrong(file, line, "the edition has no cells"));
         }
@@ -233,20 +221,66 @@ impl Document {
             language: self.language,
             source: self.source,
             cells,
+            clients,
             remedies: self.remedies,
             remarks: self.remarks,
         })
     }
 }
 
-impl Row {
+/// The cells of these rows.
+fn read_rows<V: Copy + Eq + Hash>(
+    file: &str,
+    headings: &[Heading],
+    rows: &[Spanned<Row<V>>],
+) -> Result<Vec<DocumentedCell<V>>, MatrixError> {
+    let mut cells = Vec::new();
+    // Two rows may give the same cell opposite values, since a document can contradict itself.
+    let mut lines: HashMap<(Conditions, V), u64> = HashMap::new();
+    for row in rows {
+        let line = row.referenced.line();
+        let row = &row.value;
+        if row.pointer.trim().is_empty() {
+            return Err(wrong(file, line, "the pointer of the row is empty"));
+        }
+        if matches!(
+            row.basis,
+            Basis::Predicted | Basis::Required | Basis::Policy
+        ) {
+            let message = "the basis of a row must be stated or implied";
+            return Err(wrong(file, line, message));
+        }
+        for (&target, values) in &row.values {
+            let line = values.referenced.line();
+            let wrong = |cell: String, message| MatrixError::Cell {
+                file: file.to_owned(),
+                line,
+                cell,
+                message,
+            };
+            for cell in row
+                .cells(headings, target, &values.value)
+                .map_err(|message| wrong(target.to_string(), message))?
+            {
+                if let Some(earlier) = lines.insert((cell.conditions.clone(), cell.value), line) {
+                    let message = format!("line {earlier} has the same cell");
+                    return Err(wrong(cell.conditions.to_string(), message));
+                }
+                cells.push(cell);
+            }
+        }
+    }
+    Ok(cells)
+}
+
+impl<V: Copy> Row<V> {
     /// The cells of one target: every combination of the row's axes.
     fn cells(
         &self,
         headings: &[Heading],
         target: Spot,
-        values: &Values,
-    ) -> Result<Vec<DocumentedCell>, String> {
+        values: &Values<V>,
+    ) -> Result<Vec<DocumentedCell<V>>, String> {
         let columns: Vec<(Option<Column>, Option<&str>)> = match &self.columns {
             Some(columns) => columns
                 .0
@@ -259,7 +293,7 @@ impl Row {
                 .map(|heading| (Some(heading.column), Some(heading.title.as_str())))
                 .collect(),
         };
-        let values: Vec<Option<Reachability>> = match values {
+        let values: Vec<Option<V>> = match values {
             Values::All(value) => vec![Some(*value); columns.len()],
             Values::Each(values) if values.len() == columns.len() => values.clone(),
             Values::Each(values) => {
@@ -312,7 +346,8 @@ impl Row {
             to.internal_traffic_policy = word;
         });
         let bases = spread(bases, &self.relation, |to, word| to.relation = word);
-        spread(bases, &self.host_network, |to, word| to.host_network = word)
+        let bases = spread(bases, &self.host_network, |to, word| to.host_network = word);
+        spread(bases, &self.forwarder, |to, word| to.forwarder = word)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     column::Column,
     text::text,
 };
-use crate::facts::TrafficPolicy;
+use crate::{client::SourceAddress, facts::TrafficPolicy};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -34,6 +34,9 @@ pub struct Edition {
     pub source: String,
     /// What it says.
     pub cells: Vec<DocumentedCell>,
+    /// What it says about the client's address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<DocumentedCell<SourceAddress>>,
     /// The document's advice for unreachable cells.
     #[serde(default)]
     pub remedies: Vec<Remedy>,

@@ -1,23 +1,33 @@
 //! What an edition says about a cell in one situation.
 
 use super::{cell::DocumentedCell, edition::Edition, situation::Situation};
+use crate::verdict::Reachability;
 
 /// What an edition says about a cell in one situation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading<'e> {
+pub struct Reading<'e, V = Reachability> {
     /// The edition.
     pub edition: &'e Edition,
     /// The cell that counts.
-    pub cell: &'e DocumentedCell,
+    pub cell: &'e DocumentedCell<V>,
     /// A cell of the same rank with the opposite value, if the document contradicts itself.
-    pub contradiction: Option<&'e DocumentedCell>,
+    pub contradiction: Option<&'e DocumentedCell<V>>,
 }
 
 impl Edition {
     /// What the edition says about a cell in this situation; `None` if it does not mention it.
     #[must_use]
     pub fn reading(&self, situation: &Situation) -> Option<Reading<'_>> {
-        let best = situation.best(&self.cells);
+        self.reading_of(&self.cells, situation)
+    }
+
+    /// What these cells of the edition say in this situation; `None` if they do not mention it.
+    pub(super) fn reading_of<'e, V: PartialEq>(
+        &'e self,
+        cells: &'e [DocumentedCell<V>],
+        situation: &Situation,
+    ) -> Option<Reading<'e, V>> {
+        let best = situation.best(cells);
         let (&cell, others) = best.split_first()?;
         let contradiction = others
             .iter()

@@ -24,11 +24,11 @@ pub struct Branch<'c> {
 
 /// What the editions of one matrix say in one situation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement<'c> {
+pub struct Statement<'c, V = Reachability> {
     /// The edition that gives the expectation, and what it says.
-    pub first: Reading<'c>,
+    pub first: Reading<'c, V>,
     /// The editions of other operators that count too.
-    pub others: Vec<Reading<'c>>,
+    pub others: Vec<Reading<'c, V>>,
 }
 
 words! {
@@ -54,23 +54,23 @@ pub struct EditionReading<'c> {
     pub standing: Standing,
 }
 
-impl<'c> Statement<'c> {
+impl<'c, V: Copy + PartialEq> Statement<'c, V> {
     /// The statement of these readings; `None` if there are none. The first edition of each operator counts.
     ///
     /// If the cluster's operator is known, only its own editions count. If none of them mentions the cell, those of the
     /// other operators count, since they run the same product.
     pub(super) fn of(
-        readings: impl Iterator<Item = Reading<'c>>,
+        readings: impl Iterator<Item = Reading<'c, V>>,
         operator: Option<&str>,
     ) -> Option<Self> {
-        let mut firsts: Vec<Reading<'c>> = Vec::new();
+        let mut firsts: Vec<Reading<'c, V>> = Vec::new();
         for reading in readings {
             let of = &reading.edition.operator;
             if !firsts.iter().any(|first| first.edition.operator == *of) {
                 firsts.push(reading);
             }
         }
-        let own = |reading: &Reading<'_>| reading.edition.operator.as_deref() == operator;
+        let own = |reading: &Reading<'_, V>| reading.edition.operator.as_deref() == operator;
         if operator.is_some() && firsts.iter().any(own) {
             firsts.retain(own);
         }
@@ -104,7 +104,7 @@ impl<'c> Statement<'c> {
 
     /// Every edition and value that counts. An edition that contradicts itself appears with both values.
     #[must_use]
-    pub fn values(&self) -> Vec<(&'c Edition, Reachability)> {
+    pub fn values(&self) -> Vec<(&'c Edition, V)> {
         std::iter::once(&self.first)
             .chain(&self.others)
             .flat_map(|reading| {

@@ -1,7 +1,7 @@
 //! What a documented expectation can depend on.
 
 use super::{
-    axes::{Class, Flavour, ServiceKind, Spot},
+    axes::{Class, Flavour, Forwarder, ServiceKind, Spot},
     cell::{Conditions, DocumentedCell},
     column::Column,
 };
@@ -9,11 +9,12 @@ use crate::{
     facts::TrafficPolicy,
     network_model::NetworkModel,
     position::Position,
+    proxy_mode::ProxyMode,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
     verdict::Basis,
 };
 use serde::{Deserialize, Serialize};
-use std::cmp::Ordering;
+use std::{cmp::Ordering, net::IpAddr};
 
 /// What is known about a Service and its cluster. If a fact is unknown, all its possible values are listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,9 @@ pub struct Circumstances {
     pub host_network: Option<bool>,
     /// Whether the Service has a ready backend. No document mentions Services without one.
     pub served: bool,
+    /// Whether `loadBalancerSourceRanges` leaves some clients out. No document mentions such load balancers.
+    #[serde(default)]
+    pub source_ranges: bool,
 }
 
 /// One combination of possible facts, for one position and one target.
@@ -68,13 +72,17 @@ impl Circumstances {
     /// Every combination of possible facts, for one position and one target; none if the Service has no ready backend.
     #[must_use]
     pub fn situations(&self, position: Position, target: &Target) -> Vec<Situation> {
-        if !self.served {
-            return Vec::new();
-        }
         let behind_balancer = matches!(
             target.kind,
             TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress
         );
+        if !self.served || behind_balancer && self.source_ranges {
+            return Vec::new();
+        }
+        // kube-proxy handles addresses only. It leaves a load balancer that is known by its name to that load balancer
+        // (kubernetes/kubernetes v1.37.2 `pkg/proxy/serviceport.go`, `newBaseServiceInfo`).
+        let named =
+            target.kind == TargetKind::LoadBalancer && target.address.parse::<IpAddr>().is_err();
         let base = Situation {
             position,
             target: spot(target),
@@ -88,13 +96,18 @@ impl Circumstances {
             internal_traffic_policy: self.internal_traffic_policy,
             host_network: self.host_network,
         };
+        // A global IPv6 address may be for clients within the VPC only. The documents' columns for public and private
+        // access come from IPv4, where the range tells.
+        let is_ipv6 = target.address.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6());
         let accesses: &[Scope] = match &target.scope {
+            Some(Scope::Public) if is_ipv6 && behind_balancer => Scope::ALL,
             Some(scope) => std::slice::from_ref(scope),
             None if behind_balancer => Scope::ALL,
             None => &[],
         };
         let (classes, pass_through): (&[Class], &[bool]) = if behind_balancer {
-            (&self.classes, &self.pass_through)
+            let pass_through: &[bool] = if named { &[true] } else { &self.pass_through };
+            (&self.classes, pass_through)
         } else {
             (&[], &[])
         };
@@ -159,7 +172,7 @@ impl Situation {
     /// 2. The cell that names more conditions comes first.
     ///
     /// If an edition mentions the node port of the client's own node, its cells about nodes in general do not count.
-    pub(super) fn best<'c>(&self, cells: &'c [DocumentedCell]) -> Vec<&'c DocumentedCell> {
+    pub(super) fn best<'c, V>(&self, cells: &'c [DocumentedCell<V>]) -> Vec<&'c DocumentedCell<V>> {
         let speaks_of_own = self.relation == Some(Relation::Own)
             && cells.iter().any(|cell| {
                 cell.conditions.target == Spot::NodePortOwn
@@ -169,8 +182,9 @@ impl Situation {
                     }
                     .fit(self)
             });
-        let rank = |cell: &DocumentedCell| (cell.basis == Basis::Stated, cell.conditions.named());
-        let mut best: Vec<&DocumentedCell> = Vec::new();
+        let rank =
+            |cell: &DocumentedCell<V>| (cell.basis == Basis::Stated, cell.conditions.named());
+        let mut best: Vec<&DocumentedCell<V>> = Vec::new();
         for cell in cells {
             let conditions = &cell.conditions;
             if !conditions.fit(self) || speaks_of_own && conditions.target != Spot::NodePortOwn {
@@ -183,6 +197,16 @@ impl Situation {
             }
         }
         best
+    }
+
+    /// What forwards Service traffic in this proxy mode.
+    fn forwarder(&self) -> Option<Forwarder> {
+        self.column.map(|column| match column.proxy_mode {
+            ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables | ProxyMode::Userspace => {
+                Forwarder::KubeProxy
+            }
+            ProxyMode::Ebpf => Forwarder::Replacement,
+        })
     }
 
     /// The flavour of cluster that has this network model. CCE Turbo clusters have Cloud Native Network 2.0; standard
@@ -224,6 +248,7 @@ impl Conditions {
             )
             && holds(self.relation, situation.relation)
             && holds(self.host_network, situation.host_network)
+            && holds(self.forwarder, situation.forwarder())
     }
 
     /// Number of named conditions.
@@ -239,6 +264,7 @@ impl Conditions {
             self.internal_traffic_policy.is_some(),
             self.relation.is_some(),
             self.host_network.is_some(),
+            self.forwarder.is_some(),
         ]
         .iter()
         .filter(|&&named| named)

@@ -2,42 +2,65 @@
 
 use crate::target::TargetKind;
 
-/// Why a client is not served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
-    /// The Service has no usable endpoint anywhere.
-    NoEndpoint,
-    /// With `externalTrafficPolicy: Local`, the node that the packet arrives at runs no endpoint.
-    NoneOnNode,
-    /// With `internalTrafficPolicy: Local`, the client's node runs no endpoint.
-    NoneOnClientsNode,
-    /// `loadBalancerSourceRanges` does not list the client.
-    SourceRanges,
-    /// Node ports do not answer on this address of the node.
-    NotANodePortAddress,
-    /// This version of kube-proxy rejects external IPs with `externalTrafficPolicy: Local`.
-    ExternalIpRejected,
-    /// The endpoint's reply does not pass the node that translated the request.
-    LostReply,
-    /// The endpoint is on the client's node and replies to it directly.
-    SameNodeReply,
-    /// The packet's source is the dialled address, which the endpoint's node also has.
-    SourceIsLocal,
-    /// The reply to the node is dropped on the way.
-    FilteredReply,
-    /// A load balancer that keeps the client's address sends a backend's packet back to it.
-    BalancerHairpin,
-    /// The load balancer uses none of the nodes that run an endpoint.
-    BalancerNodeLeftOut,
-    /// The name of a headless Service does not map ports.
-    HeadlessPort,
-    /// An endpoint is an address of another Service.
-    VirtualEndpoint,
-    /// A UDP server answers from another address than the one that was asked.
-    OtherSource,
+words! {
+    /// Why a client is not served.
+    pub enum Cause("cause") {
+        /// The Service has no usable endpoint anywhere.
+        NoEndpoint = "no-endpoint",
+        /// With `externalTrafficPolicy: Local`, the node that the packet arrives at runs no endpoint.
+        NoneOnNode = "none-on-node",
+        /// With `internalTrafficPolicy: Local`, the client's node runs no endpoint.
+        NoneOnClientsNode = "none-on-clients-node",
+        /// `loadBalancerSourceRanges` does not list the client.
+        SourceRanges = "source-ranges",
+        /// Node ports do not answer on this address of the node.
+        NotANodePortAddress = "not-a-node-port-address",
+        /// This version of kube-proxy rejects external IPs with `externalTrafficPolicy: Local`.
+        ExternalIpRejected = "external-ip-rejected",
+        /// The endpoint's reply does not pass the node that translated the request.
+        LostReply = "lost-reply",
+        /// The endpoint is on the client's node and replies to it directly.
+        SameNodeReply = "same-node-reply",
+        /// The packet's source is the dialled address, which the endpoint's node also has.
+        SourceIsLocal = "source-is-local",
+        /// The reply to the node is dropped on the way.
+        FilteredReply = "filtered-reply",
+        /// A load balancer that keeps the client's address sends a backend's packet back to it.
+        BalancerHairpin = "balancer-hairpin",
+        /// The load balancer uses none of the nodes that run an endpoint.
+        BalancerNodeLeftOut = "balancer-node-left-out",
+        /// The name of a headless Service does not map ports.
+        HeadlessPort = "headless-port",
+        /// An endpoint is an address of another Service.
+        VirtualEndpoint = "virtual-endpoint",
+        /// A UDP server answers from another address than the one that was asked.
+        OtherSource = "other-source",
+    }
 }
 
 impl Cause {
+    /// Whether a setting of the Service or of kube-proxy says that this client may not connect, or not to this address.
+    /// Tables in documents describe Services without such a setting.
+    #[must_use]
+    pub const fn is_a_restriction(self) -> bool {
+        match self {
+            Self::SourceRanges | Self::NotANodePortAddress => true,
+            Self::NoEndpoint
+            | Self::NoneOnNode
+            | Self::NoneOnClientsNode
+            | Self::ExternalIpRejected
+            | Self::LostReply
+            | Self::SameNodeReply
+            | Self::SourceIsLocal
+            | Self::FilteredReply
+            | Self::BalancerHairpin
+            | Self::BalancerNodeLeftOut
+            | Self::HeadlessPort
+            | Self::VirtualEndpoint
+            | Self::OtherSource => false,
+        }
+    }
+
     /// What can be done about it for a client of such a target, in one sentence.
     #[must_use]
     pub const fn remedy(self, target: TargetKind) -> &'static str {

@@ -226,7 +226,9 @@ impl<'a> Journey<'_, 'a> {
             endpoints: endpoints.into_iter().collect(),
             masquerade: Some(false),
             outcome: PredictedOutcome::Reached,
-            client_kept: None,
+            // A process on the host network has all addresses of its node. A pod's packet to a node's address may be
+            // masqueraded.
+            client_kept: (self.client.network == Network::Host || !to_host).then_some(true),
             why: vec![reasons::POD_TO_POD.why()],
             cause: None,
         })

@@ -1,7 +1,10 @@
 //! One cell of a report: what was expected, predicted and observed, and the verdict.
 
+use super::policy_finding::PolicyFinding;
 use crate::{
+    client::Client,
     matrix::Standing,
+    model::Cause,
     observation::ObservedValue,
     position::Position,
     target::Target,
@@ -27,10 +30,15 @@ pub struct Cell {
     pub editions: Vec<EditionValue>,
     /// What the forwarding model says should happen.
     pub predicted: Option<Prediction>,
+    /// What NetworkPolicies say; `null` if they do not forbid the connection, or if they were not read.
+    pub policy: Option<PolicyFinding>,
     /// What happened.
     pub observed: Observed,
     /// How the observation compares with the expectation.
     pub verdict: Verdict,
+    /// What the backends saw as the client's address, and how that compares with the expectation.
+    #[serde(default)]
+    pub client: Client,
     /// What can be done about it.
     pub hint: Option<String>,
 }
@@ -79,6 +87,10 @@ pub struct Prediction {
     pub endpoints: Vec<String>,
     /// Whether the backend sees a node's address instead of the client's.
     pub masquerade: Option<bool>,
+    /// Whether the backend sees one of the client's own addresses; `null` if that is unknown. A client on the host
+    /// network has all addresses of its node.
+    #[serde(default)]
+    pub client_kept: Option<bool>,
     /// What the client sees.
     pub outcome: String,
     /// Whether the target can be reached; `null` if that is unknown or depends on chance.
@@ -88,6 +100,9 @@ pub struct Prediction {
     pub chance: Option<Chance>,
     /// The rules that lead to this result.
     pub why: Vec<Why>,
+    /// Why the client is not served, at least sometimes; `null` if it is served, or if the reason has no name.
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// What can be done if the client is not served; `null` if no remedy is known.
     pub remedy: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! The numbers of a report, and the exit code that follows from them.
 
 use super::cell::Cell;
-use crate::{exit::Exit, terms::Terms, verdict::Verdict};
+use crate::{client::ClientVerdict, exit::Exit, terms::Terms, verdict::Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Numbers of cells by verdict, and the exit code that follows.
@@ -22,6 +22,12 @@ pub struct Summary {
     pub not_observed: usize,
     /// [`Verdict::Undocumented`].
     pub undocumented: usize,
+    /// [`ClientVerdict::Worse`]: cells whose backends do not see the client's address, although they should.
+    #[serde(default)]
+    pub client_worse: usize,
+    /// [`ClientVerdict::Better`]: cells whose backends see the client's address, although they should not.
+    #[serde(default)]
+    pub client_better: usize,
     /// Exit code of the run, unless it was interrupted.
     pub exit_code: u8,
 }
@@ -31,6 +37,12 @@ impl Summary {
     #[must_use]
     pub fn of(cells: &[Cell], terms: &Terms) -> Self {
         let mut summary = Self::counted(cells.iter().map(|cell| cell.verdict));
+        let clients = |verdict| {
+            let of = cells.iter().filter(|cell| cell.client.verdict == verdict);
+            of.count()
+        };
+        summary.client_worse = clients(ClientVerdict::Worse);
+        summary.client_better = clients(ClientVerdict::Better);
         let failed = cells.iter().any(|cell| terms.fail(cell));
         let incomplete = summary.not_observed > 0
             || summary.compared() == 0
@@ -92,14 +104,15 @@ impl Summary {
 mod tests {
     use super::Summary;
     use crate::{
+        client::Client,
         observation::ObservedValue,
         position::Position,
         protocol::Protocol,
         report::cell::{Cell, Observed},
         target::{Target, TargetKind},
-        terms::{Required, Terms},
+        terms::{Failure, Required, Terms},
         verdict::{
-            Reachability,
+            Basis, Reachability,
             Verdict::{
                 self, AsExpected, Better, Disputed, NotObserved, Undocumented, Unstable, Worse,
             },
@@ -124,6 +137,7 @@ mod tests {
             expected: None,
             editions: Vec::new(),
             predicted: None,
+            policy: None,
             observed: Observed {
                 value: ObservedValue::Reachable,
                 reason: String::new(),
@@ -134,6 +148,7 @@ mod tests {
                 attempts: Vec::new(),
             },
             verdict,
+            client: Client::default(),
             hint: None,
         }
     }
@@ -166,16 +181,20 @@ mod tests {
 
     #[test]
     fn fail_on_decides_which_verdicts_fail() {
-        let on = |fail_on: &[Verdict]| Terms {
+        let on = |fail_on: &[Failure]| Terms {
             fail_on: fail_on.to_vec(),
             ..Terms::default()
         };
-        let rows: [(&[Verdict], &[Verdict], u8); 7] = [
-            (&[Worse], &[AsExpected, Better], 0),
-            (&[Worse], &[Better], 0),
-            (&[Worse], &[Worse], 1),
-            (&[Worse, Disputed], &[AsExpected, Disputed], 1),
-            (&[Undocumented], &[AsExpected, Undocumented], 1),
+        let rows: [(&[Failure], &[Verdict], u8); 7] = [
+            (&[Failure::Worse], &[AsExpected, Better], 0),
+            (&[Failure::Worse], &[Better], 0),
+            (&[Failure::Worse], &[Worse], 1),
+            (
+                &[Failure::Worse, Failure::Disputed],
+                &[AsExpected, Disputed],
+                1,
+            ),
+            (&[Failure::Undocumented], &[AsExpected, Undocumented], 1),
             (&[], &[AsExpected, Worse], 0),
             // A cell that could not be observed is never a success.
             (&[], &[AsExpected, NotObserved], 3),
@@ -186,6 +205,38 @@ mod tests {
                 code,
                 "{fail_on:?}: {verdicts:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_lost_client_address_fails_only_if_that_is_certain() {
+        use crate::client::{ClientExpectation, ClientVerdict, SourceAddress};
+        use Basis::{Implied, Predicted, Stated};
+        let only_verdicts = Terms {
+            fail_on: vec![Failure::Worse],
+            ..Terms::default()
+        };
+        for (verdict, basis, terms, counted, code) in [
+            (ClientVerdict::Worse, Stated, Terms::default(), 1, 1),
+            (ClientVerdict::Worse, Predicted, Terms::default(), 1, 1),
+            (ClientVerdict::Worse, Implied, Terms::default(), 1, 0),
+            (ClientVerdict::Worse, Stated, only_verdicts, 1, 0),
+            (ClientVerdict::Better, Stated, Terms::default(), 0, 0),
+            (ClientVerdict::Disputed, Stated, Terms::default(), 0, 0),
+            (ClientVerdict::NotJudged, Stated, Terms::default(), 0, 0),
+        ] {
+            let mut lost = cell(AsExpected);
+            lost.client.verdict = verdict;
+            lost.client.expected = Some(ClientExpectation {
+                value: SourceAddress::Kept,
+                basis,
+                matrix: None,
+                edition: None,
+                source: None,
+            });
+            let summary = Summary::of(&[lost], &terms);
+            let numbers = (summary.client_worse, summary.exit_code);
+            assert_eq!(numbers, (counted, code), "{verdict}, {basis}");
         }
     }
 

@@ -128,6 +128,10 @@ fn run(args: RunArgs, namespace: Option<&str>) -> Result<RunSettings, UsageError
             .wait
             .map(|text| duration("--wait", &text))
             .transpose()?,
+        settle: args
+            .settle
+            .map(|text| duration("--settle", &text))
+            .transpose()?,
         watch,
         check,
         own: Vec::new(),
@@ -445,7 +449,13 @@ mod tests {
 
     #[test]
     fn durations_are_at_most_a_day() {
-        for flag in ["wait", "probe-timeout", "timeout", "request-timeout"] {
+        for flag in [
+            "wait",
+            "settle",
+            "probe-timeout",
+            "timeout",
+            "request-timeout",
+        ] {
             let with = |text: &str| read(&["nginx", &format!("--{flag}={text}")]);
             assert!(with("24h").is_ok(), "{flag}");
             for text in ["24h1s", "18446744073709551615"] {

@@ -52,6 +52,11 @@ pub enum UsageError {
         /// How many the run needs.
         needed: usize,
     },
+    /// A node that the run does not know.
+    #[error(
+        "--node-public-address {0}: no node of this name was read; check its name with: kubectl get nodes"
+    )]
+    NoNode(String),
     /// A verdict that cannot be used with `--fail-on`.
     #[error("verdict {0:?}: {1}")]
     NoFailure(String, &'static str),

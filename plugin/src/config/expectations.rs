@@ -7,7 +7,7 @@ use svc_reach_common::{
     matrix::Column,
     network_model::NetworkModel,
     proxy_mode::ProxyMode,
-    terms::{GivenTerms, Required, Terms},
+    terms::{Failure, GivenTerms, Required, Terms},
     verdict::{Reachability, Verdict},
 };
 
@@ -21,7 +21,10 @@ pub struct ExpectationArgs {
     /// Compare with one edition only, even where others disagree
     #[arg(hide_short_help = true, long)]
     pub strict: bool,
-    /// Verdicts that end the run with exit code 1, of worse, better, unstable, disputed and undocumented. Default: the first three
+    /// What ends the run with exit code 1, of worse, better, unstable, client-address, disputed and undocumented. Default: the first four
+    ///
+    /// client-address: backends do not see the client's address, although a document states that they do or the
+    /// forwarding model is certain of it.
     #[arg(hide_short_help = true, long, value_name = "VERDICTS")]
     pub fail_on: Option<String>,
     /// Require a cell to be reachable, whatever the documents say
@@ -65,29 +68,26 @@ pub struct ClusterOverrides {
     pub proxy_mode: Option<ProxyMode>,
 }
 
-/// A verdict that can fail a run.
+/// Something that can fail a run.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(try_from = "String")]
-pub struct FailOn(pub Verdict);
+pub struct FailOn(pub Failure);
 
 impl TryFrom<String> for FailOn {
     type Error = UsageError;
 
     fn try_from(word: String) -> Result<Self, UsageError> {
-        match word.parse()? {
-            Verdict::AsExpected => Err(UsageError::NoFailure(
+        match word.parse() {
+            Ok(failure) => Ok(Self(failure)),
+            Err(_) if word == Verdict::AsExpected.as_str() => Err(UsageError::NoFailure(
                 word,
                 "as-expected cells never fail a run",
             )),
-            Verdict::NotObserved => Err(UsageError::NoFailure(
+            Err(_) if word == Verdict::NotObserved.as_str() => Err(UsageError::NoFailure(
                 word,
                 "cells that could not be observed always give exit code 3",
             )),
-            verdict @ (Verdict::Worse
-            | Verdict::Better
-            | Verdict::Disputed
-            | Verdict::Unstable
-            | Verdict::Undocumented) => Ok(Self(verdict)),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -114,7 +114,7 @@ pub fn expectations(args: ExpectationArgs) -> Result<ExpectationSettings, UsageE
     })
 }
 
-/// Failing verdicts and requirements from the command line.
+/// What fails a run and what is required, from the command line.
 pub fn given_terms(args: &ExpectationArgs) -> Result<GivenTerms, UsageError> {
     let fail_on = |words: &String| {
         words

@@ -4,7 +4,7 @@ use super::duration::duration;
 use super::error::UsageError;
 use clap::{Args, builder::Resettable};
 use std::{collections::BTreeMap, time::Duration};
-use svc_reach_common::words;
+use svc_reach_common::{names, words};
 
 /// Flags for the probe pods.
 #[derive(Debug, Args)]
@@ -43,6 +43,11 @@ pub struct ProbeArgs {
         value_delimiter = ','
     )]
     pub node_selector: Vec<String>,
+    /// Label for the probe pods, as KEY=VALUE (repeatable)
+    ///
+    /// With the labels of real clients, NetworkPolicies admit the probes like those clients.
+    #[arg(hide_short_help = true, long, value_name = "LABEL")]
+    pub probe_label: Vec<String>,
     /// Taint to tolerate, as KEY[=VALUE][:EFFECT] (repeatable). Default: every taint
     #[arg(hide_short_help = true, long, value_name = "TAINT")]
     pub toleration: Vec<String>,
@@ -89,6 +94,8 @@ pub struct ProbeSettings {
     pub namespace: Option<String>,
     /// Labels that a node must have.
     pub node_selector: BTreeMap<String, String>,
+    /// Labels of the probe pods, in addition to our own.
+    pub labels: BTreeMap<String, String>,
     /// Taints to tolerate; empty: every taint.
     pub tolerations: Vec<Toleration>,
     /// `priorityClassName`.
@@ -131,7 +138,12 @@ pub fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
         node_selector: args
             .node_selector
             .iter()
-            .map(|text| label(text))
+            .map(|text| label("--node-selector", text))
+            .collect::<Result<_, _>>()?,
+        labels: args
+            .probe_label
+            .iter()
+            .map(|text| probe_label(text))
             .collect::<Result<_, _>>()?,
         tolerations: args
             .toleration
@@ -144,15 +156,29 @@ pub fn probe(args: ProbeArgs) -> Result<ProbeSettings, UsageError> {
     })
 }
 
-fn label(text: &str) -> Result<(String, String), UsageError> {
+fn label(flag: &'static str, text: &str) -> Result<(String, String), UsageError> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(UsageError::invalid(
-            "--node-selector",
+            flag,
             text,
             "must have the form KEY=VALUE",
         )),
     }
+}
+
+/// A label for the probes. The plugin finds and removes the probes by its own labels, so those cannot be replaced.
+fn probe_label(text: &str) -> Result<(String, String), UsageError> {
+    const FLAG: &str = "--probe-label";
+    let (key, value) = label(FLAG, text)?;
+    if [names::LABEL_RUN, names::LABEL_ROLE, names::LABEL_PROBE].contains(&key.as_str()) {
+        return Err(UsageError::invalid(
+            FLAG,
+            text,
+            "the plugin sets this label itself",
+        ));
+    }
+    Ok((key, value))
 }
 
 fn toleration(text: &str) -> Result<Toleration, UsageError> {

@@ -4,7 +4,10 @@ use super::duration::duration;
 use super::error::UsageError;
 use clap::{Args, builder::Resettable};
 use serde::Deserialize;
-use std::num::{NonZeroU16, NonZeroU32};
+use std::{
+    net::IpAddr,
+    num::{NonZeroU16, NonZeroU32},
+};
 use svc_reach_common::{wire::plan::is_path, words};
 
 /// How the probes make requests.
@@ -49,6 +52,11 @@ pub struct RequestArgs {
         default_value = "auto"
     )]
     pub external: String,
+    /// Public address of a node that the API does not show, as NODE=IP (repeatable)
+    ///
+    /// Its node ports are requested there, too.
+    #[arg(hide_short_help = true, long, value_name = "NODE=IP")]
+    pub node_public_address: Vec<String>,
 }
 
 words! {
@@ -92,6 +100,8 @@ pub struct RequestSettings {
     pub timeout_ms: NonZeroU32,
     /// Whether to check from this machine, too.
     pub external: External,
+    /// Public addresses of nodes that the API does not show.
+    pub node_addresses: Vec<(String, IpAddr)>,
 }
 
 /// Path of an HTTP request.
@@ -109,6 +119,32 @@ impl TryFrom<String> for RequestPath {
             Err(UsageError::NoPath(path))
         }
     }
+}
+
+/// Reads `NODE=IP`, once for each address.
+fn node_addresses(given: &[String]) -> Result<Vec<(String, IpAddr)>, UsageError> {
+    let mut addresses: Vec<(String, IpAddr)> = Vec::new();
+    for text in given {
+        let invalid = |why| UsageError::invalid("--node-public-address", text, why);
+        let (node, address) = text
+            .split_once('=')
+            .filter(|(node, _)| !node.is_empty())
+            .ok_or_else(|| invalid("must have the form NODE=IP"))?;
+        let address: IpAddr = address
+            .parse()
+            .map_err(|_| invalid("the part after = is not an IP address"))?;
+        if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
+            return Err(invalid("no node can have this address in public"));
+        }
+        if addresses
+            .iter()
+            .any(|(other, known)| *known == address && other != node)
+        {
+            return Err(invalid("another node has the same address"));
+        }
+        addresses.push((node.to_owned(), address));
+    }
+    Ok(addresses)
 }
 
 pub fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
@@ -134,5 +170,38 @@ pub fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
         attempts,
         timeout_ms,
         external: args.external.parse()?,
+        node_addresses: node_addresses(&args.node_public_address)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::node_addresses;
+
+    #[test]
+    fn node_addresses_are_validated() {
+        let read = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            node_addresses(&texts).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            read(&["a=203.0.113.5", "a=2001:db8::5", "b=203.0.113.6"])
+                .unwrap()
+                .len(),
+            3
+        );
+        for (texts, why) in [
+            (&["a"][..], "must have the form NODE=IP"),
+            (&["=203.0.113.5"], "must have the form NODE=IP"),
+            (&["a=b.example"], "is not an IP address"),
+            (&["a=127.0.0.1"], "no node can have this address"),
+            (
+                &["a=203.0.113.5", "b=203.0.113.5"],
+                "another node has the same address",
+            ),
+        ] {
+            let error = read(texts).unwrap_err();
+            assert!(error.contains(why), "{texts:?}: {error}");
+        }
+    }
 }

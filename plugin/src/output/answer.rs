@@ -2,6 +2,7 @@
 
 use super::wording::{of, places};
 use svc_reach_common::{
+    client::ClientVerdict,
     facts::ServiceType,
     observation::ObservedValue,
     report::{Cell, Report},
@@ -60,6 +61,7 @@ fn sentence(report: &Report, name: &str) -> String {
     let findings: Vec<String> = NOTEWORTHY
         .into_iter()
         .filter_map(|verdict| finding(report, verdict))
+        .chain(clients(report))
         .collect();
     if findings.is_empty() {
         return as_expected(report, name);
@@ -107,11 +109,14 @@ fn as_expected(report: &Report, name: &str) -> String {
             .count()
     };
     let (predicted, required) = (resting_on(Basis::Predicted), resting_on(Basis::Required));
+    let policy = resting_on(Basis::Policy);
     let who = if predicted == all {
         "the forwarding model says "
     } else if required == all {
         "your requirements say "
-    } else if predicted + required == 0 {
+    } else if policy == all {
+        "NetworkPolicies say "
+    } else if predicted + required + policy == 0 {
         "the documentation says "
     } else {
         ""
@@ -131,6 +136,7 @@ fn as_expected(report: &Report, name: &str) -> String {
         let parts = [
             (predicted, "by the forwarding model alone"),
             (required, "by your requirements"),
+            (policy, "by NetworkPolicies"),
         ];
         for (count, by) in parts.into_iter().filter(|(count, _)| *count > 0) {
             text += &format!(", {count} of them {by}");
@@ -160,6 +166,8 @@ fn verdict(report: &Report) -> &'static str {
         "is reachable only some of the time"
     } else if summary.better > 0 {
         "is reachable from where it should not be"
+    } else if summary.client_worse > 0 {
+        "does not see the addresses of its clients as it should"
     } else if summary.not_observed > 0 {
         "could not be checked completely"
     } else if summary.compared() == 0 {
@@ -207,6 +215,19 @@ fn finding(report: &Report, verdict: Verdict) -> Option<String> {
             if one { "has" } else { "have" }
         ),
         Verdict::AsExpected => return None,
+    })
+}
+
+/// How many checks lost the client's address.
+fn clients(report: &Report) -> Option<String> {
+    let lost = |cell: &&Cell| cell.client.verdict == ClientVerdict::Worse;
+    let cells: Vec<&Cell> = report.cells.iter().filter(lost).collect();
+    let count = cells.len();
+    (count > 0).then(|| {
+        format!(
+            "{count} lost the client's address ({})",
+            first_places(report, &cells)
+        )
     })
 }
 

@@ -5,6 +5,7 @@ use super::{
     wording::{self, of},
 };
 use svc_reach_common::{
+    client::ClientVerdict,
     matrix::Standing,
     position::Position,
     report::{Cell, EditionValue, Report},
@@ -66,6 +67,21 @@ pub fn sections(report: &Report) -> Vec<Section> {
             differing(Verdict::Better, true),
         ),
         (
+            "Client address lost",
+            Verdict::Worse,
+            clients(report, ClientVerdict::Worse),
+        ),
+        (
+            "Client address kept, unlike expected",
+            Verdict::Better,
+            clients(report, ClientVerdict::Better),
+        ),
+        (
+            "Client address disputed",
+            Verdict::Disputed,
+            clients(report, ClientVerdict::Disputed),
+        ),
+        (
             "Disputed between editions",
             Verdict::Disputed,
             all(Verdict::Disputed),
@@ -94,12 +110,13 @@ pub fn sections(report: &Report) -> Vec<Section> {
         .collect()
 }
 
-/// Whether document and model expect the same, so that neither explains a difference. A requirement is no document.
+/// Whether document and model expect the same, so that neither explains a difference. Requirements and policies are no
+/// documents.
 fn unexplained(cell: &Cell) -> bool {
     let expected = cell
         .expected
         .as_ref()
-        .filter(|expected| expected.basis != Basis::Required)
+        .filter(|expected| !matches!(expected.basis, Basis::Required | Basis::Policy))
         .map(|expected| expected.value);
     let predicted = cell
         .predicted
@@ -111,6 +128,27 @@ fn unexplained(cell: &Cell) -> bool {
 
 fn differing_all(report: &Report, verdict: Verdict) -> Vec<Finding> {
     differing(report, of(report, verdict))
+}
+
+/// Findings for cells with this verdict about the client's address. Cells with the same difference share one finding.
+fn clients(report: &Report, verdict: ClientVerdict) -> Vec<Finding> {
+    let cells = report.cells.iter();
+    let cells = cells.filter(|cell| cell.client.verdict == verdict);
+    let alike = |cell: &Cell| {
+        (
+            wording::target(report, &cell.target),
+            wording::client_seen(&cell.client),
+        )
+    };
+    groups(cells.map(|cell| (alike(cell), cell.position.as_str())))
+        .into_iter()
+        .map(|((target, what), positions)| Finding {
+            from: positions.join(", "),
+            to: Some(target),
+            what,
+            hint: None,
+        })
+        .collect()
 }
 
 /// Findings for cells that differ. Cells with the same difference from several positions share one finding.

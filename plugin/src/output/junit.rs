@@ -1,7 +1,7 @@
 //! `-o junit`: one test case for each cell, for CI systems.
 //!
 //! - as expected: passed
-//! - a verdict that fails the run (by default worse, better and unstable; see `--fail-on`): failed
+//! - what fails the run (by default worse, better, unstable and client-address; see `--fail-on`): failed
 //! - not observed: an error, because JUnit distinguishes "could not look" from "looked, and it is wrong"
 //! - every other verdict (disputed, undocumented, and what `--fail-on` leaves out): skipped
 //!
@@ -182,7 +182,7 @@ fn case<W: Write>(xml: &mut Writer<W>, report: &Report, cell: &Cell) -> io::Resu
     element(xml, "testcase", &attributes, |xml| {
         let mut about = vec![("message", message)];
         if result != "skipped" {
-            about.push(("type", cell.verdict.to_string()));
+            about.push(("type", test_results::failure(cell).to_owned()));
         }
         element(xml, result, &about, |xml| {
             let lines: Vec<String> = wording::details(cell)

@@ -33,6 +33,7 @@ pub fn write(report: &Report, writer: &mut impl Write) -> io::Result<()> {
     }
     for (title, lines) in [
         ("Notes", wording::notes(report, true)),
+        ("Backends", wording::backends(report)),
         ("Evidence", wording::evidence(report)),
     ] {
         if lines.is_empty() {

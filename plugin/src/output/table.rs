@@ -93,6 +93,14 @@ pub fn write(
     for (title, lines) in [
         ("Notes", wording::notes(report, wide || differs)),
         (
+            "Backends",
+            if wide {
+                wording::backends(report)
+            } else {
+                Vec::new()
+            },
+        ),
+        (
             "Editions",
             if wide {
                 findings::editions(report)

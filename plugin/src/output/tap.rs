@@ -1,7 +1,7 @@
 //! `-o tap`: a test point for each cell, in the Test Anything Protocol, version 14 (testanything.org).
 //!
-//! A cell is `not ok` if its verdict fails the run (by default worse, better and unstable; see `--fail-on`) or if it
-//! was not observed. A YAML block says which. Every other cell that is not as expected is skipped.
+//! A cell is `not ok` if it fails the run (by default if it is worse, better or unstable, or lost the client's address;
+//! see `--fail-on`) or if it was not observed. A YAML block says which. Every other cell that is not as expected is skipped.
 //!
 //! Some points belong to no cell:
 //!
@@ -124,7 +124,7 @@ fn point(writer: &mut impl Write, number: usize, report: &Report, cell: &Cell) -
                 &Diagnostic {
                     message: printable(&wording::difference(cell)),
                     severity: "fail",
-                    verdict: cell.verdict.as_str(),
+                    verdict: test_results::failure(cell),
                     details: details.collect(),
                 },
             )

@@ -5,6 +5,7 @@ use svc_reach_common::{
     exit::Exit,
     position::Position,
     report::{Cell, Report},
+    terms::Failure,
     verdict::Verdict,
 };
 
@@ -46,6 +47,15 @@ pub fn ending(report: &Report, cell: &Cell) -> Ending {
         | Verdict::Unstable
         | Verdict::Disputed
         | Verdict::Undocumented => Ending::Skipped,
+    }
+}
+
+/// What is wrong with a cell that did not pass, in one word.
+pub fn failure(cell: &Cell) -> &'static str {
+    if cell.verdict == Verdict::AsExpected {
+        Failure::ClientAddress.as_str()
+    } else {
+        cell.verdict.as_str()
     }
 }
 

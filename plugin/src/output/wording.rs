@@ -3,10 +3,13 @@
 use super::groups::groups;
 use std::collections::HashMap;
 use svc_reach_common::{
+    client::{Client, ClientValue, ClientVerdict, SourceAddress},
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
-    report::{Cell, EXTERNAL_LEFT_OUT, Observed, Report, Severity},
+    report::{
+        Affinity, BackendAnswers, Cell, EXTERNAL_LEFT_OUT, Observed, Report, Severity, Share,
+    },
     target::{Relation, Target},
     verdict::{Basis, ExpectedValue, Verdict},
 };
@@ -110,6 +113,39 @@ pub const fn expectation(value: ExpectedValue) -> &'static str {
     }
 }
 
+/// What backends saw as the client's address, and what they should see.
+pub fn client_seen(client: &Client) -> String {
+    let by = match client.expected.as_ref().map(|expected| expected.basis) {
+        Some(Basis::Predicted) => "the model expects that backends see",
+        Some(Basis::Stated | Basis::Implied | Basis::Required | Basis::Policy) | None => {
+            "expected that backends see"
+        }
+    };
+    let expected = match client.expected.as_ref().map(|expected| expected.value) {
+        Some(SourceAddress::Kept) => format!("{by} the client's address, "),
+        Some(SourceAddress::Replaced) => format!("{by} another address than the client's, "),
+        None => String::new(),
+    };
+    let address = client
+        .address
+        .map_or_else(String::new, |address| format!(" {address}"));
+    let seen = match client.value {
+        ClientValue::Kept => format!("they saw the client's address{address}"),
+        ClientValue::Replaced => match &client.replaced_by {
+            Some(by) => format!("they saw{address} of {by}"),
+            None if address.is_empty() => "they saw other addresses".to_owned(),
+            None => format!("they saw{address}"),
+        },
+        ClientValue::NotKnown => client.reason.clone().unwrap_or_default(),
+    };
+    let source = client
+        .expected
+        .as_ref()
+        .and_then(|expected| expected.source.as_ref())
+        .map_or_else(String::new, |source| format!("; according to {source}"));
+    expected + &seen + &source
+}
+
 /// What was expected and what was observed.
 pub fn difference(cell: &Cell) -> String {
     let mut text = String::new();
@@ -118,15 +154,19 @@ pub fn difference(cell: &Cell) -> String {
             Basis::Stated | Basis::Implied => "expected",
             Basis::Predicted => "the model expects",
             Basis::Required => "required to be",
+            Basis::Policy => "NetworkPolicies make it",
         };
         text += &format!("{by} {}, ", expectation(expected.value));
     }
     let Observed { value, reason, .. } = &cell.observed;
     if *value == ObservedValue::NotObserved {
-        text + "could not be observed: " + reason
-    } else {
-        text + &format!("was {value} ({reason})")
+        return text + "could not be observed: " + reason;
     }
+    text += &format!("was {value} ({reason})");
+    if cell.client.verdict == ClientVerdict::Worse {
+        text += &format!("; {}", client_seen(&cell.client));
+    }
+    text
 }
 
 /// Why this was expected: the matrix, the column and the evidence.
@@ -191,6 +231,42 @@ pub fn statuses(cell: &Cell) -> Option<String> {
     (!statuses.is_empty()).then(|| format!("HTTP {}", statuses.join(", ")))
 }
 
+/// How often each backend answered, and whether clients stayed with one backend.
+pub fn backends(report: &Report) -> Vec<String> {
+    let Some(distribution) = &report.distribution else {
+        return Vec::new();
+    };
+    let of_backend = |backend: &BackendAnswers| {
+        let BackendAnswers { pod, answers, .. } = backend;
+        let node = backend
+            .node
+            .as_ref()
+            .map_or_else(String::new, |node| format!(" on {node}"));
+        let times = if *answers == 1 { "answer" } else { "answers" };
+        match backend.share {
+            Share::Answered => format!("{pod}{node}: {answers} {times}"),
+            Share::Silent => format!(
+                "{pod}{node}: no answer in {} attempts that it shares with others",
+                backend.attempts
+            ),
+            Share::NotKnown => format!(
+                "{pod}{node}: no answer; that may be chance ({} of {} attempts that a conclusion needs)",
+                backend.attempts, backend.attempts_needed
+            ),
+        }
+    };
+    let affinity = distribution.affinity.map(|affinity| {
+        let text = match affinity {
+            Affinity::Held => "held: each probe got all its answers from one backend",
+            Affinity::NotHeld => "not held: several backends answered one probe",
+            Affinity::NotKnown => "not known",
+        };
+        format!("sessionAffinity ClientIP: {text}")
+    });
+    let backends = distribution.backends.iter().map(of_backend);
+    backends.chain(affinity).collect()
+}
+
 /// A cell in one line.
 pub fn cell(report: &Report, cell: &Cell) -> String {
     let from = stand(cell.position, cell.node.as_deref());
@@ -204,6 +280,7 @@ pub fn details(cell: &Cell) -> impl Iterator<Item = String> {
         let source = expected.source.as_ref()?;
         Some(match expected.basis {
             Basis::Required => format!("required by {source}"),
+            Basis::Policy => format!("{}, because {source}", expected.value),
             Basis::Stated | Basis::Implied | Basis::Predicted => {
                 format!("{}, according to {source}", expectation(expected.value))
             }

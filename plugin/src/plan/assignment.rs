@@ -4,12 +4,13 @@
 //! large.
 
 use super::{
-    placement::NoNode,
+    placement::{NoNode, Placement},
     planned_position::{PlanSlice, PlannedPosition},
     requests::{self, PlannedRequest, Requests},
     service_check::ServiceCheck,
     targets,
 };
+use std::collections::BTreeMap;
 use svc_reach_common::{
     observation::NotObserved,
     position::{Network, Position},
@@ -52,33 +53,72 @@ pub struct ProbePlan {
 
 /// Assigns every position of every Service to a probe, and returns the probes.
 pub fn assign(services: &mut [ServiceCheck]) -> Vec<ProbePlan> {
-    let mut builders = PlanBuilders {
-        single: services.len() == 1,
-        nodes: Vec::new(),
-        builders: Vec::new(),
-    };
+    let mut builders = PlanBuilders::new(services.len() == 1, None);
     for service in services {
         for position in IN_CLUSTER {
             if !service.check.choice.position(position) {
                 continue;
             }
-            match builders.plan(service, position) {
+            match builders.plan(service, &service.placement, position) {
                 Ok(planned) => service.positions.push(planned),
                 Err(reason) => service.absent.push(AbsentPosition { position, reason }),
             }
         }
     }
-    builders
-        .builders
-        .into_iter()
-        .map(PlanBuilder::finish)
-        .collect()
+    builders.finish()
+}
+
+/// Positions of one Service that need other nodes.
+#[derive(Debug)]
+pub struct Move {
+    /// Index of the Service.
+    pub service: usize,
+    /// Indices of its positions.
+    pub positions: Vec<usize>,
+    /// Where they may go.
+    pub placement: Placement,
+}
+
+/// Assigns positions to probes on other nodes, and returns the probes. A position without another node stays as it is.
+/// `unusable`: why a node cannot run a probe. `round`: makes the names of the probes unique.
+pub fn reassign(
+    services: &mut [ServiceCheck],
+    moves: &[Move],
+    unusable: &BTreeMap<String, String>,
+    round: usize,
+) -> Vec<ProbePlan> {
+    let mut builders = PlanBuilders::new(services.len() == 1, Some(round));
+    for Move {
+        service,
+        positions,
+        placement,
+    } in moves
+    {
+        let service = &mut services[*service];
+        for at in positions {
+            let old = &service.positions[*at];
+            let planned = builders.plan(service, placement, old.position);
+            if let Ok(mut planned) = planned
+                && planned.slice.is_ok()
+            {
+                planned.tried.clone_from(&old.tried);
+                if let Some(node) = &old.node {
+                    let why = unusable.get(node).map_or("unknown", String::as_str);
+                    planned.tried.push(format!("{node} ({why})"));
+                }
+                service.positions[*at] = planned;
+            }
+        }
+    }
+    builders.finish()
 }
 
 /// The probes of a run, while the plan is being made.
 struct PlanBuilders {
     /// Whether there is only one Service, so that each probe serves one position.
     single: bool,
+    /// Which round of further nodes this is. `None`: these are the first nodes.
+    retry: Option<usize>,
     nodes: Vec<String>,
     builders: Vec<PlanBuilder>,
 }
@@ -95,15 +135,30 @@ struct PlanBuilder {
 }
 
 impl PlanBuilders {
+    const fn new(single: bool, retry: Option<usize>) -> Self {
+        Self {
+            single,
+            retry,
+            nodes: Vec::new(),
+            builders: Vec::new(),
+        }
+    }
+
+    fn finish(self) -> Vec<ProbePlan> {
+        let builders = self.builders.into_iter();
+        builders.map(PlanBuilder::finish).collect()
+    }
+
     /// Plans one position of a Service. Fails with the reason if the position does not exist.
     fn plan(
         &mut self,
         service: &ServiceCheck,
+        placement: &Placement,
         position: Position,
     ) -> Result<PlannedPosition, String> {
-        let mut targets = targets::targets(&service.facts, &service.placement, position);
+        let mut targets = targets::targets(&service.facts, placement, position);
         targets.retain(|target| service.check.choice.target(target.kind));
-        let (node, slice) = match service.placement.node(position) {
+        let (node, slice) = match placement.node(position) {
             Some(Ok(node)) => (
                 Some(node.to_owned()),
                 self.add(service, position, node, &targets),
@@ -117,6 +172,7 @@ impl PlanBuilders {
             node,
             targets,
             slice,
+            tried: Vec::new(),
         })
     }
 
@@ -184,6 +240,9 @@ impl PlanBuilders {
         };
         if number > 1 {
             name.push_str(&format!("-{number}"));
+        }
+        if let Some(round) = self.retry {
+            name.push_str(&format!("-retry{round}"));
         }
         name
     }

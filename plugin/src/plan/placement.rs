@@ -57,6 +57,15 @@ impl Placement {
 /// Places the probes of several Services in one cluster, on few nodes. It is a greedy search: each step takes the node
 /// that serves most positions that have no node yet.
 pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
+    place_elsewhere(services, settings, &BTreeMap::new())
+}
+
+/// Like [`place`], but not on the nodes in `unusable`, which has a reason for each.
+pub fn place_elsewhere(
+    services: &[&Facts],
+    settings: &ProbeSettings,
+    unusable: &BTreeMap<String, String>,
+) -> Vec<Placement> {
     let Some(first) = services.first() else {
         return Vec::new();
     };
@@ -67,7 +76,7 @@ pub fn place(services: &[&Facts], settings: &ProbeSettings) -> Vec<Placement> {
     let places: Vec<Candidate> = nodes
         .iter()
         .map(|node| Candidate {
-            why_not: unfit(node, settings),
+            why_not: unfit(node, settings).or_else(|| unusable.get(&node.name).cloned()),
             class: usize::from(node.unschedulable) * 2 + usize::from(!node.taints.is_empty()),
         })
         .collect();

@@ -13,6 +13,8 @@ pub struct PlannedPosition {
     pub targets: Vec<Target>,
     /// The probe that requests them, or why there is none.
     pub slice: Result<PlanSlice, NotObserved>,
+    /// Other nodes of its kind on which its probe did not start, each with the reason.
+    pub tried: Vec<String>,
 }
 
 /// Where the targets of a position are in a probe's plan.

@@ -10,7 +10,7 @@ use crate::{
     probes::{
         ledger::{self, Ledger},
         lifecycle::{NextStep, ProbeLifecycle},
-        output::{End, ProbeOutput},
+        output::{End, Fault, ProbeOutput},
         pod_state, preflight,
     },
     terminal::{interrupt::Interrupt, progress::Progress},
@@ -110,10 +110,8 @@ impl<C: Cluster> Deployment<'_, C> {
                 start_by,
             );
             if let Err(error) = created {
-                following.end(End::NotStarted(format!(
-                    "failed to create its Job: {}",
-                    chain(&error)
-                )));
+                let why = format!("failed to create its Job: {}", chain(&error));
+                following.end(End::not_started(why, Fault::NotTheNode));
                 failures.push(error);
             }
             followed.push(following);
@@ -409,7 +407,7 @@ mod tests {
         probes::{
             job::{JobSettings, job},
             ledger::Ledger,
-            output::{End, ProbeOutput},
+            output::{End, Fault, ProbeOutput},
         },
         terminal::{interrupt::Signals, progress::Progress},
         testing::{probe_plan, probe_settings},
@@ -603,7 +601,7 @@ mod tests {
         let (heard, left) = deploy(&cluster).await;
         assert_eq!(
             end(heard),
-            End::NotStarted("the Job created no pod in time".into())
+            End::not_started("the Job created no pod in time", Fault::NotTheNode)
         );
         assert!(!left);
         assert_eq!(cluster.asked(), [JOBS, PODS, EVENTS, EVENTS, JOB]);
@@ -626,7 +624,7 @@ mod tests {
         let (heard, left) = deploy(&cluster).await;
         assert_eq!(
             end(heard),
-            End::NotStarted(format!("the Job created no pod: {why}"))
+            End::not_started(format!("the Job created no pod: {why}"), Fault::NotTheNode)
         );
         assert!(!left);
         assert_eq!(

@@ -165,12 +165,14 @@ fn targets_from_here(service: &ServiceCheck) -> Result<Vec<Target>, Omission> {
 /// Whether clients outside the cluster use this kind of address.
 fn makes_sense(target: &Target) -> bool {
     match target.kind {
-        TargetKind::NodePort | TargetKind::LoadBalancer | TargetKind::ExternalIp => true,
+        TargetKind::NodePort
+        | TargetKind::LoadBalancer
+        | TargetKind::ExternalIp
+        | TargetKind::Dnat => true,
         TargetKind::PodIp
         | TargetKind::ClusterIp
         | TargetKind::Dns
         | TargetKind::HealthCheckNodePort
-        | TargetKind::Dnat
         | TargetKind::Ingress => false,
     }
 }
@@ -240,7 +242,7 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> ExternalP
 
 #[cfg(test)]
 mod tests {
-    use super::{TargetsFromHere, follow, keep, nothing_heard};
+    use super::{TargetsFromHere, follow, keep, makes_sense, nothing_heard};
     use crate::{
         plan::requests::{self, Requests},
         probes::output::ProbeOutput,
@@ -288,6 +290,15 @@ mod tests {
                 (id, vec![attempt])
             })
             .collect()
+    }
+
+    #[test]
+    fn a_dnat_gateway_is_requested_from_outside() {
+        let gateway = Target {
+            kind: TargetKind::Dnat,
+            ..target("203.0.113.1", Scope::Public)
+        };
+        assert!(makes_sense(&gateway));
     }
 
     #[test]

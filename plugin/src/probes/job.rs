@@ -71,13 +71,13 @@ pub fn cleanup_command(namespace: &str, run_id: Option<&str>, flags: &str) -> St
 
 /// The Job.
 pub fn job(spec: JobSettings<'_>) -> Job {
-    let labels = labels(spec);
+    let labels = labels(spec.run_id, &spec.probe.name);
     let deadline = deadline_seconds(spec);
     Job {
         metadata: ObjectMeta {
             name: Some(name(spec.run_id, &spec.probe.name)),
             namespace: Some(spec.namespace.to_owned()),
-            labels: Some(labels.clone()),
+            labels: Some(labels),
             annotations: Some(BTreeMap::from([(
                 names::ANNOTATION_SERVICE.to_owned(),
                 services(spec),
@@ -92,7 +92,7 @@ pub fn job(spec: JobSettings<'_>) -> Job {
             ttl_seconds_after_finished: Some(TTL_SECONDS),
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
-                    labels: Some(labels.into_iter().chain(mesh_labels()).collect()),
+                    labels: Some(pod_labels(spec.run_id, &spec.probe.name, spec.settings)),
                     annotations: Some(annotations(spec)),
                     ..ObjectMeta::default()
                 }),
@@ -123,12 +123,20 @@ pub fn pod(job: &Job) -> Pod {
 }
 
 /// Only our own labels, all with our own prefix, so that only our own selectors match.
-fn labels(spec: JobSettings<'_>) -> BTreeMap<String, String> {
+fn labels(run_id: &str, probe: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (names::LABEL_RUN.to_owned(), spec.run_id.to_owned()),
+        (names::LABEL_RUN.to_owned(), run_id.to_owned()),
         (names::LABEL_ROLE.to_owned(), names::ROLE_PROBE.to_owned()),
-        (names::LABEL_PROBE.to_owned(), spec.probe.name.clone()),
+        (names::LABEL_PROBE.to_owned(), probe.to_owned()),
     ])
+}
+
+/// Labels of a probe's pod: our own, those that keep meshes out, and those that the user gives it.
+pub fn pod_labels(run_id: &str, probe: &str, settings: &ProbeSettings) -> BTreeMap<String, String> {
+    mesh_labels()
+        .chain(settings.labels.clone())
+        .chain(labels(run_id, probe))
+        .collect()
 }
 
 /// Labels that keep meshes out of the probe: for Istio from 1.10 (istio.io, "Installing the Sidecar", controlling the
@@ -333,6 +341,7 @@ mod tests {
         testing::{facts, plan_of, probe_plan, probe_settings},
     };
     use serde_json::{Value, json};
+    use std::collections::BTreeMap;
     use svc_reach_common::{
         position::Position,
         wire::plan::{Again, Plan, Request, RequestKind, Tls},
@@ -455,6 +464,7 @@ mod tests {
             pull_policy: Some(PullPolicy::Never),
             pull_secrets: vec!["one".into(), "two".into()],
             priority_class: Some("high".into()),
+            labels: BTreeMap::from([("app".into(), "front".into())]),
             tolerations: vec![Toleration {
                 key: "gpu".into(),
                 value: Some("yes".into()),
@@ -462,7 +472,13 @@ mod tests {
             }],
             ..probe_settings()
         };
-        let spec = manifest(Position::PodSame, &settings)["spec"]["template"]["spec"].take();
+        let mut template = manifest(Position::PodSame, &settings)["spec"]["template"].take();
+        let labels = &template["metadata"]["labels"];
+        assert_eq!(
+            (&labels["app"], &labels["svc-reach/role"]),
+            (&json!("front"), &json!("probe"))
+        );
+        let spec = template["spec"].take();
         assert_eq!(spec["containers"][0]["image"], "mirror/probe:2");
         assert_eq!(spec["containers"][0]["imagePullPolicy"], "Never");
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use crate::{
     probes::{
-        output::{End, ProbeOutput},
+        output::{End, Fault, ProbeOutput},
         pod_state::PodState,
     },
     terminal::progress::ProbePhase,
@@ -16,7 +16,7 @@ use svc_reach_common::wire::{
 use tokio::time::Instant;
 
 /// How long a pod may stay unschedulable before its probe is given up. The scheduler tries again when another pod ends.
-/// A probe fits only one node, so an autoscaler cannot help.
+/// A probe fits only one node, so an autoscaler cannot help, but the run can try another node.
 const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 
 /// How long a Job may be without a pod before the plugin looks for the reason. The Job controller creates a pod within
@@ -177,7 +177,7 @@ impl ProbeLifecycle {
                 of: self.targets,
             },
             Stage::Ended(End::Complete) => ProbePhase::Done,
-            Stage::Ended(End::NotStarted(why)) => {
+            Stage::Ended(End::NotStarted { why, .. }) => {
                 ProbePhase::Ended(format!("did not start: {why}"))
             }
             Stage::Ended(End::Failed(why)) => ProbePhase::Ended(format!("failed: {why}")),
@@ -207,10 +207,14 @@ impl ProbeLifecycle {
             (Stage::Starting { .. }, PodState::PullBackOff(why)) => {
                 let cause = self.pull_failed.take();
                 let why = [Some(why), cause].into_iter().flatten();
-                self.end(End::NotStarted(why.collect::<Vec<_>>().join("; ")))
+                let why = why.collect::<Vec<_>>().join("; ");
+                self.end(End::not_started(why, Fault::Unclear))
             }
-            (Stage::Starting { .. }, PodState::Stuck(why) | PodState::Lost(why)) => {
-                self.end(End::NotStarted(why))
+            (Stage::Starting { .. }, PodState::Stuck(why)) => {
+                self.end(End::not_started(why, Fault::Unclear))
+            }
+            (Stage::Starting { .. }, PodState::Lost(why)) => {
+                self.end(End::not_started(why, Fault::Node))
             }
             (Stage::Starting { .. }, PodState::PullFailed(why)) => {
                 self.pull_failed = Some(why);
@@ -254,11 +258,12 @@ impl ProbeLifecycle {
         match &self.refused {
             Some(why) if asked == EventsRead::Last || will_not_pass(why) => {
                 let why = format!("the Job created no pod: {why}");
-                self.end(End::NotStarted(why))
+                self.end(End::not_started(why, Fault::NotTheNode))
             }
-            None if asked == EventsRead::Last => {
-                self.end(End::NotStarted("the Job created no pod in time".to_owned()))
-            }
+            None if asked == EventsRead::Last => self.end(End::not_started(
+                "the Job created no pod in time",
+                Fault::NotTheNode,
+            )),
             Some(_) | None => NextStep::Wait,
         }
     }
@@ -267,7 +272,7 @@ impl ProbeLifecycle {
     pub fn pod_deleted(&mut self) -> NextStep {
         let why = "the pod was deleted".to_owned();
         match self.stage {
-            Stage::Starting { .. } => self.end(End::NotStarted(why)),
+            Stage::Starting { .. } => self.end(End::not_started(why, Fault::Node)),
             Stage::Reading { .. } => {
                 self.exited.get_or_insert(why);
                 NextStep::Wait
@@ -373,20 +378,26 @@ impl ProbeLifecycle {
                 NextStep::AskWhy
             }
             Stage::Starting { .. } => {
-                let why = match &self.last {
-                    PodState::Unschedulable(why) => format!("unschedulable: {why}"),
-                    PodState::PullFailed(why) => format!("the probe did not start in time: {why}"),
+                let (why, fault) = match &self.last {
+                    PodState::Unschedulable(why) => (format!("unschedulable: {why}"), Fault::Node),
+                    PodState::PullFailed(why) => (
+                        format!("the probe did not start in time: {why}"),
+                        Fault::Unclear,
+                    ),
                     PodState::Waiting(_)
                     | PodState::PullBackOff(_)
                     | PodState::Stuck(_)
                     | PodState::Running
                     | PodState::Exited(_)
-                    | PodState::Lost(_) => format!(
-                        "the probe did not start in time; its last state was {}",
-                        self.phase()
+                    | PodState::Lost(_) => (
+                        format!(
+                            "the probe did not start in time; its last state was {}",
+                            self.phase()
+                        ),
+                        Fault::Unclear,
                     ),
                 };
-                self.end(End::NotStarted(why))
+                self.end(End::not_started(why, fault))
             }
             Stage::Reading { .. } => self.end(End::Failed(format!(
                 "the probe did not finish in time: it had checked {} of {} targets",
@@ -441,7 +452,7 @@ impl ProbeLifecycle {
 
 #[cfg(test)]
 mod tests {
-    use super::{End, NextStep, ProbeLifecycle};
+    use super::{End, Fault, NextStep, ProbeLifecycle};
     use crate::{probes::pod_state::PodState, terminal::progress::ProbePhase};
     use std::time::Duration;
     use tokio::time::Instant;
@@ -573,34 +584,44 @@ mod tests {
         let second = Duration::from_secs(1);
         let now = Instant::now();
         let unschedulable = || PodState::Unschedulable("0/3 nodes".into());
-        let rows: [(&str, PodState, u32, &str); 5] = [
+        let rows: [(&str, PodState, u32, &str, Fault); 5] = [
             (
                 "slow",
                 PodState::Waiting("being created"),
                 60,
                 "the probe did not start in time; its last state was being created",
+                Fault::Unclear,
             ),
             (
                 "unschedulable",
                 unschedulable(),
                 5,
                 "unschedulable: 0/3 nodes",
+                Fault::Node,
             ),
             (
                 "stuck",
                 PodState::Stuck("CreateContainerError: no".into()),
                 0,
                 "CreateContainerError: no",
+                Fault::Unclear,
             ),
-            ("evicted", PodState::Lost("Evicted".into()), 0, "Evicted"),
+            (
+                "evicted",
+                PodState::Lost("Evicted".into()),
+                0,
+                "Evicted",
+                Fault::Node,
+            ),
             (
                 "exec format",
                 PodState::Exited("ended with exit code 128".into()),
                 18,
                 "",
+                Fault::Unclear,
             ),
         ];
-        for (name, state, seconds, why) in rows {
+        for (name, state, seconds, why, fault) in rows {
             let mut probe = probe(now);
             let mut action = probe.pod_seen("p", state, now);
             if seconds > 0 {
@@ -616,7 +637,7 @@ mod tests {
             if !why.is_empty() {
                 assert_eq!(
                     probe.into_heard().end,
-                    End::NotStarted(why.into()),
+                    End::not_started(why, fault),
                     "{name}"
                 );
             }
@@ -661,7 +682,10 @@ mod tests {
             let end = why.map_or("the Job created no pod in time".to_owned(), |why| {
                 format!("the Job created no pod: {why}")
             });
-            assert_eq!(probe.into_heard().end, End::NotStarted(end));
+            assert_eq!(
+                probe.into_heard().end,
+                End::not_started(end, Fault::NotTheNode)
+            );
         }
     }
 
@@ -678,7 +702,10 @@ mod tests {
         let waits = PodState::PullBackOff("ImagePullBackOff: back-off".into());
         assert_eq!(probe.pod_seen("p", waits, now), NextStep::Remove);
         let why = "ImagePullBackOff: back-off; ErrImagePull: unauthorized";
-        assert_eq!(probe.into_heard().end, End::NotStarted(why.into()));
+        assert_eq!(
+            probe.into_heard().end,
+            End::not_started(why, Fault::Unclear)
+        );
 
         let mut pulled = self::probe(now);
         pulled.pod_seen("p", failed(), now);
@@ -686,7 +713,7 @@ mod tests {
         let why = "CreateContainerError";
         assert_eq!(
             pulled.into_heard().end,
-            End::NotStarted(why.into()),
+            End::not_started(why, Fault::Unclear),
             "it was pulled later"
         );
 
@@ -694,7 +721,7 @@ mod tests {
         late.pod_seen("p", failed(), now);
         assert_eq!(late.at(now + Duration::from_secs(60)), NextStep::Remove);
         let why = "the probe did not start in time: ErrImagePull: unauthorized";
-        assert_eq!(late.into_heard().end, End::NotStarted(why.into()));
+        assert_eq!(late.into_heard().end, End::not_started(why, Fault::Unclear));
     }
 
     #[test]
@@ -733,7 +760,7 @@ mod tests {
         assert_eq!(waiting.pod_deleted(), NextStep::Remove);
         assert_eq!(
             waiting.into_heard().end,
-            End::NotStarted("the pod was deleted".into())
+            End::not_started("the pod was deleted", Fault::Node)
         );
         let mut running = probe(now);
         running.pod_seen("p", PodState::Running, now);

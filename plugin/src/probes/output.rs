@@ -9,11 +9,37 @@ pub enum End {
     /// It printed everything.
     Complete,
     /// It did not start.
-    NotStarted(String),
+    NotStarted {
+        /// Why.
+        why: String,
+        /// Where the fault is.
+        fault: Fault,
+    },
     /// It started, but ended before it had printed everything.
     Failed(String),
     /// The run ended first.
     Interrupted,
+}
+
+/// Where the fault is if a probe did not start. It decides whether another node is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// In its node: it is full, or it refused or lost the pod.
+    Node,
+    /// In its node or everywhere, as with an image that could not be pulled.
+    Unclear,
+    /// Not in the node: a quota or admission refused the pod, or the API server failed.
+    NotTheNode,
+}
+
+impl End {
+    /// The probe did not start.
+    pub fn not_started(why: impl Into<String>, fault: Fault) -> Self {
+        Self::NotStarted {
+            why: why.into(),
+            fault,
+        }
+    }
 }
 
 /// The output of a probe.
@@ -28,6 +54,15 @@ pub struct ProbeOutput {
 }
 
 impl ProbeOutput {
+    /// The output of a probe that printed nothing.
+    pub const fn nothing(end: End) -> Self {
+        Self {
+            results: BTreeMap::new(),
+            host: None,
+            end,
+        }
+    }
+
     /// The output for targets with these ids. Their ids in the result start at 0.
     pub fn part(&self, ids: &[Option<u32>]) -> Self {
         let attempts = |id: &Option<u32>| self.results.get(id.as_ref()?).cloned();

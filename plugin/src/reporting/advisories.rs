@@ -2,13 +2,14 @@
 //! documents that its configuration breaks. Pure.
 
 mod advisory;
+mod backends;
 mod cluster;
 mod huawei_cce;
 
 pub use advisory::Findings;
 pub use cluster::of_the_cluster;
 
-use crate::reporting::detection;
+use crate::{reporting::detection, survey::mesh::Mesh};
 use advisory::{own, warning};
 
 use jiff::Timestamp;
@@ -32,16 +33,41 @@ const NOT_ASKED: &str = "no-required-cell";
 /// The endpoints changed just before the run.
 const JUST_CHANGED: &str = "just-changed";
 
-/// Every advisory. `left_out`: why the position `external` was left out, partly or completely.
-pub fn advisories(known: Findings<'_>, left_out: Option<&str>) -> Vec<Advisory> {
+/// Every advisory. `left_out`: why the position `external` was left out, partly or completely. `policies`: what is to be
+/// known about policies that were not read or not evaluated. `mesh`: the mesh at the backends, if one was found.
+pub fn advisories(
+    known: Findings<'_>,
+    left_out: Option<&str>,
+    policies: &[String],
+    mesh: Option<&Mesh>,
+) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
+    advisories.extend(backends::without_traffic(known));
+    advisories.extend(backends::affinity(known));
     advisories.extend(just_changed(known));
     advisories.extend(told_otherwise(known.environment));
     advisories.extend(not_asked(known.terms, known.cells));
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         advisories.extend(huawei_cce::advisories(known));
     }
+    // A policy that is not known may be the cause of a failure.
+    let severity = if known.cells.iter().any(is_wrong) {
+        Severity::Warning
+    } else {
+        Severity::Info
+    };
+    let policies = policies.iter().cloned();
+    advisories.extend(policies.map(|text| own("network-policies", severity, text)));
+    advisories.extend(mesh.map(|mesh| {
+        let advice = "a probe has no certificate of the mesh; check from a pod in it, or allow other clients";
+        let severity = if mesh.may_refuse() {
+            Severity::Warning
+        } else {
+            Severity::Info
+        };
+        own("service-mesh", severity, format!("{}; {advice}", mesh.text()))
+    }));
     advisories.extend(left_out.map(|why| {
         let text = format!("external was not checked, or only in part: {why}");
         own(EXTERNAL_LEFT_OUT, Severity::Info, text)
@@ -230,10 +256,11 @@ mod tests {
             circumstances: &circumstances,
             hints,
             cells,
+            distribution: None,
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
         };
-        let found = advisories(known, None);
+        let found = advisories(known, None, &[], None);
         for advisory in &found {
             let ours = [
                 "no-",
@@ -241,6 +268,7 @@ mod tests {
                 "load-balancer-sharing-partly",
                 "just-changed",
                 "told-otherwise",
+                "affinity-",
             ];
             assert!(
                 advisory.source.is_some() || ours.iter().any(|id| advisory.id.starts_with(id)),
@@ -279,6 +307,33 @@ mod tests {
             );
             let found = ids.iter().any(|id| id == "just-changed");
             assert_eq!(found, told, "{changed:?} {}", cell.verdict);
+        }
+    }
+
+    #[test]
+    fn affinity_is_named_if_a_dead_backend_is_met_always_or_never() {
+        use ObservedValue::{Reachable, Unreachable};
+        let cell = |kind, value| cell(Position::PodOther, kind, "10.0.0.1", value);
+        let mixed = [
+            cell(TargetKind::ClusterIp, Unreachable),
+            cell(TargetKind::NodePort, Reachable),
+        ];
+        let direct = [
+            cell(TargetKind::PodIp, Unreachable),
+            cell(TargetKind::NodePort, Reachable),
+        ];
+        for (name, seconds, backends, cells, named) in [
+            ("always or never", Some(10800), 2, &mixed, true),
+            ("no affinity", None, 2, &mixed, false),
+            ("one backend", Some(10800), 1, &mixed, false),
+            ("only met directly", Some(10800), 2, &direct, false),
+        ] {
+            let mut facts = cce();
+            facts.service.session_affinity_seconds = seconds;
+            facts.endpoints = (0..backends).map(|n| endpoint("a", n)).collect();
+            let ids = ids(&facts, &ProviderHints::default(), IPVS, cells);
+            let found = ids.iter().any(|id| id == "affinity-hides-backends");
+            assert_eq!(found, named, "{name}");
         }
     }
 

@@ -120,7 +120,9 @@ fn observation(
         return observe(attempts, target.kind, comparison);
     }
     Observation::NotObserved(match end {
-        End::NotStarted(why) => NotObserved::NotStarted(format!("the probe did not start: {why}")),
+        End::NotStarted { why, .. } => {
+            NotObserved::NotStarted(format!("the probe did not start: {why}"))
+        }
         End::Failed(why) => NotObserved::ProbeFailed(why.clone()),
         End::Interrupted => NotObserved::Interrupted,
         End::Complete => {
@@ -137,7 +139,13 @@ pub fn observed(seen: &ObservedCell<'_>) -> Observed {
         Observation::Unstable { summary } => (ObservedValue::Unstable, summary.clone()),
         Observation::NotObserved(why) => (ObservedValue::NotObserved, why.to_string()),
     };
-    if let Some(first) = &seen.first_round {
+    // A first round that saw the same says nothing new.
+    let counts = value != ObservedValue::NotObserved;
+    if let Some(first) = seen
+        .first_round
+        .as_ref()
+        .filter(|first| counts && **first != reason)
+    {
         reason += &format!("; this is the second round, the first one saw: {first}");
     }
     let of = (!seen.attempts.is_empty()).then_some(seen.attempts.len());
@@ -199,7 +207,7 @@ fn client_ip_seen(attempts: &[Attempt]) -> Option<IpAddr> {
 mod tests {
     use super::{ProbedPosition, observed, seen};
     use crate::{
-        probes::output::{End, ProbeOutput},
+        probes::output::{End, Fault, ProbeOutput},
         testing::port,
     };
     use std::collections::BTreeMap;
@@ -269,7 +277,7 @@ mod tests {
             ("no node", unheard, "every node runs a backend"),
             (
                 "not started",
-                tcp(End::NotStarted("no image".into())),
+                tcp(End::not_started("no image", Fault::Unclear)),
                 "the probe did not start: no image",
             ),
             (

@@ -109,7 +109,9 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::{self, Expectations, Unchecked, documents::Documents},
-        survey::{kube_proxy::ProxyConfig, provider_hints::ProviderHints},
+        survey::{
+            kube_proxy::ProxyConfig, network_policies::PolicySurvey, provider_hints::ProviderHints,
+        },
         testing::{endpoint, facts, node, probe_settings},
     };
     use std::time::Duration;
@@ -178,6 +180,8 @@ mod tests {
             hints: &ProviderHints::default(),
             others: &[],
             overrides: ClusterOverrides::default(),
+            policies: &PolicySurvey::default(),
+            mesh: None,
             terms: &Terms::default(),
             at: None,
         };

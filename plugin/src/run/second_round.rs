@@ -90,11 +90,7 @@ fn of_stands(
     stands: &[ProbedPosition],
     expectations: Expectations<'_>,
 ) -> Vec<Again> {
-    let unchecked = Unchecked {
-        external: None,
-        absent: Vec::new(),
-        outage: None,
-    };
+    let unchecked = Unchecked::default();
     let facts = &service.facts;
     let report = reporting::report("", Duration::ZERO, facts, stands, expectations, unchecked);
     report.cells.iter().map(of_cell).collect()

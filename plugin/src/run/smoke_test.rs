@@ -240,9 +240,9 @@ impl Expect {
             let places = places.as_ref()?.iter();
             Some(places.map(|place| Required { value, ..place.0 }).collect())
         };
-        let verdicts = |words: &Vec<FailOn>| words.iter().map(|word| word.0).collect();
+        let failures = |words: &Vec<FailOn>| words.iter().map(|word| word.0).collect();
         let given = GivenTerms {
-            fail_on: self.fail_on.as_ref().map(verdicts),
+            fail_on: self.fail_on.as_ref().map(failures),
             reachable: required(&self.reachable, Reachability::Reachable),
             unreachable: required(&self.unreachable, Reachability::Unreachable),
         };
@@ -295,7 +295,7 @@ mod tests {
         error::chain,
     };
     use clap::Parser;
-    use svc_reach_common::{position::Position, target::TargetKind, verdict::Verdict};
+    use svc_reach_common::{position::Position, target::TargetKind, terms::Failure};
 
     fn run() -> RunSettings {
         let args = ["kubectl-svc_reach", "--config", "f", "--path", "/flag"];
@@ -361,7 +361,7 @@ services:
             ]
         );
         assert_eq!(required(1), ["--require-reachable pod-other:cluster-ip"]);
-        assert_eq!(run.own[1].1.terms.fail_on, [Verdict::Worse]);
+        assert_eq!(run.own[1].1.terms.fail_on, [Failure::Worse]);
         assert!(run.own[0].1.choice.position(Position::External));
         assert!(!run.own[1].1.choice.position(Position::External));
         assert!(run.own[1].1.choice.target(TargetKind::ClusterIp));

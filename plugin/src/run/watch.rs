@@ -20,6 +20,10 @@ use svc_reach_common::{
 };
 use tokio::time::sleep;
 
+/// How long a watch repeats a run during which the cluster changed, unless `--settle` says otherwise. A watch is for
+/// changes, and its lines should compare states that were observed.
+const SETTLE: Duration = Duration::from_secs(30);
+
 /// Runs repeatedly, with a pause in between, until it is interrupted or the reader of standard output is gone. Prints
 /// the first report in full, and later only what changed.
 ///
@@ -34,17 +38,14 @@ pub async fn watch(
 ) -> Result<Exit, Error> {
     let mut before: Option<Reports> = None;
     // Only the first run waits. If a backend disappears later, the watch has to report it.
-    let mut later = run.settings.clone();
+    let mut first = run.settings.clone();
+    first.settle = Some(first.settle.unwrap_or(SETTLE));
+    let mut later = first.clone();
     later.wait = None;
     loop {
         let mut told = Ok(());
         // Start with all Services each time: a deleted Service may come back.
-        let mut settings = if before.is_some() {
-            &later
-        } else {
-            run.settings
-        }
-        .clone();
+        let mut settings = if before.is_some() { &later } else { &first }.clone();
         let ran = loop {
             let this = Run {
                 settings: &settings,
@@ -270,8 +271,8 @@ mod tests {
     async fn a_watch_continues_without_a_deleted_service() {
         const A: &str = "GET /api/v1/namespaces/web/services/a";
         const B: &str = "GET /api/v1/namespaces/web/services/b";
-        // A run that misses one Service gets the other one twice.
-        for (back, interrupted, expected) in [(9, 3, &["a"][..]), (2, 4, &["a", "b"])] {
+        // The end of the first run and the beginning of the second miss b, and then each reads a again, alone.
+        for (back, interrupted, expected) in [(9, 6, &["a"][..]), (3, 8, &["a", "b"])] {
             let names = watched(move |call, nth, signals| match call {
                 A if nth == interrupted => {
                     signals.raise(Exit::Interrupted);

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_of_k3s_give_kube_proxys_settings() {
+    fn arguments_of_k3s_give_settings_of_kube_proxy() {
         let server = r#"["server","--disable","traefik"]"#;
         let agent = r#"["agent"]"#;
         let ipvs =

@@ -8,7 +8,7 @@ use crate::{
 use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use serde_json::Value;
-use svc_reach_common::facts::{Facts, ServiceType};
+use svc_reach_common::facts::{Endpoint, Facts, ServiceType};
 
 /// Most Services of one run whose pods are read.
 const READ: usize = 16;
@@ -44,13 +44,14 @@ pub async fn outages(cluster: &impl Cluster, services: &[&Facts]) -> Vec<Option<
         .await
 }
 
+/// Whether nothing can answer. Without a ready endpoint, kube-proxy may still use terminating ones that serve (KEP-1669).
 fn is_down(facts: &Facts) -> bool {
     facts.service.kind != ServiceType::ExternalName
-        && !facts.endpoints.iter().any(|endpoint| endpoint.ready)
+        && !facts.endpoints.iter().any(Endpoint::may_get_traffic)
 }
 
 /// Some pods that the Service selects.
-async fn pods(cluster: &impl Cluster, facts: &Facts) -> Result<Page, CallError> {
+pub(super) async fn pods(cluster: &impl Cluster, facts: &Facts) -> Result<Page, CallError> {
     let path = format!("/api/v1/namespaces/{}/pods", facts.service.namespace);
     let call = Call::get(path).with("labelSelector", selector(facts));
     page(cluster, call, FEW, None).await
@@ -265,12 +266,21 @@ mod tests {
     async fn pods_are_read_only_if_they_can_explain_it() {
         let mut served = facts();
         served.endpoints = vec![endpoint("a", 0)];
+        let mut draining = served.clone();
+        draining.endpoints[0].ready = false;
+        draining.endpoints[0].serving = Some(true);
+        draining.endpoints[0].terminating = Some(true);
         let mut alias = facts();
         alias.service.kind = ServiceType::ExternalName;
         let mut manual = facts();
         manual.service.selector.clear();
         let manual_reason = "it has no selector, and it has no endpoint";
-        for (facts, expected) in [(served, None), (alias, None), (manual, Some(manual_reason))] {
+        for (facts, expected) in [
+            (served, None),
+            (draining, None),
+            (alias, None),
+            (manual, Some(manual_reason)),
+        ] {
             let (found, asked) = outage(&facts, || panic!("pods")).await;
             assert_eq!((found.as_deref(), asked), (expected, 0));
         }

@@ -3,6 +3,7 @@
 
 mod api_server;
 mod backends;
+mod changes;
 mod cleanup;
 mod explain;
 mod images;

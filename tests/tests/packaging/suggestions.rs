@@ -73,9 +73,10 @@ fn completion_suggests_names_and_values() {
             &[
                 "worse",
                 "better",
-                "disputed",
                 "unstable",
+                "disputed",
                 "undocumented",
+                "client-address",
                 ":4",
             ],
         ),

@@ -66,10 +66,14 @@ impl<'a> Journey<'_, 'a> {
             });
         }
         let mut answering = Vec::new();
+        let mut kept = Vec::new();
         let mut lost = None;
         for backend in &answer.endpoints {
             match self.returns(answer, backend, node, origin)? {
-                Ok(()) => answering.push(backend.address.to_string()),
+                Ok(()) => {
+                    answering.push(backend.address.to_string());
+                    kept.push(self.kept(answer, backend, node, origin));
+                }
                 Err(reason) => lost = Some(reason),
             }
         }
@@ -94,10 +98,55 @@ impl<'a> Journey<'_, 'a> {
             endpoints: answering,
             masquerade: answer.masquerade,
             outcome,
-            client_kept: answer.masquerade.map(|masquerade| !masquerade),
+            client_kept: kept
+                .first()
+                .copied()
+                .flatten()
+                .filter(|first| kept.iter().all(|other| *other == Some(*first))),
             why,
             cause: lost.and_then(reasons::Reason::cause),
         })
+    }
+
+    /// Whether the endpoint sees one of the client's own addresses.
+    fn kept(
+        &self,
+        answer: &Answer<'_>,
+        backend: &Backend<'_>,
+        node: &Node,
+        origin: Origin,
+    ) -> Option<bool> {
+        if matches!(origin, Origin::OwnHost { .. }) {
+            // A process on the host network has all addresses of its node, and its node's proxy can only use these.
+            return Some(true);
+        }
+        let masquerade = answer.masquerade;
+        match self.is_plain(backend) {
+            // A packet to the node itself does not pass POSTROUTING, so it may keep its source although it is marked.
+            Ok(true) if is_here(backend, node) => (masquerade == Some(false)).then_some(true),
+            // The pod network may masquerade a packet that leaves for another node's address.
+            Ok(true) if origin == Origin::OwnPod && masquerade == Some(false) => {
+                self.paths.pods_masqueraded.map(|masqueraded| !masqueraded)
+            }
+            Ok(_) => masquerade.map(|masquerade| !masquerade),
+            Err(_) => None,
+        }
+    }
+
+    /// Whether the endpoint is on a host network or outside of the cluster, so that its replies are routed like a
+    /// node's.
+    fn is_plain(&self, backend: &Backend<'_>) -> Result<bool, Needed> {
+        match backend.node {
+            None => Ok(true),
+            // The addresses of that node are unknown.
+            Some(name) if self.world.node(name).is_none() => self.ask(Input::BackendOnHost),
+            Some(_) => Ok(self.is_on_host(backend)),
+        }
+    }
+
+    fn is_on_host(&self, backend: &Backend<'_>) -> bool {
+        let address = backend.address.ip();
+        self.world.node_of_address(address).is_some()
     }
 
     /// Whether the endpoint's reply passes the node that translated the request, so that the translation is undone.
@@ -116,20 +165,12 @@ impl<'a> Journey<'_, 'a> {
         if answer.masquerade != Some(false) {
             return Ok(Ok(()));
         }
-        // An EndpointSlice that a user wrote by hand may name no node.
-        let here = backend.is_on(&node.name) || node.internal_ips.contains(&backend.address.ip());
-        // The endpoint is on a host network or outside of the cluster, so its replies are routed like a node's.
-        let on_host = || self.world.node_of_address(backend.address.ip()).is_some();
-        let plain = match backend.node {
-            None => true,
-            // The addresses of that node are unknown.
-            Some(name) if self.world.node(name).is_none() => self.ask(Input::BackendOnHost)?,
-            Some(_) => on_host(),
-        };
+        let here = is_here(backend, node);
+        let plain = self.is_plain(backend)?;
         // A host has several addresses. If a server does not listen on one of them, its host chooses the address of the
         // reply by the way to the client, and a pod is on another way than a node.
         if plain
-            && on_host()
+            && self.is_on_host(backend)
             && self.target.protocol == Protocol::Udp
             && self.client.network == Network::Pod
             && !self.ask(Input::ReplyAddress)?
@@ -155,4 +196,9 @@ impl<'a> Journey<'_, 'a> {
             Origin::Elsewhere => returns(here, reasons::LOST_REPLY),
         })
     }
+}
+
+/// Whether the endpoint is on the node. An EndpointSlice that a user wrote by hand may name no node.
+fn is_here(backend: &Backend<'_>, node: &Node) -> bool {
+    backend.is_on(&node.name) || node.internal_ips.contains(&backend.address.ip())
 }

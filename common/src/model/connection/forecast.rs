@@ -163,6 +163,25 @@ impl Forecast {
         self
     }
 
+    /// What becomes of the packet's source on the way is unknown.
+    pub(super) fn seen_as_unknown(mut self) -> Self {
+        self.client_kept = None;
+        self
+    }
+
+    /// The packet passes a firewall that may discard it. Many providers have one in front of public addresses of nodes,
+    /// and it does not open node ports by itself
+    /// (<https://kubernetes.io/docs/tasks/access-application-cluster/configure-cloud-provider-firewall/>).
+    pub(super) fn behind_a_firewall(mut self) -> Self {
+        if matches!(
+            self.outcome,
+            PredictedOutcome::Reached | PredictedOutcome::Sometimes { .. }
+        ) {
+            self.outcome = PredictedOutcome::Unknown(vec![Input::Firewall]);
+        }
+        self
+    }
+
     /// Combines two cases that differ in one unknown input.
     pub(super) fn merged(input: Input, yes: Self, no: Self) -> Self {
         let outcome = yes.outcome.or_unserved(&no.outcome);
@@ -329,10 +348,12 @@ impl Forecast {
                 .to_owned(),
             endpoints: self.endpoints.clone(),
             masquerade: self.masquerade,
+            client_kept: self.client_kept,
             outcome: self.outcome.to_string(),
             reachable: self.reachability(),
             chance: self.chance(),
             why: self.why.clone(),
+            cause: self.cause,
             remedy: self.cause.map(|cause| cause.remedy(target).to_owned()),
         }
     }

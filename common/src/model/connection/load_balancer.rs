@@ -4,6 +4,7 @@ use super::{Computed, Forecast, Input, Journey, Needed, PredictedOutcome, primar
 use crate::{
     facts::{Node, TrafficPolicy},
     model::{flow::ProxyAction, world::Family},
+    position::Network,
     report::Why,
     target::Target,
 };
@@ -128,7 +129,11 @@ impl<'a> Journey<'_, 'a> {
             };
             forecasts.push(self.sent_to(node, address, source, why.clone())?);
         }
-        let kept = self.paths.balancer.keeps_client;
+        let kept = match self.paths.balancer.keeps_client {
+            // Whether a pod's packet to the balancer is masqueraded is unknown.
+            Some(true) if self.client.network == Network::Pod => None,
+            kept => kept,
+        };
         Ok(Forecast::across_nodes(forecasts, kept))
     }
 

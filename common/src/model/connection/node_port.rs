@@ -37,9 +37,12 @@ impl Journey<'_, '_> {
             return Ok(Forecast::unknown(Input::Address));
         };
         let why = vec![reasons::PUBLIC_ADDRESS.why()];
-        let forecast = self.arrival(node, inside, &[None], why)?;
+        let forecast = self
+            .arrival(node, inside, &[None], why)?
+            .behind_a_firewall();
         Ok(if self.client.node.is_some() {
-            forecast.seen_as_another()
+            // The address that the client has outside is unknown.
+            forecast.seen_as_unknown()
         } else {
             forecast
         })

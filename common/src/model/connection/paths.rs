@@ -10,6 +10,8 @@ pub enum Input {
     ProxyMode,
     /// Whether kube-proxy recognises pods by a cluster CIDR.
     Detector,
+    /// Whether a firewall of the provider lets clients in to public addresses of nodes.
+    Firewall,
     /// Which of a node's addresses answer node ports.
     NodePortAddresses,
     /// Whether the pod network replaces a pod's address with its node's address in packets to other nodes.
@@ -71,6 +73,9 @@ impl Input {
         match self {
             Self::ProxyMode => "the proxy mode (--proxy-mode gives it)",
             Self::Detector => "kube-proxy's cluster CIDR (--cluster-cidr, --local-detector)",
+            Self::Firewall => {
+                "whether the provider's firewall lets clients in to node ports on public addresses"
+            }
             Self::NodePortAddresses => {
                 "which addresses answer node ports (nodePortAddresses has a value that is unknown)"
             }

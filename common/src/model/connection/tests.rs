@@ -239,7 +239,11 @@ fn policy_cluster() {
                     ("own node port", node_port("own"), served),
                     ("a backend's node port", node_port("b2"), served),
                     ("another's node port", node_port("o2"), served),
-                    ("a public node port", node_port("o2/public"), served),
+                    (
+                        "a public node port, behind a firewall",
+                        node_port("o2/public"),
+                        ["unknown"; 5],
+                    ),
                     ("balancer", BALANCER, served),
                     (
                         "pod IP",
@@ -272,9 +276,9 @@ fn policy_local_iptables() {
                 ("another's node port", node_port("o2"), ["timeout"; 5]),
                 ("own public address", node_port("o1/public"), ["timeout"; 5]),
                 (
-                    "a backend's public address",
+                    "a backend's public address, behind a firewall",
                     node_port("b2/public"),
-                    ["reached"; 5],
+                    ["unknown"; 5],
                 ),
                 ("balancer", BALANCER, ["reached"; 5]),
             ],
@@ -483,7 +487,11 @@ fn backends_on_the_host_network_are_reached() {
         let kept = |client, node, to| cluster.forecast(client, node, node_port(to)).client_kept;
         assert_eq!(kept(External, None, "b1"), Some(true));
         assert_eq!(kept(Pod, Some("b1"), "b1"), Some(true));
-        assert_eq!(kept(Host, Some("b1"), "b1"), Some(false));
+        assert_eq!(
+            kept(Host, Some("b1"), "b1"),
+            Some(true),
+            "its node's addresses are its own"
+        );
         assert_eq!(kept(External, None, "o2"), Some(false));
     }
 }
@@ -650,7 +658,7 @@ fn a_load_balancer_sends_to_node_addresses_of_its_family() {
     }
 }
 
-/// Whether the backend sees the client's own address.
+/// Whether the backend sees one of the client's own addresses. A client on the host network has those of its node.
 #[test]
 fn client_address_kept() {
     let kept = |policy, client, node, target| {
@@ -677,7 +685,7 @@ fn client_address_kept() {
             Host,
             Some("o1"),
             CLUSTER_IP,
-            Some(false),
+            Some(true),
         ),
         (
             "pod to its node's port",
@@ -693,7 +701,7 @@ fn client_address_kept() {
             Host,
             Some("o1"),
             node_port("o1"),
-            Some(false),
+            Some(true),
         ),
         (
             "host to another's port",
@@ -829,4 +837,23 @@ fn session_affinity_is_explained() {
         "{:?}",
         forecast.why
     );
+}
+
+/// kubernetes/kubernetes#104742: since 1.23, health checks are answered where node ports are.
+#[test]
+fn health_checks_are_answered_at_node_port_addresses() {
+    for (version, range, expected) in [
+        ("1.22.0", "10.9.0.0/16", "reached"),
+        ("1.23.0", "10.9.0.0/16", "refused"),
+        ("1.35.0", "172.30.0.0/16", "reached"),
+    ] {
+        for mode in [ProxyMode::Iptables, ProxyMode::Ipvs] {
+            let cluster = Cluster::new(mode, version, "Local", &TWO).with(|cluster| {
+                cluster.proxy.node_port_addresses =
+                    NodePortAddresses::within(vec![range.parse().unwrap()]);
+            });
+            let outcome = cluster.outcome(Pod, Some("o1"), (TargetKind::HealthCheckNodePort, "b2"));
+            assert_eq!(outcome, expected, "{mode} {version} {range}");
+        }
+    }
 }

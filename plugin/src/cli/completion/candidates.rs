@@ -6,7 +6,7 @@ use crate::{
     cli::Cli,
     cluster::{kubeconfig, live::Live, names},
     commands::{explain, matrix, plain},
-    config::{self, Connection, FailOn},
+    config::{self, Connection},
 };
 use clap::{Arg, Command, ValueHint};
 use std::{sync::mpsc, thread, time::Duration};
@@ -16,7 +16,7 @@ use svc_reach_common::{
     position::Position,
     proxy_mode::ProxyMode,
     target::TargetKind,
-    verdict::Verdict,
+    terms::Failure,
 };
 
 /// How long a completion waits for the cluster, including its credential plugin.
@@ -111,7 +111,7 @@ impl Candidates {
                 cursor.begun,
                 &[words(Position::ALL), words(TargetKind::ALL)].concat(),
             )),
-            "fail_on" => Self::plain(one_more(cursor.begun, &failures())),
+            "fail_on" => Self::plain(one_more(cursor.begun, &words(Failure::ALL))),
             "require_reachable" | "require_unreachable" => Self::plain(places()),
             "column" => Self::plain(Column::all().map(|column| column.to_string()).collect()),
             "network_model" => Self::plain(words(NetworkModel::ALL)),
@@ -138,13 +138,6 @@ fn words(all: &[impl ToString]) -> Vec<String> {
 fn one_more(begun: &str, words: &[String]) -> Vec<String> {
     let before = begun.rfind(',').map_or("", |comma| &begun[..=comma]);
     words.iter().map(|word| format!("{before}{word}")).collect()
-}
-
-/// Verdicts that can fail a run.
-fn failures() -> Vec<String> {
-    let mut verdicts = words(Verdict::ALL);
-    verdicts.retain(|word| FailOn::try_from(word.clone()).is_ok());
-    verdicts
 }
 
 /// Every `POSITION:TARGET`.

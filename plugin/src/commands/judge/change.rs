@@ -291,7 +291,7 @@ mod tests {
         probes::probed_position::ProbedPosition,
         reporting::documents::Documents,
         reporting::{Expectations, Unchecked, report},
-        survey::provider_hints::ProviderHints,
+        survey::{network_policies::PolicySurvey, provider_hints::ProviderHints},
         testing::{cell, facts},
     };
     use std::time::Duration;
@@ -311,6 +311,8 @@ mod tests {
             documents: &Documents::of(&ExpectationSettings::default()).unwrap(),
             proxy: None,
             hints: &ProviderHints::default(),
+            policies: &PolicySurvey::default(),
+            mesh: None,
             others: &[],
             overrides: ClusterOverrides::default(),
             terms: &Terms::default(),

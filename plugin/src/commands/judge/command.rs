@@ -251,8 +251,8 @@ mod tests {
     use svc_reach_common::{
         network_model::NetworkModel,
         proxy_mode::ProxyMode,
-        terms::{GivenTerms, Required, Terms},
-        verdict::{Reachability, Verdict},
+        terms::{Failure, GivenTerms, Required, Terms},
+        verdict::Reachability,
     };
 
     #[test]
@@ -289,7 +289,7 @@ mod tests {
     fn a_report_keeps_its_terms_unless_others_are_given() {
         let settings = ExpectationSettings::default();
         let documents = Documents::of(&settings).unwrap();
-        let terms = |fail_on: &[Verdict]| Terms {
+        let terms = |fail_on: &[Failure]| Terms {
             fail_on: fail_on.to_vec(),
             ..Terms::default()
         };
@@ -299,12 +299,12 @@ mod tests {
         let again = judged(&GivenTerms::default());
         assert_eq!((again.terms, again.summary.exit_code), (terms(&[]), 3));
         let again = judged(&GivenTerms {
-            fail_on: Some(vec![Verdict::Worse]),
+            fail_on: Some(vec![Failure::Worse]),
             ..GivenTerms::default()
         });
         assert_eq!(
             (again.terms, again.summary.exit_code),
-            (terms(&[Verdict::Worse]), 1)
+            (terms(&[Failure::Worse]), 1)
         );
     }
 

@@ -1,7 +1,7 @@
 //! Tables of cells.
 
 use svc_reach_common::{
-    matrix::{Class, Conditions, DocumentedCell, ServiceKind, Spot},
+    matrix::{Class, Conditions, DocumentedCell, Forwarder, ServiceKind, Spot},
     verdict::{Basis, Reachability},
 };
 use tabled::{builder::Builder, settings::Style};
@@ -45,7 +45,7 @@ pub fn mark(cell: &DocumentedCell) -> String {
         Reachability::Unreachable => '✗',
     };
     match cell.basis {
-        Basis::Stated | Basis::Predicted | Basis::Required => mark.to_string(),
+        Basis::Stated | Basis::Predicted | Basis::Required | Basis::Policy => mark.to_string(),
         Basis::Implied => format!("({mark})"),
     }
 }
@@ -92,6 +92,10 @@ pub fn section(conditions: &Conditions) -> String {
             .relation
             .map(|relation| format!("{relation} node")),
     );
+    words.extend(conditions.forwarder.map(|forwarder| match forwarder {
+        Forwarder::KubeProxy => "with kube-proxy".to_owned(),
+        Forwarder::Replacement => "without kube-proxy".to_owned(),
+    }));
     words.extend(conditions.host_network.map(|on| {
         let word = if on { "host" } else { "pod" };
         format!("backends on the {word} network")

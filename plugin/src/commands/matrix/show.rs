@@ -2,7 +2,11 @@
 
 use super::grid::{Look, draw, heading, mark, section, service};
 use std::io::{self, Write};
-use svc_reach_common::matrix::{Column, Conditions, DocumentedCell, Edition};
+use svc_reach_common::{
+    client::SourceAddress,
+    matrix::{Column, Conditions, DocumentedCell, Edition},
+    verdict::Basis,
+};
 
 /// A row: its conditions except access and column, the kinds of access that it applies to, and its cells.
 struct Row<'e> {
@@ -52,10 +56,39 @@ pub fn write(edition: &Edition, look: Look, writer: &mut impl Write) -> io::Resu
         writer,
         "\n✓ reachable   ✗ unreachable   ( ) implied: the document says that whatever it does not list works"
     )?;
+    let clients = clients(&edition.clients);
+    list(
+        "What backends see as the client's address",
+        clients.iter().map(|(text, pointer)| (text, pointer)),
+        look,
+        writer,
+    )?;
     let advice = edition.remedies.iter().map(|r| (&r.text, &r.pointer));
     list("Advice of the document", advice, look, writer)?;
     let remarks = edition.remarks.iter().map(|r| (&r.text, &r.pointer));
     list("Remarks of the document", remarks, look, writer)
+}
+
+/// What the document says about the client's address: each statement once, and its place.
+fn clients(cells: &[DocumentedCell<SourceAddress>]) -> Vec<(String, String)> {
+    let mut said: Vec<(String, String)> = Vec::new();
+    for cell in cells {
+        let conditions = Conditions {
+            column: None,
+            ..cell.conditions.clone()
+        };
+        let text = match cell.basis {
+            Basis::Implied => format!("{conditions}: ({})", cell.value),
+            Basis::Stated | Basis::Predicted | Basis::Required | Basis::Policy => {
+                format!("{conditions}: {}", cell.value)
+            }
+        };
+        // The columns of a cell differ only in the end of its pointer.
+        if !said.iter().any(|(known, _)| *known == text) {
+            said.push((text, cell.pointer.clone()));
+        }
+    }
+    said
 }
 
 fn list<'e>(

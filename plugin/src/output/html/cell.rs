@@ -5,6 +5,7 @@ use crate::output::marks;
 use maud::{Markup, html};
 use std::net::SocketAddr;
 use svc_reach_common::{
+    client::ClientValue,
     report::{Cell, Prediction, Report},
     verdict::Basis,
     wire::outcome::{Attempt, Outcome},
@@ -62,7 +63,11 @@ pub fn seen(cell: &Cell) -> Markup {
         (observed.reason)
         @if let (Some(ok), Some(of)) = (observed.ok, observed.of) { "; " (ok) " of " (of) " attempts were answered" }
         @if let Some(latency) = observed.latency_ms { ", connected in " (format!("{latency:.1} ms")) }
-        @if let Some(client) = observed.client_ip_seen { "; the server saw the client as " (client) }
+        @match (cell.client.value, observed.client_ip_seen) {
+            (ClientValue::NotKnown, Some(client)) => { "; the server saw the client as " (client) },
+            (ClientValue::NotKnown, None) => {},
+            (ClientValue::Kept | ClientValue::Replaced, _) => { "; client address: " (wording::client_seen(&cell.client)) },
+        }
     }
 }
 
@@ -79,6 +84,7 @@ pub fn expected(report: &Report, cell: &Cell) -> Markup {
                     Basis::Implied => "implied: it follows from what the document says",
                     Basis::Predicted => "by the forwarding model alone, because no document covers this cell",
                     Basis::Required => "required by you, whatever the documents say",
+                    Basis::Policy => "because NetworkPolicies forbid it, whatever the documents say",
                 })
                 @if let Some(matrix) = &expected.matrix { " by " (matrix) }
                 @if let Some(edition) = &expected.edition {

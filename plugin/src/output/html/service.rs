@@ -1,7 +1,7 @@
 //! The Service, the result, and the run.
 
 use super::{Nth, name};
-use crate::output::answer;
+use crate::output::{answer, wording};
 use maud::{Markup, html};
 use svc_reach_common::{
     exit::Exit,
@@ -53,6 +53,7 @@ fn tally(report: &Report) -> Markup {
         ("worse", "worse", summary.worse),
         ("unstable", "unstable", summary.unstable),
         ("better", "better", summary.better),
+        ("worse", "client address lost", summary.client_worse),
         ("disputed", "disputed", summary.disputed),
         ("not-observed", "not observed", summary.not_observed),
         ("undocumented", "undocumented", summary.undocumented),
@@ -96,6 +97,7 @@ fn facts(report: &Report) -> Markup {
             "Load balancer",
             service.load_balancer.as_ref().and_then(load_balancer),
         ),
+        ("Backends", listed(wording::backends(report).into_iter())),
         ("Provider", environment.provider.clone()),
         ("Kubernetes", environment.kubernetes_version.clone()),
         (

@@ -6,7 +6,7 @@ use svc_reach_common::{
     facts::Facts,
     matrix::Circumstances,
     proxy_mode::ProxyMode,
-    report::{Advisory, Cell, Environment, Severity},
+    report::{Advisory, Cell, Distribution, Environment, Severity},
     terms::Terms,
     wire::line::HostFact,
 };
@@ -24,6 +24,8 @@ pub struct Findings<'a> {
     pub hints: &'a ProviderHints,
     /// What was observed.
     pub cells: &'a [Cell],
+    /// Which backends answered how often.
+    pub distribution: Option<&'a Distribution>,
     /// What is required, and what fails a run.
     pub terms: &'a Terms,
     /// The API server's time before the probes were created, RFC 3339, if it is known.

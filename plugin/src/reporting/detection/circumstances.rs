@@ -2,6 +2,8 @@
 
 use super::notes::Notes;
 
+use ipnet::IpNet;
+
 use svc_reach_common::{
     facts::{Facts, Service, ServiceType},
     matrix::{Circumstances, Class, Column, ServiceKind},
@@ -71,8 +73,14 @@ pub fn circumstances(
         external_traffic_policy: service.external_traffic_policy,
         internal_traffic_policy: service.internal_traffic_policy,
         host_network: host_network(facts),
+        source_ranges: balanced && restricts(&service.load_balancer_source_ranges),
         served: facts.endpoints.iter().any(|endpoint| endpoint.ready),
     }
+}
+
+/// Whether ranges of clients leave some clients out.
+fn restricts(ranges: &[IpNet]) -> bool {
+    !ranges.is_empty() && !ranges.iter().any(|range| range.prefix_len() == 0)
 }
 
 /// Whether the Service belongs to CCE's NGINX Ingress add-on, which gives this name to its controller and to the

@@ -1,0 +1,260 @@
+//! Whole runs with a scripted API server.
+
+use super::Run;
+use crate::{
+    cluster::scripted::{Reply, Scripted},
+    error::Error,
+    reporting::documents::Documents,
+    terminal::interrupt::{Interrupt, Signals},
+    testing::{node_object, prepared, typed},
+};
+use serde_json::{Value, json};
+use svc_reach_common::{
+    exit::Exit,
+    observation::ObservedValue,
+    report::Report,
+    wire::{
+        line::Line,
+        outcome::{Attempt, Outcome},
+    },
+};
+
+const JOBS: &str = "POST /apis/batch/v1/namespaces/web/jobs";
+const PODS: &str = "WATCH /api/v1/namespaces/web/pods";
+const SLICES: &str = "GET /apis/discovery.k8s.io/v1/namespaces/web/endpointslices";
+const NODES: &str = "GET /api/v1/nodes";
+
+async fn once(
+    cluster: &Scripted,
+    interrupt: &Interrupt,
+    args: &[&str],
+) -> (Result<Exit, Error>, Option<Report>) {
+    let args = [&["nginx"], args].concat();
+    let (connection, settings) = typed(&args);
+    let run = Run {
+        cluster,
+        connection: &connection,
+        namespace: "web",
+        settings: &settings,
+        documents: &Documents::of(&settings.expectations).unwrap(),
+        interrupt,
+        again: false,
+    };
+    let mut report = None;
+    let ended = run
+        .once(|reports| {
+            report = reports.items().first().cloned();
+            reports.exit()
+        })
+        .await;
+    (ended, report)
+}
+
+#[tokio::test(start_paused = true)]
+async fn probes_never_become_backends() {
+    for (label, fails) in [("app=nginx", true), ("app=other", false)] {
+        let cluster = Scripted::new(|call, _| match call {
+            "GET /api/v1/namespaces/web/services/nginx" => Reply::Object(json!({
+                "metadata": {"name": "nginx", "namespace": "web"},
+                "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "nginx"},
+                         "ports": [{"port": 80, "protocol": "TCP"}]},
+            })),
+            JOBS => Reply::Failure(403),
+            PODS => Reply::Open(vec![]),
+            call => prepared(call),
+        });
+        let (_signals, interrupt) = Signals::new();
+        let args = ["--only", "pod-same,cluster-ip", "--probe-label", label];
+        let (ended, _) = once(&cluster, &interrupt, &args).await;
+        let error = ended.unwrap_err();
+        assert_eq!(error.exit().code() == 2, fails, "{label}: {error}");
+        let created = cluster.asked().iter().any(|call| call == JOBS);
+        assert_eq!(created, !fails, "{label}: {:?}", cluster.asked());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_outranks_a_failure() {
+    for (interrupted, code) in [(None, 4), (Some(Exit::Terminated), 143)] {
+        let (signals, interrupt) = Signals::new();
+        let cluster = Scripted::new(move |call, _| match call {
+            JOBS => {
+                if let Some(exit) = interrupted {
+                    signals.raise(exit);
+                }
+                Reply::Failure(403)
+            }
+            PODS => Reply::Open(vec![]),
+            call => prepared(call),
+        });
+        let only = ["--only", "pod-same,cluster-ip"];
+        let (ended, _) = once(&cluster, &interrupt, &only).await;
+        let exit = ended.unwrap_or_else(|error| error.exit());
+        assert_eq!(exit.code(), code, "{:?}", cluster.asked());
+    }
+}
+
+/// An event of a probe's pod.
+fn pod(probe: &str, status: &Value) -> String {
+    let metadata = json!({"name": probe, "labels": {"svc-reach/probe": probe}});
+    json!({"type": "ADDED", "object": {"metadata": metadata, "status": status}}).to_string()
+}
+
+fn running() -> Value {
+    json!({"phase": "Running", "containerStatuses": [{
+        "name": "probe", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": {"running": {}},
+    }]})
+}
+
+/// The log of a probe with one target, which it reached.
+fn log() -> Reply {
+    let attempt = Attempt {
+        outcome: Outcome::Answered {
+            status: Some(200),
+            echo: None,
+        },
+        local: None,
+        remote: None,
+        connect_us: None,
+        tls_us: None,
+        first_byte_us: None,
+        sent_again: false,
+        superseded: false,
+    };
+    let result = Line::Result {
+        id: 0,
+        attempts: vec![attempt],
+    };
+    let lines = [result, Line::End { targets: 1 }];
+    Reply::Open(
+        lines
+            .iter()
+            .map(|line| serde_json::to_string(line).unwrap())
+            .collect(),
+    )
+}
+
+/// Replies like a cluster in which every probe runs and reaches its target.
+fn healthy(call: &str) -> Reply {
+    match call {
+        JOBS => Reply::Object(json!({"metadata": {"uid": "u1"}})),
+        "GET /api/v1/namespaces/web/pods" => Reply::Object(json!({"items": []})),
+        call if call.ends_with("/log") => log(),
+        call if call.starts_with("DELETE") => Reply::Object(json!({})),
+        call => prepared(call),
+    }
+}
+
+fn slices(address: &str) -> Reply {
+    Reply::Object(json!({"items": [{
+        "metadata": {"name": "nginx-1", "namespace": "web"},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "nodeName": "n1"}],
+        "ports": [{"port": 80}],
+    }]}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_during_the_run_was_not_observed() {
+    let only = ["--only", "pod-same,cluster-ip"];
+    let settle = [&only[..], &["--settle", "1m"]].concat();
+    for (args, value, runs) in [
+        (&only[..], ObservedValue::NotObserved, 1),
+        (&settle, ObservedValue::Reachable, 2),
+    ] {
+        let cluster = Scripted::new(move |call, nth| match (call, nth) {
+            (PODS, _) => Reply::Open(vec![pod("pod-same", &running())]),
+            (SLICES, 0) => slices("172.16.0.1"),
+            (SLICES, _) => slices("172.16.0.2"),
+            (call, _) => healthy(call),
+        });
+        let (_signals, interrupt) = Signals::new();
+        let (ended, report) = once(&cluster, &interrupt, args).await;
+        let cell = &report.unwrap().cells[0];
+        assert_eq!(cell.observed.value, value);
+        if value == ObservedValue::NotObserved {
+            let why = "the endpoints changed during the run";
+            assert_eq!(cell.observed.reason, why);
+            assert_eq!(cell.observed.attempts.len(), 1, "what it saw is kept");
+            assert_eq!(ended.unwrap(), Exit::Incomplete);
+        }
+        let made = cluster.asked().iter().filter(|call| *call == JOBS).count();
+        assert_eq!(made, runs, "{:?}", cluster.asked());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_appears_during_the_run_was_not_observed() {
+    let cluster = Scripted::new(|call, nth| match (call, nth) {
+        (PODS, _) => Reply::Open(vec![pod("pod-same", &running())]),
+        (NODES, 0) => Reply::Object(json!({"items": [node_object("n1")]})),
+        (call, _) => healthy(call),
+    });
+    let (_signals, interrupt) = Signals::new();
+    let args = ["--only", "pod-same,pod-other,cluster-ip"];
+    let (ended, report) = once(&cluster, &interrupt, &args).await;
+    let report = report.unwrap();
+    let cells: Vec<_> = report
+        .cells
+        .iter()
+        .map(|cell| (cell.position.as_str(), cell.observed.value))
+        .collect();
+    assert_eq!(
+        cells,
+        [
+            ("pod-same", ObservedValue::Reachable),
+            ("pod-other", ObservedValue::NotObserved)
+        ]
+    );
+    assert!(report.absent_positions.is_empty());
+    assert_eq!(ended.unwrap(), Exit::Incomplete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_node_is_tried_if_one_is_full() {
+    let full = json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"},
+    ]});
+    let cluster = Scripted::new(move |call, nth| match (call, nth) {
+        (PODS, 0) => Reply::Open(vec![pod("pod-other", &full)]),
+        (PODS, _) => Reply::Open(vec![pod("pod-other-retry1", &running())]),
+        (NODES, _) => {
+            let nodes = ["n1", "n2", "n3"].map(node_object);
+            Reply::Object(json!({"items": nodes}))
+        }
+        (call, _) => healthy(call),
+    });
+    let (_signals, interrupt) = Signals::new();
+    let (_, report) = once(&cluster, &interrupt, &["--only", "pod-other,cluster-ip"]).await;
+    let cell = &report.unwrap().cells[0];
+    assert_eq!(
+        (cell.observed.value, cell.node.as_deref()),
+        (ObservedValue::Reachable, Some("n3"))
+    );
+    let asked = cluster.asked();
+    let removed = asked.iter().filter(|call| call.starts_with("DELETE"));
+    assert_eq!(removed.count(), 2, "both Jobs are removed: {asked:?}");
+}
+
+/// The number does not depend on the size of the cluster, so a run is light on a large one.
+#[tokio::test(start_paused = true)]
+async fn one_service_costs_at_most_thirty_requests() {
+    let probes = ["node-same", "node-other", "pod-same", "pod-other"];
+    let cluster = Scripted::new(move |call, _| match call {
+        PODS => Reply::Open(probes.map(|name| pod(name, &running())).into()),
+        call => healthy(call),
+    });
+    let (_signals, interrupt) = Signals::new();
+    let (ended, _) = once(
+        &cluster,
+        &interrupt,
+        &[
+            "--only",
+            "cluster-ip,node-same,node-other,pod-same,pod-other",
+        ],
+    )
+    .await;
+    assert_eq!(ended.unwrap().code(), 0);
+    let asked = cluster.asked();
+    assert!(asked.len() <= 29, "{}: {asked:#?}", asked.len());
+}
