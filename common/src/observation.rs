@@ -210,16 +210,7 @@ mod tests {
     fn attempts(outcomes: &[Outcome]) -> Vec<Attempt> {
         outcomes
             .iter()
-            .map(|outcome| Attempt {
-                outcome: outcome.clone(),
-                local: None,
-                remote: None,
-                connect_us: None,
-                tls_us: None,
-                first_byte_us: None,
-                sent_again: false,
-                superseded: false,
-            })
+            .map(|outcome| Attempt::from(outcome.clone()))
             .collect()
     }
 

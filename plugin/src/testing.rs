@@ -208,16 +208,7 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
 }
 
 fn attempt(outcome: Outcome) -> Attempt {
-    Attempt {
-        outcome,
-        local: None,
-        remote: None,
-        connect_us: None,
-        tls_us: None,
-        first_byte_us: None,
-        sent_again: false,
-        superseded: false,
-    }
+    Attempt::from(outcome)
 }
 
 /// The settings of a command line without flags.

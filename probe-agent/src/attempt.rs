@@ -254,14 +254,8 @@ impl Context {
 /// An attempt of which only this is known yet.
 fn made(outcome: Outcome, remote: Option<SocketAddr>) -> Attempt {
     Attempt {
-        outcome,
-        local: None,
         remote,
-        connect_us: None,
-        tls_us: None,
-        first_byte_us: None,
-        sent_again: false,
-        superseded: false,
+        ..Attempt::from(outcome)
     }
 }
 

@@ -153,6 +153,22 @@ pub struct Attempt {
     pub superseded: bool,
 }
 
+impl From<Outcome> for Attempt {
+    /// An attempt of which only the outcome is known yet.
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            local: None,
+            remote: None,
+            connect_us: None,
+            tls_us: None,
+            first_byte_us: None,
+            sent_again: false,
+            superseded: false,
+        }
+    }
+}
+
 /// What an outcome says about the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Meaning {

@@ -277,16 +277,7 @@ mod tests {
         (0..)
             .zip(outcomes)
             .map(|(id, outcome)| {
-                let attempt = Attempt {
-                    outcome: outcome.clone(),
-                    local: None,
-                    remote: None,
-                    connect_us: None,
-                    tls_us: None,
-                    first_byte_us: None,
-                    sent_again: false,
-                    superseded: false,
-                };
+                let attempt = Attempt::from(outcome.clone());
                 (id, vec![attempt])
             })
             .collect()

@@ -235,14 +235,8 @@ mod tests {
 
     fn attempt(outcome: Outcome, connect_us: Option<u64>) -> Attempt {
         Attempt {
-            outcome,
-            local: None,
-            remote: None,
             connect_us,
-            tls_us: None,
-            first_byte_us: None,
-            sent_again: false,
-            superseded: false,
+            ..Attempt::from(outcome)
         }
     }
 

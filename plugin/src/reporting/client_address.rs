@@ -216,21 +216,15 @@ mod tests {
 
     fn attempt(local: &str, saw: Option<&str>) -> Attempt {
         Attempt {
-            outcome: Outcome::Answered {
+            local: Some((local.parse::<std::net::IpAddr>().unwrap(), 40000).into()),
+            ..Attempt::from(Outcome::Answered {
                 status: Some(200),
                 echo: saw.map(|saw| Echo {
                     pod: None,
                     node: None,
                     client: Some(saw.parse().unwrap()),
                 }),
-            },
-            local: Some((local.parse::<std::net::IpAddr>().unwrap(), 40000).into()),
-            remote: None,
-            connect_us: None,
-            tls_us: None,
-            first_byte_us: None,
-            sent_again: false,
-            superseded: false,
+            })
         }
     }
 

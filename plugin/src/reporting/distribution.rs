@@ -233,8 +233,8 @@ mod tests {
     /// A cell that any of the three backends can answer, with the number of the pod that answered each attempt. `None`:
     /// nobody answered.
     fn answered(kind: TargetKind, pods: &[Option<usize>]) -> Cell {
-        let attempt = |pod: &Option<usize>| Attempt {
-            outcome: pod.map_or(
+        let attempt = |pod: &Option<usize>| {
+            Attempt::from(pod.map_or(
                 Outcome::TimedOut {
                     phase: Phase::Connect,
                 },
@@ -246,14 +246,7 @@ mod tests {
                         client: Some([10, 0, 0, 1].into()),
                     }),
                 },
-            ),
-            local: None,
-            remote: None,
-            connect_us: None,
-            tls_us: None,
-            first_byte_us: None,
-            sent_again: false,
-            superseded: false,
+            ))
         };
         let mut cell = cell(
             Position::PodOther,

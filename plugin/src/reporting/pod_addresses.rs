@@ -135,7 +135,8 @@ mod tests {
         facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1)];
         let placement = place(&[&facts], &probe_settings()).remove(0);
         let attempts = outcomes.iter().map(|answered| Attempt {
-            outcome: if *answered {
+            local: Some((POD.parse::<std::net::IpAddr>().unwrap(), 40_000).into()),
+            ..Attempt::from(if *answered {
                 Outcome::Answered {
                     status: Some(200),
                     echo: saw.map(|saw| Echo {
@@ -148,14 +149,7 @@ mod tests {
                 Outcome::TimedOut {
                     phase: Phase::Connect,
                 }
-            },
-            local: Some((POD.parse::<std::net::IpAddr>().unwrap(), 40_000).into()),
-            remote: None,
-            connect_us: None,
-            tls_us: None,
-            first_byte_us: None,
-            sent_again: false,
-            superseded: false,
+            })
         });
         let attempts: Vec<Attempt> = attempts.collect();
         let mut targets = targets(&facts, &placement, Position::PodOther);

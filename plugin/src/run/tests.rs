@@ -108,19 +108,10 @@ fn running() -> Value {
 
 /// The log of a probe with one target, which it reached.
 fn log() -> Reply {
-    let attempt = Attempt {
-        outcome: Outcome::Answered {
-            status: Some(200),
-            echo: None,
-        },
-        local: None,
-        remote: None,
-        connect_us: None,
-        tls_us: None,
-        first_byte_us: None,
-        sent_again: false,
-        superseded: false,
-    };
+    let attempt = Attempt::from(Outcome::Answered {
+        status: Some(200),
+        echo: None,
+    });
     let result = Line::Result {
         id: 0,
         attempts: vec![attempt],

@@ -86,16 +86,7 @@ fn report_of(
         .iter()
         .map(|&position| {
             let targets = targets(&facts, &placement, position);
-            let attempt = Attempt {
-                outcome: outcome.clone(),
-                local: None,
-                remote: None,
-                connect_us: None,
-                tls_us: None,
-                first_byte_us: None,
-                sent_again: false,
-                superseded: false,
-            };
+            let attempt = Attempt::from(outcome.clone());
             ProbedPosition {
                 position,
                 node: placement
