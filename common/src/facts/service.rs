@@ -130,6 +130,23 @@ pub struct Service {
     pub traffic_distribution: Option<String>,
 }
 
+impl Service {
+    /// Whether the Service's selector selects a pod with these labels. An empty selector selects none.
+    #[must_use]
+    pub fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        let mut parts = self.selector.iter();
+        !self.selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
+    }
+
+    /// The selector as the API and `kubectl get --selector` take it, such as `app=nginx,tier=web`.
+    #[must_use]
+    pub fn selector_text(&self) -> String {
+        let parts = self.selector.iter();
+        let parts: Vec<String> = parts.map(|(key, value)| format!("{key}={value}")).collect();
+        parts.join(",")
+    }
+}
+
 impl fmt::Display for Service {
     /// `namespace/name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -53,16 +53,8 @@ fn is_down(facts: &Facts) -> bool {
 /// Some pods that the Service selects.
 pub(super) async fn pods(cluster: &impl Cluster, facts: &Facts) -> Result<Page, CallError> {
     let path = format!("/api/v1/namespaces/{}/pods", facts.service.namespace);
-    let call = Call::get(path).with("labelSelector", selector(facts));
+    let call = Call::get(path).with("labelSelector", facts.service.selector_text());
     page(cluster, call, FEW, None).await
-}
-
-fn selector(facts: &Facts) -> String {
-    let labels = facts.service.selector.iter();
-    let labels: Vec<String> = labels
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    labels.join(",")
 }
 
 /// The reason, from the endpoints and the pods. `pods`: `None` if they were not read.
@@ -78,9 +70,12 @@ fn reason(facts: &Facts, pods: Option<Result<Page, CallError>>) -> String {
         }
         None => endpoints,
         Some(Err(error)) => format!("{endpoints} (failed to list its pods: {})", chain(&error)),
-        Some(Ok(page)) => {
-            of_pods(&selector(facts), &page.items, page.next.is_some()).unwrap_or(endpoints)
-        }
+        Some(Ok(page)) => of_pods(
+            &facts.service.selector_text(),
+            &page.items,
+            page.next.is_some(),
+        )
+        .unwrap_or(endpoints),
     }
 }
 
