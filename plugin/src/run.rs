@@ -41,7 +41,7 @@ use crate::{
         mesh::{self, Mesh},
         network_policies::{self, PolicySurvey},
         outage::outages,
-        provider_hints::{self, HintsFound},
+        provider_hints::{self, HintsFound, ProviderHints},
     },
     terminal::{
         interrupt::Interrupt,
@@ -62,6 +62,7 @@ use svc_reach_common::{
     observation::NotObserved,
     provider::Provider,
     report::{Report, Reports},
+    terms::Terms,
 };
 
 /// One run over the selected Services.
@@ -105,11 +106,16 @@ struct Looked {
 struct Prepared {
     /// The API server's time.
     at: Option<String>,
+    known: Known,
+    services: Vec<ServiceCheck>,
+    probes: Vec<ProbeJob>,
+}
+
+/// What is known about the cluster, apart from the Services.
+struct Known {
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
     policies: PolicySurvey,
-    services: Vec<ServiceCheck>,
-    probes: Vec<ProbeJob>,
 }
 
 impl<C: Cluster> Run<'_, C> {
@@ -171,7 +177,12 @@ impl<C: Cluster> Run<'_, C> {
         let probes_in = self.settings.probes_in(self.namespace);
 
         // Nothing exists in the cluster yet, so an interrupt can end the run at once.
-        let mut prepared = tokio::select! {
+        let Prepared {
+            at,
+            known,
+            mut services,
+            probes,
+        } = tokio::select! {
             exit = self.interrupt.raised() => return Ok(Ended::Early(exit)),
             prepared = self.prepare(probes_in, &run_id) => prepared?,
         };
@@ -191,31 +202,26 @@ impl<C: Cluster> Run<'_, C> {
             progress: &progress,
             interrupt: self.interrupt,
         };
-        let probes = std::mem::take(&mut prepared.probes);
         let (outputs, ()) = tokio::join!(deployment.run(probes), async {
             tokio::select! {
                 _ = self.interrupt.raised() => {}
-                () = external::probe(&mut prepared.services, |service, targets| {
-                    let expectations = self.before(service, prepared.proxy.as_ref(), &prepared.policies);
+                () = external::probe(&mut services, |service, targets| {
+                    let hints = known.hints.hints(&service.facts);
+                    let expectations = self.expectations(&service.check.terms, &known, &hints);
                     second_round::external(service, targets, expectations)
                 }) => {}
             }
         });
         let outputs = match outputs {
             Ok(first) => Ok(self
-                .elsewhere(
-                    &deployment,
-                    &mut prepared.services,
-                    (prepared.proxy.as_ref(), &prepared.policies),
-                    first,
-                )
+                .elsewhere(&deployment, &mut services, &known, first)
                 .await),
             Err(error) => Err(error),
         };
         progress.clear();
         let (removed, ()) = tokio::join!(ledger.remove_all(self.cluster), async {
             if outputs.is_ok() {
-                self.notice_changes(&mut prepared.services).await;
+                self.notice_changes(&mut services).await;
             }
         });
         let outputs = match outputs {
@@ -232,9 +238,20 @@ impl<C: Cluster> Run<'_, C> {
             }
         };
 
-        let changed = prepared.services.iter().any(ServiceCheck::disturbed);
-        let meshes = self.meshes(&prepared, &outputs).await;
-        let reports = self.reports(prepared, &meshes, &outputs, &run_id, began.elapsed());
+        let changed = services.iter().any(ServiceCheck::disturbed);
+        let meshes = tokio::select! {
+            _ = self.interrupt.raised() => Vec::new(),
+            meshes = self.meshes(&services, &outputs) => meshes,
+        };
+        let looked_at = (run_id.as_str(), at.as_deref());
+        let reports = self.reports(
+            services,
+            &known,
+            &meshes,
+            &outputs,
+            looked_at,
+            began.elapsed(),
+        );
         Ok(Ended::Looked(Box::new(Looked {
             reports,
             changed,
@@ -299,16 +316,13 @@ impl<C: Cluster> Run<'_, C> {
         }
         // The probes of a run differ in one label only, the name of the probe.
         let labels = job::pod_labels(run_id, "", probe);
-        if let Some(facts) = services.iter().find(|facts| {
-            facts.service.namespace == probes_in && selects(&facts.service.selector, &labels)
-        }) {
-            let selector = facts.service.selector.iter();
-            let selector: Vec<String> = selector
-                .map(|(key, value)| format!("{key}={value}"))
-                .collect();
+        if let Some(facts) = services
+            .iter()
+            .find(|facts| facts.service.namespace == probes_in && facts.service.selects(&labels))
+        {
             return Err(Error::Usage(UsageError::invalid(
                 "--probe-label",
-                &selector.join(","),
+                &facts.service.selector_text(),
                 "one of the Services selects pods with these labels, so the probes would be its backends",
             )));
         }
@@ -335,8 +349,12 @@ impl<C: Cluster> Run<'_, C> {
         for (service, outage) in services.iter_mut().zip(outages) {
             service.outage = outage;
         }
-        let known = (proxy.as_ref(), &policies);
-        let mut probes = self.jobs(plans, &services, known, (probes_in, run_id));
+        let known = Known {
+            proxy,
+            hints,
+            policies,
+        };
+        let mut probes = self.jobs(plans, &services, &known, (probes_in, run_id));
         let rehearsal = rehearse(self.cluster, probes_in, &mut probes).await?;
         for position in services
             .iter_mut()
@@ -356,9 +374,7 @@ impl<C: Cluster> Run<'_, C> {
         }
         Ok(Prepared {
             at: rehearsal.at,
-            proxy,
-            hints,
-            policies,
+            known,
             services,
             probes,
         })
@@ -369,7 +385,7 @@ impl<C: Cluster> Run<'_, C> {
         &self,
         mut plans: Vec<ProbePlan>,
         services: &[ServiceCheck],
-        (proxy, policies): (Option<&ProxyConfig>, &PolicySurvey),
+        known: &Known,
         (namespace, run_id): (&str, &str),
     ) -> Vec<ProbeJob> {
         let mut by_name: HashMap<String, &mut ProbePlan> = plans
@@ -377,7 +393,8 @@ impl<C: Cluster> Run<'_, C> {
             .map(|plan| (plan.name.clone(), plan))
             .collect();
         for service in services {
-            let expectations = self.before(service, proxy, policies);
+            let hints = known.hints.hints(&service.facts);
+            let expectations = self.expectations(&service.check.terms, known, &hints);
             second_round::mark(service, &mut by_name, expectations);
         }
         plans
@@ -401,7 +418,7 @@ impl<C: Cluster> Run<'_, C> {
         &self,
         deployment: &Deployment<'_, C>,
         services: &mut [ServiceCheck],
-        known: (Option<&ProxyConfig>, &PolicySurvey),
+        known: &Known,
         mut outputs: BTreeMap<String, ProbeOutput>,
     ) -> BTreeMap<String, ProbeOutput> {
         let settings = &self.settings.probe;
@@ -438,7 +455,7 @@ impl<C: Cluster> Run<'_, C> {
     /// is how a mesh refuses a client.
     async fn meshes(
         &self,
-        prepared: &Prepared,
+        services: &[ServiceCheck],
         outputs: &BTreeMap<String, ProbeOutput>,
     ) -> Vec<Option<Mesh>> {
         let mut attempts = outputs
@@ -447,7 +464,7 @@ impl<C: Cluster> Run<'_, C> {
         if !attempts.any(mesh::may_be_refused) {
             return Vec::new();
         }
-        stream::iter(&prepared.services)
+        stream::iter(services)
             .map(|service| mesh::look(self.cluster, &service.facts))
             .buffered(AT_ONCE)
             .collect()
@@ -455,21 +472,21 @@ impl<C: Cluster> Run<'_, C> {
     }
 
     /// What is expected of a Service before a probe has run.
-    fn before<'s>(
+    fn expectations<'s>(
         &'s self,
-        service: &'s ServiceCheck,
-        proxy: Option<&'s ProxyConfig>,
-        policies: &'s PolicySurvey,
+        terms: &'s Terms,
+        known: &'s Known,
+        hints: &'s ProviderHints,
     ) -> Expectations<'s> {
         Expectations {
             documents: self.documents,
-            proxy,
-            hints: &second_round::NO_HINTS,
-            policies,
+            proxy: known.proxy.as_ref(),
+            hints,
+            policies: &known.policies,
             mesh: None,
             others: &[],
             overrides: self.settings.expectations.overrides,
-            terms: &service.check.terms,
+            terms,
             at: None,
         }
     }
@@ -477,20 +494,16 @@ impl<C: Cluster> Run<'_, C> {
     /// Compares observations with expectations, and builds one report for each Service.
     fn reports(
         &self,
-        prepared: Prepared,
+        services: Vec<ServiceCheck>,
+        known: &Known,
         meshes: &[Option<Mesh>],
         outputs: &BTreeMap<String, ProbeOutput>,
-        run_id: &str,
+        (run_id, at): (&str, Option<&str>),
         elapsed: Duration,
     ) -> Vec<Report> {
-        let facts: Vec<&Facts> = prepared
-            .services
-            .iter()
-            .map(|service| &service.facts)
-            .collect();
+        let facts: Vec<&Facts> = services.iter().map(|service| &service.facts).collect();
         let others = neighbours(&facts);
-        prepared
-            .services
+        services
             .into_iter()
             .enumerate()
             .zip(others)
@@ -501,16 +514,12 @@ impl<C: Cluster> Run<'_, C> {
                     .map(|planned| probed(planned, outputs))
                     .chain(service.external.probed)
                     .collect();
+                let hints = known.hints.hints(&service.facts);
                 let expectations = Expectations {
-                    documents: self.documents,
-                    proxy: prepared.proxy.as_ref(),
-                    hints: &prepared.hints.hints(&service.facts),
-                    policies: &prepared.policies,
                     mesh: meshes.get(index).and_then(Option::as_ref),
                     others: &others,
-                    overrides: self.settings.expectations.overrides,
-                    terms: &service.check.terms,
-                    at: prepared.at.as_deref(),
+                    at,
+                    ..self.expectations(&service.check.terms, known, &hints)
                 };
                 let unchecked = Unchecked {
                     external: service.external.left_out.as_deref(),
@@ -541,12 +550,6 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
             format!("No Services found in {namespace} namespace.")
         }
     }
-}
-
-/// Whether a Service's selector selects pods with these labels. An empty selector selects none.
-fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    let mut parts = selector.iter();
-    !selector.is_empty() && parts.all(|(key, value)| labels.get(key) == Some(value))
 }
 
 /// A position with the output of its probe.

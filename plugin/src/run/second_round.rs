@@ -7,7 +7,6 @@ use crate::{
     plan::{assignment::ProbePlan, service_check::ServiceCheck},
     probes::probed_position::ProbedPosition,
     reporting::{self, Expectations, Unchecked},
-    survey::provider_hints::ProviderHints,
 };
 use std::{collections::HashMap, time::Duration};
 use svc_reach_common::{
@@ -20,14 +19,6 @@ use svc_reach_common::{
     wire::plan::Again,
 };
 
-/// Nothing is known about the provider before the run.
-pub static NO_HINTS: ProviderHints = ProviderHints {
-    default_network: None,
-    other_proxy: None,
-    kube_proxy_version: None,
-    sharing: None,
-};
-
 /// Writes into the plans when each target of a Service is asked again.
 pub fn mark(
     service: &ServiceCheck,
@@ -38,6 +29,12 @@ pub fn mark(
     let planned: Vec<_> = positions
         .filter_map(|planned| Some((planned, planned.slice.as_ref().ok()?)))
         .collect();
+    if !planned
+        .iter()
+        .any(|(_, slice)| plans.contains_key(&slice.probe))
+    {
+        return;
+    }
     let stands = planned.iter().map(|(planned, _)| {
         let node = planned.node.clone();
         not_yet_probed(planned.position, node, planned.targets.clone())
