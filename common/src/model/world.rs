@@ -386,7 +386,7 @@ impl<'a> World<'a> {
 /// Whether kube-proxy handles a Service
 /// (kubernetes/kubernetes v1.20.2 `pkg/proxy/util/utils.go` `ShouldSkipService`, the informers' label selector in
 /// `cmd/kube-proxy/app/server.go`).
-fn is_proxied(service: &Service) -> bool {
+pub(super) fn is_proxied(service: &Service) -> bool {
     service.kind != ServiceType::ExternalName
         && !service.headless
         && !service.labels.contains_key(LABEL_SERVICE_PROXY_NAME)

@@ -6,7 +6,7 @@ use crate::{
     model::{
         flow::{Assumed, Packet, ProxyAction},
         proxy::NodePortAddresses,
-        world::Family,
+        world::{Family, is_proxied},
     },
     position::Network,
     protocol::Protocol,
@@ -102,6 +102,10 @@ impl Journey<'_, '_> {
         let Some(ip) = inside else {
             return Ok(Forecast::unknown(Input::Address));
         };
+        // Another proxy serves the Service, and it may answer health checks or not.
+        if !is_proxied(self.service) {
+            return Ok(Forecast::unknown(Input::Listener));
+        }
         let packet = Packet {
             node: &node.name,
             client: Network::External,

@@ -796,6 +796,20 @@ fn health_checks_answer_on_every_node() {
 }
 
 #[test]
+fn another_proxy_may_answer_health_checks() {
+    let mut cluster = Cluster::new(ProxyMode::Nftables, "1.37", "Local", &ONE);
+    let label = "service.kubernetes.io/service-proxy-name";
+    cluster
+        .service
+        .labels
+        .insert(label.into(), "another".into());
+    assert_eq!(
+        cluster.outcome(Host, Some("o1"), (TargetKind::HealthCheckNodePort, "b1")),
+        "unknown: what listens on the node itself"
+    );
+}
+
+#[test]
 fn headless_service_names() {
     let mut cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
     cluster.service.headless = true;
