@@ -46,6 +46,20 @@ impl PredictedOutcome {
         )
     }
 
+    /// How many of how many choices serve the client.
+    const fn share(&self) -> (usize, usize) {
+        match self {
+            Self::Reached => (1, 1),
+            Self::Sometimes { reached, of, .. } => (*reached, *of),
+            Self::Refused
+            | Self::TimedOut
+            | Self::RefusedOrTimedOut
+            | Self::NoName
+            | Self::Unknown(_)
+            | Self::NotModelled(_) => (0, 1),
+        }
+    }
+
     /// The one outcome that covers both, if there is one.
     fn or_unserved(&self, other: &Self) -> Option<Self> {
         if self == other {
@@ -56,6 +70,22 @@ impl PredictedOutcome {
             None
         }
     }
+}
+
+/// The share of several choices of equal weight, each of which has a share of its own.
+fn total(shares: &[(usize, usize)]) -> (usize, usize) {
+    let common = shares.iter().fold(1, |common, (_, of)| lcm(common, *of));
+    let reached = shares.iter().map(|(reached, of)| reached * (common / of));
+    (reached.sum(), common * shares.len())
+}
+
+/// The least common multiple.
+const fn lcm(one: usize, other: usize) -> usize {
+    let (mut divisor, mut rest) = (one, other);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    one / divisor * other
 }
 
 impl fmt::Display for PredictedOutcome {
@@ -227,14 +257,8 @@ impl Forecast {
 
     /// Combines the forecasts of several nodes. Any of them may get the packet.
     pub(super) fn across_nodes(forecasts: Vec<Self>, balancer_keeps: Option<bool>) -> Self {
-        let of = forecasts.len();
-        let reached = forecasts
-            .iter()
-            .filter(|forecast| forecast.outcome == PredictedOutcome::Reached)
-            .count();
-        let partly = forecasts
-            .iter()
-            .any(|forecast| matches!(forecast.outcome, PredictedOutcome::Sometimes { .. }));
+        let shares = forecasts.iter().map(|forecast| forecast.outcome.share());
+        let (reached, of) = total(&shares.collect::<Vec<_>>());
         let unknown = forecasts.iter().find(|forecast| {
             matches!(
                 forecast.outcome,
@@ -266,7 +290,7 @@ impl Forecast {
                 }
             }
         }
-        if partly || (reached > 0 && reached < of) {
+        if reached > 0 && reached < of {
             first.outcome = PredictedOutcome::Sometimes {
                 reached,
                 of,

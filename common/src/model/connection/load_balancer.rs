@@ -102,12 +102,10 @@ impl<'a> Journey<'_, 'a> {
             reasons::BALANCER_CLUSTER.why()
         });
         let own = self.node();
-        let keeps = match own {
-            // This matters only if the client's own node may get the packet.
-            Some(own) if nodes.iter().any(|node| node.name == own.name) => {
-                self.ask(Input::KeepsClient)?
-            }
-            Some(_) | None => self.paths.balancer.keeps_client.unwrap_or(false),
+        // The source of a packet from outside of the cluster is unknown in any case.
+        let own = match own {
+            Some(own) if self.ask(Input::KeepsClient)? => Some(own),
+            Some(_) | None => None,
         };
         let Some(family) = self.balancer_family() else {
             return Ok(Forecast::unknown(Input::BalancerTarget));
@@ -117,17 +115,22 @@ impl<'a> Journey<'_, 'a> {
             let Some(address) = primary(node, family) else {
                 continue;
             };
-            if keeps && own.is_some_and(|own| own.name == node.name) {
+            if own.is_some_and(|own| own.name == node.name) {
                 let mut why = why.clone();
                 why.push(reasons::BALANCER_HAIRPIN.why());
                 forecasts.push(Forecast::lost(None, reasons::BALANCER_HAIRPIN.cause(), why));
                 continue;
             }
-            let source = match own {
-                Some(own) if keeps => primary(own, Family::of(address)),
-                Some(_) | None => None,
+            let mut why = why.clone();
+            let sources = match own {
+                Some(own) => {
+                    let (sources, reasons) = self.leaving(own, Family::of(address))?;
+                    why.extend(reasons);
+                    sources
+                }
+                None => vec![None],
             };
-            forecasts.push(self.sent_to(node, address, source, why.clone())?);
+            forecasts.push(self.sent_to(node, address, &sources, why)?);
         }
         let kept = match self.paths.balancer.keeps_client {
             // Whether a pod's packet to the balancer is masqueraded is unknown.
@@ -182,21 +185,21 @@ impl<'a> Journey<'_, 'a> {
         &self,
         node: &Node,
         node_address: IpAddr,
-        source: Option<IpAddr>,
+        sources: &[Option<IpAddr>],
         why: Vec<Why>,
     ) -> Computed {
         let known = self.paths.balancer.keeps_destination;
         let by_port = if known == Some(true) {
             None
         } else {
-            self.at_node_port(node, node_address, source, &why)?
+            self.at_node_port(node, node_address, sources, &why)?
         };
         // With pass-through, kube-proxy does not handle the address anywhere.
         let passed = self.case.get(Input::PassThrough) == Some(true);
         let by_address = if known == Some(false) || passed {
             None
         } else {
-            self.at_own_address(node, source, &why)?
+            self.at_own_address(node, sources, &why)?
         };
         Ok(match (by_port, by_address) {
             (Some(by_port), Some(by_address)) => {
@@ -216,7 +219,7 @@ impl<'a> Journey<'_, 'a> {
         &self,
         node: &Node,
         address: IpAddr,
-        source: Option<IpAddr>,
+        sources: &[Option<IpAddr>],
         why: &[Why],
     ) -> Result<Option<Forecast>, Needed> {
         let Some(port) = self.own_node_port() else {
@@ -230,7 +233,7 @@ impl<'a> Journey<'_, 'a> {
             ..*self
         };
         journey
-            .arrival(node, address, &[source], why.to_vec())
+            .arrival(node, address, sources, why.to_vec())
             .map(Some)
     }
 
@@ -245,7 +248,7 @@ impl<'a> Journey<'_, 'a> {
     fn at_own_address(
         &self,
         node: &Node,
-        source: Option<IpAddr>,
+        sources: &[Option<IpAddr>],
         why: &[Why],
     ) -> Result<Option<Forecast>, Needed> {
         let Some(address) = self.address() else {
@@ -253,7 +256,7 @@ impl<'a> Journey<'_, 'a> {
         };
         let mut why = why.to_vec();
         why.push(reasons::BALANCER_ADDRESS_KEPT.why());
-        let forecast = self.arrival(node, address, &[source], why)?;
+        let forecast = self.arrival(node, address, sources, why)?;
         // A Service without node ports may be one that balancers cannot serve at all, so this must be known.
         let certain = self.paths.balancer.keeps_destination == Some(true);
         let handled = forecast

@@ -584,6 +584,21 @@ fn through_the_load_balancer() {
         two.outcome(Host, Some("b1"), BALANCER),
         "some attempts, by chance (1 of 2)"
     );
+    // A node treats a pod of another node as its own. So it may choose the endpoint on the other node, which answers the
+    // pod directly. Measured with kube-proxy 1.37.2 in nftables mode.
+    let mut kept = proxied(Some(true), &TWO);
+    kept.paths.pods_masqueraded = Some(false);
+    assert_eq!(
+        kept.outcome(Pod, Some("o1"), BALANCER),
+        "some attempts, by chance (2 of 4)"
+    );
+    kept.paths.pods_masqueraded = Some(true);
+    assert_eq!(kept.outcome(Pod, Some("o1"), BALANCER), "reached");
+    kept.paths.pods_masqueraded = None;
+    assert_eq!(
+        kept.outcome(Pod, Some("o1"), BALANCER),
+        "unknown: whether the pod network masquerades pods towards other nodes' addresses"
+    );
     let replaced = proxied(Some(false), &ONE);
     assert_eq!(replaced.outcome(Host, Some("b1"), BALANCER), "reached");
     let unknown = proxied(None, &ONE);
