@@ -73,14 +73,15 @@ $(sed 's/^/    /' "$RUN/kube-proxy-1.yaml")
 Y
 }
 
-# Replaces a node's kube-proxy with one of another version, mode, or both.
-proxy() { # NODE VERSION MODE
+# Replaces a node's kube-proxy with one of another version, mode or configuration.
+proxy() { # NODE VERSION MODE [LINES]
   local n=${1#node-} version
   [[ $n =~ ^[1-9]$ && $n -le $NODES ]] || die "proxy: there is no node \"${1:-}\""
   version=$(whole_version "${2:?proxy NODE VERSION MODE}")
   proxy_check "$version" "${3:?proxy NODE VERSION MODE}"
   [[ -x $BIN/kubernetes-$version/kube-proxy ]] ||
     die "kube-proxy $version is not built; build it with \"cluster build --proxy-version $version\""
+  PROXY_CONFIG=${4-$PROXY_CONFIG}
   proxy_choose "$n" "$version" "$3"
   ((n != 1)) || proxy_publish
   # kube-proxy ends when its configuration changes. If only the version changes, this must end it.

@@ -1,12 +1,16 @@
 //! Compares the cells of a run with what the forwarding model predicts, and counts them.
 
-use crate::services::BROKEN;
+use crate::{
+    families,
+    services::{BROKEN, Case},
+};
 use std::{collections::BTreeMap, fmt, net::IpAddr};
 use svc_reach_common::{
     observation::ObservedValue,
     position::{Network, Position},
+    protocol::Protocol,
     report::{Cell, Prediction},
-    target::Target,
+    target::{Target, TargetKind},
     verdict::{Reachability, Verdict},
     wire::outcome::Outcome,
 };
@@ -21,17 +25,17 @@ pub enum Agreement {
     ByChance,
     /// The model does not know.
     Unknown,
-    /// No probe could look.
+    /// No position ever got an answer to a datagram, as predicted. So the server may not answer this payload.
     NotObserved,
     /// The observation is not as predicted.
     Differing,
 }
 
-/// A cell and how it compares.
+/// A cell, or a position without cells, and how it compares.
 #[derive(Debug, Clone)]
 pub struct Found {
     /// Which cell it is.
-    pub cell: (String, Position, Target),
+    pub cell: (String, Position, Option<Target>),
     agreement: Agreement,
     text: String,
 }
@@ -46,36 +50,50 @@ impl Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (service, position, target) = &self.cell;
-        let port = target.port_name.as_deref().unwrap_or_default();
-        let node = target.node.as_deref().unwrap_or_default();
-        let (kind, address) = (target.kind, &target.address);
-        write!(
-            f,
-            "{service} {port}, {position} to {kind} {address} {node}: {}",
-            self.text
-        )
+        write!(f, "{service}, {position}")?;
+        if let Some(target) = target {
+            let port = target.port_name.as_deref().unwrap_or_default();
+            let node = target.node.as_deref().unwrap_or_default();
+            write!(f, " to {} {} {port} {node}", target.kind, target.address)?;
+        }
+        write!(f, ": {}", self.text)
     }
 }
 
-/// Every cell of a run.
-pub fn of(run: &Run) -> Vec<Found> {
+/// Every cell of a run of a Service, and every position that is absent but should not be, or the other way around.
+pub fn of(run: &Run, case: &Case) -> Vec<Found> {
     let service = &run.report.service.name;
-    let found = |cell: &Cell| {
+    let cells = run.report.cells.iter().map(|cell| {
         let (agreement, text) = compare(cell);
-        let cell = (service.clone(), cell.position, cell.target.clone());
         Found {
-            cell,
+            cell: (service.clone(), cell.position, Some(cell.target.clone())),
             agreement,
             text,
         }
-    };
-    run.report.cells.iter().map(found).collect()
+    });
+    let absent = Position::ALL.iter().filter_map(|&position| {
+        let absent = &run.report.absent_positions;
+        let reported = absent.iter().find(|absent| absent.position == position);
+        let reported = reported.map(|absent| absent.reason.as_str());
+        let expected = case.absence(position);
+        (reported != expected).then(|| Found {
+            cell: (service.clone(), position, None),
+            agreement: Agreement::Differing,
+            text: format!("absent: {reported:?}, expected {expected:?}"),
+        })
+    });
+    cells.chain(absent).collect()
 }
 
 fn compare(cell: &Cell) -> (Agreement, String) {
     let observed = &cell.observed;
     if observed.value == ObservedValue::NotObserved {
-        return (Agreement::NotObserved, observed.reason.clone());
+        let agreement = if is_silence(cell) {
+            Agreement::NotObserved
+        } else {
+            Agreement::Differing
+        };
+        return (agreement, format!("not observed: {}", observed.reason));
     }
     let Some(predicted) = &cell.predicted else {
         return (Agreement::Unknown, "not predicted".to_owned());
@@ -108,20 +126,38 @@ fn compare(cell: &Cell) -> (Agreement, String) {
         return (Agreement::Differing, text);
     }
     if let Some(seen) = address_differs(cell, predicted) {
-        let masquerade = predicted.masquerade;
+        let (masquerade, kept) = (predicted.masquerade, predicted.client_kept);
         return (
             Agreement::Differing,
-            format!("predicted masquerade {masquerade:?}, the backend saw {seen}"),
+            format!(
+                "predicted masquerade {masquerade:?}, client address kept {kept:?}; the backend saw {seen}"
+            ),
         );
     }
     (Agreement::Agreed, text)
 }
 
-/// The client address that the backend saw, if it is not as predicted. On a node, masquerading can leave the address as
-/// it is.
+/// Whether no position ever got an answer to a datagram, and none should here.
+fn is_silence(cell: &Cell) -> bool {
+    let predicted = cell.predicted.as_ref();
+    cell.target.protocol == Protocol::Udp
+        && cell
+            .observed
+            .reason
+            .starts_with("no answer to the datagram")
+        && predicted.and_then(|predicted| predicted.reachable) != Some(Reachability::Reachable)
+}
+
+/// The client address that the backend saw, if it is not as predicted.
 fn address_differs(cell: &Cell, predicted: &Prediction) -> Option<IpAddr> {
-    let masquerade = predicted.masquerade?;
-    if masquerade && cell.position.network() == Network::Host {
+    // A load balancer may replace the address, whatever kube-proxy does.
+    let kept = match (cell.target.kind, predicted.client_kept) {
+        (TargetKind::LoadBalancer, kept) => kept?,
+        (_, Some(kept)) => kept,
+        (_, None) => !predicted.masquerade?,
+    };
+    // Masquerading may choose any address of the client's node.
+    if cell.position.network() == Network::Host && predicted.masquerade != Some(false) {
         return None;
     }
     cell.observed.attempts.iter().find_map(|attempt| {
@@ -132,7 +168,7 @@ fn address_differs(cell: &Cell, predicted: &Prediction) -> Option<IpAddr> {
             return None;
         };
         let (seen, own) = (echo.client?, attempt.local?.ip());
-        ((seen != own) != masquerade).then_some(seen)
+        ((seen == own) != kept).then_some(seen)
     })
 }
 
@@ -151,15 +187,16 @@ impl Table {
     /// Counts cells.
     pub fn add(&mut self, found: &[Found]) {
         for found in found {
-            let family = match found.cell.2.address.parse() {
-                Ok(IpAddr::V4(_)) => "IPv4",
-                Ok(IpAddr::V6(_)) => "IPv6",
-                Err(_) => "DNS name",
-            };
+            let (_, position, target) = &found.cell;
+            let address = target
+                .as_ref()
+                .and_then(|target| target.address.parse().ok());
+            let family = address.map_or("name", families::name);
             *self.numbers.entry((family, found.agreement)).or_default() += 1;
             if found.agreement == Agreement::Unknown {
-                let (_, position, target) = &found.cell;
-                let reason = format!("{position} to {}, {}", target.kind, found.text);
+                let kind = target.as_ref().map(|target| target.kind.to_string());
+                let kind = kind.unwrap_or_default();
+                let reason = format!("{position} to {kind}, {}", found.text);
                 *self.unknown.entry(reason).or_default() += 1;
             }
         }
@@ -180,7 +217,7 @@ impl Table {
         self.unknown.iter().map(line)
     }
 
-    /// A row for each family.
+    /// A row for each family that has cells.
     pub fn rows(&self, name: &str) -> Vec<String> {
         let row = |family: &str| {
             let number = |agreement| {
@@ -199,8 +236,12 @@ impl Table {
             .map(number);
             let cells: usize = numbers.iter().sum();
             let numbers = numbers.map(|number| number.to_string()).join(" | ");
-            format!("| {name} | {family} | {cells} | {numbers} |")
+            (cells > 0).then(|| format!("| {name} | {family} | {cells} | {numbers} |"))
         };
-        ["IPv4", "IPv6", "DNS name"].map(row).into()
+        ["IPv4", "IPv6", "name"]
+            .map(row)
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }

@@ -1,5 +1,6 @@
 //! Which kube-proxies to run, and on which nodes.
 
+use crate::families::Families;
 use std::{
     process::Command,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -9,13 +10,16 @@ use svc_reach_tests::{kubectl::Kubectl, wait::until};
 /// What to run, as `VERSION=MODE` separated by commas. The test cluster must have built all of them.
 const OFFERED: &str = "SVC_REACH_KUBE_PROXIES";
 
+/// The same for the random Services. Default: all.
+const OFFERED_RANDOM: &str = "SVC_REACH_RANDOM_KUBE_PROXIES";
+
 /// Time limit until a new kube-proxy has written its rules.
-const SERVES: Duration = Duration::from_secs(120);
+const SERVES: Duration = Duration::from_secs(600);
 
 /// A kube-proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubeProxy {
-    /// Its version, such as `1.37`.
+    /// Its version, such as `1.37.2`.
     pub version: String,
     /// Its mode.
     pub mode: String,
@@ -24,11 +28,19 @@ pub struct KubeProxy {
 impl KubeProxy {
     /// Those that `tests/run` asks for.
     pub fn offered() -> Vec<Self> {
-        let text = std::env::var(OFFERED).unwrap_or_default();
+        Self::listed(&std::env::var(OFFERED).unwrap_or_default())
+    }
+
+    /// Those that `tests/run` asks for with random Services.
+    pub fn offered_random() -> Vec<Self> {
+        std::env::var(OFFERED_RANDOM).map_or_else(|_| Self::offered(), |text| Self::listed(&text))
+    }
+
+    fn listed(text: &str) -> Vec<Self> {
         let all: Vec<Self> = text.split(',').filter_map(Self::parsed).collect();
         assert!(
             !all.is_empty(),
-            "{OFFERED}={text:?} names no kube-proxy, such as 1.37=nftables"
+            "{OFFERED}={text:?} names no kube-proxy, such as 1.37.2=nftables"
         );
         all
     }
@@ -64,18 +76,27 @@ pub fn name(choice: &[KubeProxy]) -> String {
     names.join(", ")
 }
 
-/// Puts the kube-proxies on the nodes, and waits until each of them has written its rules.
-pub fn put(kubectl: &Kubectl, nodes: &[String], choice: &[KubeProxy]) {
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+/// Puts the kube-proxies on the nodes, and waits until each of them has written its rules. `settings` are lines of their
+/// configuration.
+pub fn put(
+    kubectl: &Kubectl,
+    families: &Families,
+    nodes: &[String],
+    choice: &[KubeProxy],
+    settings: &str,
+) {
+    let began = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     for (node, proxy) in nodes.iter().zip(choice) {
         let output = Command::new(kubectl.testbed())
-            .args(["proxy", node, &proxy.version, &proxy.mode])
+            .args(["proxy", node, &proxy.version, &proxy.mode, settings])
             .output()
             .unwrap();
         assert!(output.status.success(), "cluster proxy {node}: {output:?}");
     }
     for (node, proxy) in nodes.iter().zip(choice) {
-        let version = format!("git_version=\"v{}.", proxy.version);
+        let version = format!("git_version=\"v{}\"", proxy.version);
         until("a kube-proxy that has written its rules", SERVES, || {
             let metrics = ask(kubectl, node, "metrics");
             let mode = ask(kubectl, node, "proxyMode");
@@ -87,8 +108,8 @@ pub fn put(kubectl: &Kubectl, nodes: &[String], choice: &[KubeProxy]) {
                 .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
                 .filter(|seconds| *seconds > began.as_secs_f64())
                 .count();
-            // One for each family.
-            if metrics.contains(&version) && mode == proxy.mode && written == 2 {
+            let complete = written >= families.all().len();
+            if metrics.contains(&version) && mode == proxy.mode && complete {
                 Ok(())
             } else {
                 Err(format!(
@@ -101,7 +122,8 @@ pub fn put(kubectl: &Kubectl, nodes: &[String], choice: &[KubeProxy]) {
 
 /// What a node's kube-proxy says about itself.
 fn ask(kubectl: &Kubectl, node: &str, page: &str) -> String {
-    let url = format!("http://127.0.0.1:10249/{page}");
+    // In a cluster of IPv6 only, kube-proxy serves this at ::1.
+    let url = format!("http://localhost:10249/{page}");
     let output = Command::new(kubectl.testbed())
         .args(["enter", node, "curl", "-s", "-m", "2", &url])
         .output()
