@@ -18,6 +18,7 @@ build() { # for a cluster with the current options
   fi
   [[ -f $IMAGES/pause.tar ]] || build_pause_image
   [[ $IMAGES/nginx.tar -nt $HERE/nginx.conf ]] || build_nginx_image
+  ((E2E == 0)) || [[ -f $IMAGES/agnhost-$KUBERNETES.tar ]] || build_agnhost_image
 }
 
 build_programs() {
@@ -48,6 +49,7 @@ build_steps() {
   [[ -x $(home_of runc)/runc ]] || echo build_runc
   [[ -x $(home_of cni)/bridge ]] || echo build_cni
   [[ -x $BIN/kubernetes-$KUBERNETES/kube ]] || echo "build_kubernetes $KUBERNETES kube"
+  ((E2E == 0)) || [[ -x $BIN/kubernetes-$KUBERNETES/e2e.test ]] || echo "build_e2e $KUBERNETES"
   # Each version once, even if several nodes have it.
   for p in ${PROXY_VERSIONS//,/ }; do
     version=$(whole_version "${p#*=}")

@@ -181,3 +181,12 @@ build_kubernetes() { # VERSION kube|kube-proxy
   go_build "$dir" "$stamp" "$BIN/kubernetes-$version" "./$2"
   [[ $2 != kube ]] || for p in "${KUBERNETES_PROGRAMS[@]}" kubectl; do ln -sf kube "$BIN/kubernetes-$version/$p"; done
 }
+
+# The tests, the program that runs several of them at a time, and the server in the tests' pods.
+build_e2e() { # VERSION
+  local dir
+  dir=$(kubernetes_module "$1")
+  go_main "$dir" e2e.test
+  go_build "$dir" "" "$BIN/kubernetes-$1" \
+    k8s.io/kubernetes/test/images/agnhost github.com/onsi/ginkgo/v2/ginkgo ./e2e.test
+}

@@ -106,32 +106,59 @@ build_pause_image() {
 
 # The web server of the demo: Debian's nginx, with a shell and curl for debugging.
 build_nginx_image() {
-  local root=$BUILD/nginx-root curl applet
+  local root=$BUILD/nginx-root
   say "making the nginx image"
-  unpack nginx nginx-common busybox-static
-  rm -rf "$root"
-  mkdir -p "$root"/{bin,dev,etc/nginx,proc,root,run,sys,tmp,usr/bin,usr/sbin,var/lib/nginx,var/log/nginx,var/www/html}
+  unpack nginx nginx-common
+  image_root "$root"
+  mkdir -p "$root"/{etc/nginx,var/lib/nginx,var/log/nginx,var/www/html}
   ln -s ../run "$root/var/run"
-  curl=$(command -v curl)
-  install "$BUILD/unpacked/nginx/usr/sbin/nginx" "$root/usr/sbin/"
-  install "$curl" "$root/usr/bin/"
+  install -D "$BUILD/unpacked/nginx/usr/sbin/nginx" "$root/usr/sbin/nginx"
+  copy_libraries "$root" "$root/usr/sbin/nginx"
+  cp "$BUILD/unpacked/nginx-common/etc/nginx/mime.types" "$HERE/nginx.conf" "$root/etc/nginx/"
+  echo '<h1>Welcome to nginx!</h1>' >"$root/var/www/html/index.html"
+  pack_image nginx "$root" '["nginx"]' '["-g","daemon off;"]' nginx:1.22 nginx:latest nginx:alpine
+}
+
+# The image of nearly all pods in upstream's tests. Upstream makes it from Alpine's packages.
+build_agnhost_image() {
+  local root=$BUILD/agnhost-root programs=$BIN/kubernetes-$KUBERNETES name
+  say "making the agnhost image"
+  install_packages netcat-openbsd
+  image_root "$root"
+  # The tests use options of nc that busybox does not have. As a shell, busybox runs its own nc, so it is not the shell.
+  rm "$root"/bin/{nc,sh}
+  install /bin/nc.openbsd "$root/bin/nc"
+  install /bin/dash "$root/bin/sh"
+  rm "$root/bin/wget"
+  install "$HERE/wget" "$root/bin/"
+  install "$programs/agnhost" "$root/"
+  copy_libraries "$root" "$root"/bin/{nc,sh}
+  name=$("$programs/e2e.test" image)
+  pack_image "agnhost-$KUBERNETES" "$root" '["/agnhost"]' '["pause"]' "$name"
+  rm -rf "$root"
+}
+
+image_root() { # ROOT: makes a root file system with a shell and curl
+  local root=$1 curl applet
+  unpack busybox-static
+  rm -rf "$root"
+  mkdir -p "$root"/{bin,dev,etc,proc,root,run,sys,tmp,usr/bin,var}
+  chmod 1777 "$root/tmp"
+  printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+  printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
   install "$BUILD/unpacked/busybox-static/bin/busybox" "$root/bin/"
   while read -r applet; do
     [[ $applet == busybox ]] || ln -s busybox "$root/bin/$applet"
   done < <("$root/bin/busybox" --list)
-  copy_libraries "$root" "$root/usr/sbin/nginx" "$root/usr/bin/curl"
-  cp "$BUILD/unpacked/nginx-common/etc/nginx/mime.types" "$HERE/nginx.conf" "$root/etc/nginx/"
-  printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
-  printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
-  echo '<h1>Welcome to nginx!</h1>' >"$root/var/www/html/index.html"
-  chmod 1777 "$root/tmp"
-  pack_image nginx "$root" '["nginx"]' '["-g","daemon off;"]' nginx:1.22 nginx:latest nginx:alpine
+  curl=$(command -v curl)
+  install "$curl" "$root/usr/bin/"
+  copy_libraries "$root" "$root/usr/bin/curl"
 }
 
 copy_libraries() { # ROOT PROGRAM…
   local root=$1 library
   shift
-  ! ldd "$@" | grep 'not found' >&2 || die "this machine lacks a library that the nginx image needs"
+  ! ldd "$@" | grep 'not found' >&2 || die "this machine lacks a library that an image needs"
   while read -r library; do
     [[ -e $root$library ]] || install -D "$(readlink -f "$library")" "$root$library"
   done < <(ldd "$@" | grep -o '/[^ ]*\.so[^ ]*' | sort -u)

@@ -151,6 +151,7 @@ options_or_defaults() {
 default_options() {
   KUBERNETES='' FAMILIES='' PROXY_CONFIG='' PROXY_MODES='' PROXY_VERSIONS=''
   NODES=3 NETWORK=vpc NETWORK_POLICY=0 POD_MASQ=0 TTL_AFTER_FINISHED=1
+  E2E=0 # for builds only, so it is not saved
 }
 # The defaults that depend on the version.
 complete_options() {
