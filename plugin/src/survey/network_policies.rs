@@ -98,7 +98,13 @@ pub async fn look(
     }
     match groups {
         Ok(groups) => survey.look_for_foreign(cluster, &groups, &namespaces).await,
-        Err(error) => tracing::debug!(%error, "failed to read the list of API groups"),
+        Err(error) => survey.not_read(
+            "the list of API groups",
+            // A path of the API server, as in `kubectl auth can-i get /apis`.
+            Permission::core("get", "/apis"),
+            &error,
+            "verdicts ignore the policies of network plugins",
+        ),
     }
     if !survey.policies.policies.is_empty() {
         let labels_of =

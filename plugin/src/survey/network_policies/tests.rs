@@ -47,7 +47,8 @@ async fn without_policies_nothing_else_is_read() {
 async fn policies_pods_and_labels_are_read() {
     let cluster = Scripted::new(|call, _| match call {
         POLICIES => deny(),
-        OF_PROBES | GROUPS => Reply::Failure(404),
+        OF_PROBES => Reply::Failure(404),
+        GROUPS => groups(&[]),
         PODS => Reply::Object(json!({"items": [
             {"metadata": {"namespace": "default", "name": "nginx-0", "labels": {"app": "nginx"}}},
         ]})),
@@ -91,6 +92,26 @@ async fn a_missing_permission_is_a_note() {
         for note in &survey.notes {
             assert!(note.contains(&format!("lacks: {permission})")), "{note}");
         }
+    }
+}
+
+/// A user may list NetworkPolicies. So only the kinds of other policies are unknown.
+#[tokio::test]
+async fn an_unknown_list_of_api_groups_is_a_note() {
+    for (failure, why) in [(403, "lacks: get /apis"), (503, "503")] {
+        let cluster = Scripted::new(move |call, _| match call {
+            POLICIES | OF_PROBES => Reply::Object(json!({"items": []})),
+            GROUPS => Reply::Failure(failure),
+            other => panic!("{other}"),
+        });
+        let survey = read(&cluster).await;
+        let [note] = survey.notes.as_slice() else {
+            panic!("{:?}", survey.notes);
+        };
+        assert!(
+            note.contains(why) && note.contains("network plugins"),
+            "{note}"
+        );
     }
 }
 
@@ -183,7 +204,7 @@ async fn the_servers_of_the_clusters_dns_are_read_if_a_policy_isolates_the_probe
                 "ports": [{"port": 5353, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}],
             }]})),
             POLICIES | PODS => Reply::Object(json!({"items": []})),
-            GROUPS => Reply::Failure(404),
+            GROUPS => groups(&[]),
             "GET /api/v1/namespaces/kube-system" => Reply::Failure(403),
             _ => Reply::Object(json!({"metadata": {}})),
         });
