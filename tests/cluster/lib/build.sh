@@ -70,9 +70,10 @@ apt_update() {
 }
 
 install_packages() { # PACKAGE…
-  local p missing=()
+  local p installed missing=()
+  installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null) || true
   for p in "$@"; do
-    [[ $(dpkg-query -W -f='${db:Status-Status}' "$p" 2>/dev/null) == installed ]] || missing+=("$p")
+    [[ $'\n'$installed$'\n' == *$'\n'"installed $p"$'\n'* ]] || missing+=("$p")
   done
   ((${#missing[@]})) || return 0
   say "installing ${missing[*]}"
@@ -95,9 +96,12 @@ unpack() { # PACKAGE…: unpacks each package below $BUILD/unpacked/PACKAGE
 }
 
 # cargo rebuilds only what changed. --workspace selects the same features of dependencies as the tests do, so that most
-# dependencies are compiled only once.
+# dependencies are compiled only once. On an emulated machine (tests/cgroup2) even cargo takes minutes, so it gets the
+# path of the program.
 build_testbed() {
   local target
+  TESTBED=${SVC_REACH_TESTBED_PROGRAM:-}
+  [[ -z $TESTBED ]] || return 0
   cargo build --quiet --workspace --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
   target=$(cargo metadata --manifest-path "$HERE/../Cargo.toml" --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
   TESTBED=$target/debug/testbed

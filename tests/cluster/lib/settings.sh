@@ -121,9 +121,10 @@ locked() {
   flock -w 600 9 || die "another cluster command is still running after ten minutes"
 }
 
-# until_true SECONDS COMMAND…: repeats the command until it succeeds. Fails after this time.
+# until_true SECONDS COMMAND…: repeats the command until it succeeds. Fails after this time. On a slow machine, set
+# SVC_REACH_PATIENCE to a factor for all these times.
 until_true() {
-  local end=$((SECONDS + $1))
+  local end=$((SECONDS + $1 * ${SVC_REACH_PATIENCE:-1}))
   shift
   until "$@" >/dev/null 2>&1; do
     ((SECONDS < end)) || return 1
