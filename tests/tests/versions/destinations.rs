@@ -152,7 +152,7 @@ pub fn all(
             let number = number_of(&spec["healthCheckNodePort"]);
             for (node, ip) in &node_ips {
                 let name = format!("{name}, health check of {node}");
-                // Until 1.35, kube-proxy in iptables mode also answers in a family that the Service lacks.
+                // In 1.34 and 1.35, kube-proxy in iptables mode also answers in a family that the Service lacks.
                 let same = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
                 if cluster_ips.iter().any(same) {
                     add(name, *ip, number, Some(node), Kind::HealthCheck);
