@@ -137,8 +137,8 @@ fn probes_run_on_tainted_and_cordoned_nodes() {
     run.expect_exit(3);
 }
 
-/// Leaves less CPU on a node than a probe requests.
-fn fill(kubectl: &Kubectl, namespace: &Namespace, node: &str) {
+/// Leaves less CPU on a node than a probe requests, until the test ends. Later tests need the CPU.
+fn fill<'a>(kubectl: &'a Kubectl, namespace: &Namespace, node: &str) -> Repair<'a> {
     let millis = |cpu: &Value| {
         let cpu = cpu.as_str().unwrap_or("0");
         match cpu.strip_suffix('m') {
@@ -180,7 +180,19 @@ fn fill(kubectl: &Kubectl, namespace: &Namespace, node: &str) {
     filler["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": rest}});
     apply(kubectl, namespace, vec![filler]);
     let pod = format!("pod/{name}");
+    let delete = [
+        "delete",
+        &pod,
+        "--grace-period=1",
+        "--namespace",
+        &namespace.name,
+    ];
+    let repair = Repair {
+        kubectl,
+        args: delete.map(Into::into).to_vec(),
+    };
     namespace.kubectl(&["wait", "--for=condition=Ready", &pod, "--timeout=180s"]);
+    repair
 }
 
 #[test]
@@ -190,7 +202,7 @@ fn another_node_is_tried_if_the_first_one_is_full() {
     let kubectl = Kubectl::from_environment();
     let names = nodes(&kubectl);
     let namespace = deployed(&kubectl, &[&names[2]]);
-    fill(&kubectl, &namespace, &names[0]);
+    let _first = fill(&kubectl, &namespace, &names[0]);
     let run = ask(&kubectl, &namespace, &["--external", "never"]);
     for position in [NodeOther, PodOther] {
         run.expect(position, of(ClusterIp), Reachable);
@@ -203,7 +215,7 @@ fn another_node_is_tried_if_the_first_one_is_full() {
     }
     run.expect_exit(0);
     assert_eq!(namespace.leftovers(), [""; 0]);
-    fill(&kubectl, &namespace, &names[1]);
+    let _first = fill(&kubectl, &namespace, &names[1]);
     let run = ask(&kubectl, &namespace, &["--external", "never"]);
     run.expect(NodeSame, of(ClusterIp), Reachable);
     let both = format!("; it did not start on {} (unschedulable: ", names[0]);
