@@ -111,7 +111,7 @@ pub struct Prediction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Chance {
-    /// How many of the endpoints, or of a load balancer's nodes, always serve the client.
+    /// How many choices serve the client. A choice is an endpoint, a load balancer's node, or one of each.
     pub served: usize,
     /// How many there are to choose from.
     pub of: usize,

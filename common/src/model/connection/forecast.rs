@@ -23,7 +23,7 @@ pub enum PredictedOutcome {
     RefusedOrTimedOut,
     /// It is served or gets no answer, depending on the chosen endpoint or node.
     Sometimes {
-        /// How many of them serve it.
+        /// How many choices serve it. A choice is an endpoint, a load balancer's node, or one of each.
         reached: usize,
         /// How many there are.
         of: usize,
@@ -257,6 +257,8 @@ impl Forecast {
 
     /// Combines the forecasts of several nodes. Any of them may get the packet.
     pub(super) fn across_nodes(forecasts: Vec<Self>, balancer_keeps: Option<bool>) -> Self {
+        // The balancer chooses anew for each attempt, if there is a choice.
+        let several = forecasts.len() > 1;
         let shares = forecasts.iter().map(|forecast| forecast.outcome.share());
         let (reached, of) = total(&shares.collect::<Vec<_>>());
         let unknown = forecasts.iter().find(|forecast| {
@@ -290,7 +292,7 @@ impl Forecast {
                 }
             }
         }
-        if reached > 0 && reached < of {
+        if several && reached > 0 && reached < of {
             first.outcome = PredictedOutcome::Sometimes {
                 reached,
                 of,

@@ -101,9 +101,8 @@ impl<'a> Journey<'_, 'a> {
         } else {
             reasons::BALANCER_CLUSTER.why()
         });
-        let own = self.node();
-        // The source of a packet from outside of the cluster is unknown in any case.
-        let own = match own {
+        // The node whose packets keep their source. That of a packet from outside of the cluster is unknown in any case.
+        let kept_from = match self.node() {
             Some(own) if self.ask(Input::KeepsClient)? => Some(own),
             Some(_) | None => None,
         };
@@ -115,14 +114,14 @@ impl<'a> Journey<'_, 'a> {
             let Some(address) = primary(node, family) else {
                 continue;
             };
-            if own.is_some_and(|own| own.name == node.name) {
+            if kept_from.is_some_and(|own| own.name == node.name) {
                 let mut why = why.clone();
                 why.push(reasons::BALANCER_HAIRPIN.why());
                 forecasts.push(Forecast::lost(None, reasons::BALANCER_HAIRPIN.cause(), why));
                 continue;
             }
             let mut why = why.clone();
-            let sources = match own {
+            let sources = match kept_from {
                 Some(own) => {
                     let (sources, reasons) = self.leaving(own, Family::of(address))?;
                     why.extend(reasons);

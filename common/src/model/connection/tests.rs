@@ -592,6 +592,15 @@ fn through_the_load_balancer() {
         kept.outcome(Pod, Some("o1"), BALANCER),
         "some attempts, by chance (2 of 4)"
     );
+    let mut one_node = proxied(Some(true), &TWO);
+    one_node.paths.pods_masqueraded = Some(false);
+    one_node.service.session_affinity_seconds = Some(10_800);
+    one_node.nodes[1].ready = false;
+    assert_eq!(
+        one_node.outcome(Pod, Some("o1"), BALANCER),
+        "always or never, by chance (1 of 2)",
+        "the balancer has no choice, and the node keeps its own"
+    );
     kept.paths.pods_masqueraded = Some(true);
     assert_eq!(kept.outcome(Pod, Some("o1"), BALANCER), "reached");
     kept.paths.pods_masqueraded = None;
