@@ -104,8 +104,6 @@ struct Looked {
 
 /// Everything that is known before the first probe is created.
 struct Prepared {
-    /// The API server's time.
-    at: Option<String>,
     known: Known,
     services: Vec<ServiceCheck>,
     probes: Vec<ProbeJob>,
@@ -113,6 +111,8 @@ struct Prepared {
 
 /// What is known about the cluster, apart from the Services.
 struct Known {
+    /// The API server's time before the probes were created.
+    at: Option<String>,
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
     policies: PolicySurvey,
@@ -178,7 +178,6 @@ impl<C: Cluster> Run<'_, C> {
 
         // Nothing exists in the cluster yet, so an interrupt can end the run at once.
         let Prepared {
-            at,
             known,
             mut services,
             probes,
@@ -239,17 +238,14 @@ impl<C: Cluster> Run<'_, C> {
         };
 
         let changed = services.iter().any(ServiceCheck::disturbed);
-        let meshes = tokio::select! {
-            _ = self.interrupt.raised() => Vec::new(),
-            meshes = self.meshes(&services, &outputs) => meshes,
-        };
-        let looked_at = (run_id.as_str(), at.as_deref());
+        // An interrupt does not end this: without it, the report would call broken what a mesh refuses.
+        let meshes = self.meshes(&services, &outputs).await;
         let reports = self.reports(
             services,
             &known,
             &meshes,
             &outputs,
-            looked_at,
+            &run_id,
             began.elapsed(),
         );
         Ok(Ended::Looked(Box::new(Looked {
@@ -349,7 +345,8 @@ impl<C: Cluster> Run<'_, C> {
         for (service, outage) in services.iter_mut().zip(outages) {
             service.outage = outage;
         }
-        let known = Known {
+        let mut known = Known {
+            at: None,
             proxy,
             hints,
             policies,
@@ -372,8 +369,8 @@ impl<C: Cluster> Run<'_, C> {
                 job::cleanup_command(probes_in, Some(run_id), &self.connection.flags())
             ));
         }
+        known.at = rehearsal.at;
         Ok(Prepared {
-            at: rehearsal.at,
             known,
             services,
             probes,
@@ -487,7 +484,7 @@ impl<C: Cluster> Run<'_, C> {
             others: &[],
             overrides: self.settings.expectations.overrides,
             terms,
-            at: None,
+            at: known.at.as_deref(),
         }
     }
 
@@ -498,7 +495,7 @@ impl<C: Cluster> Run<'_, C> {
         known: &Known,
         meshes: &[Option<Mesh>],
         outputs: &BTreeMap<String, ProbeOutput>,
-        (run_id, at): (&str, Option<&str>),
+        run_id: &str,
         elapsed: Duration,
     ) -> Vec<Report> {
         let facts: Vec<&Facts> = services.iter().map(|service| &service.facts).collect();
@@ -518,7 +515,6 @@ impl<C: Cluster> Run<'_, C> {
                 let expectations = Expectations {
                     mesh: meshes.get(index).and_then(Option::as_ref),
                     others: &others,
-                    at,
                     ..self.expectations(&service.check.terms, known, &hints)
                 };
                 let unchecked = Unchecked {
