@@ -349,7 +349,7 @@ mod tests {
     };
     use svc_reach_common::wire::{
         outcome::{Attempt, Outcome, Phase},
-        plan::{self, Again, Plan, Request, RequestKind, Tls, View},
+        plan::{self, Plan, Request, RequestKind, Tls, View},
     };
     use tokio::{
         io::AsyncWriteExt,
@@ -401,16 +401,7 @@ mod tests {
 
     async fn try_each(addresses: &[&str], port: u16, probe: RequestKind) -> Attempt {
         let context = Context::new(&plan(TIMEOUT, vec![]));
-        let request = Request {
-            id: 0,
-            host: "web".into(),
-            port: NonZeroU16::new(port).unwrap(),
-            probe,
-            attempts: None,
-            again: Again::Never,
-            lane: None,
-            gate: None,
-        };
+        let request = Request::new(0, "web".into(), NonZeroU16::new(port).unwrap(), probe);
         let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
         let over = Instant::now() + TIMEOUT;
         let bounds = Bounds {
@@ -498,20 +489,16 @@ mod tests {
     /// answers after `answer`, or never.
     async fn ask_late_server(answer: Option<Duration>) -> (Outcome, Duration, Plan) {
         let (listener, waiting) = full(([127, 0, 0, 1], 0).into()).await;
-        let request = Request {
-            id: 0,
-            host: "127.0.0.1".into(),
-            port: NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap(),
-            probe: RequestKind::Http {
+        let request = Request::new(
+            0,
+            "127.0.0.1".into(),
+            NonZeroU16::new(listener.local_addr().unwrap().port()).unwrap(),
+            RequestKind::Http {
                 path: "/".into(),
                 host: None,
                 tls: Tls::Off,
             },
-            attempts: None,
-            again: Again::Never,
-            lane: None,
-            gate: None,
-        };
+        );
         let plan = plan(Duration::from_millis(1300), vec![request]);
         let serve = async {
             sleep(Duration::from_millis(300)).await;

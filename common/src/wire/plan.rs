@@ -122,6 +122,23 @@ pub struct Request {
     pub gate: Option<u32>,
 }
 
+impl Request {
+    /// A request that the plan's number of attempts applies to, that is never asked again, and that shares nothing.
+    #[must_use]
+    pub const fn new(id: u32, host: String, port: NonZeroU16, probe: RequestKind) -> Self {
+        Self {
+            id,
+            host,
+            port,
+            probe,
+            attempts: None,
+            again: Again::Never,
+            lane: None,
+            gate: None,
+        }
+    }
+}
+
 words! {
     /// When a target is asked again, in a second round of attempts.
     pub enum Again("second round") {
@@ -212,7 +229,7 @@ pub fn is_path(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Again, NonZeroU16, NonZeroU32, Plan, Request, RequestKind, Tls, VERSION, View};
+    use super::{NonZeroU16, NonZeroU32, Plan, Request, RequestKind, Tls, VERSION, View};
     use std::time::Duration;
 
     #[test]
@@ -236,16 +253,7 @@ mod tests {
                 connect_timeout_ms: NonZeroU32::new(connect_ms).unwrap(),
                 attempt_timeout_ms: NonZeroU32::new(attempt_ms).unwrap(),
                 view: View::None,
-                targets: vec![Request {
-                    id: 0,
-                    host: "192.0.2.1".into(),
-                    port: NonZeroU16::MIN,
-                    probe,
-                    attempts: None,
-                    again: Again::Never,
-                    lane: None,
-                    gate: None,
-                }],
+                targets: vec![Request::new(0, "192.0.2.1".into(), NonZeroU16::MIN, probe)],
             };
             assert_eq!(plan.longest_attempt(), Duration::from_millis(longest_ms));
         }

@@ -71,14 +71,13 @@ pub fn requests(
         .filter_map(|(id, target)| {
             Some(PlannedRequest {
                 request: Request {
-                    id,
-                    host: target.address.clone(),
-                    port: target.port,
-                    probe: probe(facts, settings, network, target)?,
                     attempts: Some(attempts),
-                    again: Again::Never,
-                    lane: None,
-                    gate: None,
+                    ..Request::new(
+                        id,
+                        target.address.clone(),
+                        target.port,
+                        probe(facts, settings, network, target)?,
+                    )
                 },
                 backends: Arc::clone(&backends),
                 refuser: refuser(target),

@@ -344,7 +344,7 @@ mod tests {
     use std::collections::BTreeMap;
     use svc_reach_common::{
         position::Position,
-        wire::plan::{Again, Plan, Request, RequestKind, Tls},
+        wire::plan::{Plan, Request, RequestKind, Tls},
     };
 
     fn manifest(position: Position, settings: &ProbeSettings) -> Value {
@@ -512,19 +512,17 @@ mod tests {
     fn a_plan_reads_back_from_its_arguments() {
         let mut plan = plan_of(&facts(), Position::PodSame, &[]);
         plan.targets = (0..3000)
-            .map(|id| Request {
-                id,
-                host: "10.0.0.1".into(),
-                port: crate::testing::port(80),
-                probe: RequestKind::Http {
-                    path: "/$(HOME)/€".into(),
-                    host: None,
-                    tls: Tls::Off,
-                },
-                attempts: None,
-                again: Again::Never,
-                lane: None,
-                gate: None,
+            .map(|id| {
+                Request::new(
+                    id,
+                    "10.0.0.1".into(),
+                    crate::testing::port(80),
+                    RequestKind::Http {
+                        path: "/$(HOME)/€".into(),
+                        host: None,
+                        tls: Tls::Off,
+                    },
+                )
             })
             .collect();
         let arguments = plan_arguments(&plan);

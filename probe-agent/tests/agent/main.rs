@@ -22,7 +22,7 @@ use std::{
 use svc_reach_common::wire::{
     line::Line,
     outcome::{Attempt, Outcome},
-    plan::{self, Again, Plan, Request, RequestKind, Tls, View},
+    plan::{self, Plan, Request, RequestKind, Tls, View},
 };
 
 /// Long enough for local connections, and short enough for tests that wait for a timeout.
@@ -52,15 +52,13 @@ fn plan(targets: impl IntoIterator<Item = (SocketAddr, RequestKind)>) -> Plan {
         view: View::None,
         targets: (0..)
             .zip(targets)
-            .map(|(id, (address, probe))| Request {
-                id,
-                host: address.ip().to_string(),
-                port: NonZeroU16::new(address.port()).unwrap(),
-                probe,
-                attempts: None,
-                again: Again::Never,
-                lane: None,
-                gate: None,
+            .map(|(id, (address, probe))| {
+                Request::new(
+                    id,
+                    address.ip().to_string(),
+                    NonZeroU16::new(address.port()).unwrap(),
+                    probe,
+                )
             })
             .collect(),
     }

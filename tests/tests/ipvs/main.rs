@@ -31,7 +31,7 @@ use svc_reach_common::{
     wire::{
         line::Line,
         outcome::{Attempt, Outcome},
-        plan::{self, Again, Plan, Request, RequestKind, Tls, View},
+        plan::{self, Plan, Request, RequestKind, Tls, View},
     },
 };
 use svc_reach_tests::folder::Folder;
@@ -58,19 +58,17 @@ fn plan(targets: &[&Target]) -> Plan {
         view: View::None,
         targets: (0..)
             .zip(targets)
-            .map(|(id, target)| Request {
-                id,
-                host: target.address.clone(),
-                port: target.port,
-                probe: RequestKind::Http {
-                    path: "/".into(),
-                    host: None,
-                    tls: Tls::Off,
-                },
-                attempts: None,
-                again: Again::Never,
-                lane: None,
-                gate: None,
+            .map(|(id, target)| {
+                Request::new(
+                    id,
+                    target.address.clone(),
+                    target.port,
+                    RequestKind::Http {
+                        path: "/".into(),
+                        host: None,
+                        tls: Tls::Off,
+                    },
+                )
             })
             .collect(),
     }

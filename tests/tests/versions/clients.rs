@@ -1,9 +1,6 @@
 //! Clients that open single connections: processes of nodes, pods, and a machine outside of the cluster.
 
-use crate::{
-    backends::{self, Pod},
-    families::internal_ips,
-};
+use crate::backends::{self, Pod};
 use std::{
     io::Write,
     net::{IpAddr, SocketAddr},
@@ -11,11 +8,12 @@ use std::{
     process::{Command, Stdio},
 };
 use svc_reach_common::{
+    facts::Node,
     position::Network,
     wire::{
         line::Line,
         outcome::Attempt,
-        plan::{Again, Plan, Request, RequestKind, Tls, VERSION, View},
+        plan::{Plan, Request, RequestKind, Tls, VERSION, View},
     },
 };
 use svc_reach_tests::{kubectl::Kubectl, namespace::Namespace};
@@ -61,7 +59,9 @@ pub fn all(kubectl: &Kubectl, namespace: &Namespace, nodes: &[String]) -> Vec<Cl
             name: format!("host@{node}"),
             network: Network::Host,
             node: Some(node.clone()),
-            addresses: internal_ips(&kubectl.object(&["get", "node", node])),
+            addresses: Node::try_from(&kubectl.object(&["get", "node", node]))
+                .unwrap()
+                .internal_ips,
             place: Place::Machine(node.clone()),
         });
     }
@@ -140,19 +140,17 @@ impl Client {
 }
 
 fn plan(addresses: &[SocketAddr]) -> Plan {
-    let request = |(id, address): (u32, &SocketAddr)| Request {
-        id,
-        host: address.ip().to_string(),
-        port: NonZeroU16::new(address.port()).unwrap(),
-        probe: RequestKind::Http {
-            path: "/".to_owned(),
-            host: None,
-            tls: Tls::Off,
-        },
-        attempts: None,
-        again: Again::Never,
-        lane: None,
-        gate: None,
+    let request = |(id, address): (u32, &SocketAddr)| {
+        Request::new(
+            id,
+            address.ip().to_string(),
+            NonZeroU16::new(address.port()).unwrap(),
+            RequestKind::Http {
+                path: "/".to_owned(),
+                host: None,
+                tls: Tls::Off,
+            },
+        )
     };
     Plan {
         version: VERSION,
