@@ -18,7 +18,7 @@ build() { # for a cluster with the current options
   fi
   [[ -f $IMAGES/pause.tar ]] || build_pause_image
   [[ $IMAGES/nginx.tar -nt $HERE/nginx.conf ]] || build_nginx_image
-  ((E2E == 0)) || [[ -f $IMAGES/agnhost-$KUBERNETES.tar ]] || build_agnhost_image
+  ((E2E == 0)) || [[ $IMAGES/agnhost-$KUBERNETES.tar -nt $HERE/wget ]] || build_agnhost_image
 }
 
 build_programs() {

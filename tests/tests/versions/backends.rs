@@ -9,8 +9,7 @@ use svc_reach_tests::{
     namespace::Namespace,
 };
 
-/// Port of the pods on the host network. They serve no datagrams: the kernel answers those of its own node's pods from
-/// another address of the node than they were sent to, unless a server asks for it.
+/// Port of the pods on the host network for HTTP.
 const HOST_PORT: u16 = 18080;
 
 /// A sort of backends. Its name is the label `app` of the pods.
@@ -84,11 +83,6 @@ impl Sort {
             | Self::None => 8080,
         }
     }
-
-    /// Whether the backends answer datagrams.
-    pub const fn serves_datagrams(self) -> bool {
-        !matches!(self, Self::Host)
-    }
 }
 
 /// Pods that Kubernetes would not remove together with the namespace, since one of them waits before it ends.
@@ -151,7 +145,13 @@ fn on_the_host_network(mut pod: Value) -> Value {
     let spec = &mut pod["spec"];
     spec["hostNetwork"] = true.into();
     let web = &mut spec["containers"][0];
-    web["args"] = json!(["serve", "--port", HOST_PORT.to_string()]);
+    web["args"] = json!([
+        "serve",
+        "--port",
+        HOST_PORT.to_string(),
+        "--udp-port",
+        "5353"
+    ]);
     web["ports"] = json!([{"name": "web", "containerPort": HOST_PORT}]);
     web["readinessProbe"]["httpGet"]["port"] = HOST_PORT.into();
     pod

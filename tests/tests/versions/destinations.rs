@@ -1,13 +1,13 @@
 //! Addresses that clients connect to.
 
-use crate::{
-    families::internal_ips,
-    services::{Case, OTHER_PROXY},
-};
-use serde_json::Value;
+use crate::services::{Case, OTHER_PROXY};
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+use svc_reach_common::{
+    facts::{Node, Service},
+    protocol::Protocol,
 };
 use svc_reach_tests::{kubectl::Kubectl, namespace::Namespace};
 
@@ -50,112 +50,85 @@ pub fn all(
     cases: &[Case],
 ) -> Vec<Destination> {
     let list = kubectl.object(&namespace.args(&["get", "services"]));
-    let node_ips: Vec<(&String, IpAddr)> = nodes
+    let services = list["items"].as_array().into_iter().flatten();
+    let services = services.map(|service| Service::try_from(service).unwrap());
+    let nodes: Vec<Node> = nodes
         .iter()
-        .flat_map(|node| {
-            let object = kubectl.object(&["get", "node", node]);
-            internal_ips(&object).into_iter().map(move |ip| (node, ip))
-        })
+        .map(|node| Node::try_from(&kubectl.object(&["get", "node", node])).unwrap())
         .collect();
     let mut found = BTreeMap::new();
-    let mut add = |name: String, ip: IpAddr, port: u16, at: Option<&String>, kind: Kind| {
+    let mut add = |name: String, ip: IpAddr, port: u16, at: Option<&Node>, kind: Kind| {
         let address = SocketAddr::new(ip, port);
-        let at = at.cloned();
         found.entry(address).or_insert(Destination {
             name,
             address,
-            at,
+            at: at.map(|node| node.name.clone()),
             kind,
         });
     };
-    let services = list["items"].as_array().into_iter().flatten();
-    let checked = |service: &&Value| {
-        cases
-            .iter()
-            .any(|case| service["metadata"]["name"] == case.name())
-    };
+    let checked = |service: &Service| cases.iter().any(|case| service.name == case.name());
     for service in services.filter(checked) {
-        let name = service["metadata"]["name"].as_str().unwrap_or_default();
-        let spec = &service["spec"];
-        let cluster_ips = ips(&spec["clusterIPs"], |ip| ip);
-        let external_ips = ips(&spec["externalIPs"], |ip| ip);
-        let balancers = ips(
-            &service["status"]["loadBalancer"]["ingress"],
-            |of| &of["ip"],
-        );
+        let name = &service.name;
+        let cluster_ips = service
+            .cluster_ips
+            .iter()
+            .map(|ip| (*ip, "cluster IP", None));
         // The network routes external IPs to the first node.
-        let first = nodes.first();
-        for ip in &cluster_ips {
+        let external_ips = service.external_ips.iter();
+        let external_ips = external_ips.map(|ip| (*ip, "external IP", nodes.first()));
+        let addresses: Vec<_> = cluster_ips.chain(external_ips).collect();
+        for (ip, _, at) in &addresses {
             add(
                 format!("{name}, other port"),
                 *ip,
                 OTHER_PORT,
-                None,
+                *at,
                 Kind::Virtual,
             );
         }
-        for ip in &external_ips {
-            add(
-                format!("{name}, other port"),
-                *ip,
-                OTHER_PORT,
-                first,
-                Kind::Virtual,
-            );
-        }
-        let ports = spec["ports"].as_array().into_iter().flatten();
-        for port in ports.filter(|port| port["protocol"] == "TCP") {
-            let number = number_of(&port["port"]);
-            for ip in &cluster_ips {
+        for port in service
+            .ports
+            .iter()
+            .filter(|port| port.protocol == Protocol::Tcp)
+        {
+            for (ip, what, at) in &addresses {
                 add(
-                    format!("{name}, cluster IP"),
+                    format!("{name}, {what}"),
                     *ip,
-                    number,
-                    None,
+                    port.port.get(),
+                    *at,
                     Kind::Virtual,
                 );
             }
-            for ip in &external_ips {
-                add(
-                    format!("{name}, external IP"),
-                    *ip,
-                    number,
-                    first,
-                    Kind::Virtual,
-                );
+            for ip in service
+                .load_balancer
+                .iter()
+                .filter_map(|ingress| ingress.ip)
+            {
+                let name = format!("{name}, load balancer");
+                add(name, ip, port.port.get(), None, Kind::Balancer);
             }
-            for ip in &balancers {
-                add(
-                    format!("{name}, load balancer"),
-                    *ip,
-                    number,
-                    None,
-                    Kind::Balancer,
-                );
-            }
-            if port["nodePort"].is_null() {
+            let Some(number) = port.node_port else {
                 continue;
+            };
+            for (node, ip) in addresses_of(&nodes) {
+                let name = format!("{name}, node port of {}", node.name);
+                add(name, ip, number.get(), Some(node), Kind::Node);
             }
-            let number = number_of(&port["nodePort"]);
-            for (node, ip) in &node_ips {
-                let name = format!("{name}, node port of {node}");
-                add(name, *ip, number, Some(node), Kind::Node);
-            }
-            for ip in [IpAddr::from([127, 0, 0, 1]), "::1".parse().unwrap()] {
+            for ip in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
                 let name = format!("{name}, node port of loopback");
-                add(name, ip, number, None, Kind::Node);
+                add(name, ip, number.get(), None, Kind::Node);
             }
         }
         // Whether another proxy answers there is unknown.
-        let kube_proxy = service["metadata"]["labels"][OTHER_PROXY].is_null();
-        if kube_proxy && !spec["healthCheckNodePort"].is_null() {
-            let number = number_of(&spec["healthCheckNodePort"]);
-            for (node, ip) in &node_ips {
-                let name = format!("{name}, health check of {node}");
+        let kube_proxy = !service.labels.contains_key(OTHER_PROXY);
+        if let Some(number) = service.health_check_node_port.filter(|_| kube_proxy) {
+            for (node, ip) in addresses_of(&nodes) {
+                let name = format!("{name}, health check of {}", node.name);
                 // In 1.34 and 1.35, kube-proxy in iptables mode also answers in a family that the Service lacks.
                 let same = |other: &IpAddr| other.is_ipv4() == ip.is_ipv4();
-                if cluster_ips.iter().any(same) {
-                    add(name, *ip, number, Some(node), Kind::HealthCheck);
+                if service.cluster_ips.iter().any(same) {
+                    add(name, ip, number.get(), Some(node), Kind::HealthCheck);
                 }
             }
         }
@@ -167,15 +140,8 @@ pub fn all(
     found.into_values().collect()
 }
 
-fn ips<'v>(list: &'v Value, ip: impl Fn(&'v Value) -> &'v Value) -> Vec<IpAddr> {
-    let list = list.as_array().into_iter().flatten();
-    list.filter_map(|item| ip(item).as_str()?.parse().ok())
-        .collect()
-}
-
-fn number_of(value: &Value) -> u16 {
-    value
-        .as_u64()
-        .and_then(|number| number.try_into().ok())
-        .unwrap_or_default()
+fn addresses_of(nodes: &[Node]) -> impl Iterator<Item = (&Node, IpAddr)> {
+    nodes
+        .iter()
+        .flat_map(|node| node.internal_ips.iter().map(move |ip| (node, *ip)))
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::net::IpAddr;
+use svc_reach_common::facts::Node;
 use svc_reach_tests::kubectl::Kubectl;
 
 /// The families, as in `spec.ipFamilies`. The first is the cluster's primary one.
@@ -12,10 +13,8 @@ impl Families {
     /// Those of the nodes' addresses.
     pub fn of_cluster(kubectl: &Kubectl) -> Self {
         let nodes = kubectl.object(&["get", "nodes"]);
-        let families: Vec<_> = internal_ips(&nodes["items"][0])
-            .into_iter()
-            .map(name)
-            .collect();
+        let first = Node::try_from(&nodes["items"][0]).unwrap();
+        let families: Vec<_> = first.internal_ips.into_iter().map(name).collect();
         assert!(!families.is_empty(), "the first node has no address");
         Self(families)
     }
@@ -56,13 +55,4 @@ pub const fn name(address: IpAddr) -> &'static str {
         IpAddr::V4(_) => "IPv4",
         IpAddr::V6(_) => "IPv6",
     }
-}
-
-/// The internal addresses of a node.
-pub fn internal_ips(node: &Value) -> Vec<IpAddr> {
-    let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
-    addresses
-        .filter(|address| address["type"] == "InternalIP")
-        .filter_map(|address| address["address"].as_str()?.parse().ok())
-        .collect()
 }

@@ -39,18 +39,14 @@ const NODE_PORT_ADDRESSES: &str = "nodePortAddresses: [127.0.0.0/8]";
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
 fn each_kube_proxy_does_what_the_model_predicts() {
-    let kubectl = Kubectl::from_environment();
-    let cases = services::all(&Families::of_cluster(&kubectl));
-    let settings: Vec<Case> = cases
-        .iter()
-        .filter(|case| !case.object["metadata"]["labels"][SETTINGS].is_null())
-        .cloned()
-        .collect();
     let proxies = KubeProxy::offered();
-    Comparison::of(kubectl, cases, |comparison, nodes| {
+    Comparison::of(services::all, |comparison| {
+        let nodes = comparison.nodes.len();
         for choice in proxies::choices(&proxies, nodes) {
             comparison.run(&choice, "", &comparison.cases, "--all");
         }
+        let mut settings = comparison.cases.clone();
+        settings.retain(|case| !case.object["metadata"]["labels"][SETTINGS].is_null());
         for proxy in proxies {
             let choice = vec![proxy; nodes];
             let labels = format!("-l={SETTINGS}");
@@ -65,12 +61,11 @@ fn each_kube_proxy_does_what_the_model_predicts() {
 fn each_kube_proxy_does_what_the_model_predicts_for_random_services() {
     let seed = random::seed();
     println!("SVC_REACH_SEED={seed}");
-    let kubectl = Kubectl::from_environment();
-    let cases = random::services(seed, &Families::of_cluster(&kubectl));
-    let proxies = KubeProxy::offered_random();
-    Comparison::of(kubectl, cases, |comparison, nodes| {
-        for proxy in proxies {
-            comparison.run(&vec![proxy; nodes], "", &comparison.cases, "--all");
+    let services = |families: &Families| random::services(seed, families);
+    Comparison::of(services, |comparison| {
+        for proxy in KubeProxy::offered_random() {
+            let choice = vec![proxy; comparison.nodes.len()];
+            comparison.run(&choice, "", &comparison.cases, "--all");
         }
     });
 }
@@ -87,7 +82,10 @@ struct Comparison<'a> {
 
 impl Comparison<'_> {
     /// Creates Services, compares them, and asserts that nothing differs.
-    fn of(kubectl: Kubectl, cases: Vec<Case>, compare: impl FnOnce(&Comparison<'_>, usize)) {
+    fn of(services: impl FnOnce(&Families) -> Vec<Case>, compare: impl FnOnce(&Comparison<'_>)) {
+        let kubectl = Kubectl::from_environment();
+        let families = Families::of_cluster(&kubectl);
+        let cases = services(&families);
         let namespace = Namespace::new(&kubectl, &json!({}));
         let nodes = nodes(&kubectl);
         for (node, zone) in nodes.iter().zip(["a", "b", "b"]) {
@@ -99,13 +97,13 @@ impl Comparison<'_> {
         let comparison = Comparison {
             kubectl: &kubectl,
             namespace: &namespace,
-            families: Families::of_cluster(&kubectl),
+            families,
             nodes,
             cases,
             differing: Vec::new().into(),
         };
         println!("{}\n{}", Table::HEAD, packets::HEAD);
-        compare(&comparison, comparison.nodes.len());
+        compare(&comparison);
         let differing = comparison.differing.take();
         drop(pods);
         assert_eq!(differing, [""; 0], "something differs from its prediction");
