@@ -1,7 +1,9 @@
 //! Forecasts for a client and a target. The nodes `b1` and `b2` may run backends; `o1` and `o2` never do.
 
 mod addresses;
+mod balancers;
 mod clients;
+mod health_checks;
 
 use super::{Client, Forecast, Paths, PredictedOutcome};
 use crate::{
@@ -212,6 +214,10 @@ fn check(name: &str, cluster: &Cluster, rows: &[(&str, (TargetKind, &str), [&str
 
 const TWO: [(&str, &str); 2] = [("10.244.1.5", "b1"), ("10.244.2.5", "b2")];
 const ONE: [(&str, &str); 1] = [("10.244.1.5", "b1")];
+
+fn iptables(policy: &str, endpoints: &[(&str, &str)]) -> Cluster {
+    Cluster::new(ProxyMode::Iptables, "1.30", policy, endpoints)
+}
 
 /// With policy Cluster, every client is served in every mode.
 #[test]
@@ -564,124 +570,6 @@ fn no_endpoint() {
     assert_eq!(local.outcome(External, None, BALANCER), "timeout");
 }
 
-/// kube-proxy leaves the packet alone, so it really goes to the load balancer.
-#[test]
-fn through_the_load_balancer() {
-    let proxied = |keeps, endpoints: &[(&str, &str)]| {
-        Cluster::new(ProxyMode::Iptables, "1.30", "Local", endpoints).with(|cluster| {
-            cluster.paths.balancer.pass_through = Some(true);
-            cluster.paths.balancer.keeps_client = keeps;
-        })
-    };
-    // Huawei ELB and AWS NLB: if the balancer keeps the client's address, a backend node cannot be its own client.
-    let one = proxied(Some(true), &ONE);
-    assert_eq!(one.outcome(Host, Some("b1"), BALANCER), "timeout");
-    assert_eq!(one.outcome(Pod, Some("b1"), BALANCER), "timeout");
-    assert_eq!(one.outcome(Host, Some("o1"), BALANCER), "reached");
-    assert_eq!(one.outcome(External, None, BALANCER), "reached");
-    let two = proxied(Some(true), &TWO);
-    assert_eq!(
-        two.outcome(Host, Some("b1"), BALANCER),
-        "some attempts, by chance (1 of 2)"
-    );
-    // A node treats a pod of another node as its own. So it may choose the endpoint on the other node, which answers the
-    // pod directly. Measured with kube-proxy 1.37.2 in nftables mode.
-    let mut kept = proxied(Some(true), &TWO);
-    kept.paths.pods_masqueraded = Some(false);
-    assert_eq!(
-        kept.outcome(Pod, Some("o1"), BALANCER),
-        "some attempts, by chance (2 of 4)"
-    );
-    let mut one_node = proxied(Some(true), &TWO);
-    one_node.paths.pods_masqueraded = Some(false);
-    one_node.service.session_affinity_seconds = Some(10_800);
-    one_node.nodes[1].ready = false;
-    assert_eq!(
-        one_node.outcome(Pod, Some("o1"), BALANCER),
-        "always or never, by chance (1 of 2)",
-        "the balancer has no choice, and the node keeps its own"
-    );
-    kept.paths.pods_masqueraded = Some(true);
-    assert_eq!(kept.outcome(Pod, Some("o1"), BALANCER), "reached");
-    kept.paths.pods_masqueraded = None;
-    assert_eq!(
-        kept.outcome(Pod, Some("o1"), BALANCER),
-        "unknown: whether the pod network masquerades pods towards other nodes' addresses"
-    );
-    let replaced = proxied(Some(false), &ONE);
-    assert_eq!(replaced.outcome(Host, Some("b1"), BALANCER), "reached");
-    let unknown = proxied(None, &ONE);
-    assert_eq!(
-        unknown.outcome(Host, Some("b1"), BALANCER),
-        "unknown: whether the load balancer keeps the client's address"
-    );
-    assert_eq!(unknown.outcome(Host, Some("o1"), BALANCER), "reached");
-    // If the balancer has a name instead of an address, packets go to the balancer too.
-    let by_name = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
-    let named = (TargetKind::LoadBalancer, "lb.example.org");
-    assert_eq!(
-        by_name.outcome(Host, Some("o1"), named),
-        "unknown: whether the load balancer keeps the client's address"
-    );
-    // Whether the provider's kube-proxy handles the address matters only if the two cases differ.
-    let perhaps = Cluster::new(ProxyMode::Iptables, "1.30", "Local", &ONE).with(|cluster| {
-        cluster.paths.balancer.pass_through = None;
-        cluster.paths.balancer.keeps_client = Some(true);
-    });
-    assert_eq!(perhaps.outcome(Host, Some("o1"), BALANCER), "reached");
-    assert_eq!(
-        perhaps.outcome(Host, Some("b1"), BALANCER),
-        "unknown: whether kube-proxy leaves the address to the load balancer (pass-through)"
-    );
-}
-
-/// The Service has one family and the cluster two. Measured with kube-proxy 1.34.4 to 1.37.2 in both modes.
-#[test]
-fn a_load_balancer_sends_to_node_addresses_of_its_family() {
-    for mode in [ProxyMode::Iptables, ProxyMode::Nftables] {
-        let cluster = |cluster_ips: &[&str], backend: &str| {
-            Cluster::new(mode, "1.37", "Cluster", &[(backend, "b1")]).with(|cluster| {
-                for (node, address) in cluster.nodes.iter_mut().zip(11..) {
-                    let address = format!("fd00:70:0:1::{address}");
-                    node.internal_ips.push(address.parse().unwrap());
-                }
-                let ips = cluster_ips.iter().map(|ip| ip.parse().unwrap());
-                cluster.service.cluster_ips = ips.collect();
-                cluster.service.load_balancer[0].ip = None;
-            })
-        };
-        let (v4, v6) = ("203.0.113.5", "fd00:70:0:e::8");
-        let only_v6 = cluster(&["fd00:70:5::7"], "fd00:70:a:1::5");
-        let only_v4 = cluster(&["10.96.0.7"], "10.244.1.5");
-        let rows = [
-            ("IPv6 alone", &only_v6, v6),
-            ("IPv4 alone", &only_v4, v4),
-            // The balancer translates between families, since the Service has one only.
-            ("IPv4 behind an IPv6 address", &only_v4, v6),
-            // A name has no family.
-            ("IPv6 behind a name", &only_v6, "lb.example.org"),
-        ];
-        for (name, cluster, address) in rows {
-            let to = (TargetKind::LoadBalancer, address);
-            assert_eq!(
-                cluster.outcome(External, None, to),
-                "reached",
-                "{mode} {name}"
-            );
-        }
-        let mut one_family = cluster(&["fd00:70:5::7"], "fd00:70:a:1::5");
-        one_family
-            .nodes
-            .iter_mut()
-            .for_each(|node| node.internal_ips.truncate(1));
-        assert_eq!(
-            one_family.outcome(External, None, (TargetKind::LoadBalancer, v6)),
-            "unknown: the node whose address it is",
-            "{mode}: no node has an address of that family"
-        );
-    }
-}
-
 /// Whether the backend sees one of the client's own addresses. A client on the host network has those of its node.
 #[test]
 fn client_address_kept() {
@@ -806,34 +694,6 @@ fn other_proxies_are_unknown() {
 }
 
 #[test]
-fn health_checks_answer_on_every_node() {
-    let cluster = Cluster::new(ProxyMode::Ipvs, "1.30", "Local", &ONE);
-    for (node, status) in [("b1", "200"), ("o1", "503")] {
-        let forecast = cluster.forecast(Pod, Some("o2"), (TargetKind::HealthCheckNodePort, node));
-        assert_eq!(forecast.outcome.to_string(), "reached", "{node}");
-        assert!(
-            forecast.why[0].rule.contains(status),
-            "{node}: {:?}",
-            forecast.why
-        );
-    }
-}
-
-#[test]
-fn another_proxy_may_answer_health_checks() {
-    let mut cluster = Cluster::new(ProxyMode::Nftables, "1.37", "Local", &ONE);
-    let label = "service.kubernetes.io/service-proxy-name";
-    cluster
-        .service
-        .labels
-        .insert(label.into(), "another".into());
-    assert_eq!(
-        cluster.outcome(Host, Some("o1"), (TargetKind::HealthCheckNodePort, "b1")),
-        "unknown: what listens on the node itself"
-    );
-}
-
-#[test]
 fn headless_service_names() {
     let mut cluster = Cluster::new(ProxyMode::Iptables, "1.30", "Cluster", &ONE);
     cluster.service.headless = true;
@@ -875,23 +735,4 @@ fn session_affinity_is_explained() {
         "{:?}",
         forecast.why
     );
-}
-
-/// kubernetes/kubernetes#104742: since 1.23, health checks are answered where node ports are.
-#[test]
-fn health_checks_are_answered_at_node_port_addresses() {
-    for (version, range, expected) in [
-        ("1.22.0", "10.9.0.0/16", "reached"),
-        ("1.23.0", "10.9.0.0/16", "refused"),
-        ("1.35.0", "172.30.0.0/16", "reached"),
-    ] {
-        for mode in [ProxyMode::Iptables, ProxyMode::Ipvs] {
-            let cluster = Cluster::new(mode, version, "Local", &TWO).with(|cluster| {
-                cluster.proxy.node_port_addresses =
-                    NodePortAddresses::within(vec![range.parse().unwrap()]);
-            });
-            let outcome = cluster.outcome(Pod, Some("o1"), (TargetKind::HealthCheckNodePort, "b2"));
-            assert_eq!(outcome, expected, "{mode} {version} {range}");
-        }
-    }
 }
