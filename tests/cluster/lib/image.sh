@@ -42,6 +42,7 @@ image_of_binary() { # NAME:TAG BINARY [ARG…]
   root=$(mktemp -d "$CACHE/image.XXXXXX")
   program=/$(basename "$binary")
   install -m 755 "$binary" "$root$program"
+  copy_libraries "$root" "$root$program"
   pack_image "$(image_file "$name")" "$root" "[$(json_string "$program")]" "$(json_list "$@")" "$name"
   rm -rf "$root"
 }
@@ -158,8 +159,8 @@ image_root() { # ROOT: makes a root file system with a shell and curl
 copy_libraries() { # ROOT PROGRAM…
   local root=$1 library
   shift
-  ! ldd "$@" | grep 'not found' >&2 || die "this machine lacks a library that an image needs"
+  ! ldd "$@" 2>/dev/null | grep 'not found' >&2 || die "this machine lacks a library that an image needs"
   while read -r library; do
     [[ -e $root$library ]] || install -D "$(readlink -f "$library")" "$root$library"
-  done < <(ldd "$@" | grep -o '/[^ ]*\.so[^ ]*' | sort -u)
+  done < <(ldd "$@" 2>/dev/null | grep -o '/[^ ]*\.so[^ ]*' | sort -u)
 }
