@@ -136,29 +136,60 @@ pub fn await_proxies_of(kubectl: &Kubectl, namespace: &Namespace, service: &str,
     let Some(testbed) = kubectl.testbed_if_any() else {
         return;
     };
-    let comment = format!("\"{}/{service}", namespace.name);
-    let (table, chain, jump) = if count == 0 {
-        ("filter", "-A KUBE-", "-j REJECT")
-    } else {
-        ("nat", "-A KUBE-SEP-", "-j DNAT")
-    };
+    let service = format!("{}/{service}", namespace.name);
     until("rules for the endpoints on every node", READY, || {
         for node in nodes(kubectl) {
             let output = Command::new(testbed)
-                .args(["enter", &node, "iptables-save", "-t", table])
+                .args(["enter", &node, "sh", "-c", READ_RULES])
                 .output();
             let rules = output.map_err(|error| error.to_string())?.stdout;
-            let rules = String::from_utf8_lossy(&rules).into_owned();
-            let found = rules.lines().filter(|rule| {
-                rule.starts_with(chain) && rule.contains(&comment) && rule.contains(jump)
-            });
-            let (found, wanted) = (found.count(), count.max(1));
+            let rules = String::from_utf8_lossy(&rules);
+            let found = if count == 0 {
+                refusals(&rules, &service)
+            } else {
+                endpoints(&rules, &service)
+            };
+            let wanted = count.max(1);
             if found < wanted {
-                return Err(format!("{found} of {wanted} with {jump} on {node}"));
+                return Err(format!("{found} of {wanted} for {service} on {node}"));
             }
         }
         Ok(())
     });
+}
+
+/// Prints kube-proxy's rules of IPv4. In iptables mode, there is no table of nftables.
+pub const READ_RULES: &str = "iptables-save; nft list table ip kube-proxy 2>/dev/null";
+
+/// How many rules refuse connections to a Service because it has no endpoint
+/// (kubernetes/kubernetes v1.20.2 `pkg/proxy/iptables/proxier.go`, v1.37.2 `pkg/proxy/nftables/proxier.go`).
+fn refusals(rules: &str, service: &str) -> usize {
+    let comment = format!("\"{service}");
+    let refuses = |line: &&str| {
+        let iptables = line.starts_with("-A KUBE-") && line.contains("-j REJECT");
+        line.contains(&comment) && (iptables || line.contains("goto reject-chain"))
+    };
+    rules.lines().filter(refuses).count()
+}
+
+/// How many endpoints of a Service have rules (the same sources). In nftables mode, one rule of the Service's chain has
+/// all endpoints: `dnat to` one of them, or `numgen random mod N` and a map.
+fn endpoints(rules: &str, service: &str) -> usize {
+    let (comment, chain) = (format!("\"{service}"), format!("-{service}/"));
+    let mut within = false;
+    let mut found = 0;
+    for line in rules.lines().map(str::trim) {
+        if line.starts_with("chain ") {
+            within = line.starts_with("chain service-") && line.contains(&chain);
+        } else if within {
+            let several = line.split_once(" mod ").map(|(_, rest)| rest);
+            let several = several.and_then(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+            found += several.unwrap_or(usize::from(line.contains("dnat to ")));
+        } else if line.starts_with("-A KUBE-SEP-") {
+            found += usize::from(line.contains(&comment) && line.contains("-j DNAT"));
+        }
+    }
+    found
 }
 
 /// Applies objects in the namespace.

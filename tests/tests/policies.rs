@@ -1,5 +1,4 @@
-//! Runs where a setting forbids connections, on a test cluster that enforces NetworkPolicies
-//! (`--network-policy --proxy-mode iptables`).
+//! Runs where a setting forbids connections, on a test cluster that enforces NetworkPolicies (`--network-policy`).
 
 mod enforced {
     use serde_json::{Value, json};
@@ -15,7 +14,7 @@ mod enforced {
         verdict::{Basis, Verdict},
     };
     use svc_reach_tests::{
-        fixture::{apply, deploy, load_balancer, nodes, service},
+        fixture::{READ_RULES, apply, deploy, load_balancer, nodes, service},
         kubectl::Kubectl,
         namespace::Namespace,
         run::{Run, ask, of},
@@ -207,10 +206,10 @@ mod enforced {
             || {
                 for node in nodes(&kubectl) {
                     let output = Command::new(kubectl.testbed())
-                        .args(["enter", &node, "iptables-save", "-t", "nat"])
+                        .args(["enter", &node, "sh", "-c", READ_RULES])
                         .output()
                         .map_err(|error| error.to_string())?;
-                    if !String::from_utf8_lossy(&output.stdout).contains(&format!("{address}/32")) {
+                    if !String::from_utf8_lossy(&output.stdout).contains(&address) {
                         return Err(format!("no rule for {address} on {node}"));
                     }
                 }
