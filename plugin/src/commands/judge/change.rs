@@ -4,6 +4,7 @@ use crate::output::wording;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use svc_reach_common::{
+    client::ClientValue,
     exit::Exit,
     observation::ObservedValue,
     position::Position,
@@ -17,9 +18,9 @@ use svc_reach_common::{
 words! {
     /// How a cell changed.
     pub enum Became("change") {
-        /// It is less reachable than before.
+        /// It is less reachable than before, or its backends no longer see the client's address.
         Worse = "worse",
-        /// It is more reachable than before.
+        /// It is more reachable than before, or its backends see the client's address now.
         Better = "better",
         /// It was observed before, but not now.
         Unseen = "unseen",
@@ -118,6 +119,8 @@ pub struct CellState {
     pub value: ObservedValue,
     /// Why.
     pub reason: String,
+    /// What the backends saw as the address of their client.
+    pub client: ClientValue,
 }
 
 /// Identifies a cell across runs. Addresses and nodes may change, but roles remain.
@@ -243,6 +246,15 @@ const fn rank(cell: &Cell) -> Option<u8> {
     }
 }
 
+/// How the client's address, as the backends see it, changed.
+const fn of_client(from: &Cell, to: &Cell) -> Option<Became> {
+    match (from.client.value, to.client.value) {
+        (ClientValue::Kept, ClientValue::Replaced) => Some(Became::Worse),
+        (ClientValue::Replaced, ClientValue::Kept) => Some(Became::Better),
+        (ClientValue::Kept | ClientValue::Replaced | ClientValue::NotKnown, _) => None,
+    }
+}
+
 impl Change {
     fn of(from: Option<(&Report, &Cell)>, to: Option<(&Report, &Cell)>) -> Option<Self> {
         let became = match (from, to) {
@@ -260,12 +272,14 @@ impl Change {
                 (Some(before), Some(after)) if after > before => Became::Better,
                 (Some(_), None) => Became::Unseen,
                 (None, Some(_)) => Became::Seen,
-                (Some(_), Some(_)) | (None, None) => return None,
+                (Some(_), Some(_)) => of_client(from, to)?,
+                (None, None) => return None,
             },
         };
         let seen = |(_, cell): (&Report, &Cell)| CellState {
             value: cell.observed.value,
             reason: cell.observed.reason.clone(),
+            client: cell.client.value,
         };
         let (report, cell) = to.or(from)?;
         Some(Self {
@@ -285,7 +299,7 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use super::Comparison;
+    use super::{ClientValue, Comparison};
     use crate::{
         config::{ClusterOverrides, ExpectationSettings},
         probes::probed_position::ProbedPosition,
@@ -382,6 +396,30 @@ mod tests {
             (NotObserved, NotObserved, None, Exit::Incomplete),
         ];
         for (from, to, became, exit) in rows {
+            let (changes, ended) = changes(one(from), one(to));
+            let expected: Vec<String> = became
+                .iter()
+                .map(|became| format!("pod-other 10.0.0.1: {became}"))
+                .collect();
+            assert_eq!((changes, ended), (expected, exit), "{from} then {to}");
+        }
+    }
+
+    #[test]
+    fn a_client_address_that_is_lost_is_worse() {
+        let one = |client| {
+            let mut cell = cell(PodOther, ClusterIp, "10.0.0.1", Reachable);
+            cell.client.value = client;
+            vec![cell]
+        };
+        use ClientValue::{Kept, NotKnown, Replaced};
+        for (from, to, became, exit) in [
+            (Kept, Kept, None, Exit::AsExpected),
+            (Kept, Replaced, Some("worse"), Exit::Differs),
+            (Replaced, Kept, Some("better"), Exit::AsExpected),
+            (Kept, NotKnown, None, Exit::AsExpected),
+            (NotKnown, Replaced, None, Exit::AsExpected),
+        ] {
             let (changes, ended) = changes(one(from), one(to));
             let expected: Vec<String> = became
                 .iter()

@@ -3,6 +3,7 @@
 use super::change::{CellState, Change, Comparison};
 use crate::output::{printable::printable, screen::Screen, table::item};
 use std::io::{self, Write};
+use svc_reach_common::client::ClientValue;
 
 /// Writes a comparison.
 ///
@@ -40,11 +41,23 @@ pub fn line(change: &Change) -> String {
 }
 
 fn text(change: &Change) -> String {
-    let seen = |seen: &Option<CellState>| {
-        seen.as_ref().map_or_else(
-            || "not checked".to_owned(),
-            |seen| format!("{} ({})", seen.value, seen.reason),
-        )
+    let clients = [&change.from, &change.to].map(|seen| seen.as_ref().map(|seen| seen.client));
+    let same_client = clients[0] == clients[1];
+    let seen = |seen: &Option<CellState>| match seen {
+        None => "not checked".to_owned(),
+        Some(CellState {
+            value,
+            reason,
+            client,
+        }) => {
+            let client = match client {
+                ClientValue::Kept | ClientValue::Replaced if !same_client => {
+                    format!("; client address {client}")
+                }
+                ClientValue::Kept | ClientValue::Replaced | ClientValue::NotKnown => String::new(),
+            };
+            format!("{value} ({reason}{client})")
+        }
     };
     format!(
         "{}: {}, now {}",
