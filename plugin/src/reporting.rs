@@ -62,8 +62,8 @@ pub struct Expectations<'a> {
     pub hints: &'a ProviderHints,
     /// The network policies.
     pub policies: &'a PolicySurvey,
-    /// The mesh at the backends, if one was looked for and found.
-    pub mesh: Option<&'a Mesh>,
+    /// The mesh at the backends, if one was looked for and found, or why it is unknown whether there is one.
+    pub mesh: Result<Option<&'a Mesh>, &'a str>,
     /// Other Services with an address that matters to this one.
     pub others: &'a [Facts],
     /// What the user says about the cluster.
@@ -248,6 +248,7 @@ pub fn report(
         },
         unchecked.external,
         &expectations.policies.notes,
+        unchecked.changes.why_unknown(),
         expectations.mesh,
     );
     let known_pods: Vec<IpAddr> = world.pods().map(|(_, address)| address).collect();
@@ -397,7 +398,7 @@ mod tests {
             others: &[],
             overrides: ClusterOverrides::default(),
             policies: &PolicySurvey::default(),
-            mesh: None,
+            mesh: Ok(None),
             terms: &Terms::default(),
             at: None,
         };

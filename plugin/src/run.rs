@@ -37,6 +37,7 @@ use crate::{
     reporting::{self, Expectations, Unchecked, documents::Documents, neighbours::neighbours},
     survey::{
         self, Survey,
+        changes::Changes,
         kube_proxy::ProxyConfig,
         mesh::{self, Mesh},
         network_policies::{self, PolicySurvey},
@@ -271,7 +272,10 @@ impl<C: Cluster> Run<'_, C> {
                 progress::plain(&format!(
                     "note: failed to read the cluster again, so a change during the run would go unnoticed: {}",
                     error.chain()
-                ));
+                );
+                for service in services {
+                    service.changes = Changes::unknown(why.clone());
+                }
                 return;
             }
         };
@@ -454,7 +458,7 @@ impl<C: Cluster> Run<'_, C> {
         &self,
         services: &[ServiceCheck],
         outputs: &BTreeMap<String, ProbeOutput>,
-    ) -> Vec<Option<Mesh>> {
+    ) -> Vec<Result<Option<Mesh>, String>> {
         let mut attempts = outputs
             .values()
             .flat_map(|output| output.results.values().flatten());
@@ -480,7 +484,7 @@ impl<C: Cluster> Run<'_, C> {
             proxy: known.proxy.as_ref(),
             hints,
             policies: &known.policies,
-            mesh: None,
+            mesh: Ok(None),
             others: &[],
             overrides: self.settings.expectations.overrides,
             terms,
@@ -493,7 +497,7 @@ impl<C: Cluster> Run<'_, C> {
         &self,
         services: Vec<ServiceCheck>,
         known: &Known,
-        meshes: &[Option<Mesh>],
+        meshes: &[Result<Option<Mesh>, String>],
         outputs: &BTreeMap<String, ProbeOutput>,
         run_id: &str,
         elapsed: Duration,
@@ -513,7 +517,11 @@ impl<C: Cluster> Run<'_, C> {
                     .collect();
                 let hints = known.hints.hints(&service.facts);
                 let expectations = Expectations {
-                    mesh: meshes.get(index).and_then(Option::as_ref),
+                    mesh: match meshes.get(index) {
+                        Some(Ok(mesh)) => Ok(mesh.as_ref()),
+                        Some(Err(why)) => Err(why),
+                        None => Ok(None),
+                    },
                     others: &others,
                     ..self.expectations(&service.check.terms, known, &hints)
                 };

@@ -296,7 +296,7 @@ pub fn report() -> Report {
         proxy: None,
         hints: &ProviderHints::default(),
         policies: &PolicySurvey::default(),
-        mesh: None,
+        mesh: Ok(None),
         others: &[],
         overrides: ClusterOverrides::default(),
         terms: &Terms::default(),
@@ -391,7 +391,7 @@ pub fn healthy() -> Report {
         proxy: None,
         hints: &ProviderHints::default(),
         policies: &PolicySurvey::default(),
-        mesh: None,
+        mesh: Ok(None),
         others: &[],
         overrides: ClusterOverrides {
             network_model: None,

@@ -33,13 +33,15 @@ const NOT_ASKED: &str = "no-required-cell";
 /// The endpoints changed just before the run.
 const JUST_CHANGED: &str = "just-changed";
 
-/// Every advisory. `left_out`: why the position `external` was left out, partly or completely. `policies`: what is to be
-/// known about policies that were not read or not evaluated. `mesh`: the mesh at the backends, if one was found.
+/// Every advisory. `left_out`: why the position `external` was left out, partly or completely. `unread`: why a change
+/// during the run would have gone unnoticed, if it would. `policies`: what is to be known about policies that were not read or not evaluated. `mesh`: the mesh at the backends, if one was found, or why that is
+/// unknown.
 pub fn advisories(
     known: Findings<'_>,
     left_out: Option<&str>,
+    unread: Option<&str>,
     policies: &[String],
-    mesh: Option<&Mesh>,
+    mesh: Result<Option<&Mesh>, &str>,
 ) -> Vec<Advisory> {
     let mut advisories = of_the_service(known.facts);
     advisories.extend(silent_backends(known));
@@ -51,28 +53,49 @@ pub fn advisories(
     if known.environment.provider.as_deref() == Some(Provider::HuaweiCce.as_str()) {
         advisories.extend(huawei_cce::advisories(known));
     }
-    // A policy that is not known may be the cause of a failure.
+    // What is not known may be the cause of a failure.
     let severity = if known.cells.iter().any(is_wrong) {
         Severity::Warning
     } else {
         Severity::Info
     };
-    let policies = policies.iter().cloned();
-    advisories.extend(policies.map(|text| own("network-policies", severity, text)));
-    advisories.extend(mesh.map(|mesh| {
-        let advice = "a probe has no certificate of the mesh; check from a pod in it, or allow other clients";
-        let severity = if mesh.may_refuse() {
-            Severity::Warning
-        } else {
-            Severity::Info
-        };
-        own("service-mesh", severity, format!("{}; {advice}", mesh.text()))
-    }));
+    advisories.extend(about_policies(policies, severity));
+    advisories.extend(service_mesh(mesh));
+    advisories.extend(unread.map(|why| own("changes-unknown", severity, why.to_owned())));
     advisories.extend(left_out.map(|why| {
         let text = format!("external was not checked, or only in part: {why}");
         own(EXTERNAL_LEFT_OUT, Severity::Info, text)
     }));
     advisories
+}
+
+/// Notes about policies that were not read or not evaluated.
+pub fn about_policies(notes: &[String], severity: Severity) -> impl Iterator<Item = Advisory> {
+    let notes = notes.iter().cloned();
+    notes.map(move |text| own("network-policies", severity, text))
+}
+
+/// A note about the mesh at the backends, which may refuse probes.
+fn service_mesh(mesh: Result<Option<&Mesh>, &str>) -> Option<Advisory> {
+    let (severity, text) = match mesh {
+        Ok(None) => return None,
+        Ok(Some(mesh)) => {
+            let advice = "a probe has no certificate of the mesh; check from a pod in it, or allow other clients";
+            let severity = if mesh.may_refuse() {
+                Severity::Warning
+            } else {
+                Severity::Info
+            };
+            (severity, format!("{}; {advice}", mesh.text()))
+        }
+        Err(why) => {
+            let text = format!(
+                "connections were accepted and then ended, as a service mesh does with clients without its certificates, but nobody could look whether there is a mesh: {why}"
+            );
+            (Severity::Warning, text)
+        }
+    };
+    Some(own("service-mesh", severity, text))
 }
 
 /// Requirements that no cell covers.
@@ -260,7 +283,7 @@ mod tests {
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
         };
-        let found = advisories(known, None, &[], None);
+        let found = advisories(known, None, None, &[], Ok(None));
         for advisory in &found {
             let ours = [
                 "no-",

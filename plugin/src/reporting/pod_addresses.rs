@@ -175,7 +175,7 @@ mod tests {
             others: &[],
             overrides: ClusterOverrides::default(),
             policies: &PolicySurvey::default(),
-            mesh: None,
+            mesh: Ok(None),
             terms: &Terms::default(),
             at: None,
         };

@@ -175,6 +175,40 @@ async fn what_changed_during_the_run_was_not_observed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_that_the_user_gives_is_no_change() {
+    let cluster = Scripted::new(|call, _| match call {
+        PODS => Reply::Open(vec![pod("pod-same", &running())]),
+        call => healthy(call),
+    });
+    let (_signals, interrupt) = Signals::new();
+    let args = [
+        "--only",
+        "pod-same,cluster-ip",
+        "--node-public-address",
+        "n1=203.0.113.9",
+    ];
+    let (_, report) = once(&cluster, &interrupt, &args).await;
+    let observed = &report.unwrap().cells[0].observed;
+    assert_eq!(observed.value, ObservedValue::Reachable, "{observed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_says_that_a_change_would_go_unnoticed() {
+    let cluster = Scripted::new(|call, nth| match (call, nth) {
+        (PODS, _) => Reply::Open(vec![pod("pod-same", &running())]),
+        (SLICES, 1..) => Reply::Failure(403),
+        (call, _) => healthy(call),
+    });
+    let (_signals, interrupt) = Signals::new();
+    let (_, report) = once(&cluster, &interrupt, &["--only", "pod-same,cluster-ip"]).await;
+    let report = report.unwrap();
+    let mut advisories = report.advisories.iter();
+    let advisory = advisories.find(|advisory| advisory.id == "changes-unknown");
+    let text = &advisory.unwrap().text;
+    assert!(text.contains("403"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_position_that_appears_during_the_run_was_not_observed() {
     let cluster = Scripted::new(|call, nth| match (call, nth) {
         (PODS, _) => Reply::Open(vec![pod("pod-same", &running())]),

@@ -21,9 +21,24 @@ pub struct Changes {
     roles: BTreeSet<String>,
     /// Nodes that changed.
     nodes: BTreeSet<String>,
+    /// Why it is unknown whether anything changed.
+    unknown: Option<String>,
 }
 
 impl Changes {
+    /// The state at the end could not be read. `why`: says so, with the cause.
+    pub fn unknown(why: String) -> Self {
+        Self {
+            unknown: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Why it is unknown whether anything changed; `None` if it is known.
+    pub fn why_unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
+    }
+
     /// Compares the facts. `after`: `None` if the Service was deleted.
     pub fn between(before: &Facts, after: Option<&Facts>) -> Self {
         let Some(after) = after else {
@@ -57,6 +72,7 @@ impl Changes {
                 })
                 .map(|node| node.name.clone())
                 .collect(),
+            unknown: None,
         }
     }
 

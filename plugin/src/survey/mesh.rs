@@ -74,27 +74,38 @@ pub const fn may_be_refused(attempt: &Attempt) -> bool {
 }
 
 /// Looks for a mesh at the backends of a Service.
-pub async fn look(cluster: &impl Cluster, facts: &Facts) -> Option<Mesh> {
+///
+/// # Errors
+///
+/// If something could not be read and nothing else shows a mesh, there may be one. The text says what could not be read.
+pub async fn look(cluster: &impl Cluster, facts: &Facts) -> Result<Option<Mesh>, String> {
+    let namespace = &facts.service.namespace;
     let of_pods = match pods(cluster, facts).await {
-        Ok(page) => page.items.iter().find_map(of_pod),
-        Err(error) => {
-            tracing::debug!(%error, "failed to read the pods of a Service");
-            None
+        Ok(page) => Ok(page.items.iter().find_map(of_pod)),
+        Err(error) => Err(format!("failed to read the pods of {namespace}: {error}")),
+    };
+    let found = match of_pods {
+        Ok(Some(found)) => Some(found),
+        Ok(None) | Err(_) => {
+            let path = format!("/api/v1/namespaces/{namespace}");
+            let object = cluster.call(Call::get(path)).await;
+            let object =
+                object.map_err(|error| format!("failed to read namespace {namespace}: {error}"));
+            match object.map(|object| of_namespace(&object)) {
+                Ok(Some(found)) => Some(found),
+                by_namespace => by_namespace.and(of_pods)?,
+            }
         }
     };
-    let (name, sign) = match of_pods {
-        Some(found) => found,
-        None => {
-            let path = format!("/api/v1/namespaces/{}", facts.service.namespace);
-            of_namespace(&cluster.call(Call::get(path)).await.ok()?)?
-        }
+    let Some((name, sign)) = found else {
+        return Ok(None);
     };
     let strict = if name == ISTIO {
-        peer_authentication(cluster, &facts.service.namespace).await
+        peer_authentication(cluster, namespace).await
     } else {
         Strict::Unknown(format!("the settings of {name} are not read"))
     };
-    Some(Mesh { name, sign, strict })
+    Ok(Some(Mesh { name, sign, strict }))
 }
 
 fn of_pod(pod: &Value) -> Option<(&'static str, String)> {
@@ -233,7 +244,7 @@ mod tests {
             (None, json!({"istio-injection": "disabled"}), None),
         ];
         for (pods, labels, expected) in rows {
-            let name = format!("{pods:?} {labels}");
+            let (name, pods_unread) = (format!("{pods:?} {labels}"), pods.is_none());
             let cluster = Scripted::new(move |call, _| match call {
                 "GET /api/v1/namespaces/default/pods" => match &pods {
                     Some(pods) => Reply::Object(pods.clone()),
@@ -245,7 +256,11 @@ mod tests {
                 _ => Reply::Failure(404),
             });
             let found = look(&cluster, &facts()).await;
-            assert_eq!(found.map(|mesh| mesh.name), expected, "{name}");
+            match (found, expected) {
+                // The pods could not be read.
+                (Err(why), None) if pods_unread => assert!(why.contains("the pods"), "{why}"),
+                (found, _) => assert_eq!(found.unwrap().map(|mesh| mesh.name), expected, "{name}"),
+            }
         }
     }
 
@@ -281,17 +296,27 @@ mod tests {
                 ROOT => root.clone().map_or(Reply::Failure(404), Reply::Object),
                 other => panic!("{other}"),
             });
-            let mesh = look(&cluster, &facts()).await.unwrap();
+            let mesh = look(&cluster, &facts()).await.unwrap().unwrap();
             assert_eq!(mesh.strict, expected);
         }
         let cluster = Scripted::new(|call, _| match call {
             "GET /api/v1/namespaces/default/pods" => Reply::Object(pod("istio-proxy", &json!({}))),
             _ => Reply::Failure(403),
         });
-        let mesh = look(&cluster, &facts()).await.unwrap();
+        let mesh = look(&cluster, &facts()).await.unwrap().unwrap();
         assert!(
             mesh.may_refuse() && mesh.text().contains("failed to read"),
             "{mesh:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_mesh_that_nobody_could_look_for_may_be_there() {
+        let cluster = Scripted::new(|call, _| match call {
+            "GET /api/v1/namespaces/default/pods" => Reply::Object(pod("log", &json!({}))),
+            _ => Reply::Failure(403),
+        });
+        let why = look(&cluster, &facts()).await.unwrap_err();
+        assert!(why.contains("failed to read namespace default"), "{why}");
     }
 }

@@ -326,7 +326,7 @@ mod tests {
             proxy: None,
             hints: &ProviderHints::default(),
             policies: &PolicySurvey::default(),
-            mesh: None,
+            mesh: Ok(None),
             others: &[],
             overrides: ClusterOverrides::default(),
             terms: &Terms::default(),

@@ -109,7 +109,7 @@ fn report_of(
         proxy: None,
         hints: &ProviderHints::default(),
         policies: survey,
-        mesh,
+        mesh: Ok(mesh),
         overrides: ClusterOverrides {
             network_model: None,
             proxy_mode: Some(ProxyMode::Iptables),
