@@ -187,11 +187,7 @@ pub fn report(
         expectations.policies,
         facts,
         stands,
-        settings.mode_told
-            && matches!(
-                settings.proxy.mode,
-                ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables
-            ),
+        settings.knows_kube_proxy(),
         paths[0].balancer.pass_through,
     );
     let cells: Vec<Cell> = all_seen

@@ -21,7 +21,7 @@ use svc_reach_common::{
 const SOURCE: &str = "https://kubernetes.io/docs/concepts/services-networking/network-policies/";
 
 /// What can be done about a connection that policies forbid.
-const REMEDY: &str = "allow it in a NetworkPolicy, or give the probes the labels of clients that are allowed (--probe-label)";
+pub const REMEDY: &str = "allow it in a NetworkPolicy, or give the probes the labels of clients that are allowed (--probe-label)";
 
 /// Evaluates the policies for the cells of one Service.
 pub struct PolicyCheck<'a>(Ground<'a>);

@@ -423,6 +423,16 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether the mode is known, and one of kube-proxy's that the model knows.
+    #[must_use]
+    pub const fn knows_kube_proxy(&self) -> bool {
+        self.mode_told
+            && matches!(
+                self.proxy.mode,
+                ProxyMode::Iptables | ProxyMode::Ipvs | ProxyMode::Nftables
+            )
+    }
+
     /// Flags take precedence over the configuration, and that over kube-proxy's defaults.
     #[must_use]
     pub fn gather(

@@ -11,7 +11,7 @@ use crate::{
         Call, CallError, Cluster,
         page::{AT_ONCE, all},
     },
-    error::Permission,
+    error::{Permission, chain},
 };
 use dns::DnsServer;
 use futures_util::{StreamExt, stream};
@@ -26,7 +26,7 @@ use svc_reach_common::{
 };
 
 /// What was found out about policies.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PolicySurvey {
     /// The NetworkPolicies of the namespaces of the Services and of the probes.
     pub policies: Policies,
@@ -163,6 +163,15 @@ async fn each<'n, T, F: Future<Output = Result<T, CallError>>>(
 }
 
 impl PolicySurvey {
+    /// The same policies, as clients in this namespace meet them whose labels are unknown.
+    pub fn for_any_client_in(self, namespace: &str) -> Self {
+        Self {
+            probes_in: namespace.to_owned(),
+            probe_labels: Labels::some(BTreeMap::new()),
+            ..self
+        }
+    }
+
     /// Whether there is no policy that could forbid anything.
     pub fn is_empty(&self) -> bool {
         self.policies.policies.is_empty() && self.not_evaluated.is_empty()
@@ -187,22 +196,23 @@ impl PolicySurvey {
                 }
             };
             for object in &objects {
-                match NetworkPolicy::try_from(object) {
-                    Ok(policy) => self.policies.policies.push(policy),
-                    Err(error) => {
-                        let error: &dyn std::error::Error = &error;
-                        let why = match error.source() {
-                            Some(source) => format!("{error}: {source}"),
-                            None => error.to_string(),
-                        };
-                        self.notes
-                            .push(format!("a NetworkPolicy is not evaluated: {why}"));
-                        self.not_evaluated.push(NotEvaluated {
-                            namespace: Some(namespace.to_owned()),
-                            why,
-                        });
-                    }
-                }
+                self.add_policy(namespace, object);
+            }
+        }
+    }
+
+    /// Adds a NetworkPolicy of a namespace. One that cannot be understood is not evaluated.
+    pub fn add_policy(&mut self, namespace: &str, object: &Value) {
+        match NetworkPolicy::try_from(object) {
+            Ok(policy) => self.policies.policies.push(policy),
+            Err(error) => {
+                let why = chain(&error);
+                self.notes
+                    .push(format!("a NetworkPolicy is not evaluated: {why}"));
+                self.not_evaluated.push(NotEvaluated {
+                    namespace: Some(namespace.to_owned()),
+                    why,
+                });
             }
         }
     }
@@ -221,7 +231,8 @@ impl PolicySurvey {
         }
     }
 
-    fn add_labels_of(&mut self, namespace: &str, object: &Value) {
+    /// Adds the labels of a Namespace object.
+    pub fn add_labels_of(&mut self, namespace: &str, object: &Value) {
         let labels = object.pointer("/metadata/labels");
         let labels = labels.and_then(Value::as_object).into_iter().flatten();
         let labels =
@@ -235,17 +246,7 @@ impl PolicySurvey {
     fn add_pods(&mut self, lists: Vec<(&str, Result<Vec<Value>, CallError>)>) {
         for (namespace, list) in lists {
             match list {
-                Ok(objects) => {
-                    for pod in objects.iter().map(Pod::try_from) {
-                        match pod {
-                            Ok(pod) => {
-                                let key = (pod.namespace.clone(), pod.name.clone());
-                                self.pods.insert(key, pod);
-                            }
-                            Err(error) => tracing::debug!(%error, "failed to read a pod"),
-                        }
-                    }
-                }
+                Ok(objects) => objects.iter().for_each(|object| self.add_pod(object)),
                 Err(error) => {
                     let what = format!("the pods of namespace {namespace}");
                     let permission = Permission::core("list", "pods");
@@ -253,6 +254,17 @@ impl PolicySurvey {
                     self.not_read(&what, permission, &error, effect);
                 }
             }
+        }
+    }
+
+    /// Adds a pod. Of one that cannot be understood, only the labels are known that the Service's selector requires.
+    pub fn add_pod(&mut self, object: &Value) {
+        match Pod::try_from(object) {
+            Ok(pod) => {
+                let key = (pod.namespace.clone(), pod.name.clone());
+                self.pods.insert(key, pod);
+            }
+            Err(error) => tracing::debug!(%error, "failed to read a pod"),
         }
     }
 

@@ -96,6 +96,7 @@ pub fn answer(
                     .map(|(node, address)| (node.as_str(), *address))
                     .collect(),
                 missing: missing(dump, &facts, &settings),
+                policies: dump.policies.clone().for_any_client_in(namespace),
             };
             Ok(ExplainReply::Explanation(Box::new(cells::explanation(
                 &facts, &settings, *network, &known,
@@ -127,6 +128,11 @@ fn missing(dump: &Dump, facts: &Facts, settings: &Settings) -> Vec<String> {
     }
     if dump.nodes.is_empty() {
         missing.push("no Nodes".to_owned());
+    }
+    // The command for a full dump prints Namespaces, and NetworkPolicies if there are any.
+    let kinds = ["NetworkPolicy", "Namespace"];
+    if kinds.iter().all(|kind| !dump.kinds.contains(*kind)) {
+        missing.push("no NetworkPolicies, so the answer ignores them".to_owned());
     }
     if !settings.mode_told && dump.other_proxy.is_none() && !dump.kinds.contains("ConfigMap") {
         missing.push("no ConfigMaps, so no settings of kube-proxy".to_owned());

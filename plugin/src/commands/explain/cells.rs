@@ -5,8 +5,13 @@ use crate::{
         placement::{NODES_PER_ROLE, NoNode, Placement},
         targets,
     },
-    reporting::{advisories, prediction::forecast, service::service},
-    survey::kube_proxy::Settings,
+    reporting::{
+        advisories,
+        network_policies::{self, PolicyCheck, PolicyQuestion},
+        prediction::forecast,
+        service::service,
+    },
+    survey::{kube_proxy::Settings, network_policies::PolicySurvey},
 };
 use serde::Serialize;
 use std::net::IpAddr;
@@ -20,7 +25,10 @@ use svc_reach_common::{
     position::Position,
     provider::Provider,
     proxy_mode::ProxyMode,
-    report::{self, API_VERSION, Advisory, Environment, Evidence, Prediction},
+    report::{
+        self, API_VERSION, Advisory, Environment, Evidence, PolicyEffect, PolicyFinding,
+        Prediction, Severity,
+    },
     target::{Target, TargetKind},
     verdict::Reachability,
 };
@@ -70,6 +78,24 @@ pub struct ExplainedCell {
     pub remedy: Option<&'static str>,
 }
 
+impl ExplainedCell {
+    /// Adds what policies say, which was not considered yet.
+    fn restrict(&mut self, finding: &PolicyFinding) {
+        network_policies::apply(finding, &mut self.predicted);
+        match finding.effect {
+            PolicyEffect::Denied => {
+                self.reachable = Some(Reachability::Unreachable);
+                self.client_address_kept = None;
+                self.remedy = Some(network_policies::REMEDY);
+            }
+            PolicyEffect::Unknown if self.reachable == Some(Reachability::Reachable) => {
+                self.reachable = None;
+            }
+            PolicyEffect::Unknown => {}
+        }
+    }
+}
+
 /// A position that this cluster does not have.
 #[derive(Debug, Clone, Serialize)]
 pub struct OmittedPosition {
@@ -90,6 +116,8 @@ pub struct Surroundings<'a> {
     pub pods: Vec<(&'a str, IpAddr)>,
     /// Kinds of objects that the dump does not hold, although the answer needs them.
     pub missing: Vec<String>,
+    /// The network policies. The client is any pod in the namespace that they name as that of the probes.
+    pub policies: PolicySurvey,
 }
 
 /// Explains a Service.
@@ -125,7 +153,7 @@ pub(super) fn explanation(
     };
     let knows_endpoints = world.knows_endpoints_of(&facts.service);
     let placement = place(facts, knows_endpoints);
-    let mut cells = Vec::new();
+    let mut asked: Vec<(Position, Option<String>, Target)> = Vec::new();
     let mut left_out = Vec::new();
     for &position in Position::ALL {
         let node = match placement.node(position) {
@@ -145,26 +173,49 @@ pub(super) fn explanation(
             if !knows_endpoints {
                 target.node_role = None;
             }
+            asked.push((position, node.clone(), target));
+        }
+    }
+    let policies = PolicyCheck::new(
+        &known.policies,
+        facts,
+        &[],
+        settings.knows_kube_proxy(),
+        paths.balancer.pass_through,
+    );
+    let cells = asked
+        .iter()
+        .map(|(position, node, target)| {
             let forecast = forecast(
                 &world,
                 facts,
                 &paths,
-                position,
+                *position,
                 node.as_deref(),
                 &[],
-                &target,
+                target,
             );
-            cells.push(ExplainedCell {
-                position,
+            let question = PolicyQuestion {
+                position: *position,
+                node: node.as_deref(),
+                target,
+                attempts: &[],
+            };
+            let mut cell = ExplainedCell {
+                position: *position,
                 node: node.clone(),
                 reachable: forecast.reachability(),
                 client_address_kept: forecast.client_kept,
                 remedy: forecast.cause.map(|cause| cause.remedy(target.kind)),
                 predicted: forecast.prediction(target.kind),
-                target,
-            });
-        }
-    }
+                target: target.clone(),
+            };
+            if let Some(finding) = policies.finding(question, Some(&forecast)) {
+                cell.restrict(&finding);
+            }
+            cell
+        })
+        .collect();
     let by_image = evidence
         .iter()
         .any(|evidence| evidence.fact == "kubeProxyVersion");
@@ -181,6 +232,10 @@ pub(super) fn explanation(
         &world.pods().map(|(_, address)| address).collect::<Vec<_>>(),
         settings.mode_told.then_some(settings.proxy.mode),
         &settings.proxy.detector,
+    ));
+    advisories.extend(advisories::about_policies(
+        &known.policies.notes,
+        Severity::Info,
     ));
     Explanation {
         api_version: API_VERSION,

@@ -14,12 +14,12 @@ use crate::{
     config::{self, Color, ServiceName, ServiceSelection},
     error::{Error, Permission},
     output::{json::pretty, screen::Screen},
-    survey,
+    survey::{self, network_policies},
     terminal::progress,
 };
 use serde_json::json;
-use std::io::Write;
-use svc_reach_common::{facts::Node, words};
+use std::{collections::BTreeMap, io::Write};
+use svc_reach_common::{facts::Node, model::policy::Labels, words};
 
 /// The objects that a question about packets needs. A packet may be for any Service, so read all of them.
 const LISTS: [(&str, &str, &str, &str); 3] = [
@@ -123,8 +123,11 @@ impl ExplainCommand {
                 let Some(facts) = survey.services.first() else {
                     return Ok(());
                 };
+                let namespace = &facts.service.namespace;
+                let labels = Labels::some(BTreeMap::new());
                 let known = cells::Surroundings {
                     services: vec![(&facts.service, facts.endpoints.as_slice())],
+                    policies: network_policies::look(cluster, &[facts], namespace, labels).await,
                     ..cells::Surroundings::default()
                 };
                 ExplainReply::Explanation(Box::new(cells::explanation(

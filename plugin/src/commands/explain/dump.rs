@@ -1,5 +1,5 @@
-//! A dump of a cluster: what `kubectl get svc,endpointslices,endpoints,nodes,pods,configmaps -A -o json` (or yaml)
-//! prints.
+//! A dump of a cluster: what `kubectl get svc,endpointslices,nodes,pods -A -o json` (or yaml) prints, or more kinds
+//! ([`FULL`]).
 //!
 //! A dump may have lists and single objects, JSON and YAML, several documents in a file, and several files in a folder.
 //! Kinds that the model does not need are ignored.
@@ -9,6 +9,7 @@ use crate::error::chain;
 use crate::survey::{
     k3s,
     kube_proxy::{ProxyConfig, is_kube_proxy, version_of_pod},
+    network_policies::PolicySurvey,
     other_proxy::{CILIUM_CONFIG, OtherProxy, Workload, antrea_replaces, cilium_replaces},
 };
 use ipnet::IpNet;
@@ -27,8 +28,7 @@ use svc_reach_common::{
 };
 
 /// The command that prints a full dump.
-pub const FULL: &str =
-    "kubectl get svc,endpointslices,endpoints,nodes,pods,daemonsets,configmaps -A -o yaml";
+pub const FULL: &str = "kubectl get svc,endpointslices,endpoints,nodes,pods,daemonsets,configmaps,networkpolicies,namespaces -A -o yaml";
 
 /// Extensions of the files to read in a folder.
 const ENDINGS: [&str; 3] = ["json", "yaml", "yml"];
@@ -104,6 +104,8 @@ pub struct Dump {
     pub other_proxy: Option<OtherProxy>,
     /// Services whose endpoints the dump does not hold, by namespace and name.
     pub unknown_endpoints: BTreeSet<(String, String)>,
+    /// The network policies, with the pods and namespaces that they may refer to.
+    pub policies: PolicySurvey,
     /// The kinds of its objects.
     pub kinds: BTreeSet<String>,
     /// Objects that could not be understood.
@@ -286,6 +288,7 @@ struct Gathered {
     other_proxies: Vec<OtherProxy>,
     /// Whether a pod of kube-proxy exists.
     kube_proxy_runs: bool,
+    policies: PolicySurvey,
     kinds: BTreeSet<String>,
     problems: Vec<String>,
 }
@@ -330,6 +333,7 @@ impl Gathered {
                 self.proxy_configs.extend(ProxyConfig::of_pod(&object));
                 self.proxy_versions.extend(version_of_pod(&object));
                 self.kube_proxy_runs |= is_kube_proxy(&object);
+                self.policies.add_pod(&object);
                 self.pod(&object);
                 Ok(())
             }
@@ -346,7 +350,18 @@ impl Gathered {
                     .extend(ranges.filter_map(|range| range.parse::<IpNet>().ok()));
                 Ok(())
             }
-            _ => Ok(()),
+            "NetworkPolicy" if is_of_kubernetes(&object) => {
+                self.policies.add_policy(&key(&object).0, &object);
+                Ok(())
+            }
+            "Namespace" => {
+                self.policies.add_labels_of(&key(&object).1, &object);
+                Ok(())
+            }
+            _ => {
+                self.policies.add_if_foreign(&object);
+                Ok(())
+            }
         };
         if let Err(error) = read {
             self.problems.push(chain(&error));
@@ -490,10 +505,17 @@ impl Gathered {
             proxy_versions: self.proxy_versions,
             other_proxy,
             unknown_endpoints,
+            policies: self.policies,
             kinds: self.kinds,
             problems: self.problems,
         }
     }
+}
+
+/// Whether a NetworkPolicy is of Kubernetes itself. Network plugins have kinds of the same name.
+fn is_of_kubernetes(policy: &Value) -> bool {
+    let version = policy.get("apiVersion").and_then(Value::as_str);
+    version.is_none_or(|version| version.starts_with("networking.k8s.io/"))
 }
 
 fn key(object: &Value) -> (String, String) {

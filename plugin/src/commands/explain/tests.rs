@@ -771,3 +771,72 @@ fn the_table_matches_the_snapshot() {
     let cells = json["cells"].as_array().unwrap();
     assert!(cells.iter().all(|cell| cell["predicted"]["why"].is_array()));
 }
+
+/// What `explain` says about a pod on another node that requests the cluster IP, if these policies exist.
+fn with_policies(policies: Vec<Value>) -> Value {
+    let mut objects = shop();
+    objects[1]["endpoints"][0]["targetRef"] =
+        json!({"kind": "Pod", "namespace": "shop", "name": "web-0"});
+    objects.extend(policies);
+    let dump = dump(&json!({"kind": "List", "items": objects}));
+    let question = ExplainQuery::Service {
+        namespace: "shop".into(),
+        name: "web".into(),
+        network: None,
+    };
+    let reply = answer(&dump, &ProxyOverrides::default(), &question).unwrap();
+    let ExplainReply::Explanation(explanation) = reply else {
+        panic!("a Service was asked")
+    };
+    let explanation = serde_json::to_value(explanation).unwrap();
+    let mut cells = explanation["cells"].as_array().unwrap().iter();
+    let asked =
+        |cell: &&Value| cell["position"] == "pod-other" && cell["target"]["kind"] == "cluster-ip";
+    json!({"cell": cells.find(asked).unwrap(), "missing": explanation["missing"]})
+}
+
+#[test]
+fn policies_that_forbid_a_connection_are_explained() {
+    let policy = |version: &str, ingress: Value| {
+        json!({"apiVersion": version, "kind": "NetworkPolicy", "metadata": {"name": "guard", "namespace": "shop"},
+               "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress}})
+    };
+    let by_label = json!([{"from": [{"podSelector": {"matchLabels": {"role": "client"}}}]}]);
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
+    for (policies, reachable, rule) in [
+        (vec![namespace], json!("reachable"), ""),
+        (
+            vec![policy("networking.k8s.io/v1", json!([]))],
+            json!("unreachable"),
+            "shop/guard",
+        ),
+        (
+            vec![policy("networking.k8s.io/v1", json!([{}]))],
+            json!("reachable"),
+            "",
+        ),
+        (
+            vec![policy("networking.k8s.io/v1", by_label)],
+            Value::Null,
+            "labels",
+        ),
+        (
+            vec![policy("crd.projectcalico.org/v1", json!([]))],
+            Value::Null,
+            "Calico NetworkPolicy guard",
+        ),
+    ] {
+        let name = json!(policies).to_string();
+        let said = with_policies(policies);
+        assert_eq!(said["cell"]["reachable"], reachable, "{name}: {said}");
+        let why = &said["cell"]["predicted"]["why"];
+        assert!(why.to_string().contains(rule), "{name}: {why}");
+        assert!(
+            !said["missing"].to_string().contains("NetworkPolicies"),
+            "{said}"
+        );
+    }
+    let said = with_policies(Vec::new());
+    let missing = said["missing"].to_string();
+    assert!(missing.contains("no NetworkPolicies"), "{missing}");
+}

@@ -174,6 +174,20 @@ impl PolicySurvey {
         }
     }
 
+    /// Adds an object of a dump, if it is a policy of a kind that is not evaluated.
+    pub fn add_if_foreign(&mut self, object: &Value) {
+        let text = |pointer| object.pointer(pointer).and_then(Value::as_str);
+        let group = text("/apiVersion").and_then(|version| version.split_once('/'));
+        let mut kinds = FOREIGN.iter();
+        let foreign = kinds.find(|foreign| {
+            Some(foreign.object) == text("/kind")
+                && group.is_some_and(|(group, _)| group == foreign.group)
+        });
+        if let (Some(foreign), Some(name)) = (foreign, name_of(object)) {
+            self.add_foreign(foreign, text("/metadata/namespace"), &[name]);
+        }
+    }
+
     /// Adds policies of a kind that is not evaluated.
     fn add_foreign(&mut self, foreign: &Foreign, namespace: Option<&str>, names: &[&str]) {
         if names.is_empty() {
