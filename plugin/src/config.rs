@@ -22,7 +22,10 @@ pub use self::{
     },
     output::{Color, Output, OutputArgs, ReportFormat, outputs},
     probe::{ProbeArgs, ProbeSettings, PullPolicy, Toleration, probe},
-    request::{External, ProtocolChoice, RequestArgs, RequestPath, RequestSettings, request},
+    request::{
+        External, ProtocolChoice, RequestArgs, RequestPath, RequestSettings, UnlistedAddresses,
+        request,
+    },
     service_name::{ServiceName, is_label, service_name},
 };
 

@@ -279,6 +279,9 @@ impl<C: Cluster> Run<'_, C> {
                 return;
             }
         };
+        // What is gone has changed, which the comparison finds.
+        let unlisted = &self.settings.check.request.unlisted;
+        let _ = public_addresses::add(&mut now, unlisted, self.namespace);
         for service in services {
             let (namespace, name) = (
                 &service.facts.service.namespace,
@@ -309,8 +312,8 @@ impl<C: Cluster> Run<'_, C> {
             proxy,
         } = surveyed?;
         allowed?;
-        let node_addresses = &self.settings.check.request.node_addresses;
-        public_addresses::add(&mut services, node_addresses)?;
+        let unlisted = &self.settings.check.request.unlisted;
+        public_addresses::add(&mut services, unlisted, self.namespace)?;
         if services.is_empty() {
             progress::plain(&none_found(selection, self.namespace));
         }
@@ -333,7 +336,7 @@ impl<C: Cluster> Run<'_, C> {
         let mut services = service_check::place(services, probe, |service| {
             self.settings.check(service, self.namespace).clone()
         });
-        public_addresses::ask(&mut services, node_addresses);
+        public_addresses::ask(&mut services, &unlisted.nodes);
         let plans = assign(&mut services);
         if plans.len() > probe.most {
             return Err(Error::Usage(UsageError::TooManyProbes {

@@ -6,7 +6,7 @@ use crate::{
     cluster::scripted::Reply,
     config::{
         Check, Choice, ClusterOverrides, Connection, ExpectationSettings, External, ProbeSettings,
-        ProtocolChoice, RequestSettings, RunSettings,
+        ProtocolChoice, RequestSettings, RunSettings, UnlistedAddresses,
     },
     plan::{
         assignment::ProbePlan,
@@ -83,6 +83,7 @@ pub fn facts() -> Facts {
             health_check_node_port: None,
             load_balancer_source_ranges: Vec::new(),
             load_balancer_class: None,
+            unlisted_addresses: Vec::new(),
             load_balancer: Vec::new(),
             session_affinity_seconds: None,
             publish_not_ready_addresses: false,
@@ -168,7 +169,7 @@ pub fn request_settings() -> RequestSettings {
         attempts: None,
         timeout_ms: std::num::NonZeroU32::new(3000).unwrap(),
         external: External::Auto,
-        node_addresses: Vec::new(),
+        unlisted: UnlistedAddresses::default(),
     }
 }
 

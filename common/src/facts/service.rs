@@ -122,6 +122,8 @@ pub struct Service {
     pub load_balancer_class: Option<String>,
     /// `status.loadBalancer.ingress`.
     pub load_balancer: Vec<Ingress>,
+    /// Addresses of its load balancer that the API does not show. So nodes do not know them.
+    pub unlisted_addresses: Vec<IpAddr>,
     /// Timeout of `ClientIP` session affinity, in seconds; `None` without affinity.
     pub session_affinity_seconds: Option<u32>,
     /// `spec.publishNotReadyAddresses`.

@@ -154,6 +154,7 @@ impl TryFrom<&Value> for Service {
                 .map(|range| named.parse("spec.loadBalancerSourceRanges[]", range.trim()))
                 .collect::<Result<_, _>>()?,
             load_balancer_class: filled_string(spec.load_balancer_class),
+            unlisted_addresses: Vec::new(),
             load_balancer: ingress
                 .into_iter()
                 .map(|ingress| ingress.read(&named))

@@ -57,6 +57,9 @@ pub enum UsageError {
         "--node-public-address {0}: no node of this name was read; check its name with: kubectl get nodes"
     )]
     NoNode(String),
+    /// A Service that the run does not check.
+    #[error("--load-balancer-address {0}: this run checks no such Service")]
+    NoServiceOfAddress(String),
     /// A verdict that cannot be used with `--fail-on`.
     #[error("verdict {0:?}: {1}")]
     NoFailure(String, &'static str),

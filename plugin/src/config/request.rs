@@ -2,6 +2,7 @@
 
 use super::duration::duration;
 use super::error::UsageError;
+use super::service_name::ServiceName;
 use clap::{Args, builder::Resettable};
 use serde::Deserialize;
 use std::{
@@ -57,6 +58,9 @@ pub struct RequestArgs {
     /// Its node ports are requested there, too.
     #[arg(hide_short_help = true, long, value_name = "NODE=IP")]
     pub node_public_address: Vec<String>,
+    /// Address of a load balancer that the API does not show, as SERVICE=IP (repeatable)
+    #[arg(hide_short_help = true, long, value_name = "SERVICE=IP")]
+    pub load_balancer_address: Vec<String>,
 }
 
 words! {
@@ -100,8 +104,17 @@ pub struct RequestSettings {
     pub timeout_ms: NonZeroU32,
     /// Whether to check from this machine, too.
     pub external: External,
-    /// Public addresses of nodes that the API does not show.
-    pub node_addresses: Vec<(String, IpAddr)>,
+    /// Addresses that the API does not show.
+    pub unlisted: UnlistedAddresses,
+}
+
+/// Addresses that the user knows and the API does not show.
+#[derive(Debug, Clone, Default)]
+pub struct UnlistedAddresses {
+    /// Public addresses of nodes, by name.
+    pub nodes: Vec<(String, IpAddr)>,
+    /// Addresses of load balancers, by Service.
+    pub load_balancers: Vec<(ServiceName, IpAddr)>,
 }
 
 /// Path of an HTTP request.
@@ -121,30 +134,57 @@ impl TryFrom<String> for RequestPath {
     }
 }
 
-/// Reads `NODE=IP`, once for each address.
-fn node_addresses(given: &[String]) -> Result<Vec<(String, IpAddr)>, UsageError> {
+/// Reads `NAME=IP`, once for each address. `flag`: where the texts come from, and the form that they must have.
+fn named_addresses(
+    flag: (&'static str, &'static str),
+    given: &[String],
+) -> Result<Vec<(String, IpAddr)>, UsageError> {
     let mut addresses: Vec<(String, IpAddr)> = Vec::new();
     for text in given {
-        let invalid = |why| UsageError::invalid("--node-public-address", text, why);
-        let (node, address) = text
+        let invalid = |why| UsageError::invalid(flag.0, text, why);
+        let (name, address) = text
             .split_once('=')
-            .filter(|(node, _)| !node.is_empty())
-            .ok_or_else(|| invalid("must have the form NODE=IP"))?;
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| invalid(flag.1))?;
         let address: IpAddr = address
             .parse()
             .map_err(|_| invalid("the part after = is not an IP address"))?;
         if address.is_unspecified() || address.is_loopback() || address.is_multicast() {
-            return Err(invalid("no node can have this address in public"));
+            return Err(invalid("no other machine can have this address"));
         }
-        if addresses
-            .iter()
-            .any(|(other, known)| *known == address && other != node)
-        {
-            return Err(invalid("another node has the same address"));
-        }
-        addresses.push((node.to_owned(), address));
+        addresses.push((name.to_owned(), address));
     }
     Ok(addresses)
+}
+
+fn unlisted(nodes: &[String], load_balancers: &[String]) -> Result<UnlistedAddresses, UsageError> {
+    const NODE: &str = "--node-public-address";
+    const BALANCER: &str = "--load-balancer-address";
+    let of_nodes = named_addresses((NODE, "must have the form NODE=IP"), nodes)?;
+    for (at, (node, address)) in of_nodes.iter().enumerate() {
+        let mut before = of_nodes[..at].iter();
+        if before.any(|(other, known)| known == address && other != node) {
+            let text = format!("{node}={address}");
+            return Err(UsageError::invalid(
+                NODE,
+                &text,
+                "another node has the same address",
+            ));
+        }
+    }
+    let form = (BALANCER, "must have the form SERVICE=IP");
+    let of_balancers = named_addresses(form, load_balancers)?
+        .into_iter()
+        .map(|(text, address)| {
+            let service = ServiceName::parse(&text, None);
+            let service = service.map_err(|error| error.of(BALANCER))?;
+            Ok((service, address))
+        })
+        .collect::<Result<_, UsageError>>()?;
+    Ok(UnlistedAddresses {
+        nodes: of_nodes,
+        load_balancers: of_balancers,
+    })
 }
 
 pub fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
@@ -170,23 +210,24 @@ pub fn request(args: RequestArgs) -> Result<RequestSettings, UsageError> {
         attempts,
         timeout_ms,
         external: args.external.parse()?,
-        node_addresses: node_addresses(&args.node_public_address)?,
+        unlisted: unlisted(&args.node_public_address, &args.load_balancer_address)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::node_addresses;
+    use super::unlisted;
 
     #[test]
     fn node_addresses_are_validated() {
         let read = |texts: &[&str]| {
             let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-            node_addresses(&texts).map_err(|error| error.to_string())
+            unlisted(&texts, &[]).map_err(|error| error.to_string())
         };
         assert_eq!(
             read(&["a=203.0.113.5", "a=2001:db8::5", "b=203.0.113.6"])
                 .unwrap()
+                .nodes
                 .len(),
             3
         );
@@ -194,7 +235,7 @@ mod tests {
             (&["a"][..], "must have the form NODE=IP"),
             (&["=203.0.113.5"], "must have the form NODE=IP"),
             (&["a=b.example"], "is not an IP address"),
-            (&["a=127.0.0.1"], "no node can have this address"),
+            (&["a=127.0.0.1"], "no other machine can have this address"),
             (
                 &["a=203.0.113.5", "b=203.0.113.5"],
                 "another node has the same address",
@@ -202,6 +243,35 @@ mod tests {
         ] {
             let error = read(texts).unwrap_err();
             assert!(error.contains(why), "{texts:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_load_balancers_are_validated() {
+        let read = |text: &str| {
+            let read = unlisted(&[], &[text.to_owned()]).map_err(|error| error.to_string());
+            read.map(|read| read.load_balancers)
+        };
+        for (text, namespace) in [
+            ("web=203.0.113.5", None),
+            ("svc/web.shop=203.0.113.5", Some("shop")),
+        ] {
+            let (service, address) = read(text).unwrap().remove(0);
+            assert_eq!(
+                (service.namespace.as_deref(), service.name.as_str()),
+                (namespace, "web")
+            );
+            assert_eq!(address.to_string(), "203.0.113.5");
+        }
+        for (text, why) in [
+            ("web", "must have the form SERVICE=IP"),
+            ("=203.0.113.5", "must have the form SERVICE=IP"),
+            ("web=lb.example", "is not an IP address"),
+            ("Web=203.0.113.5", "not a valid Service name"),
+        ] {
+            let error = read(text).unwrap_err();
+            let flag = error.starts_with("--load-balancer-address");
+            assert!(flag && error.contains(why), "{text}: {error}");
         }
     }
 }

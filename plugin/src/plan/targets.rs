@@ -75,6 +75,12 @@ fn of_kind(
                     (None, Some(hostname)) => Some((hostname.clone(), None)),
                     (None, None) => None,
                 })
+                .chain(
+                    service
+                        .unlisted_addresses
+                        .iter()
+                        .map(|ip| (ip.to_string(), Some(Scope::of(*ip)))),
+                )
                 .flat_map(|(address, scope)| {
                     at_ports(kind, [address], &service.ports)
                         .into_iter()

@@ -1,5 +1,6 @@
 //! The Service, as a report describes it.
 
+use std::net::IpAddr;
 use svc_reach_common::{
     facts::{Facts, Ingress, ServiceType},
     provider::elb,
@@ -26,8 +27,23 @@ pub fn service(facts: &Facts) -> report::ReportedService {
         load_balancer: (service.kind == ServiceType::LoadBalancer).then(|| LoadBalancer {
             class: service.annotations.get(elb::CLASS).cloned(),
             pass_through: service.annotations.get(elb::PASS_THROUGH).cloned(),
-            addresses: service.load_balancer.iter().map(address).collect(),
+            addresses: service
+                .load_balancer
+                .iter()
+                .map(address)
+                .chain(service.unlisted_addresses.iter().map(|ip| unlisted(*ip)))
+                .collect(),
         }),
+    }
+}
+
+/// An address that is not in the status.
+const fn unlisted(ip: IpAddr) -> LoadBalancerAddress {
+    LoadBalancerAddress {
+        ip: Some(ip),
+        hostname: None,
+        scope: Some(Scope::of(ip)),
+        ip_mode: None,
     }
 }
 
