@@ -70,6 +70,8 @@ pub enum NotObserved {
     Interrupted,
     /// What the cell depends on changed during the run.
     Changed(String),
+    /// Something accepts every connection there, so an answer proves nothing.
+    AcceptsEverything(String),
 }
 
 impl fmt::Display for NotObserved {
@@ -79,6 +81,9 @@ impl fmt::Display for NotObserved {
             | Self::NotStarted(why)
             | Self::ProbeFailed(why)
             | Self::Changed(why) => f.write_str(why),
+            Self::AcceptsEverything(proof) => {
+                write!(f, "something accepts every connection there, so an answer proves nothing: {proof}")
+            }
             Self::AttemptsFailed(why) => write!(f, "could not try: {why}"),
             Self::Silent => f.write_str(
                 "no answer to the datagram from any position: the server may not answer this payload (see --udp-payload)",

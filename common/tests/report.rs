@@ -112,6 +112,7 @@ fn full() -> Report {
         connect_us: Some(1),
         tls_us: Some(2),
         first_byte_us: Some(3),
+        server: None,
         sent_again: false,
         superseded: false,
     });

@@ -1,6 +1,7 @@
 //! Makes the report from facts and observations. Pure.
 
 pub mod advisories;
+mod answerer;
 pub mod cells;
 mod client_address;
 pub mod detection;
@@ -42,7 +43,6 @@ use svc_reach_common::{
     observation::{NotObserved, Observation},
     position::{Network, Position},
     provider::Provider,
-    proxy_mode::ProxyMode,
     report::{
         self, API_VERSION, AbsentPosition, Cell, Evidence, Kind, Prediction, Report, Summary,
     },
@@ -152,6 +152,7 @@ pub fn report(
             seen.observation = Observation::NotObserved(NotObserved::Changed(why));
         }
     }
+    answerer::check(facts, &mut all_seen);
     let pods = pod_addresses::of_probes(&all_seen);
     let public = public_addresses(facts, stands);
     let others = expectations.others.iter();
@@ -243,8 +244,8 @@ pub fn report(
             at: expectations.at,
         },
         unchecked.external,
-        &expectations.policies.notes,
         unchecked.changes.why_unknown(),
+        &expectations.policies.notes,
         expectations.mesh,
     );
     let known_pods: Vec<IpAddr> = world.pods().map(|(_, address)| address).collect();
@@ -375,6 +376,7 @@ mod tests {
         ]
         .into_iter()
         .map(|(position, view)| ProbedPosition {
+            accepted: Vec::new(),
             position,
             node: placement
                 .node(position)

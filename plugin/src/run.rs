@@ -266,11 +266,11 @@ impl<C: Cluster> Run<'_, C> {
             _ = self.interrupt.raised() => return,
             read = survey::read_again(self.cluster, self.namespace, selection, &fits) => read,
         };
-        let now = match read {
+        let mut now = match read {
             Ok(now) => now,
             Err(error) => {
-                progress::plain(&format!(
-                    "note: failed to read the cluster again, so a change during the run would go unnoticed: {}",
+                let why = format!(
+                    "failed to read the cluster again at the end, so a change during the run would go unnoticed: {}",
                     error.chain()
                 );
                 for service in services {
@@ -561,9 +561,11 @@ fn none_found(selection: &ServiceSelection, namespace: &str) -> String {
 
 /// A position with the output of its probe.
 fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> ProbedPosition {
+    let mut accepted = Vec::new();
     ProbedPosition {
         heard: planned.slice.and_then(|slice| {
             let output = outputs.get(&slice.probe).ok_or(NotObserved::Interrupted)?;
+            accepted = output.accepted(slice.controls);
             let mut output = output.part(&slice.ids);
             if let End::NotStarted { why, .. } = &mut output.end
                 && !planned.tried.is_empty()
@@ -578,6 +580,7 @@ fn probed(planned: PlannedPosition, outputs: &BTreeMap<String, ProbeOutput>) -> 
         position: planned.position,
         node: planned.node,
         targets: planned.targets,
+        accepted,
     }
 }
 

@@ -208,7 +208,8 @@ pub fn cell(position: Position, kind: TargetKind, address: &str, value: Observed
     }
 }
 
-fn attempt(outcome: Outcome) -> Attempt {
+/// An attempt of which only the outcome is known.
+pub fn attempt(outcome: Outcome) -> Attempt {
     Attempt::from(outcome)
 }
 
@@ -259,6 +260,7 @@ pub fn report() -> Report {
     facts.endpoints = vec![endpoint("a", 0)];
     let placement = place(&[&facts], &probe_settings()).remove(0);
     let stand = |position| ProbedPosition {
+        accepted: Vec::new(),
         position,
         node: Some("b".into()),
         targets: targets(&facts, &placement, position),
@@ -370,6 +372,7 @@ pub fn healthy() -> Report {
                 echo: None,
             };
             ProbedPosition {
+                accepted: Vec::new(),
                 position,
                 node: placement
                     .node(position)

@@ -59,7 +59,9 @@ impl Context {
     pub async fn attempt(&self, request: &Request, connected: &Notify) -> Attempt {
         match request.probe {
             RequestKind::Udp { .. } => Box::pin(self.paced(request, connected)).await,
-            RequestKind::Tcp | RequestKind::Http { .. } => self.unpaced(request, connected).await,
+            RequestKind::Tcp | RequestKind::Control | RequestKind::Http { .. } => {
+                self.unpaced(request, connected).await
+            }
         }
     }
 
@@ -104,7 +106,13 @@ impl Context {
     /// Makes one attempt, now.
     async fn unpaced(&self, request: &Request, connected: &Notify) -> Attempt {
         let now = Instant::now();
-        let connected_by = now + self.connect_timeout;
+        let connected_by = now
+            + match request.probe {
+                RequestKind::Control => self.connect_timeout.min(plan::CONTROL),
+                RequestKind::Tcp | RequestKind::Http { .. } | RequestKind::Udp { .. } => {
+                    self.connect_timeout
+                }
+            };
         let bounds = Bounds {
             turn: connected_by,
             connected: connected_by,
@@ -132,7 +140,7 @@ impl Context {
     ) -> Attempt {
         let over = match request.probe {
             RequestKind::Udp { .. } => bounds.answered,
-            RequestKind::Tcp | RequestKind::Http { .. } => bounds.connected,
+            RequestKind::Tcp | RequestKind::Control | RequestKind::Http { .. } => bounds.connected,
         };
         let mut result = made(Outcome::NameNotFound, None);
         for (nth, address) in addresses.iter().enumerate() {
@@ -175,7 +183,7 @@ impl Context {
                 ))
                 .await
             }
-            RequestKind::Tcp | RequestKind::Http { .. } => {
+            RequestKind::Tcp | RequestKind::Control | RequestKind::Http { .. } => {
                 self.connect(remote, request, bounds, &mut tried, connected)
                     .await
             }
@@ -213,8 +221,10 @@ impl Context {
         attempt.local = stream.local_addr().ok();
         connected.notify_one();
         let bounds = bounds.leaving(self.grace);
-        let RequestKind::Http { path, host, tls } = &request.probe else {
-            return watch(stream, attempt).await;
+        let (path, host, tls) = match &request.probe {
+            RequestKind::Http { path, host, tls } => (path, host, tls),
+            RequestKind::Tcp => return watch(stream, attempt).await,
+            RequestKind::Control | RequestKind::Udp { .. } => return Outcome::Connected,
         };
         let authority = host
             .clone()
@@ -316,7 +326,10 @@ async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(
     let answer = timeout_at(bounds.answered, http::get(io, path, authority)).await;
     attempt.first_byte_us = received.first().map(|at| micros(began, at));
     match answer {
-        Ok(Ok(outcome)) => outcome,
+        Ok(Ok((outcome, server))) => {
+            attempt.server = server;
+            outcome
+        }
         Ok(Err(error)) => failure::exchanging(&error, received.count()),
         // A server that sends anything was reached, even if it is slow.
         Err(_) if received.count() > 0 => Outcome::NotHttp {

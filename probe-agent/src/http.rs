@@ -23,34 +23,42 @@ const MAX_HEAD: usize = 16 * 1024;
 /// Maximum number of header fields.
 const MAX_FIELDS: usize = 100;
 
+/// Maximum number of characters of a `server` header that are kept.
+const MAX_SERVER: usize = 80;
+
 /// The `User-Agent` header of requests.
 const USER_AGENT: &str = concat!("svc-reach-probe/", env!("CARGO_PKG_VERSION"));
 
-/// Requests `path` and returns what the head of the response says.
+/// Requests `path`. Returns what the head of the response says, and its `server` header.
 ///
 /// # Errors
 ///
 /// Fails with errors of the connection and of the protocol. An invalid request is not an error but an outcome, since
 /// the server is not the cause.
-pub async fn get<T>(io: Tap<T>, path: &str, authority: &str) -> Result<Outcome, hyper::Error>
+pub async fn get<T>(
+    io: Tap<T>,
+    path: &str,
+    authority: &str,
+) -> Result<(Outcome, Option<String>), hyper::Error>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
     let request = match request(path, authority) {
         Ok(request) => request,
         Err(error) => {
-            return Ok(Outcome::Failed {
+            let outcome = Outcome::Failed {
                 detail: format!("not a valid request: {error}"),
                 errno: None,
-            });
+            };
+            return Ok((outcome, None));
         }
     };
     exchange(io, request, async |response| {
-        let status = Some(response.status().as_u16());
-        Ok(Outcome::Answered {
-            status,
+        let outcome = Outcome::Answered {
+            status: Some(response.status().as_u16()),
             echo: echo(response.headers()),
-        })
+        };
+        Ok((outcome, server(response.headers())))
     })
     .await
 }
@@ -121,6 +129,13 @@ where
             (Err(error), Err(_)) | (Ok(()), Err(error)) => Err(error),
         },
     }
+}
+
+/// The `server` header, cut if it is long.
+fn server(headers: &header::HeaderMap) -> Option<String> {
+    let value = headers.get(header::SERVER)?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    Some(text.chars().take(MAX_SERVER).collect())
 }
 
 /// What our own test server reports about itself, if it is the server.

@@ -145,6 +145,9 @@ pub struct Attempt {
     pub tls_us: Option<u64>,
     /// Time from the request to the first byte of the answer, in microseconds.
     pub first_byte_us: Option<u64>,
+    /// The `server` header of an HTTP response (RFC 9110, section 10.2.4), cut if it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// Whether this is what became of a datagram that was sent again, since the first one was not answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sent_again: bool,
@@ -163,6 +166,7 @@ impl From<Outcome> for Attempt {
             connect_us: None,
             tls_us: None,
             first_byte_us: None,
+            server: None,
             sent_again: false,
             superseded: false,
         }

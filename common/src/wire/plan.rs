@@ -39,6 +39,9 @@ pub const PAUSE: Duration = Duration::from_secs(2);
 /// How long the agent watches a bare TCP connection that was accepted. A proxy without a backend ends it.
 pub const WATCHED: Duration = Duration::from_millis(300);
 
+/// How long the agent waits until something accepts a control request. A proxy that answers for everything is near.
+pub const CONTROL: Duration = Duration::from_secs(1);
+
 /// Enough time for a working server.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -78,7 +81,7 @@ impl Plan {
             } => self.grace() * 2,
             RequestKind::Http { tls: Tls::Off, .. } => self.grace(),
             RequestKind::Tcp => WATCHED,
-            RequestKind::Udp { .. } => Duration::ZERO,
+            RequestKind::Udp { .. } | RequestKind::Control => Duration::ZERO,
         });
         let late = self.connect_timeout() + after_connecting.max().unwrap_or_default();
         late.max(self.attempt_timeout())
@@ -203,6 +206,9 @@ pub enum RequestKind {
     },
     /// A TCP connection, which the agent closes after [`WATCHED`].
     Tcp,
+    /// A TCP connection to an address and port that nothing serves. Whoever accepts it, accepts everything. The agent
+    /// waits for [`CONTROL`] at most.
+    Control,
     /// One datagram; any datagram counts as an answer.
     Udp {
         /// Bytes to send, as text.

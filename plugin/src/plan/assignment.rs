@@ -4,6 +4,7 @@
 //! large.
 
 use super::{
+    controls::Control,
     placement::{NoNode, Placement},
     planned_position::{PlanSlice, PlannedPosition},
     requests::{self, PlannedRequest, Requests},
@@ -191,7 +192,12 @@ impl PlanBuilders {
                 "there is nothing to ask from this position".to_owned(),
             ));
         }
-        let load = Load::of(&requests);
+        let controls = Control::on_unused_ports(targets);
+        let control_requests: Vec<PlannedRequest> = (0..)
+            .zip(&controls)
+            .map(|(id, control)| control.request(id))
+            .collect();
+        let load = Load::of(&requests).and(Load::of(&control_requests));
         let network = position.network();
         let here = |builder: &PlanBuilder| builder.network == network && builder.node == node;
         let last = self.builders.iter().rposition(here);
@@ -214,6 +220,9 @@ impl PlanBuilders {
         let ids = builder
             .requests
             .add(requests, &vec![Again::Never; targets.len()]);
+        let control_ids = builder
+            .requests
+            .add(control_requests, &vec![Again::Never; controls.len()]);
         builder.load = builder.load.and(load);
         let service = service.facts.service.to_string();
         if builder.services.last() != Some(&service) {
@@ -222,6 +231,7 @@ impl PlanBuilders {
         Ok(PlanSlice {
             probe: builder.name.clone(),
             ids,
+            controls: controls.into_iter().zip(control_ids).collect(),
         })
     }
 
@@ -302,7 +312,10 @@ mod tests {
     };
     use std::{collections::BTreeSet, sync::Arc};
     use svc_reach_common::{
-        facts::Facts, position::Position, target::TargetKind, wire::plan::View,
+        facts::Facts,
+        position::Position,
+        target::TargetKind,
+        wire::plan::{RequestKind, View},
     };
 
     /// Services in a cluster of three nodes, each with a backend on the given node.
@@ -490,8 +503,11 @@ mod tests {
                 .iter()
                 .filter(|request| request.host.ends_with(".svc"));
             assert_eq!(names.count(), 100, "{}", probe.name);
+            let mut to_backends = targets
+                .iter()
+                .filter(|request| request.probe != RequestKind::Control);
             assert!(
-                targets.iter().all(|request| request.lane == Some(0)),
+                to_backends.all(|request| request.lane == Some(0)),
                 "all lead to one backend"
             );
         }

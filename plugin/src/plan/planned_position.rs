@@ -1,5 +1,6 @@
 //! A position of a Service before its probe runs: its node, its targets, and the probe that requests them.
 
+use super::controls::Control;
 use svc_reach_common::{observation::NotObserved, position::Position, target::Target};
 
 /// A position of a Service before its probe runs.
@@ -24,4 +25,6 @@ pub struct PlanSlice {
     pub probe: String,
     /// The id of each target. `None`: no probe knows its protocol.
     pub ids: Vec<Option<u32>>,
+    /// Connections that nothing should accept, each with its id.
+    pub controls: Vec<(Control, Option<u32>)>,
 }

@@ -97,6 +97,17 @@ pub struct PlannedRequest {
     refuser: Option<String>,
 }
 
+impl PlannedRequest {
+    /// A request that shares nothing with others.
+    pub fn alone(request: Request) -> Self {
+        Self {
+            request,
+            backends: Arc::default(),
+            refuser: None,
+        }
+    }
+}
+
 /// The requests of one probe, for several Services. Identical requests are made once.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -127,11 +138,12 @@ impl Requests {
                 }
                 Entry::Vacant(new) => {
                     new.insert(at);
+                    let shares = request.probe != RequestKind::Control;
                     self.requests.push(Request {
                         id: u32::try_from(at).unwrap_or(u32::MAX),
                         again,
-                        lane: Some(number(&mut self.lanes, planned.backends)),
-                        gate: Some(number(&mut self.gates, planned.refuser)),
+                        lane: shares.then(|| number(&mut self.lanes, planned.backends)),
+                        gate: shares.then(|| number(&mut self.gates, planned.refuser)),
                         ..request
                     });
                     at
@@ -600,7 +612,7 @@ mod tests {
                 kinds.insert(target.kind);
                 let tls = match &request.probe {
                     RequestKind::Http { tls, .. } => *tls == Tls::Unverified,
-                    RequestKind::Tcp | RequestKind::Udp { .. } => false,
+                    RequestKind::Tcp | RequestKind::Control | RequestKind::Udp { .. } => false,
                 };
                 let expected = if target.kind == TargetKind::LoadBalancer {
                     balancer

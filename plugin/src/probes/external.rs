@@ -3,6 +3,7 @@
 use crate::{
     config::External,
     plan::{
+        controls::Control,
         requests::{self, Requests},
         service_check::{ExternalPosition, ServiceCheck},
         targets,
@@ -55,8 +56,9 @@ pub async fn probe(
         return;
     };
     let blank = requests::blank(&first.check.request, Network::External);
-    let output = follow(requests.plan(blank), &chosen, ask).await;
-    for (service, chosen) in services.iter_mut().zip(chosen) {
+    let output = follow(requests.plan(blank.clone()), &chosen, ask).await;
+    let accepted = ask_controls(blank, &chosen, &output).await;
+    for ((service, chosen), accepted) in services.iter_mut().zip(chosen).zip(accepted) {
         service.external = match chosen {
             Err(left_out) => ExternalPosition {
                 probed: None,
@@ -64,7 +66,7 @@ pub async fn probe(
             },
             Ok((ids, targets)) => {
                 let results = output.part(&ids).results;
-                keep(targets, results)
+                keep(targets, results, accepted)
             }
         };
     }
@@ -114,6 +116,49 @@ async fn follow(
             .retain(|request| counting.contains(&request.id));
     }
     ask(&plan).await
+}
+
+/// Tries connections that nothing should accept, for the targets of each Service that were reached. Returns those that
+/// something accepted.
+async fn ask_controls(
+    blank: Plan,
+    chosen: &[TargetsFromHere],
+    output: &ProbeOutput,
+) -> Vec<Vec<Control>> {
+    let mut requests = Requests::default();
+    let planned: Vec<_> = chosen
+        .iter()
+        .map(|chosen| {
+            let Ok((ids, targets)) = chosen else {
+                return Vec::new();
+            };
+            let results = output.part(ids).results;
+            let reached: Vec<Target> = (0..)
+                .zip(targets)
+                .filter(|(id, _)| results.get(id).into_iter().flatten().any(reached))
+                .map(|(_, target)| target.clone())
+                .collect();
+            let mut controls = Control::on_unused_ports(&reached);
+            controls.extend(Control::at_nobody(&reached));
+            let planned = (0..).zip(&controls);
+            let planned = planned.map(|(id, control)| control.request(id)).collect();
+            let ids = requests.add(planned, &vec![Again::Never; controls.len()]);
+            controls.into_iter().zip(ids).collect()
+        })
+        .collect();
+    let heard = ask(&requests.plan(blank)).await;
+    planned
+        .into_iter()
+        .map(|controls| heard.accepted(controls))
+        .collect()
+}
+
+/// Whether something answered or accepted a connection.
+fn reached(attempt: &Attempt) -> bool {
+    matches!(
+        attempt.outcome.meaning(),
+        Meaning::Reached | Meaning::Accepted
+    )
 }
 
 async fn ask(plan: &Plan) -> ProbeOutput {
@@ -197,12 +242,6 @@ fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool
             None => !attempts(id).iter().any(public),
         })
         .collect();
-    let reached = |attempt: &Attempt| {
-        matches!(
-            attempt.outcome.meaning(),
-            Meaning::Reached | Meaning::Accepted
-        )
-    };
     let answered = (0..)
         .zip(&private)
         .any(|(id, private)| *private && attempts(id).iter().any(reached));
@@ -210,7 +249,11 @@ fn counts(targets: &[Target], results: &BTreeMap<u32, Vec<Attempt>>) -> Vec<bool
 }
 
 /// The position, with only the targets that count.
-fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> ExternalPosition {
+fn keep(
+    targets: Vec<Target>,
+    results: BTreeMap<u32, Vec<Attempt>>,
+    accepted: Vec<Control>,
+) -> ExternalPosition {
     let counts = counts(&targets, &results);
     let (kept, dropped): (Vec<_>, Vec<_>) = (0..)
         .zip(targets)
@@ -236,6 +279,7 @@ fn keep(targets: Vec<Target>, results: BTreeMap<u32, Vec<Attempt>>) -> ExternalP
             host: None,
             end: End::Complete,
         }),
+        accepted,
     });
     ExternalPosition { probed, left_out }
 }
@@ -320,7 +364,7 @@ mod tests {
             ),
         ];
         for (name, outcomes, kept, left_out) in rows {
-            let from_here = keep(targets(), attempts(&outcomes));
+            let from_here = keep(targets(), attempts(&outcomes), Vec::new());
             let stand = from_here.probed.unwrap();
             assert_eq!(
                 stand
@@ -354,7 +398,7 @@ mod tests {
             let mut results = attempts(&[outcome]);
             results.get_mut(&0).unwrap()[0].remote =
                 remote.map(|remote: &str| remote.parse::<SocketAddr>().unwrap());
-            let from_here = keep(vec![named.clone()], results);
+            let from_here = keep(vec![named.clone()], results, Vec::new());
             assert_eq!(from_here.probed.is_some(), kept, "{remote:?}");
             assert_eq!(from_here.left_out.is_none(), kept, "{remote:?}");
         }

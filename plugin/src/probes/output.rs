@@ -1,5 +1,6 @@
 //! The output of a probe, and how it ended.
 
+use crate::plan::controls::Control;
 use std::collections::BTreeMap;
 use svc_reach_common::wire::{line::HostView, outcome::Attempt};
 
@@ -61,6 +62,18 @@ impl ProbeOutput {
             host: None,
             end,
         }
+    }
+
+    /// Those of these controls that something accepted. Each has the id of its request.
+    pub fn accepted(&self, controls: Vec<(Control, Option<u32>)>) -> Vec<Control> {
+        let connected = |id: Option<u32>| {
+            let attempts = self.results.get(&id?)?;
+            attempts.iter().find_map(|attempt| attempt.connect_us)
+        };
+        let accepted = controls
+            .into_iter()
+            .filter(|(_, id)| connected(*id).is_some());
+        accepted.map(|(control, _)| control).collect()
     }
 
     /// The output for targets with these ids. Their ids in the result start at 0.

@@ -1,6 +1,7 @@
 //! A position after its probe has ended: its targets, and the output of the probe.
 
 use super::output::ProbeOutput;
+use crate::plan::controls::Control;
 use svc_reach_common::{observation::NotObserved, position::Position, target::Target};
 
 /// A position after its probe has ended.
@@ -14,4 +15,6 @@ pub struct ProbedPosition {
     pub targets: Vec<Target>,
     /// The output of the probe, or why there is none.
     pub heard: Result<ProbeOutput, NotObserved>,
+    /// Connections that nothing should accept, but something did.
+    pub accepted: Vec<Control>,
 }

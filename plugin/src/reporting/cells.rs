@@ -249,6 +249,7 @@ mod tests {
         let results =
             attempts.map_or_else(BTreeMap::new, |attempts| BTreeMap::from([(0, attempts)]));
         ProbedPosition {
+            accepted: Vec::new(),
             position,
             node: None,
             targets: vec![target(protocol)],
@@ -264,6 +265,7 @@ mod tests {
     fn a_cell_without_attempts_is_not_observed() {
         let tcp = |end| stand(Position::PodSame, Protocol::Tcp, None, end);
         let unheard = ProbedPosition {
+            accepted: Vec::new(),
             heard: Err(NotObserved::NoNode("every node runs a backend".into())),
             ..tcp(End::Complete)
         };
@@ -401,6 +403,7 @@ mod tests {
             })
             .unzip();
         let stands = [ProbedPosition {
+            accepted: Vec::new(),
             targets,
             heard: Ok(ProbeOutput {
                 results: (0..).zip(results).collect(),

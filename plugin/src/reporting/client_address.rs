@@ -203,6 +203,7 @@ mod tests {
             routes: HostFact::Seen(Vec::new()),
         };
         ProbedPosition {
+            accepted: Vec::new(),
             position,
             node: (position != Position::External).then(|| "a".into()),
             targets: Vec::new(),

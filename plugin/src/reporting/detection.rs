@@ -177,6 +177,7 @@ mod tests {
             addresses: Vec::new(),
         };
         ProbedPosition {
+            accepted: Vec::new(),
             position: Position::NodeSame,
             node: Some(node.to_owned()),
             targets: Vec::new(),

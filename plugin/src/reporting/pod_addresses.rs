@@ -157,6 +157,7 @@ mod tests {
             target.kind == TargetKind::NodePort && target.node.as_deref() == Some("a")
         });
         let stand = ProbedPosition {
+            accepted: Vec::new(),
             position: Position::PodOther,
             node: Some("c".to_owned()),
             targets,

@@ -78,6 +78,7 @@ fn not_yet_probed(
         node,
         targets,
         heard: Err(NotObserved::Interrupted),
+        accepted: Vec::new(),
     }
 }
 

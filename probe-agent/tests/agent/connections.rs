@@ -53,6 +53,19 @@ fn failed_connections_have_distinct_outcomes() {
 }
 
 #[test]
+fn a_control_request_only_asks_whether_something_accepts_it() {
+    let hanging_up = listen(Talk::HangUp);
+    assert_eq!(
+        outcome(hanging_up.address, RequestKind::Control),
+        Outcome::Connected
+    );
+    assert_eq!(
+        outcome(closed_port(), RequestKind::Control),
+        Outcome::Refused { errno: 111 }
+    );
+}
+
+#[test]
 fn a_bare_connection_that_is_ended_at_once_is_no_connection() {
     let hanging_up = listen(Talk::HangUp);
     assert_eq!(

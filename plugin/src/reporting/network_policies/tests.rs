@@ -88,6 +88,7 @@ fn report_of(
             let targets = targets(&facts, &placement, position);
             let attempt = Attempt::from(outcome.clone());
             ProbedPosition {
+                accepted: Vec::new(),
                 position,
                 node: placement
                     .node(position)
