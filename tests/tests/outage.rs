@@ -248,7 +248,8 @@ fn the_provider_is_detected_and_its_matrix_used() {
     );
     let environment = &run.report.environment;
     assert_eq!(environment.provider.as_deref(), Some("huawei-cce"));
-    assert_eq!(environment.column.as_deref(), Some("vpc/iptables"));
+    let mode = environment.proxy_mode.unwrap();
+    assert_eq!(environment.column, Some(format!("vpc/{mode}")));
     let known_by = |fact: &str, source: &str| {
         let mut evidence = environment.evidence.iter();
         let found = evidence.any(|known| known.fact == fact && known.source.starts_with(source));

@@ -96,9 +96,10 @@ fn a_run_is_judged_by_the_chosen_matrix() {
     assert_eq!(run.report.environment.column, None);
     let evidence = &run.report.environment.evidence;
     let remaining = evidence.iter().find(|evidence| evidence.fact == "column");
+    let mode = run.report.environment.proxy_mode.unwrap();
     assert_eq!(
-        remaining.map(|evidence| evidence.value.as_str()),
-        Some("one of tunnel/iptables, vpc/iptables, eni/iptables")
+        remaining.map(|evidence| evidence.value.clone()),
+        Some(format!("one of tunnel/{mode}, vpc/{mode}, eni/{mode}"))
     );
     let open = run.cells(PodSame, node_port(Backend, Own))[0];
     let certain = open.predicted.as_ref().unwrap().reachable;
@@ -109,7 +110,9 @@ fn a_run_is_judged_by_the_chosen_matrix() {
     assert_eq!(open.verdict, verdict, "{open:?}");
     let hint = open.hint.as_ref().unwrap();
     assert!(
-        hint.contains("tunnel/iptables: reachable; vpc/iptables: unreachable"),
+        hint.contains(&format!(
+            "tunnel/{mode}: reachable; vpc/{mode}: unreachable"
+        )),
         "{hint}"
     );
 }
