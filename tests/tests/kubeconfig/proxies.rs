@@ -7,7 +7,7 @@ use crate::{
 };
 use serde_json::json;
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
@@ -26,22 +26,26 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// `greet` reads the requested target and accepts the request.
-    fn new(to: String, greet: fn(&mut TcpStream) -> String) -> Self {
+    /// `greet` reads the requested target and accepts the request. It fails if the client hangs up: the plugin opens
+    /// several connections, and ends when one of them has the answer.
+    fn new(to: String, greet: fn(&mut TcpStream) -> io::Result<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();
         let heard = Arc::clone(&asked);
         thread::spawn(move || {
             for mut client in listener.incoming().flatten() {
-                heard.lock().unwrap().push(greet(&mut client));
+                let Ok(target) = greet(&mut client) else {
+                    continue;
+                };
+                heard.lock().unwrap().push(target);
                 let server = TcpStream::connect(&to).unwrap();
                 for (mut from, mut to) in [
                     (client.try_clone().unwrap(), server.try_clone().unwrap()),
                     (server, client),
                 ] {
                     thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = io::copy(&mut from, &mut to);
                         let _ = to.shutdown(std::net::Shutdown::Write);
                     });
                 }
@@ -56,9 +60,11 @@ impl Proxy {
 }
 
 /// HTTP CONNECT (RFC 9110, 9.3.6).
-fn connect(client: &mut TcpStream) -> String {
-    let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
-    let request = lines.next().unwrap().unwrap();
+fn connect(client: &mut TcpStream) -> io::Result<String> {
+    let mut lines = BufReader::new(client.try_clone()?).lines();
+    let request = lines
+        .next()
+        .unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into()))?;
     let mut credentials = String::new();
     for line in lines
         .map_while(Result::ok)
@@ -70,35 +76,34 @@ fn connect(client: &mut TcpStream) -> String {
             credentials = format!(" as {value}");
         }
     }
-    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     let target = request.strip_prefix("CONNECT ").unwrap_or(&request);
-    format!("{}{credentials}", target.split(' ').next().unwrap())
+    let target = target.split(' ').next().unwrap_or_default();
+    Ok(format!("{target}{credentials}"))
 }
 
 /// SOCKS 5 (RFC 1928), without authentication.
-fn socks(client: &mut TcpStream) -> String {
+fn socks(client: &mut TcpStream) -> io::Result<String> {
     let mut bytes = [0; 2];
-    client.read_exact(&mut bytes).unwrap();
-    client
-        .read_exact(&mut vec![0; usize::from(bytes[1])])
-        .unwrap();
-    client.write_all(&[5, 0]).unwrap();
+    client.read_exact(&mut bytes)?;
+    client.read_exact(&mut vec![0; usize::from(bytes[1])])?;
+    client.write_all(&[5, 0])?;
     let mut head = [0; 4];
-    client.read_exact(&mut head).unwrap();
+    client.read_exact(&mut head)?;
     let host = if head[3] == 3 {
         let mut length = [0];
-        client.read_exact(&mut length).unwrap();
+        client.read_exact(&mut length)?;
         let mut name = vec![0; usize::from(length[0])];
-        client.read_exact(&mut name).unwrap();
+        client.read_exact(&mut name)?;
         String::from_utf8(name).unwrap()
     } else {
         let mut ip = [0; 4];
-        client.read_exact(&mut ip).unwrap();
+        client.read_exact(&mut ip)?;
         std::net::Ipv4Addr::from(ip).to_string()
     };
-    client.read_exact(&mut bytes).unwrap();
-    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
-    format!("{host}:{}", u16::from_be_bytes(bytes))
+    client.read_exact(&mut bytes)?;
+    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])?;
+    Ok(format!("{host}:{}", u16::from_be_bytes(bytes)))
 }
 
 #[test]
