@@ -12,8 +12,9 @@ use svc_reach_common::{
 /// Ports that hardly any server uses: tcpmux (RFC 1078) and discard (RFC 863).
 const UNUSED: [NonZeroU16; 2] = [NonZeroU16::MIN, NonZeroU16::new(9).unwrap()];
 
-/// Addresses that belong to nobody, because they are for documentation (RFC 5737, section 3; RFC 3849, section 2).
-const NOBODY: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+/// Addresses that belong to nobody, because they are for documentation (RFC 5737, section 3; RFC 9637, section 2). They are
+/// not the first ones of their ranges, which people use in test networks.
+const NOBODY: [&str; 2] = ["192.0.2.213", "3fff:fff::213"];
 
 /// A connection that nothing should accept.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,7 +80,7 @@ impl Control {
         let Self { address, port } = self;
         if NOBODY.contains(&address.as_str()) {
             format!(
-                "it accepted port {port} of {address}, which is an address for documentation (RFC 5737, RFC 3849)"
+                "it accepted port {port} of {address}, which is an address for documentation (RFC 5737, RFC 9637)"
             )
         } else {
             format!("it accepted port {port} of {address}, which the Service does not have")
@@ -169,7 +170,7 @@ mod tests {
             datagrams,
         ];
         let controls = Control::at_nobody(&targets);
-        assert_eq!(text(&controls), ["192.0.2.1 80", "2001:db8::1 30080"]);
+        assert_eq!(text(&controls), ["192.0.2.213 80", "3fff:fff::213 30080"]);
     }
 
     #[test]
@@ -179,7 +180,7 @@ mod tests {
             port: port(1),
         };
         let nobody = Control {
-            address: "192.0.2.1".into(),
+            address: "192.0.2.213".into(),
             port: port(80),
         };
         let mut datagrams = target(TargetKind::LoadBalancer, "203.0.113.1", 80, None);
