@@ -39,10 +39,11 @@ go_toolchain() {
 
 json_field() { sed -n "s/^\t\"$1\": \"\(.*\)\",\?\$/\1/p"; } # NAME: reads the output of go mod download
 
-# The compiler runs for seconds, so it is faster if it collects garbage only when it has used 2 GiB. That took 24 % off
+# The compiler runs for seconds, so it is faster if it collects garbage only when it has used 2 GiB. That took 23 % off
 # the build of etcd.
 go_run() { # ARG…: runs Go with separate settings and caches
-  env GOGC=off GOMEMLIMIT=2GiB GOPATH="$BUILD/gopath" GOMODCACHE="$BUILD/go-modules" GOCACHE="$BUILD/go-cache" GOWORK=off GOFLAGS=-mod=mod \
+  env GOGC=off GOMEMLIMIT=2GiB \
+    GOPATH="$BUILD/gopath" GOMODCACHE="$BUILD/go-modules" GOCACHE="$BUILD/go-cache" GOWORK=off GOFLAGS=-mod=mod \
     GO111MODULE=on GOTOOLCHAIN=local CGO_ENABLED="${CGO:-0}" "$GO" "$@"
 }
 
