@@ -173,22 +173,27 @@ pub fn request_settings() -> RequestSettings {
     }
 }
 
+/// A target with only these values: TCP port 80, no node.
+pub fn target(kind: TargetKind, address: &str) -> Target {
+    Target {
+        kind,
+        address: address.to_owned(),
+        port: port(80),
+        protocol: Protocol::Tcp,
+        port_name: None,
+        node: None,
+        node_role: None,
+        relation: None,
+        scope: None,
+    }
+}
+
 /// A cell with only these values: TCP port 80, no node, no expectation.
 pub fn cell(position: Position, kind: TargetKind, address: &str, value: ObservedValue) -> Cell {
     Cell {
         position,
         node: None,
-        target: Target {
-            kind,
-            address: address.to_owned(),
-            port: port(80),
-            protocol: Protocol::Tcp,
-            port_name: None,
-            node: None,
-            node_role: None,
-            relation: None,
-            scope: None,
-        },
+        target: target(kind, address),
         expected: None,
         editions: Vec::new(),
         predicted: None,

@@ -190,6 +190,16 @@ pub enum Meaning {
 }
 
 impl Outcome {
+    /// What our own test server reported about itself, if it answered.
+    #[must_use]
+    pub const fn echo(&self) -> Option<&Echo> {
+        if let Self::Answered { echo, .. } = self {
+            echo.as_ref()
+        } else {
+            None
+        }
+    }
+
     /// What this outcome says about the target.
     ///
     /// If bytes came that are not HTTP, or if the server ended a TLS handshake, a server was reached. A load balancer

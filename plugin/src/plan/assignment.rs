@@ -4,7 +4,7 @@
 //! large.
 
 use super::{
-    controls::Control,
+    controls::{self, Control},
     placement::{NoNode, Placement},
     planned_position::{PlanSlice, PlannedPosition},
     requests::{self, PlannedRequest, Requests},
@@ -193,11 +193,7 @@ impl PlanBuilders {
             ));
         }
         let controls = Control::on_unused_ports(targets);
-        let control_requests: Vec<PlannedRequest> = (0..)
-            .zip(&controls)
-            .map(|(id, control)| control.request(id))
-            .collect();
-        let load = Load::of(&requests).and(Load::of(&control_requests));
+        let load = Load::of(&requests).and(Load::of(&controls::planned(&controls)));
         let network = position.network();
         let here = |builder: &PlanBuilder| builder.network == network && builder.node == node;
         let last = self.builders.iter().rposition(here);
@@ -220,9 +216,7 @@ impl PlanBuilders {
         let ids = builder
             .requests
             .add(requests, &vec![Again::Never; targets.len()]);
-        let control_ids = builder
-            .requests
-            .add(control_requests, &vec![Again::Never; controls.len()]);
+        let controls = controls::add(controls, &mut builder.requests);
         builder.load = builder.load.and(load);
         let service = service.facts.service.to_string();
         if builder.services.last() != Some(&service) {
@@ -231,7 +225,7 @@ impl PlanBuilders {
         Ok(PlanSlice {
             probe: builder.name.clone(),
             ids,
-            controls: controls.into_iter().zip(control_ids).collect(),
+            controls,
         })
     }
 

@@ -1,12 +1,12 @@
 //! Connections that nothing should accept. If one is accepted, something accepts every connection, and an answer from
 //! there proves nothing. Pure.
 
-use super::requests::PlannedRequest;
+use super::requests::{PlannedRequest, Requests};
 use std::{collections::BTreeSet, net::IpAddr, num::NonZeroU16};
 use svc_reach_common::{
     protocol::Protocol,
     target::{Relation, Target, TargetKind},
-    wire::plan::{Request, RequestKind},
+    wire::plan::{Again, Request, RequestKind},
 };
 
 /// Ports that hardly any server uses: tcpmux (RFC 1078) and discard (RFC 863).
@@ -86,14 +86,25 @@ impl Control {
             format!("it accepted port {port} of {address}, which the Service does not have")
         }
     }
+}
 
-    /// The request. `id`: its index among the controls.
-    pub fn request(&self, id: u32) -> PlannedRequest {
-        PlannedRequest::alone(Request {
-            attempts: Some(NonZeroU16::MIN),
-            ..Request::new(id, self.address.clone(), self.port, RequestKind::Control)
+/// The requests for controls. The id of each is its index.
+pub fn planned(controls: &[Control]) -> Vec<PlannedRequest> {
+    (0..)
+        .zip(controls)
+        .map(|(id, Control { address, port })| {
+            PlannedRequest::alone(Request {
+                attempts: Some(NonZeroU16::MIN),
+                ..Request::new(id, address.clone(), *port, RequestKind::Control)
+            })
         })
-    }
+        .collect()
+}
+
+/// Adds controls to the requests of a probe. Returns each with its id there.
+pub fn add(controls: Vec<Control>, requests: &mut Requests) -> Vec<(Control, Option<u32>)> {
+    let ids = requests.add(planned(&controls), &vec![Again::Never; controls.len()]);
+    controls.into_iter().zip(ids).collect()
 }
 
 /// The address that belongs to nobody, in the family of a target.
@@ -105,7 +116,7 @@ fn nobody_like(target: &Target) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::Control;
-    use crate::testing::port;
+    use crate::testing::{self, port};
     use svc_reach_common::{
         protocol::Protocol,
         target::{Relation, Target, TargetKind},
@@ -113,15 +124,9 @@ mod tests {
 
     fn target(kind: TargetKind, address: &str, number: u16, relation: Option<Relation>) -> Target {
         Target {
-            kind,
-            address: address.into(),
             port: port(number),
-            protocol: Protocol::Tcp,
-            port_name: None,
-            node: None,
-            node_role: None,
             relation,
-            scope: None,
+            ..testing::target(kind, address)
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::{
     config::External,
     plan::{
-        controls::Control,
+        controls::{self, Control},
         requests::{self, Requests},
         service_check::{ExternalPosition, ServiceCheck},
         targets,
@@ -140,10 +140,7 @@ async fn ask_controls(
                 .collect();
             let mut controls = Control::on_unused_ports(&reached);
             controls.extend(Control::at_nobody(&reached));
-            let planned = (0..).zip(&controls);
-            let planned = planned.map(|(id, control)| control.request(id)).collect();
-            let ids = requests.add(planned, &vec![Again::Never; controls.len()]);
-            controls.into_iter().zip(ids).collect()
+            controls::add(controls, &mut requests)
         })
         .collect();
     let heard = ask(&requests.plan(blank)).await;
@@ -290,12 +287,11 @@ mod tests {
     use crate::{
         plan::requests::{self, Requests},
         probes::output::ProbeOutput,
-        testing::{facts, port, request_settings},
+        testing::{self, facts, request_settings},
     };
     use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr};
     use svc_reach_common::{
         position::Network,
-        protocol::Protocol,
         target::{Scope, Target, TargetKind},
         wire::{
             outcome::{Attempt, Outcome, Phase},
@@ -305,15 +301,8 @@ mod tests {
 
     fn target(address: &str, scope: Scope) -> Target {
         Target {
-            kind: TargetKind::LoadBalancer,
-            address: address.into(),
-            port: port(80),
-            protocol: Protocol::Tcp,
-            port_name: None,
-            node: None,
-            node_role: None,
-            relation: None,
             scope: Some(scope),
+            ..testing::target(TargetKind::LoadBalancer, address)
         }
     }
 

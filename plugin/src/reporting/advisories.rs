@@ -34,8 +34,8 @@ const NOT_ASKED: &str = "no-required-cell";
 const JUST_CHANGED: &str = "just-changed";
 
 /// Every advisory. `left_out`: why the position `external` was left out, partly or completely. `unread`: why a change
-/// during the run would have gone unnoticed, if it would. `policies`: what is to be known about policies that were not read or not evaluated. `mesh`: the mesh at the backends, if one was found, or why that is
-/// unknown.
+/// during the run would have gone unnoticed, if it would. `policies`: what is to be known about policies that were not
+/// read or not evaluated. `mesh`: the mesh at the backends, if one was found, or why that is unknown.
 pub fn advisories(
     known: Findings<'_>,
     left_out: Option<&str>,

@@ -8,10 +8,10 @@ use std::{
     net::IpAddr,
 };
 use svc_reach_common::{
-    facts::{Endpoint, Facts, ServiceType},
+    facts::{Endpoint, Facts},
     observation::{NotObserved, Observation},
     target::{Target, TargetKind},
-    wire::outcome::{Attempt, Echo, Outcome},
+    wire::outcome::{Attempt, Outcome},
 };
 
 /// `server` headers of proxies that are part of the data path of a mesh. They answer for the backends.
@@ -100,17 +100,12 @@ fn foreign(
 
 /// Whether the Service's name led to an address that is not the Service's.
 fn resolved_elsewhere(facts: &Facts, target: &Target, attempt: &Attempt) -> Option<Foreign> {
-    let service = &facts.service;
     let remote = attempt.remote?.ip().to_canonical();
-    if target.kind != TargetKind::Dns || service.kind == ServiceType::ExternalName {
+    // Headless Services, whose addresses change with their pods, and aliases of other names have no cluster IP.
+    let known = &facts.service.cluster_ips;
+    if target.kind != TargetKind::Dns || known.is_empty() {
         return None;
     }
-    // The addresses of a headless Service change with its pods.
-    let known = if service.headless || service.cluster_ips.is_empty() {
-        return None;
-    } else {
-        &service.cluster_ips
-    };
     (!known.contains(&remote)).then(|| {
         let known: Vec<String> = known.iter().map(IpAddr::to_string).collect();
         Foreign::Other(format!(
@@ -122,17 +117,8 @@ fn resolved_elsewhere(facts: &Facts, target: &Target, attempt: &Attempt) -> Opti
 
 /// Whether our own test server is another pod than the endpoints.
 fn other_pod(facts: &Facts, target: &Target, attempt: &Attempt) -> Option<Foreign> {
-    let Outcome::Answered {
-        echo: Some(Echo {
-            pod: Some(pod),
-            node,
-            ..
-        }),
-        ..
-    } = &attempt.outcome
-    else {
-        return None;
-    };
+    let echo = attempt.outcome.echo()?;
+    let pod = echo.pod.as_ref()?;
     let direct = target.kind == TargetKind::PodIp;
     let address: Option<IpAddr> = target.address.parse().ok();
     let asked = |endpoint: &&Endpoint| !direct || Some(endpoint.address) == address;
@@ -140,17 +126,16 @@ fn other_pod(facts: &Facts, target: &Target, attempt: &Attempt) -> Option<Foreig
     if asked.is_empty() || asked.iter().any(|endpoint| endpoint.pod.is_none()) {
         return None;
     }
-    let same: Vec<&&Endpoint> = asked
+    let same = asked
         .iter()
-        .filter(|endpoint| endpoint.pod.as_ref() == Some(pod))
-        .collect();
-    match same.first() {
+        .find(|endpoint| endpoint.pod.as_ref() == Some(pod));
+    match same {
         None if direct => Some(Foreign::Other(format!(
             "pod {pod}, but the address belongs to pod {}",
             asked[0].pod.as_deref().unwrap_or_default()
         ))),
         None => Some(Foreign::New(format!("pod {pod}"))),
-        Some(endpoint) => match (node, &endpoint.node) {
+        Some(endpoint) => match (&echo.node, &endpoint.node) {
             (Some(seen), Some(known)) if seen != known => Some(Foreign::Other(format!(
                 "pod {pod} on node {seen}, but the endpoint is on {known}"
             ))),
@@ -247,30 +232,15 @@ mod tests {
             probed_position::ProbedPosition,
         },
         reporting::cells::seen,
-        testing::{attempt, endpoint, facts, port},
+        testing::{attempt, endpoint, facts, port, target},
     };
     use svc_reach_common::{
         facts::Facts,
         observation::NotObserved,
         position::Position,
-        protocol::Protocol,
         target::{Target, TargetKind},
         wire::outcome::{Attempt, Echo, Outcome},
     };
-
-    fn target(kind: TargetKind, address: &str) -> Target {
-        Target {
-            kind,
-            address: address.into(),
-            port: port(80),
-            protocol: Protocol::Tcp,
-            port_name: None,
-            node: None,
-            node_role: None,
-            relation: None,
-            scope: None,
-        }
-    }
 
     fn answer(status: u16, server: &str) -> Attempt {
         let outcome = Outcome::Answered {

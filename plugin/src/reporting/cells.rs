@@ -8,7 +8,7 @@ use svc_reach_common::{
     protocol::Protocol,
     report::Observed,
     target::{Target, TargetKind},
-    wire::outcome::{Attempt, Outcome},
+    wire::outcome::Attempt,
 };
 
 /// One position and one target, with the observation that results from all attempts.
@@ -179,26 +179,7 @@ fn latency_ms(attempts: &[&Attempt]) -> Option<f64> {
 fn client_ip_seen(attempts: &[Attempt]) -> Option<IpAddr> {
     let mut seen = attempts
         .iter()
-        .filter_map(|attempt| match &attempt.outcome {
-            Outcome::Answered {
-                echo: Some(echo), ..
-            } => echo.client,
-            Outcome::Answered { echo: None, .. }
-            | Outcome::Connected
-            | Outcome::NotHttp { .. }
-            | Outcome::TlsFailure { .. }
-            | Outcome::Closed { .. }
-            | Outcome::Refused { .. }
-            | Outcome::Reset { .. }
-            | Outcome::TimedOut { .. }
-            | Outcome::Silent
-            | Outcome::HostUnreachable { .. }
-            | Outcome::NetworkUnreachable { .. }
-            | Outcome::Blocked { .. }
-            | Outcome::NameNotFound
-            | Outcome::NameLookupFailed { .. }
-            | Outcome::Failed { .. } => None,
-        });
+        .filter_map(|attempt| attempt.outcome.echo()?.client);
     let first = seen.next()?;
     seen.all(|address| address == first).then_some(first)
 }

@@ -6,7 +6,7 @@ use svc_reach_common::{
     client::{Client, ClientValue},
     facts::Facts,
     position::Network,
-    wire::outcome::{Attempt, Meaning, Outcome},
+    wire::outcome::{Attempt, Meaning},
 };
 
 /// What the backends saw in the attempts of one cell. `stands`: every position, since probes on the host network report
@@ -25,7 +25,10 @@ pub fn client(
         .filter(|attempt| attempt.outcome.meaning() == Meaning::Reached);
     let mut seen = Vec::new();
     for attempt in reached {
-        match (reported(&attempt.outcome), attempt.local) {
+        match (
+            attempt.outcome.echo().and_then(|echo| echo.client),
+            attempt.local,
+        ) {
             (Some(client), Some(local)) => {
                 seen.push((client.to_canonical(), local.ip().to_canonical()));
             }
@@ -83,16 +86,6 @@ pub fn client(
             known(ClientValue::Replaced, replaced_by)
         }
     }
-}
-
-fn reported(outcome: &Outcome) -> Option<IpAddr> {
-    let Outcome::Answered {
-        echo: Some(echo), ..
-    } = outcome
-    else {
-        return None;
-    };
-    echo.client
 }
 
 /// Addresses that a probe has in addition to the one that it used: on the host network, all addresses of its node.

@@ -7,7 +7,7 @@ use svc_reach_common::{
     report::{Affinity, BackendAnswers, Cell, Distribution, Environment, Share},
     target::TargetKind,
     verdict::Reachability,
-    wire::outcome::{Attempt, Echo, Meaning, Outcome},
+    wire::outcome::{Attempt, Meaning},
 };
 
 /// A backend without any answer is silent only if chance has a smaller probability than this.
@@ -85,18 +85,8 @@ pub fn distribution(
 
 /// The pod that gave an answer, and its node.
 fn named(attempt: &Attempt) -> Option<(&str, Option<&str>)> {
-    let Outcome::Answered {
-        echo: Some(Echo {
-            pod: Some(pod),
-            node,
-            ..
-        }),
-        ..
-    } = &attempt.outcome
-    else {
-        return None;
-    };
-    Some((pod, node.as_deref()))
+    let echo = attempt.outcome.echo()?;
+    Some((echo.pod.as_deref()?, echo.node.as_deref()))
 }
 
 /// The attempts of one cell, each of which is a choice between the same endpoints.

@@ -7,7 +7,6 @@ use svc_reach_common::{
     position::Network,
     report::Evidence,
     target::TargetKind,
-    wire::outcome::Outcome,
 };
 
 /// The addresses that probes in pods used, by node.
@@ -73,13 +72,7 @@ fn from_cell(facts: &Facts, cell: &ObservedCell<'_>, ipv6: bool) -> Option<(bool
         return None;
     }
     cell.attempts.iter().find_map(|attempt| {
-        let Outcome::Answered {
-            echo: Some(echo), ..
-        } = &attempt.outcome
-        else {
-            return None;
-        };
-        let (client, local) = (echo.client?, attempt.local?.ip());
+        let (client, local) = (attempt.outcome.echo()?.client?, attempt.local?.ip());
         let masqueraded = if client == local {
             false
         } else if node.internal_ips.contains(&client) {

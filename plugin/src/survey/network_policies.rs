@@ -167,7 +167,7 @@ impl PolicySurvey {
     pub fn for_any_client_in(self, namespace: &str) -> Self {
         Self {
             probes_in: namespace.to_owned(),
-            probe_labels: Labels::some(BTreeMap::new()),
+            probe_labels: Labels::unknown(),
             ..self
         }
     }

@@ -30,6 +30,12 @@ impl Labels {
         }
     }
 
+    /// The labels of an object of which none is known.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self::some(BTreeMap::new())
+    }
+
     /// The value of a label, or that it is absent. The outer `None` means that neither is known.
     pub(super) fn get(&self, key: &str) -> Option<Option<&str>> {
         match self.known.get(key) {

@@ -74,7 +74,7 @@ fn namespace_matches(
     namespace: &str,
     namespaces: &BTreeMap<String, Labels>,
 ) -> Truth {
-    let unknown = Labels::some(BTreeMap::new());
+    let unknown = Labels::unknown();
     selector
         .matches(namespaces.get(namespace).unwrap_or(&unknown))
         .ok_or_else(|| Missing::NamespaceLabels(namespace.to_owned()))

@@ -18,7 +18,7 @@ use crate::{
     terminal::progress,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, io::Write};
+use std::io::Write;
 use svc_reach_common::{facts::Node, model::policy::Labels, words};
 
 /// The objects that a question about packets needs. A packet may be for any Service, so read all of them.
@@ -124,7 +124,7 @@ impl ExplainCommand {
                     return Ok(());
                 };
                 let namespace = &facts.service.namespace;
-                let labels = Labels::some(BTreeMap::new());
+                let labels = Labels::unknown();
                 let known = cells::Surroundings {
                     services: vec![(&facts.service, facts.endpoints.as_slice())],
                     policies: network_policies::look(cluster, &[facts], namespace, labels).await,

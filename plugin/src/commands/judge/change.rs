@@ -397,12 +397,18 @@ mod tests {
         ];
         for (from, to, became, exit) in rows {
             let (changes, ended) = changes(one(from), one(to));
-            let expected: Vec<String> = became
-                .iter()
-                .map(|became| format!("pod-other 10.0.0.1: {became}"))
-                .collect();
-            assert_eq!((changes, ended), (expected, exit), "{from} then {to}");
+            assert_eq!(
+                (changes, ended),
+                (became_of_one(became), exit),
+                "{from} then {to}"
+            );
         }
+    }
+
+    /// The change of one cell, if there is one.
+    fn became_of_one(became: Option<&str>) -> Vec<String> {
+        let change = became.map(|became| format!("pod-other 10.0.0.1: {became}"));
+        change.into_iter().collect()
     }
 
     #[test]
@@ -421,11 +427,11 @@ mod tests {
             (NotKnown, Replaced, None, Exit::AsExpected),
         ] {
             let (changes, ended) = changes(one(from), one(to));
-            let expected: Vec<String> = became
-                .iter()
-                .map(|became| format!("pod-other 10.0.0.1: {became}"))
-                .collect();
-            assert_eq!((changes, ended), (expected, exit), "{from} then {to}");
+            assert_eq!(
+                (changes, ended),
+                (became_of_one(became), exit),
+                "{from} then {to}"
+            );
         }
     }
 

@@ -190,10 +190,7 @@ fn attempts(attempts: &[Attempt]) -> Markup {
 
 /// The backend that answered, if it identified itself.
 fn served_by(outcome: &Outcome) -> String {
-    let Outcome::Answered {
-        echo: Some(echo), ..
-    } = outcome
-    else {
+    let Some(echo) = outcome.echo() else {
         return String::new();
     };
     let pod = echo.pod.as_ref().map(|pod| format!(" by {pod}"));
