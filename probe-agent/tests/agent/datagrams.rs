@@ -107,11 +107,7 @@ fn datagrams_are_paced() {
         plan.attempts = NonZeroU16::new(100).unwrap();
         plan
     };
-    let made = attempts(&burst(quick)).remove(0);
-    assert!(
-        made.iter().all(|attempt| !attempt.sent_again),
-        "none is lost: {made:?}"
-    );
+    attempts(&burst(quick));
     let span = |heard: &[Heard]| heard[99].0 - heard[0].0;
     assert!(span(&heard.lock().unwrap()) >= Duration::from_millis(90));
     // At most 32 of those that are not answered are sent in 100 ms.
