@@ -227,7 +227,8 @@ fn compare_version(folder: &Folder, version: &str) -> Vec<String> {
     let mut numbers: BTreeMap<(Family, Agreement), usize> = BTreeMap::new();
     let mut differing = Vec::new();
     for ((position, own, addresses), cells) in PLACES.iter().zip(cells(&all)) {
-        let said = said(&folder.join(format!("said-{version}-{position}.jsonl")));
+        let [first, second] = [1, 2]
+            .map(|round| said(&folder.join(format!("said-{version}-{position}-{round}.jsonl"))));
         for (id, (index, target)) in (0..).zip(&cells) {
             let facts = &all[*index];
             let family = if target.address.contains(':') {
@@ -243,8 +244,15 @@ fn compare_version(folder: &Folder, version: &str) -> Vec<String> {
             let world = World::of(facts, &proxy);
             let forecast = world.connect(&paths, &facts.service, client, target);
             let address = addresses[usize::from(family == Family::V6)];
-            let attempts = &said[&id];
-            let agreement = compare(&forecast, position.network(), address, attempts);
+            let agreement =
+                |attempts: &[Attempt]| compare(&forecast, position.network(), address, attempts);
+            // Once in a while, a single connection gets lost; why is not known. As in a run of the plugin, the second
+            // round decides.
+            let attempts = match agreement(&first[&id]) {
+                Agreement::Differing => &second[&id],
+                Agreement::Agreed | Agreement::ByChance | Agreement::Unknown => &first[&id],
+            };
+            let agreement = agreement(attempts);
             *numbers.entry((family, agreement)).or_default() += 1;
             if agreement == Agreement::Differing {
                 let seen: Vec<String> = attempts.iter().map(text).collect();
