@@ -62,42 +62,43 @@ impl<'p> Schedule<'p> {
     /// finished.
     ///
     /// What was not seen as the plan expects is asked again: nodes learn of new pods and changed Services late, and a
-    /// mixed result may come from our own burst. In the second round, attempts on the same backends are made one by one.
+    /// mixed result may come from our own burst. From the second round on, attempts on the same backends are made one by
+    /// one.
     pub async fn carry_out(&self, mut finished: impl FnMut(Line)) {
-        let first = self.plan.targets.iter();
-        let first = first.map(|request| Asked::new(request, self.plan.attempts_on(request)));
-        let first: Vec<Asked<'_>> = first.collect();
-        let mut again: Vec<(Asked<'_>, Vec<Attempt>)> = Vec::new();
-        self.round(&first, true, |asked, attempts| {
-            if is_asked_again(asked.request.again, &attempts) {
-                let count = if is_mixed(&attempts) { 2 } else { 1 } * asked.attempts;
-                again.push((Asked::new(asked.request, count), attempts));
-            } else {
-                finished(Line::Result {
-                    id: asked.request.id,
-                    attempts,
-                });
+        let targets = self.plan.targets.iter();
+        let first = targets.map(|request| Asked::new(request, self.plan.attempts_on(request)));
+        let mut targets: Vec<Asked<'_>> = first.collect();
+        let mut first_round: HashMap<u32, Vec<Attempt>> = HashMap::new();
+        for round in 1.. {
+            let mut again = Vec::new();
+            self.round(&targets, round == 1, |asked, attempts| {
+                let Request {
+                    id, again: when, ..
+                } = *asked.request;
+                if round < when.most_rounds() && is_asked_again(when, &attempts) {
+                    let settles = when != Again::UntilNotReached && is_mixed(&attempts);
+                    let times = if settles { 2 } else { 1 };
+                    let count = times * self.plan.attempts_on(asked.request);
+                    again.push(Asked::new(asked.request, count));
+                    // Rounds between the first and the last say nothing more.
+                    first_round.entry(id).or_insert(attempts);
+                    return;
+                }
+                let mut all = first_round.remove(&id).unwrap_or_default();
+                for attempt in &mut all {
+                    attempt.superseded = !attempts.is_empty();
+                }
+                all.extend(attempts);
+                finished(Line::Result { id, attempts: all });
+            })
+            .await;
+            if again.is_empty() {
+                return;
             }
-        })
-        .await;
-        if again.is_empty() {
-            return;
+            sleep(plan::PAUSE).await;
+            self.gates.values().for_each(Gate::renew);
+            targets = again;
         }
-        sleep(plan::PAUSE).await;
-        self.gates.values().for_each(Gate::renew);
-        let (second, earlier): (Vec<Asked<'_>>, Vec<Vec<Attempt>>) = again.into_iter().unzip();
-        let ids = second.iter().map(|asked| asked.request.id);
-        let mut earlier: HashMap<u32, Vec<Attempt>> = ids.zip(earlier).collect();
-        self.round(&second, false, |asked, attempts| {
-            let id = asked.request.id;
-            let mut all = earlier.remove(&id).unwrap_or_default();
-            for attempt in &mut all {
-                attempt.superseded = !attempts.is_empty();
-            }
-            all.extend(attempts);
-            finished(Line::Result { id, attempts: all });
-        })
-        .await;
     }
 
     /// Makes the attempts of one round: the first ones on all targets, then the second ones, and so on. An attempt is
@@ -287,5 +288,6 @@ fn is_asked_again(again: Again, attempts: &[Attempt]) -> bool {
             .iter()
             .all(|attempt| reached(attempt) || matches!(attempt.outcome, Outcome::Answered { .. })),
         Again::UnlessNotReached => is_mixed(attempts) || attempts.iter().any(reached),
+        Again::UntilNotReached => attempts.iter().any(reached),
     }
 }

@@ -145,7 +145,7 @@ pub struct Observed {
     pub latency_ms: Option<f64>,
     /// The client's address as the server saw it; `null` unless the server reported it, and the same one each time.
     pub client_ip_seen: Option<IpAddr>,
-    /// Every attempt. If there was a second round, those of the first round are superseded.
+    /// Every attempt of the first round and of the last one. If these are two, those of the first round are superseded.
     pub attempts: Vec<Attempt>,
 }
 

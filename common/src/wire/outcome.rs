@@ -151,7 +151,7 @@ pub struct Attempt {
     /// Whether this is what became of a datagram that was sent again, since the first one was not answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sent_again: bool,
-    /// Whether the target was asked again in a second round, so that this attempt does not count.
+    /// Whether the target was asked again in another round, so that this attempt does not count.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub superseded: bool,
 }

@@ -33,8 +33,13 @@ pub struct Plan {
     pub targets: Vec<Request>,
 }
 
-/// Least time between the two rounds of attempts on a target. A node learns of a changed Service within a second or so.
+/// Least time between two rounds of attempts on a target. A node learns of a changed Service within a second or so.
 pub const PAUSE: Duration = Duration::from_secs(2);
+
+/// Most rounds of attempts on a target that a NetworkPolicy forbids. On a busy node, a network plugin enforces the
+/// policies of a new pod only after seconds. The API does not say when
+/// (<https://kubernetes.io/docs/concepts/services-networking/network-policies/#pod-lifecycle>).
+pub const MOST_ROUNDS: u32 = 6;
 
 /// How long the agent watches a bare TCP connection that was accepted. A proxy without a backend ends it.
 pub const WATCHED: Duration = Duration::from_millis(300);
@@ -113,7 +118,7 @@ pub struct Request {
     /// Number of attempts on this target; `None` for the plan's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<NonZeroU16>,
-    /// When it is asked again, in a second round.
+    /// When it is asked again, in another round.
     #[serde(default, skip_serializing_if = "Again::is_never")]
     pub again: Again,
     /// Requests with the same number may lead to the same backends. Their attempts are spread. `None`: not spread.
@@ -143,7 +148,7 @@ impl Request {
 }
 
 words! {
-    /// When a target is asked again, in a second round of attempts.
+    /// When a target is asked again, in another round of attempts.
     pub enum Again("second round") {
         /// Not at all.
         Never = "never",
@@ -155,6 +160,8 @@ words! {
         UnlessAnswered = "unless-answered",
         /// If any attempt reached it, or if it refused only some of them.
         UnlessNotReached = "unless-not-reached",
+        /// If any attempt reached it, and again after that, in at most [`MOST_ROUNDS`] rounds.
+        UntilNotReached = "until-not-reached",
     }
 }
 
@@ -169,6 +176,18 @@ impl Default for Again {
 }
 
 impl Again {
+    /// How many rounds a target gets at most.
+    #[must_use]
+    pub const fn most_rounds(self) -> u32 {
+        match self {
+            Self::Never => 1,
+            Self::IfMixed | Self::UnlessReached | Self::UnlessAnswered | Self::UnlessNotReached => {
+                2
+            }
+            Self::UntilNotReached => MOST_ROUNDS,
+        }
+    }
+
     /// Whether a target is never asked again.
     #[must_use]
     pub fn is_never(&self) -> bool {

@@ -204,15 +204,15 @@ fn refuser(target: &Target) -> Option<String> {
 }
 
 /// How long an agent may take for its plan: the longest attempt, times the number of rounds that its attempts need, and
-/// the time that pacing adds. What is asked again takes the same time once more, with up to twice as many attempts.
+/// the time that pacing adds. What is asked again takes the same time in each further round, with up to twice as many
+/// attempts.
 pub fn duration(plan: &Plan) -> Duration {
     let rounds = u32::try_from(rounds(plan)).unwrap_or(u32::MAX);
     let pacing = svc_reach_probe::pacing(plan);
     let once = plan.longest_attempt() * rounds + pacing;
-    if plan.targets.iter().all(|target| target.again.is_never()) {
-        return once;
-    }
-    once + plan::PAUSE + plan.longest_attempt() * rounds * 2 + pacing * 2
+    let again = plan.targets.iter().map(|target| target.again.most_rounds());
+    let further = again.max().unwrap_or(1) - 1;
+    once + (plan::PAUSE + plan.longest_attempt() * rounds * 2 + pacing * 2) * further
 }
 
 /// How many rounds of concurrent attempts the plan needs.

@@ -22,7 +22,7 @@ pub struct ObservedCell<'a> {
     pub observation: Observation,
     /// The attempts that count.
     pub attempts: &'a [Attempt],
-    /// The attempts of both rounds.
+    /// The attempts of the first round and of the last one.
     pub all: &'a [Attempt],
     /// What the first round saw, if there was a second one.
     pub first_round: Option<String>,
@@ -83,14 +83,14 @@ fn all(stands: &[ProbedPosition]) -> impl Iterator<Item = (&ProbedPosition, u32,
     })
 }
 
-/// The attempts that count: those of the second round, if there was one.
+/// The attempts that count: those of the last round.
 fn attempts(stand: &ProbedPosition, id: u32) -> &[Attempt] {
     let all = every_attempt(stand, id);
     let superseded = all.iter().take_while(|attempt| attempt.superseded);
     &all[superseded.count()..]
 }
 
-/// The attempts of both rounds.
+/// The attempts of the first round and of the last one.
 fn every_attempt(stand: &ProbedPosition, id: u32) -> &[Attempt] {
     stand
         .heard
@@ -146,7 +146,7 @@ pub fn observed(seen: &ObservedCell<'_>) -> Observed {
         .as_ref()
         .filter(|first| counts && **first != reason)
     {
-        reason += &format!("; this is the second round, the first one saw: {first}");
+        reason += &format!("; the first round saw: {first}");
     }
     let of = (!seen.attempts.is_empty()).then_some(seen.attempts.len());
     Observed {
@@ -634,7 +634,7 @@ mod tests {
         assert_eq!(settled.attempts, attempts, "both rounds");
         assert_eq!(
             settled.reason,
-            "connected; this is the second round, the first one saw: 1× connected, 1× timed out"
+            "connected; the first round saw: 1× connected, 1× timed out"
         );
         let still = of_stand(vec![first(late()), attempt(late(), None)]);
         assert_eq!(still.value, ObservedValue::Unreachable);

@@ -1,4 +1,4 @@
-//! Which targets a probe asks again, in a second round. Pure.
+//! Which targets a probe asks again, in a second round or more. Pure.
 //!
 //! A running probe gets no messages. So its plan says what is expected of each target, if that is known before the run,
 //! and the probe asks again what it sees differently. What is as expected costs no time.
@@ -15,7 +15,7 @@ use svc_reach_common::{
     position::Position,
     report::Cell,
     target::{Target, TargetKind},
-    verdict::ExpectedValue,
+    verdict::{Basis, ExpectedValue},
     wire::plan::Again,
 };
 
@@ -104,6 +104,7 @@ fn of_cell(cell: &Cell) -> Again {
     if values.any(|value| Some(value) != first) {
         return Again::IfMixed;
     }
+    let basis = cell.expected.as_ref().map(|expected| expected.basis);
     match cell.expected.as_ref().map(|expected| expected.value) {
         // kube-proxy's health check answers 503 on a node without a backend.
         None | Some(ExpectedValue::Reachable)
@@ -112,6 +113,7 @@ fn of_cell(cell: &Cell) -> Again {
             Again::UnlessAnswered
         }
         None | Some(ExpectedValue::Reachable) => Again::UnlessReached,
+        Some(ExpectedValue::Unreachable) if basis == Some(Basis::Policy) => Again::UntilNotReached,
         Some(ExpectedValue::Unreachable) => Again::UnlessNotReached,
         Some(ExpectedValue::ByChance) => Again::Never,
     }
@@ -131,16 +133,20 @@ mod tests {
         wire::plan::Again,
     };
 
-    fn again(kind: TargetKind, expected: Option<ExpectedValue>, says: &[Reachability]) -> Again {
+    fn again(
+        kind: TargetKind,
+        expected: Option<(ExpectedValue, Basis)>,
+        says: &[Reachability],
+    ) -> Again {
         let mut cell = cell(
             Position::PodSame,
             kind,
             "192.168.0.10",
             ObservedValue::NotObserved,
         );
-        cell.expected = expected.map(|value| Expectation {
+        cell.expected = expected.map(|(value, basis)| Expectation {
             value,
-            basis: Basis::Stated,
+            basis,
             matrix: None,
             edition: None,
             source: None,
@@ -158,19 +164,22 @@ mod tests {
 
     #[test]
     fn a_target_is_asked_again_if_it_is_not_as_expected() {
+        use Basis::{Policy, Stated};
         use ExpectedValue::{ByChance, Reachable, Unreachable};
         let (port, health) = (TargetKind::NodePort, TargetKind::HealthCheckNodePort);
         for (kind, expected, asked) in [
-            (port, Some(Reachable), Again::UnlessReached),
+            (port, Some((Reachable, Stated)), Again::UnlessReached),
             (port, None, Again::UnlessReached),
-            (port, Some(Unreachable), Again::UnlessNotReached),
-            (port, Some(ByChance), Again::Never),
-            (health, Some(Reachable), Again::UnlessAnswered),
-            (health, Some(Unreachable), Again::UnlessNotReached),
+            (port, Some((Unreachable, Stated)), Again::UnlessNotReached),
+            (port, Some((Unreachable, Policy)), Again::UntilNotReached),
+            (port, Some((ByChance, Stated)), Again::Never),
+            (health, Some((Reachable, Stated)), Again::UnlessAnswered),
+            (health, Some((Unreachable, Stated)), Again::UnlessNotReached),
         ] {
             assert_eq!(again(kind, expected, &[]), asked, "{kind} {expected:?}");
         }
         let disputed = [Reachability::Reachable, Reachability::Unreachable];
-        assert_eq!(again(port, Some(Reachable), &disputed), Again::IfMixed);
+        let expected = Some((Reachable, Stated));
+        assert_eq!(again(port, expected, &disputed), Again::IfMixed);
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 use svc_reach_common::wire::{
     outcome::{Attempt, Outcome},
-    plan::{Again, Plan, Request},
+    plan::{Again, MOST_ROUNDS, PAUSE, Plan, Request},
 };
 
 const TIMEOUT_MS: NonZeroU32 = NonZeroU32::new(2000).unwrap();
@@ -48,7 +48,7 @@ const fn refused(outcome: &Outcome) -> bool {
 /// Five probes at once, each with 6 attempts: together they take twice as long as one attempt may.
 #[test]
 fn a_server_with_one_thread_is_not_overrun() {
-    let server = single_threaded(Duration::from_millis(100), 0);
+    let server = single_threaded(Duration::from_millis(100), ..);
     let probes: Vec<_> = (0..5)
         .map(|_| {
             let plan = spread([server.address], 6, Again::Never);
@@ -63,7 +63,7 @@ fn a_server_with_one_thread_is_not_overrun() {
 
 #[test]
 fn a_healthy_server_costs_no_time() {
-    let server = single_threaded(Duration::ZERO, 0);
+    let server = single_threaded(Duration::ZERO, ..);
     let began = Instant::now();
     let made = attempts(&spread([server.address], 40, Again::UnlessReached)).remove(0);
     assert!(all(&made, answered), "{made:?}");
@@ -76,7 +76,7 @@ fn a_healthy_server_costs_no_time() {
 
 #[test]
 fn a_server_that_answers_late_is_asked_again() {
-    let late = || -> Server { single_threaded(Duration::ZERO, 2) };
+    let late = || -> Server { single_threaded(Duration::ZERO, 2..) };
     let made = attempts(&spread([late().address], 3, Again::UnlessReached)).remove(0);
     let (first, second): (Vec<_>, Vec<_>) = made.into_iter().partition(|one| one.superseded);
     assert_eq!(first.len(), 3);
@@ -96,6 +96,23 @@ fn a_server_that_answers_late_is_asked_again() {
     );
     let made = attempts(&spread([closed_port()], 3, Again::UnlessReached)).remove(0);
     assert!(made.len() == 6 && all(&made, refused), "{made:?}");
+}
+
+#[test]
+fn what_a_policy_forbids_is_asked_until_it_is_not_reached() {
+    let answers_six = single_threaded(Duration::ZERO, ..6);
+    let began = Instant::now();
+    let made = attempts(&spread([answers_six.address], 3, Again::UntilNotReached)).remove(0);
+    assert!(began.elapsed() >= 2 * PAUSE, "three rounds");
+    let (first, last): (Vec<_>, Vec<_>) = made.into_iter().partition(|one| one.superseded);
+    assert!(first.len() == 3 && all(&first, answered), "{first:?}");
+    assert!(last.len() == 3, "without the second round: {last:?}");
+    assert!(!last.iter().any(|one| answered(&one.outcome)), "{last:?}");
+
+    let answers_all = single_threaded(Duration::ZERO, ..);
+    let made = attempts(&spread([answers_all.address], 3, Again::UntilNotReached)).remove(0);
+    assert!(made.len() == 6 && all(&made, answered), "{made:?}");
+    assert_eq!(answers_all.requests(), 3 * MOST_ROUNDS as usize);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::{
     ffi::OsString,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    ops::RangeBounds,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -185,8 +186,12 @@ fn tls(known_clients: bool) -> ServerConfig {
         .unwrap()
 }
 
-/// A server with one thread that takes so long for each request. It answers only from the given connection on.
-pub fn single_threaded(each: Duration, from: usize) -> Server {
+/// A server with one thread that takes so long for each request. It only answers the
+/// connections with these numbers, from 0 on.
+pub fn single_threaded(
+    each: Duration,
+    answered: impl RangeBounds<usize> + Send + 'static,
+) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = Server {
         address: listener.local_addr().unwrap(),
@@ -197,7 +202,7 @@ pub fn single_threaded(each: Duration, from: usize) -> Server {
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let nth = requests.fetch_add(1, Ordering::SeqCst);
-            if nth < from {
+            if !answered.contains(&nth) {
                 continue;
             }
             let _ = stream.read(&mut [0; 1024]);
