@@ -4,10 +4,12 @@
 
 mod endpoint;
 mod node;
+mod route;
 mod service;
 
 pub use endpoint::{Endpoint, EndpointPort};
 pub use node::{Node, Taint};
+pub use route::{IngressController, Route, ServedRoute};
 pub use service::{Ingress, IpMode, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy};
 
 use std::sync::Arc;
@@ -27,6 +29,8 @@ pub struct Facts {
     pub changed: Option<String>,
     /// The API server's version, such as `v1.20.2`.
     pub server_version: Option<String>,
+    /// Ways through Ingresses, or why they are unknown.
+    pub routes: Result<Vec<ServedRoute>, String>,
 }
 
 impl Facts {

@@ -9,8 +9,9 @@ use crate::{
     },
     model::Cause,
     observation::ObservedValue,
+    position::Position,
     report::{Cell, Chance, EditionValue, Expectation, PolicyEffect, Prediction},
-    target::{Scope, Target},
+    target::{Scope, Target, TargetKind},
     terms::Terms,
     verdict::{
         Basis, Decision, Documented, Expected, ExpectedValue, Reachability, Verdict, expect, judge,
@@ -32,12 +33,23 @@ pub struct Judge<'a> {
 
 impl Judge<'_> {
     /// Judges a cell from its observation and prediction. Replaces its expectation, editions, verdict and hint.
+    ///
+    /// Documents say nothing about an Ingress whose controller is unknown. If it is known, [`Self::judge_from`] counts.
     pub fn judge(&self, cell: &mut Cell) {
+        let position = (cell.target.kind != TargetKind::Ingress).then_some(cell.position);
+        self.judge_from(position, cell);
+    }
+
+    /// Like [`Self::judge`], but from another position: where the client is from the point of view of the circumstances.
+    /// They are those of an ingress controller, if the cell is one of an Ingress. `None`: documents do not count.
+    pub fn judge_from(&self, position: Option<Position>, cell: &mut Cell) {
         let target = Target {
             scope: cell.target.scope.or_else(|| scope_seen(cell)),
             ..cell.target.clone()
         };
-        let situations = self.circumstances.situations(cell.position, &target);
+        let situations = position.map_or_else(Vec::new, |position| {
+            self.circumstances.situations(position, &target)
+        });
         self.judge_client(&mut cell.client, cell.predicted.as_ref(), &situations);
         if let Some(required) = self.terms.of(cell) {
             cell.expected = Some(Expectation {
@@ -451,6 +463,7 @@ mod tests {
                 node_role: Some(NodeRole::Backend),
                 relation: Some(Relation::Remote),
                 scope: Some(Scope::Private),
+                route: None,
             },
             expected: None,
             editions: Vec::new(),

@@ -7,6 +7,7 @@
 //! `networking/v1`, and of `pkg/apis/{core,discovery,networking}/*/defaults.go` in kubernetes/kubernetes v1.37.2.
 
 mod endpoints;
+mod ingress;
 mod named;
 mod network_policy;
 mod node;
@@ -14,4 +15,5 @@ mod pod;
 mod service;
 
 pub use endpoints::ServiceEndpoints;
+pub use ingress::routes;
 pub use named::ObjectError;

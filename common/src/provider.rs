@@ -5,7 +5,10 @@ pub mod operator;
 pub mod pass_through;
 pub mod tls;
 
-use crate::{facts::Facts, report::Evidence};
+use crate::{
+    facts::{Facts, Service},
+    report::Evidence,
+};
 
 words! {
     /// A cloud's or distribution's Kubernetes. A provider's matrix has the same name.
@@ -177,6 +180,13 @@ fn of_cce(version: &str) -> bool {
         })
 }
 
+/// Whether the Service belongs to CCE's NGINX Ingress add-on, which gives this name to its controller and to the
+/// Service in front of it (Huawei Cloud CCE, User Guide, Service overview, failure table).
+#[must_use]
+pub fn is_nginx_ingress(service: &Service) -> bool {
+    service.name.starts_with("cceaddon-nginx-ingress")
+}
+
 #[cfg(test)]
 mod tests {
     use super::Provider;
@@ -204,6 +214,7 @@ mod tests {
             all_nodes: true,
             changed: None,
             server_version: Some(version.to_owned()),
+            routes: Ok(Vec::new()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Targets: addresses of a Service that a probe connects to.
 
-use crate::protocol::Protocol;
+use crate::{facts::Route, protocol::Protocol};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -106,6 +106,9 @@ pub struct Target {
     pub relation: Option<Relation>,
     /// Whether the address is private or public.
     pub scope: Option<Scope>,
+    /// How a request must look to get to the Service from there, if it is the address of an Ingress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
 }
 
 #[cfg(test)]

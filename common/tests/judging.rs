@@ -30,6 +30,7 @@ fn target(kind: TargetKind) -> Target {
         node_role: node_port.then_some(NodeRole::Other),
         relation: node_port.then_some(Relation::Remote),
         scope: Some(Scope::Private),
+        route: None,
     }
 }
 

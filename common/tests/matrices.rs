@@ -185,6 +185,7 @@ fn target(kind: TargetKind, role: Option<NodeRole>, own: bool, scope: Scope) -> 
         node_role: role,
         relation: role.map(|_| if own { Relation::Own } else { Relation::Remote }),
         scope: Some(scope),
+        route: None,
     }
 }
 

@@ -184,6 +184,7 @@ fn of_a_proxy_that_nobody_saw_nothing_is_predicted() {
             node_role: None,
             relation: None,
             scope: None,
+            route: None,
         };
         let client = Client {
             network: Network::Host,

@@ -167,6 +167,7 @@ impl Case {
             all_nodes: true,
             changed: None,
             server_version: None,
+            routes: Ok(Vec::new()),
         }
     }
 
@@ -259,6 +260,7 @@ fn target(kind: TargetKind, address: String, port: u16, node: Option<String>) ->
         node_role: None,
         relation: None,
         scope: None,
+        route: None,
     }
 }
 

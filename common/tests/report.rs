@@ -129,6 +129,7 @@ fn full() -> Report {
             node_role: Some(NodeRole::Backend),
             relation: Some(Relation::Own),
             scope: Some(Scope::Private),
+            route: None,
         },
         expected: Some(Expectation {
             value: ExpectedValue::Reachable,

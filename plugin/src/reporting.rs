@@ -7,6 +7,7 @@ mod client_address;
 pub mod detection;
 mod distribution;
 pub mod documents;
+mod ingress;
 pub mod neighbours;
 pub mod network_policies;
 mod pod_addresses;
@@ -21,6 +22,7 @@ use crate::{
     reporting::{
         advisories::Findings,
         cells::ObservedCell,
+        ingress::Ingresses,
         network_policies::{PolicyCheck, PolicyQuestion},
     },
     survey::{
@@ -46,7 +48,7 @@ use svc_reach_common::{
     report::{
         self, API_VERSION, AbsentPosition, Cell, Evidence, Kind, Prediction, Report, Summary,
     },
-    target::Target,
+    target::{Target, TargetKind},
     terms::Terms,
     verdict::Verdict,
 };
@@ -184,6 +186,7 @@ pub fn report(
         circumstances: &circumstances,
         terms: expectations.terms,
     };
+    let ingresses = Ingresses::of(facts, provider, &modes, &circumstances);
     let policies = PolicyCheck::new(
         expectations.policies,
         facts,
@@ -227,7 +230,11 @@ pub fn report(
             if let (Some(policy), Some(predicted)) = (&cell.policy, &mut cell.predicted) {
                 network_policies::apply(policy, predicted);
             }
-            documents.judge(&mut cell);
+            if cell.target.kind == TargetKind::Ingress {
+                ingresses.judge(facts, &documents, &mut cell);
+            } else {
+                documents.judge(&mut cell);
+            }
             cell
         })
         .collect();

@@ -38,6 +38,7 @@ use crate::{
     survey::{
         self, Survey,
         changes::Changes,
+        ingresses,
         kube_proxy::ProxyConfig,
         mesh::{self, Mesh},
         network_policies::{self, PolicySurvey},
@@ -312,6 +313,7 @@ impl<C: Cluster> Run<'_, C> {
             proxy,
         } = surveyed?;
         allowed?;
+        ingresses::look(self.cluster, &mut services).await;
         let unlisted = &self.settings.check.request.unlisted;
         public_addresses::add(&mut services, unlisted, self.namespace)?;
         if services.is_empty() {

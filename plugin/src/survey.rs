@@ -2,6 +2,7 @@
 
 mod backends;
 pub mod changes;
+pub mod ingresses;
 pub mod k3s;
 pub mod kube_proxy;
 pub mod mesh;
@@ -104,6 +105,7 @@ async fn facts(
             nodes: Arc::clone(&nodes),
             all_nodes,
             server_version: None,
+            routes: Ok(Vec::new()),
         })
         .collect();
     Ok(services)

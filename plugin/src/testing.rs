@@ -94,6 +94,7 @@ pub fn facts() -> Facts {
         all_nodes: true,
         changed: None,
         server_version: Some("v1.20.2".into()),
+        routes: Ok(Vec::new()),
     }
 }
 
@@ -185,6 +186,7 @@ pub fn target(kind: TargetKind, address: &str) -> Target {
         node_role: None,
         relation: None,
         scope: None,
+        route: None,
     }
 }
 

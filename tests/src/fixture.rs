@@ -263,3 +263,49 @@ pub fn await_answer(kubectl: &Kubectl, address: &str) {
         }
     });
 }
+
+/// A pod with nginx on a node. `says`: what it does with a request, as directives. Returns its address.
+pub fn front(kubectl: &Kubectl, namespace: &Namespace, node: &str, says: &str) -> String {
+    let conf = format!(
+        "user root; pid /run/nginx.pid; error_log /dev/stderr; events {{}}\n\
+         http {{ access_log off; server {{ listen 80; location / {{ {says} }} }} }}\n"
+    );
+    let settings = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "front"}, "data": {"nginx.conf": conf},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "front"},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{
+                "name": "nginx", "image": "nginx:1.22",
+                "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
+                "volumeMounts": [{"name": "conf", "mountPath": "/etc/nginx/nginx.conf", "subPath": "nginx.conf"}],
+            }],
+            "volumes": [{"name": "conf", "configMap": {"name": "front"}}],
+        },
+    });
+    apply(kubectl, namespace, vec![settings, pod]);
+    namespace.kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "pod/front",
+        "--timeout=180s",
+    ]);
+    text(kubectl, namespace, ["pod", "front", "/status/podIP"])
+}
+
+/// The text of a field of an object: its kind, its name, and the JSON pointer of the field.
+///
+/// # Panics
+///
+/// If the object does not have the field.
+#[must_use]
+#[expect(clippy::panic, reason = "a missing field must fail the test")]
+pub fn text(kubectl: &Kubectl, namespace: &Namespace, [kind, name, field]: [&str; 3]) -> String {
+    let object = kubectl.object(&namespace.args(&["get", kind, name]));
+    let value = object.pointer(field);
+    let value = value.unwrap_or_else(|| panic!("{kind} {name} has no {field}"));
+    value.as_str().map_or(value.to_string(), str::to_owned)
+}

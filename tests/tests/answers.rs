@@ -22,7 +22,7 @@ use svc_reach_common::{
     verdict::Verdict,
 };
 use svc_reach_tests::{
-    fixture::{apply, await_proxies, deploy, nodes, service},
+    fixture::{apply, await_proxies, deploy, front, nodes, service, text},
     kubectl::Kubectl,
     namespace::Namespace,
     run::{Run, Which, ask, node_port, of},
@@ -206,45 +206,6 @@ fn session_affinity_is_seen_to_hold() {
         "{distribution:?}"
     );
     run.expect_exit(0);
-}
-
-/// A pod with nginx on a node, which answers every request as `says`. Returns its address.
-fn front(kubectl: &Kubectl, namespace: &Namespace, node: &str, says: &str) -> String {
-    let conf = format!(
-        "user root; pid /run/nginx.pid; error_log /dev/stderr; events {{}}\n\
-         http {{ access_log off; server {{ listen 80; location / {{ {says} }} }} }}\n"
-    );
-    let settings = json!({
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "front"}, "data": {"nginx.conf": conf},
-    });
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "front"},
-        "spec": {
-            "nodeName": node,
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{
-                "name": "nginx", "image": "nginx:1.22",
-                "readinessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 1},
-                "volumeMounts": [{"name": "conf", "mountPath": "/etc/nginx/nginx.conf", "subPath": "nginx.conf"}],
-            }],
-            "volumes": [{"name": "conf", "configMap": {"name": "front"}}],
-        },
-    });
-    apply(kubectl, namespace, vec![settings, pod]);
-    namespace.kubectl(&[
-        "wait",
-        "--for=condition=Ready",
-        "pod/front",
-        "--timeout=180s",
-    ]);
-    text(kubectl, namespace, ["pod", "front", "/status/podIP"])
-}
-
-/// The text of a field.
-fn text(kubectl: &Kubectl, namespace: &Namespace, [kind, name, field]: [&str; 3]) -> String {
-    let object = kubectl.object(&namespace.args(&["get", kind, name]));
-    let value = object.pointer(field).unwrap();
-    value.as_str().map_or(value.to_string(), str::to_owned)
 }
 
 /// The cluster's pods that ask, the backend's node and the asked ports.

@@ -86,6 +86,7 @@ mod tests {
             all_nodes: true,
             changed: None,
             server_version: None,
+            routes: Ok(Vec::new()),
         }
     }
 

@@ -133,6 +133,7 @@ mod tests {
                 node_role: None,
                 relation: None,
                 scope: None,
+                route: None,
             },
             expected: None,
             editions: Vec::new(),

@@ -3,6 +3,7 @@
 use super::{groups::groups, wording};
 use std::{collections::BTreeSet, net::IpAddr};
 use svc_reach_common::{
+    facts::Route,
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
@@ -42,6 +43,7 @@ struct Likeness {
     kind: TargetKind,
     role: Option<NodeRole>,
     scope: Option<Scope>,
+    route: Option<Route>,
     cells: Vec<Option<CellLikeness>>,
 }
 
@@ -151,6 +153,7 @@ fn likeness(target: &Target, cells: &[Option<&Cell>]) -> Likeness {
         kind: target.kind,
         role: target.node_role,
         scope: target.scope,
+        route: target.route.clone(),
         cells: cells.iter().map(|cell| cell.map(of_cell)).collect(),
     }
 }

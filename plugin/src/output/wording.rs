@@ -66,6 +66,10 @@ pub fn address(report: &Report, target: &Target) -> String {
     if target.protocol != Protocol::Tcp {
         text += &format!("/{}", target.protocol);
     }
+    if let Some(route) = &target.route {
+        let host = route.host.as_deref().unwrap_or("*");
+        text += &format!(" ({}: {host}{})", route.ingress, route.path);
+    }
     // Two ports of a Service can lead to the same port of a pod.
     if let Some(name) = &target.port_name
         && report.service.ports.len() > 1

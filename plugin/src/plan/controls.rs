@@ -30,13 +30,12 @@ impl Control {
     pub fn on_unused_ports(targets: &[Target]) -> Vec<Self> {
         let in_front = |target: &&Target| match target.kind {
             TargetKind::NodePort => target.relation != Some(Relation::Own),
-            TargetKind::LoadBalancer | TargetKind::Dnat => true,
+            TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress => true,
             TargetKind::PodIp
             | TargetKind::ClusterIp
             | TargetKind::Dns
             | TargetKind::ExternalIp
-            | TargetKind::HealthCheckNodePort
-            | TargetKind::Ingress => false,
+            | TargetKind::HealthCheckNodePort => false,
         };
         let tcp = targets.iter().filter(|it| it.protocol == Protocol::Tcp);
         let addresses: BTreeSet<&str> = tcp

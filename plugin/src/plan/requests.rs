@@ -252,6 +252,13 @@ fn probe(
         host: settings.host.clone(),
         tls,
     };
+    if let Some(route) = &target.route {
+        return Some(RequestKind::Http {
+            path: route.path.clone(),
+            host: route.host.clone(),
+            tls: if route.tls { Tls::Unverified } else { Tls::Off },
+        });
+    }
     match target.protocol {
         Protocol::Sctp => None,
         Protocol::Udp => Some(RequestKind::Udp {

@@ -6,7 +6,7 @@ use super::placement::Placement;
 use std::{net::IpAddr, num::NonZeroU16};
 use svc_reach_common::provider::elb;
 use svc_reach_common::{
-    facts::{Endpoint, Facts, Node, ServicePort, ServiceType},
+    facts::{Endpoint, Facts, Node, ServedRoute, ServicePort, ServiceType},
     position::Position,
     protocol::Protocol,
     target::{NodeRole, Relation, Scope, Target, TargetKind},
@@ -15,6 +15,9 @@ use svc_reach_common::{
 /// How many backends are requested directly. This distinguishes a dead backend from a Service that does not forward. A
 /// few are enough, and a Service can have thousands.
 pub const DIRECT_BACKENDS: usize = 4;
+
+/// How many addresses of Ingresses are requested. A Service can have hundreds of hosts and paths, which share them.
+const ROUTES: usize = 4;
 
 /// Every target of a position, sorted by kind.
 pub fn targets(facts: &Facts, placement: &Placement, position: Position) -> Vec<Target> {
@@ -107,9 +110,30 @@ fn of_kind(
             .zip(service.health_check_node_port.into_iter().cycle())
             .flat_map(|(node, number)| of_node(kind, facts, node, own, number, Protocol::Tcp, None))
             .collect(),
-        // The Service itself does not name the address of an Ingress.
-        TargetKind::LoadBalancer | TargetKind::Dnat | TargetKind::Ingress => Vec::new(),
+        TargetKind::Ingress => facts
+            .routes
+            .iter()
+            .flatten()
+            .flat_map(routed)
+            .take(ROUTES)
+            .collect(),
+        TargetKind::LoadBalancer | TargetKind::Dnat => Vec::new(),
     }
+}
+
+/// The addresses of an Ingress.
+fn routed(served: &ServedRoute) -> impl Iterator<Item = Target> {
+    served.addresses.iter().map(|address| Target {
+        scope: address.parse().ok().map(Scope::of),
+        route: Some(served.route.clone()),
+        ..target(
+            TargetKind::Ingress,
+            address.clone(),
+            served.port,
+            Protocol::Tcp,
+            served.port_name.as_deref(),
+        )
+    })
 }
 
 fn target(
@@ -129,6 +153,7 @@ fn target(
         node_role: None,
         relation: None,
         scope: None,
+        route: None,
     }
 }
 
@@ -249,6 +274,7 @@ fn of_node<'a>(
         node_role: Some(role),
         relation,
         scope: Some(scope),
+        route: None,
         ..target(kind, ip.to_string(), number, protocol, port_name)
     })
 }

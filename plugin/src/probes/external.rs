@@ -210,12 +210,12 @@ fn makes_sense(target: &Target) -> bool {
         TargetKind::NodePort
         | TargetKind::LoadBalancer
         | TargetKind::ExternalIp
-        | TargetKind::Dnat => true,
+        | TargetKind::Dnat
+        | TargetKind::Ingress => true,
         TargetKind::PodIp
         | TargetKind::ClusterIp
         | TargetKind::Dns
-        | TargetKind::HealthCheckNodePort
-        | TargetKind::Ingress => false,
+        | TargetKind::HealthCheckNodePort => false,
     }
 }
 
@@ -373,6 +373,7 @@ mod tests {
     fn a_name_is_private_if_its_address_is() {
         let named = Target {
             scope: None,
+            route: None,
             ..target("lb.example", Scope::Public)
         };
         let silent = || Outcome::TimedOut {

@@ -14,7 +14,7 @@ use advisory::{own, warning};
 
 use jiff::Timestamp;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use svc_reach_common::{
     facts::{Facts, ServiceType},
     observation::ObservedValue,
@@ -182,6 +182,24 @@ pub fn of_the_service(facts: &Facts) -> Vec<Advisory> {
         };
         let text = text.to_owned();
         advisories.push(own("no-load-balancer-address", Severity::Warning, text));
+    }
+    match &facts.routes {
+        Err(why) => {
+            let text = format!("{why}; they are not checked");
+            advisories.push(own("ingresses-not-read", Severity::Info, text));
+        }
+        Ok(routes) => {
+            let pending = routes.iter().filter(|served| served.addresses.is_empty());
+            let names: BTreeSet<&str> = pending
+                .map(|served| served.route.ingress.as_str())
+                .collect();
+            advisories.extend(names.into_iter().map(|name| {
+                let text = format!(
+                    "Ingress {name} leads to the Service, but has no address yet: no controller serves it, or none writes its status"
+                );
+                own("no-ingress-address", Severity::Info, text)
+            }));
+        }
     }
     advisories
 }

@@ -211,6 +211,7 @@ mod tests {
             node_role: None,
             relation: None,
             scope: None,
+            route: None,
         }
     }
 

@@ -112,6 +112,26 @@ pub fn detect(
     }
 }
 
+/// What documented expectations of an Ingress depend on: the Service of its controller. `own`: those of the Service that
+/// is checked, since the cluster is the same.
+pub fn of_controller(
+    controller: &Facts,
+    provider: Option<Provider>,
+    modes: &[ProxyMode],
+    own: &Circumstances,
+) -> Circumstances {
+    // The evidence is about the Service that is checked.
+    let mut notes = Notes::default();
+    let pass_through = pass_through(controller, provider, modes, &mut notes);
+    circumstances(
+        controller,
+        provider,
+        own.columns.clone(),
+        pass_through,
+        &mut notes,
+    )
+}
+
 /// Overrides from the user, each with the evidence that contradicts it.
 pub fn contradictions(evidence: &[Evidence]) -> Vec<(&Evidence, Vec<&Evidence>)> {
     let told = evidence

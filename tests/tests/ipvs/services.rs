@@ -275,6 +275,7 @@ impl Sample {
             all_nodes: true,
             changed: None,
             server_version: None,
+            routes: Ok(Vec::new()),
         }
     }
 }
@@ -293,6 +294,7 @@ pub fn targets(facts: &Facts, own: Option<&str>) -> Vec<Target> {
         node_role: None,
         relation: None,
         scope: None,
+        route: None,
     };
     let mut targets = Vec::new();
     for node in facts.nodes.iter() {

@@ -152,6 +152,7 @@ impl Cluster {
             node_role: None,
             relation: None,
             scope,
+            route: None,
         };
         let others = self.other.iter().map(|service| (service, &[][..]));
         let services = std::iter::once((&self.service, self.endpoints.as_slice())).chain(others);

@@ -219,6 +219,7 @@ impl Dump {
             all_nodes: false,
             changed: None,
             server_version: None,
+            routes: Ok(Vec::new()),
         })
     }
 }

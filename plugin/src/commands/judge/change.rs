@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use svc_reach_common::{
     client::ClientValue,
     exit::Exit,
+    facts::Route,
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
@@ -132,6 +133,7 @@ type Identity<'c> = (
     Option<NodeRole>,
     Option<Relation>,
     Option<Scope>,
+    Option<&'c Route>,
 );
 
 fn identity(cell: &Cell) -> Identity<'_> {
@@ -144,6 +146,7 @@ fn identity(cell: &Cell) -> Identity<'_> {
         target.node_role,
         target.relation,
         target.scope,
+        target.route.as_ref(),
     )
 }
 

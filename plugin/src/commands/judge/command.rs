@@ -20,6 +20,7 @@ use svc_reach_common::{
     judging,
     matrix::Column,
     report::{self, Evidence, Report, Reports},
+    target::TargetKind,
     terms::GivenTerms,
 };
 
@@ -230,7 +231,10 @@ fn judge(
         terms: &terms,
     };
     for cell in &mut report.cells {
-        against.judge(cell);
+        // What is known about the controller of an Ingress is not in the report, so the run's verdict remains.
+        if cell.target.kind != TargetKind::Ingress || terms.of(cell).is_some() {
+            against.judge(cell);
+        }
     }
     let primary = documents.catalog.primary(&selection);
     report.matrix = primary.map(report::MatrixReference::of);

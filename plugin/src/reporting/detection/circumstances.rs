@@ -5,9 +5,9 @@ use super::notes::Notes;
 use ipnet::IpNet;
 
 use svc_reach_common::{
-    facts::{Facts, Service, ServiceType},
+    facts::{Facts, ServiceType},
     matrix::{Circumstances, Class, Column, ServiceKind},
-    provider::{Provider, elb},
+    provider::{Provider, elb, is_nginx_ingress},
 };
 
 /// What documented expectations depend on.
@@ -81,12 +81,6 @@ pub fn circumstances(
 /// Whether ranges of clients leave some clients out.
 fn restricts(ranges: &[IpNet]) -> bool {
     !ranges.is_empty() && !ranges.iter().any(|range| range.prefix_len() == 0)
-}
-
-/// Whether the Service belongs to CCE's NGINX Ingress add-on, which gives this name to its controller and to the
-/// Service in front of it (Huawei Cloud CCE, User Guide, Service overview, failure table).
-pub fn is_nginx_ingress(service: &Service) -> bool {
-    service.name.starts_with("cceaddon-nginx-ingress")
 }
 
 /// Whether backends are on the host network, where they have a node's address. `None`: only some are, there is no ready
