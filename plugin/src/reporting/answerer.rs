@@ -10,7 +10,8 @@ use std::{
 use svc_reach_common::{
     facts::{Endpoint, Facts},
     observation::{NotObserved, Observation},
-    target::{Target, TargetKind},
+    position::Position,
+    target::{Scope, Target, TargetKind},
     wire::outcome::{Attempt, Outcome},
 };
 
@@ -28,17 +29,39 @@ struct Direct {
 
 /// Replaces the observation of each cell whose answers all came from something else, or where something accepts every
 /// connection.
-pub fn check(facts: &Facts, cells: &mut [ObservedCell<'_>]) {
+///
+/// If only others answered this machine at private addresses, it is in another network with the same addresses, for
+/// example at home. Then this removes those cells, and returns why.
+pub fn check(facts: &Facts, cells: &mut Vec<ObservedCell<'_>>) -> Option<&'static str> {
     let direct = direct(facts, cells);
-    for cell in cells {
+    let (mut strangers, mut backends) = (false, false);
+    for cell in &mut *cells {
         let of_port = direct.get(&cell.target.port_name).and_then(Option::as_ref);
-        if let Some(instead) =
-            accepts_everything(cell).or_else(|| someone_else(facts, cell, of_port))
-        {
+        let stranger = someone_else(facts, cell, of_port);
+        if is_private_from_here(cell) {
+            strangers |= stranger.is_some();
+            backends |= stranger.is_none() && !cell.reaching.is_empty();
+        }
+        if let Some(instead) = accepts_everything(cell).or(stranger) {
             cell.observation = instead;
             cell.reaching.clear();
         }
     }
+    if !strangers || backends {
+        return None;
+    }
+    cells.retain(|cell| !is_private_from_here(cell));
+    Some(
+        "something else answered this machine at private addresses of the Service, so it may be in another network with the same addresses",
+    )
+}
+
+/// Whether this machine asked at a private address.
+fn is_private_from_here(cell: &ObservedCell<'_>) -> bool {
+    let mut remotes = cell.attempts.iter().filter_map(|attempt| attempt.remote);
+    let scope = cell.target.scope;
+    let scope = scope.or_else(|| remotes.next().map(|remote| Scope::of(remote.ip())));
+    cell.stand.position == Position::External && scope == Some(Scope::Private)
 }
 
 /// The observation of a cell where something accepts every connection.
@@ -238,7 +261,7 @@ mod tests {
         facts::Facts,
         observation::NotObserved,
         position::Position,
-        target::{Target, TargetKind},
+        target::{Scope, Target, TargetKind},
         wire::outcome::{Attempt, Echo, Outcome},
     };
 
@@ -299,6 +322,64 @@ mod tests {
             Observation::Reachable { .. }
             | Observation::Unstable { .. }
             | Observation::NotObserved(_) => false,
+        }
+    }
+
+    #[test]
+    fn a_network_with_the_same_addresses_is_told_by_who_answers() {
+        let facts = one_backend();
+        let own = facts.endpoints[0].address.to_string();
+        let private = |kind, address: &str| Target {
+            scope: Some(Scope::Private),
+            ..target(kind, address)
+        };
+        let router = || {
+            (
+                private(TargetKind::LoadBalancer, "192.168.0.1"),
+                vec![answer(404, "router")],
+            )
+        };
+        let no = Outcome::Refused { errno: 111 };
+        let refused = || {
+            (
+                private(TargetKind::NodePort, "192.168.0.10"),
+                vec![attempt(no.clone())],
+            )
+        };
+        let node = || {
+            (
+                private(TargetKind::NodePort, "192.168.0.10"),
+                vec![answer(200, "nginx")],
+            )
+        };
+        let public = || {
+            (
+                Target {
+                    scope: Some(Scope::Public),
+                    ..target(TargetKind::LoadBalancer, "203.0.113.7")
+                },
+                vec![answer(404, "router")],
+            )
+        };
+        for (name, asked, left) in [
+            ("at home", vec![router(), refused()], 0),
+            ("in the cluster's network", vec![router(), node()], 2),
+            ("in a network without answers", vec![refused()], 1),
+            ("public addresses always count", vec![router(), public()], 1),
+        ] {
+            let external = ProbedPosition {
+                position: Position::External,
+                ..stand(asked)
+            };
+            let direct = stand(vec![(
+                target(TargetKind::PodIp, &own),
+                vec![answer(200, "nginx")],
+            )]);
+            let stands = [external, direct];
+            let mut cells = seen(&stands);
+            let why = check(&facts, &mut cells);
+            assert_eq!(cells.len() - 1, left, "{name}");
+            assert_eq!(why.is_some(), stands[0].targets.len() > left, "{name}");
         }
     }
 
