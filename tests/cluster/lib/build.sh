@@ -11,14 +11,34 @@ build() { # for a cluster with the current options
   mkdir -p "$BIN" "$IMAGES" "$BUILD"
   install_packages "${PACKAGES[@]}"
   ! is_old || install_packages "${OLD_PACKAGES[@]}"
-  build_testbed
   mapfile -t steps < <(build_steps)
+  if ((${#steps[@]})) && ! is_old; then
+    # While cargo waits for one long crate, the other processor has time for downloads.
+    fetch_modules "${steps[@]}" &
+    build_testbed
+    wait $!
+  else
+    build_testbed
+  fi
   if ((${#steps[@]})); then
     build_programs
   fi
   [[ -f $IMAGES/pause.tar ]] || build_pause_image
   [[ $IMAGES/nginx.tar -nt $HERE/nginx.conf ]] || build_nginx_image
   ((E2E == 0)) || [[ $IMAGES/agnhost-$KUBERNETES.tar -nt $HERE/wget ]] || build_agnhost_image
+}
+
+# Downloads the modules that these steps need. A failure does not matter, since the steps download what is missing.
+fetch_modules() { # STEP…
+  local step
+  exec 8>"$CACHE/build-lock"
+  flock -n 8 || return 0
+  say "fetching Go modules"
+  go_toolchain
+  for step; do
+    # shellcheck disable=SC2086  # a function and its arguments
+    (FETCH_ONLY=1 && $step) || true
+  done
 }
 
 build_programs() {
@@ -99,10 +119,14 @@ unpack() { # PACKAGE…: unpacks each package below $BUILD/unpacked/PACKAGE
 # dependencies are compiled only once. On an emulated machine (tests/cgroup2) even cargo takes minutes, so it gets the
 # path of the program.
 build_testbed() {
-  local target
+  local target quiet=(--quiet)
   TESTBED=${SVC_REACH_TESTBED_PROGRAM:-}
   [[ -z $TESTBED ]] || return 0
-  cargo build --quiet --workspace --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
   target=$(cargo metadata --manifest-path "$HERE/../Cargo.toml" --no-deps --format-version 1 | grep -o '"target_directory":"[^"]*"' | cut -d'"' -f4)
   TESTBED=$target/debug/testbed
+  [[ -x $TESTBED ]] || {
+    say "building the cluster's own services"
+    quiet=()
+  }
+  cargo build "${quiet[@]}" --workspace --manifest-path "$HERE/../Cargo.toml" --bin testbed 9>&- || die "cargo build failed"
 }

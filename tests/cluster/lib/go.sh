@@ -86,19 +86,21 @@ go_main() { # DIR PROGRAM: copies the project's own main.go of that name into th
 go_build() { # DIR LDFLAGS OUTPUT-FOLDER PACKAGE…
   local dir=$1 flags=$2 output=$3 package packages
   shift 3
-  rm -rf "$output.new"
-  mkdir -p "$output.new"
   (
     set -o pipefail
     cd "$dir" || exit
     # This downloads all modules and checks their checksums before the compiler starts.
     packages=$(go_run list -tags "${TAGS:-}" -deps "$@" 2>>"$GO_LOG" | wc -l) || exit
+    [[ -z ${FETCH_ONLY:-} ]] || exit 0
     keep_checksums go.sum
+    rm -rf "$output.new"
+    mkdir -p "$output.new"
     for package in "$@"; do
       go_run build -v -trimpath -tags "${TAGS:-}" -gcflags="all=-dwarf=false -l" -ldflags "-s -w $flags" \
         -o "$output.new/${package##*/}" "$package" 2>&1 | tee -a "$GO_LOG" | progress "$packages" || exit
     done
   ) || die "cannot build $(basename "$dir"), see $GO_LOG"
+  [[ -z ${FETCH_ONLY:-} ]] || exit 0
   mkdir -p "$output"
   mv "$output.new"/* "$output/"
   rmdir "$output.new"
