@@ -23,6 +23,8 @@ words! {
         SameNodeReply = "same-node-reply",
         /// The packet's source is the dialled address, which the endpoint's node also has.
         SourceIsLocal = "source-is-local",
+        /// In IPVS mode, other nodes take the node's address for their own, because it is an address of a Service.
+        NodeAddressTaken = "node-address-taken",
         /// The reply to the node is dropped on the way.
         FilteredReply = "filtered-reply",
         /// A load balancer that keeps the client's address sends a backend's packet back to it.
@@ -52,6 +54,7 @@ impl Cause {
             | Self::LostReply
             | Self::SameNodeReply
             | Self::SourceIsLocal
+            | Self::NodeAddressTaken
             | Self::FilteredReply
             | Self::BalancerHairpin
             | Self::BalancerNodeLeftOut
@@ -103,6 +106,9 @@ impl Cause {
             }
             Self::SourceIsLocal => {
                 "from the host, use the cluster IP or the Service's name; with ipMode Proxy (1.30 and later) kube-proxy leaves the address to the load balancer"
+            }
+            Self::NodeAddressTaken => {
+                "remove the node's address from the addresses of the Service, or run kube-proxy in iptables or nftables mode"
             }
             Self::FilteredReply => {
                 "from the host, use the cluster IP, the Service's name or a node that runs a backend"

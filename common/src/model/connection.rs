@@ -201,10 +201,19 @@ impl<'a> Journey<'_, 'a> {
             return Ok(Forecast::unknown(Input::PodRoute));
         }
         let address = self.address();
-        if let (Some(node), Some(address)) = (self.node(), address)
-            && self.world.is_virtual(address)
-        {
-            return self.handled_by_own_node(node, address);
+        if let (Some(node), Some(address)) = (self.node(), address) {
+            if self.world.is_virtual(address) || self.world.takes_for_itself(&node.name, address) {
+                return self.handled_by_own_node(node, address);
+            }
+            let to = self.world.node_of_address(address).or_else(|| {
+                let name = self.world.node_of_pod(address)?;
+                self.world.node(name)
+            });
+            if self.client.network == Network::Host
+                && to.is_some_and(|to| self.is_dropped(to, primary(node, Family::of(address))))
+            {
+                return Ok(self.dropped(Vec::new()));
+            }
         }
         let to_host = address.is_some_and(|address| self.world.node_of_address(address).is_some());
         if self.target.protocol == Protocol::Udp

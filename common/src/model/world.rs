@@ -2,8 +2,9 @@
 
 use super::{proxy::Proxy, version::Version};
 use crate::{
-    facts::{Endpoint, Node, Service, ServicePort, ServiceType},
+    facts::{Endpoint, IpMode, Node, Service, ServicePort, ServiceType},
     protocol::Protocol,
+    proxy_mode::ProxyMode,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
@@ -327,6 +328,22 @@ impl<'a> World<'a> {
     /// Whether a Service has this address, so that it is no machine's.
     pub(super) fn is_virtual(&self, address: IpAddr) -> bool {
         self.owned.contains_key(&address) && !self.node_addresses.contains(&address)
+    }
+
+    /// Whether a node takes another machine's address for itself. In IPVS mode every node has the addresses of Services
+    /// on `kube-ipvs0`, and an external IP may be the address of a node.
+    pub(super) fn takes_for_itself(&self, node: &str, address: IpAddr) -> bool {
+        let bound = |&(kind, service): &(AddressKind, &Service)| {
+            let mut entries = service.load_balancer.iter();
+            kind != AddressKind::LoadBalancer
+                || entries
+                    .any(|entry| entry.ip == Some(address) && entry.ip_mode != Some(IpMode::Proxy))
+        };
+        let proxy = self.proxy_on(node);
+        let own = self.node(node);
+        proxy.is_some_and(|proxy| proxy.mode == ProxyMode::Ipvs)
+            && own.is_some_and(|node| !node.internal_ips.contains(&address))
+            && self.owned.get(&address).into_iter().flatten().any(bound)
     }
 
     /// Whether the endpoints of a Service are known.

@@ -1,11 +1,13 @@
 //! What a proxy's answer means for the client: whether the endpoint's reply finds its way back.
 
-use super::{Computed, Forecast, Input, Journey, Needed, Origin, PredictedOutcome, reasons};
+use super::{
+    Computed, Forecast, Input, Journey, Needed, Origin, PredictedOutcome, primary, reasons,
+};
 use crate::{
     facts::Node,
     model::{
         flow::{Answer, ProxyAction},
-        world::Backend,
+        world::{Backend, Family},
     },
     position::Network,
     protocol::Protocol,
@@ -28,6 +30,17 @@ impl<'a> Journey<'_, 'a> {
             },
             Network::External => Origin::Elsewhere,
         }
+    }
+
+    /// Whether a node drops a packet from another machine with this source, because it takes the address for its own.
+    pub(super) fn is_dropped(&self, node: &Node, source: Option<IpAddr>) -> bool {
+        source.is_some_and(|source| self.world.takes_for_itself(&node.name, source))
+    }
+
+    pub(super) fn dropped(&self, mut why: Vec<Why>) -> Forecast {
+        let reason = reasons::NODE_ADDRESS_TAKEN;
+        why.push(reason.why());
+        Forecast::lost(None, reason.cause(), why)
     }
 
     /// What a node's answer means for the client: for each endpoint, whether the reply finds its way back.
@@ -160,6 +173,16 @@ impl<'a> Journey<'_, 'a> {
         // kube-proxy changes a packet's destination once, so no node handles the other Service's address.
         if self.world.is_virtual(backend.address.ip()) {
             return Ok(Err(reasons::VIRTUAL_ENDPOINT));
+        }
+        let masqueraded = answer.masquerade == Some(true);
+        let from_node = masqueraded || origin == (Origin::OwnHost { dialled: false });
+        let ip = backend.address.ip();
+        let target = backend.node.and_then(|name| self.world.node(name));
+        if self.world.takes_for_itself(&node.name, ip)
+            || from_node
+                && target.is_some_and(|to| self.is_dropped(to, primary(node, Family::of(ip))))
+        {
+            return Ok(Err(reasons::NODE_ADDRESS_TAKEN));
         }
         // `None` means that the client is one of the endpoints. It is masqueraded if it reaches itself.
         if answer.masquerade != Some(false) {

@@ -102,6 +102,17 @@ impl Journey<'_, '_> {
         let Some(ip) = inside else {
             return Ok(Forecast::unknown(Input::Address));
         };
+        if let Some(own) = self.node().filter(|own| own.name != node.name) {
+            // This node's own server may answer in its place.
+            if self.world.takes_for_itself(&own.name, ip) {
+                return Ok(Forecast::unknown(Input::Listener));
+            }
+            if self.client.network == Network::Host
+                && self.is_dropped(node, primary(own, Family::of(ip)))
+            {
+                return Ok(self.dropped(Vec::new()));
+            }
+        }
         // Another proxy serves the Service, and it may answer health checks or not.
         if !is_proxied(self.service) {
             return Ok(Forecast::unknown(Input::Listener));

@@ -30,6 +30,9 @@ impl<'a> Journey<'_, 'a> {
         sources: &[Option<IpAddr>],
         why: Vec<Why>,
     ) -> Computed {
+        if !sources.is_empty() && sources.iter().all(|source| self.is_dropped(node, *source)) {
+            return Ok(self.dropped(why));
+        }
         match self.flow(node, Network::External, sources, address)? {
             Ok(answer) => self.delivered(&answer, node, address, Origin::Elsewhere, why),
             Err(error) => Ok(Forecast::not_modelled(&error)),

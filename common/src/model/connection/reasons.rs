@@ -59,6 +59,7 @@ reasons! {
     LOST_REPLY (LostReply): CONNTRACK, "an endpoint on another node gets the packet with the client's own address, so its reply bypasses the node that rewrote the packet and does not match the connection";
     SAME_NODE_BYPASS (SameNodeReply): CONNTRACK, "an endpoint on the client's own node replies to it directly, so its reply bypasses the network stack that rewrote the packet and does not match the connection";
     SOURCE_IS_LOCAL (SourceIsLocal): "kubernetes/kubernetes#93456; linux v6.1 net/ipv4/fib_frontend.c fib_validate_source", "the packet leaves with the dialled address as its source; the endpoint's node also has that address on kube-ipvs0, so no reply comes back";
+    NODE_ADDRESS_TAKEN (NodeAddressTaken): "kubernetes/kubernetes v1.37.2 pkg/proxy/ipvs/proxier.go, which adds external IPs to kube-ipvs0; linux v6.1 net/ipv4/fib_frontend.c fib_validate_source", "a Service has a node's address as external IP or load balancer's address, so in IPVS mode the other nodes take it for their own and drop what comes from there";
     HOST_REPLY_FILTERED (FilteredReply): "linux v6.1 net/ipv4/fib_frontend.c, rp_filter", "the reply of a pod on another node to this node's address is dropped on the way";
     AFFINITY: "kubernetes.io/docs/reference/networking/virtual-ips, session affinity", "with session affinity, a client stays with its first endpoint, so it is served always or never";
     HEALTH_CHECK_OK: HEALTH, "the node runs a ready endpoint: its health check port answers 200";

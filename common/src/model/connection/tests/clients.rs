@@ -241,6 +241,38 @@ fn a_nodes_address_as_external_ip_of_another_service_hides_the_node() {
     assert_eq!(outcome(ProxyMode::Iptables), "reached");
 }
 
+/// The other nodes also drop what comes from that address (tried on Linux 6.1, IPv4).
+#[test]
+fn a_nodes_address_as_external_ip_cuts_the_node_off() {
+    let other = json!({
+        "metadata": {"name": "other", "namespace": "ns"},
+        "spec": {"type": "ClusterIP", "clusterIP": "10.96.0.99", "externalIPs": ["172.30.0.12"],
+                 "ports": [{"port": 443}]},
+    });
+    let pod = (TargetKind::PodIp, "10.244.1.5");
+    let outcome = |mode, client, node, to| {
+        Cluster::new(mode, "1.33", "Cluster", &[("10.244.1.5", "b1")])
+            .with(|cluster| cluster.other = Some(Service::try_from(&other).unwrap()))
+            .outcome(client, node, to)
+    };
+    for (client, node, to, expected) in [
+        (Host, Some("b2"), pod, "timeout"),
+        (Host, Some("b2"), CLUSTER_IP, "timeout"),
+        (Host, Some("b2"), node_port("b1"), "timeout"),
+        (Host, Some("b2"), node_port("b2"), "timeout"),
+        (External, None, node_port("b2"), "timeout"),
+        (External, None, node_port("b1"), "reached"),
+        (Host, Some("o1"), pod, "reached"),
+        (Host, Some("o1"), CLUSTER_IP, "reached"),
+        (Pod, Some("b2"), CLUSTER_IP, "reached"),
+    ] {
+        let seen = outcome(ProxyMode::Ipvs, client, node, to);
+        assert_eq!(seen, expected, "{client:?} on {node:?} to {to:?}");
+        let elsewhere = outcome(ProxyMode::Iptables, client, node, to);
+        assert_eq!(elsewhere, "reached", "{client:?} on {node:?} to {to:?}");
+    }
+}
+
 /// A node that was not read may run an endpoint on its host network.
 #[test]
 fn endpoints_of_nodes_that_are_not_known() {
