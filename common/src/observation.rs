@@ -72,6 +72,8 @@ pub enum NotObserved {
     Changed(String),
     /// Something accepts every connection there, so an answer proves nothing.
     AcceptsEverything(String),
+    /// Only others answered at private addresses, so the client may be in another network with the same addresses.
+    OtherNetwork,
 }
 
 impl fmt::Display for NotObserved {
@@ -84,6 +86,9 @@ impl fmt::Display for NotObserved {
             Self::AcceptsEverything(proof) => {
                 write!(f, "something accepts every connection there, so an answer proves nothing: {proof}")
             }
+            Self::OtherNetwork => f.write_str(
+                "something else answered this machine at private addresses of the Service, so it may be in another network with the same addresses (--external never leaves them out)",
+            ),
             Self::AttemptsFailed(why) => write!(f, "could not try: {why}"),
             Self::Silent => f.write_str(
                 "no answer to the datagram from any position: the server may not answer this payload (see --udp-payload)",

@@ -154,7 +154,7 @@ pub fn report(
             seen.observation = Observation::NotObserved(NotObserved::Changed(why));
         }
     }
-    let elsewhere = answerer::check(facts, &mut all_seen);
+    answerer::check(facts, &mut all_seen);
     let pods = pod_addresses::of_probes(&all_seen);
     let public = public_addresses(facts, stands);
     let others = expectations.others.iter();
@@ -250,7 +250,7 @@ pub fn report(
             terms: expectations.terms,
             at: expectations.at,
         },
-        elsewhere.or(unchecked.external),
+        unchecked.external,
         unchecked.changes.why_unknown(),
         &expectations.policies.notes,
         expectations.mesh,

@@ -30,30 +30,32 @@ struct Direct {
 /// Replaces the observation of each cell whose answers all came from something else, or where something accepts every
 /// connection.
 ///
-/// If only others answered this machine at private addresses, it is in another network with the same addresses, for
-/// example at home. Then this removes those cells, and returns why.
-pub fn check(facts: &Facts, cells: &mut Vec<ObservedCell<'_>>) -> Option<&'static str> {
+/// If only others answered this machine at private addresses, it may be in another network with the same addresses, for
+/// example at home. Then none of its private addresses were observed.
+pub fn check(facts: &Facts, cells: &mut [ObservedCell<'_>]) {
     let direct = direct(facts, cells);
     let (mut strangers, mut backends) = (false, false);
     for cell in &mut *cells {
         let of_port = direct.get(&cell.target.port_name).and_then(Option::as_ref);
-        let stranger = someone_else(facts, cell, of_port);
+        let other = someone_else(facts, cell, of_port);
         if is_private_from_here(cell) {
-            strangers |= stranger.is_some();
-            backends |= stranger.is_none() && !cell.reaching.is_empty();
+            strangers |= matches!(other, Some(Observation::Unreachable { .. }));
+            backends |= other.is_none() && !cell.reaching.is_empty();
         }
-        if let Some(instead) = accepts_everything(cell).or(stranger) {
-            cell.observation = instead;
-            cell.reaching.clear();
+        if let Some(instead) = accepts_everything(cell).or(other) {
+            replace(cell, instead);
         }
     }
-    if !strangers || backends {
-        return None;
+    if strangers && !backends {
+        for cell in cells.iter_mut().filter(|cell| is_private_from_here(cell)) {
+            replace(cell, Observation::NotObserved(NotObserved::OtherNetwork));
+        }
     }
-    cells.retain(|cell| !is_private_from_here(cell));
-    Some(
-        "something else answered this machine at private addresses of the Service, so it may be in another network with the same addresses",
-    )
+}
+
+fn replace(cell: &mut ObservedCell<'_>, instead: Observation) {
+    cell.observation = instead;
+    cell.reaching.clear();
 }
 
 /// Whether this machine asked at a private address.
@@ -361,11 +363,11 @@ mod tests {
                 vec![answer(404, "router")],
             )
         };
-        for (name, asked, left) in [
-            ("at home", vec![router(), refused()], 0),
-            ("in the cluster's network", vec![router(), node()], 2),
-            ("in a network without answers", vec![refused()], 1),
-            ("public addresses always count", vec![router(), public()], 1),
+        for (name, asked, elsewhere) in [
+            ("at home", vec![router(), refused()], 2),
+            ("in the cluster's network", vec![router(), node()], 0),
+            ("in a network without answers", vec![refused()], 0),
+            ("public addresses always count", vec![public(), router()], 1),
         ] {
             let external = ProbedPosition {
                 position: Position::External,
@@ -377,9 +379,10 @@ mod tests {
             )]);
             let stands = [external, direct];
             let mut cells = seen(&stands);
-            let why = check(&facts, &mut cells);
-            assert_eq!(cells.len() - 1, left, "{name}");
-            assert_eq!(why.is_some(), stands[0].targets.len() > left, "{name}");
+            check(&facts, &mut cells);
+            let not_observed = Observation::NotObserved(NotObserved::OtherNetwork);
+            let unobserved = cells.iter().filter(|cell| cell.observation == not_observed);
+            assert_eq!(unobserved.count(), elsewhere, "{name}");
         }
     }
 
