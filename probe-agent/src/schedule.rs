@@ -76,7 +76,7 @@ impl<'p> Schedule<'p> {
                     id, again: when, ..
                 } = *asked.request;
                 if round < when.most_rounds() && is_asked_again(when, &attempts) {
-                    let settles = when != Again::UntilNotReached && is_mixed(&attempts);
+                    let settles = when.most_rounds() == 2 && is_mixed(&attempts);
                     let times = if settles { 2 } else { 1 };
                     let count = times * self.plan.attempts_on(asked.request);
                     again.push(Asked::new(asked.request, count));
@@ -283,7 +283,7 @@ fn is_asked_again(again: Again, attempts: &[Attempt]) -> bool {
     match again {
         Again::Never => false,
         Again::IfMixed => is_mixed(attempts),
-        Again::UnlessReached => !attempts.iter().all(reached),
+        Again::UnlessReached | Again::UntilReached => !attempts.iter().all(reached),
         Again::UnlessAnswered => !attempts
             .iter()
             .all(|attempt| reached(attempt) || matches!(attempt.outcome, Outcome::Answered { .. })),

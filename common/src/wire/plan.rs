@@ -36,7 +36,7 @@ pub struct Plan {
 /// Least time between two rounds of attempts on a target. A node learns of a changed Service within a second or so.
 pub const PAUSE: Duration = Duration::from_secs(2);
 
-/// Most rounds of attempts on a target that a NetworkPolicy forbids. On a busy node, a network plugin enforces the
+/// Most rounds of attempts on a target that a NetworkPolicy forbids or allows. On a busy node, a network plugin enforces the
 /// policies of a new pod only after seconds. The API does not say when
 /// (<https://kubernetes.io/docs/concepts/services-networking/network-policies/#pod-lifecycle>).
 pub const MOST_ROUNDS: u32 = 6;
@@ -156,6 +156,8 @@ words! {
         IfMixed = "if-mixed",
         /// Unless every attempt reached it.
         UnlessReached = "unless-reached",
+        /// Unless every attempt reached it, and again after that, in at most [`MOST_ROUNDS`] rounds.
+        UntilReached = "until-reached",
         /// Unless every attempt reached it, or got any HTTP status.
         UnlessAnswered = "unless-answered",
         /// If any attempt reached it, or if it refused only some of them.
@@ -184,7 +186,7 @@ impl Again {
             Self::IfMixed | Self::UnlessReached | Self::UnlessAnswered | Self::UnlessNotReached => {
                 2
             }
-            Self::UntilNotReached => MOST_ROUNDS,
+            Self::UntilReached | Self::UntilNotReached => MOST_ROUNDS,
         }
     }
 

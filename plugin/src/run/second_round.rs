@@ -88,10 +88,21 @@ fn of_stands(
     stands: &[ProbedPosition],
     expectations: Expectations<'_>,
 ) -> Vec<Again> {
+    // Network plugins allow and forbid late what a new pod does, and the API does not say when.
+    let late = !expectations.policies.is_empty();
     let unchecked = Unchecked::default();
     let facts = &service.facts;
     let report = reporting::report("", Duration::ZERO, facts, stands, expectations, unchecked);
-    report.cells.iter().map(of_cell).collect()
+    let again = report.cells.iter().map(of_cell);
+    again
+        .map(|again| {
+            if late && again == Again::UnlessReached {
+                Again::UntilReached
+            } else {
+                again
+            }
+        })
+        .collect()
 }
 
 /// When a target with this expectation is asked again. If nothing is expected yet, it may be expected to be reachable

@@ -99,7 +99,7 @@ fn a_server_that_answers_late_is_asked_again() {
 }
 
 #[test]
-fn what_a_policy_forbids_is_asked_until_it_is_not_reached() {
+fn what_policies_decide_is_asked_until_it_is_as_expected() {
     let answers_six = single_threaded(Duration::ZERO, ..6);
     let began = Instant::now();
     let made = attempts(&spread([answers_six.address], 3, Again::UntilNotReached)).remove(0);
@@ -108,6 +108,12 @@ fn what_a_policy_forbids_is_asked_until_it_is_not_reached() {
     assert!(first.len() == 3 && all(&first, answered), "{first:?}");
     assert!(last.len() == 3, "without the second round: {last:?}");
     assert!(!last.iter().any(|one| answered(&one.outcome)), "{last:?}");
+
+    let answers_late = single_threaded(Duration::ZERO, 7..);
+    let made = attempts(&spread([answers_late.address], 3, Again::UntilReached)).remove(0);
+    let (first, last): (Vec<_>, Vec<_>) = made.into_iter().partition(|one| one.superseded);
+    assert!(first.len() == 3 && !all(&first, answered), "{first:?}");
+    assert!(last.len() == 3 && all(&last, answered), "{last:?}");
 
     let answers_all = single_threaded(Duration::ZERO, ..);
     let made = attempts(&spread([answers_all.address], 3, Again::UntilNotReached)).remove(0);
