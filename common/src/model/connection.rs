@@ -210,9 +210,9 @@ impl<'a> Journey<'_, 'a> {
                 self.world.node(name)
             });
             if self.client.network == Network::Host
-                && to.is_some_and(|to| self.is_dropped(to, primary(node, Family::of(address))))
+                && to.is_some_and(|to| self.drops(to, node, Family::of(address)))
             {
-                return Ok(self.dropped(Vec::new()));
+                return Ok(Self::dropped(Vec::new()));
             }
         }
         let to_host = address.is_some_and(|address| self.world.node_of_address(address).is_some());

@@ -32,12 +32,12 @@ impl<'a> Journey<'_, 'a> {
         }
     }
 
-    /// Whether a node drops a packet from another machine with this source, because it takes the address for its own.
-    pub(super) fn is_dropped(&self, node: &Node, source: Option<IpAddr>) -> bool {
-        source.is_some_and(|source| self.world.takes_for_itself(&node.name, source))
+    /// Whether a node drops the packets of another one, because it takes that node's address for its own.
+    pub(super) fn drops(&self, node: &Node, from: &Node, family: Family) -> bool {
+        primary(from, family).is_some_and(|source| self.world.takes_for_itself(&node.name, source))
     }
 
-    pub(super) fn dropped(&self, mut why: Vec<Why>) -> Forecast {
+    pub(super) fn dropped(mut why: Vec<Why>) -> Forecast {
         let reason = reasons::NODE_ADDRESS_TAKEN;
         why.push(reason.why());
         Forecast::lost(None, reason.cause(), why)
@@ -174,13 +174,12 @@ impl<'a> Journey<'_, 'a> {
         if self.world.is_virtual(backend.address.ip()) {
             return Ok(Err(reasons::VIRTUAL_ENDPOINT));
         }
-        let masqueraded = answer.masquerade == Some(true);
-        let from_node = masqueraded || origin == (Origin::OwnHost { dialled: false });
         let ip = backend.address.ip();
         let target = backend.node.and_then(|name| self.world.node(name));
+        let has_nodes_address =
+            answer.masquerade == Some(true) || origin == (Origin::OwnHost { dialled: false });
         if self.world.takes_for_itself(&node.name, ip)
-            || from_node
-                && target.is_some_and(|to| self.is_dropped(to, primary(node, Family::of(ip))))
+            || has_nodes_address && target.is_some_and(|to| self.drops(to, node, Family::of(ip)))
         {
             return Ok(Err(reasons::NODE_ADDRESS_TAKEN));
         }

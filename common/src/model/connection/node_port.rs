@@ -107,10 +107,8 @@ impl Journey<'_, '_> {
             if self.world.takes_for_itself(&own.name, ip) {
                 return Ok(Forecast::unknown(Input::Listener));
             }
-            if self.client.network == Network::Host
-                && self.is_dropped(node, primary(own, Family::of(ip)))
-            {
-                return Ok(self.dropped(Vec::new()));
+            if self.client.network == Network::Host && self.drops(node, own, Family::of(ip)) {
+                return Ok(Self::dropped(Vec::new()));
             }
         }
         // Another proxy serves the Service, and it may answer health checks or not.

@@ -30,8 +30,9 @@ impl<'a> Journey<'_, 'a> {
         sources: &[Option<IpAddr>],
         why: Vec<Why>,
     ) -> Computed {
-        if !sources.is_empty() && sources.iter().all(|source| self.is_dropped(node, *source)) {
-            return Ok(self.dropped(why));
+        let taken = |source: IpAddr| self.world.takes_for_itself(&node.name, source);
+        if !sources.is_empty() && sources.iter().all(|source| source.is_some_and(taken)) {
+            return Ok(Self::dropped(why));
         }
         match self.flow(node, Network::External, sources, address)? {
             Ok(answer) => self.delivered(&answer, node, address, Origin::Elsewhere, why),
