@@ -29,8 +29,8 @@ pub struct ServedRoute {
     pub addresses: Vec<String>,
     /// The port of these addresses.
     pub port: NonZeroU16,
-    /// The Service of the controller that has the addresses, if it was found.
-    pub controller: Option<Arc<IngressController>>,
+    /// The controller that has the addresses, if it was found, or why nobody could look for it.
+    pub controller: Result<Option<Arc<IngressController>>, String>,
 }
 
 /// The Service in front of an ingress controller.

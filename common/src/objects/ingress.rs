@@ -127,7 +127,7 @@ pub fn routes(ingress: &Value, service: &Service) -> Result<Vec<ServedRoute>, Ob
             port_name: port.name.clone(),
             addresses: addresses.clone(),
             port: elb_port.unwrap_or(if tls { HTTPS } else { HTTP }),
-            controller: None,
+            controller: Ok(None),
         })
     };
     let mut routes = Vec::new();

@@ -1,7 +1,9 @@
 //! Reads lists page by page.
 
 use crate::cluster::{Call, CallError, Cluster};
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Page size of a list that is read only until something is found.
 pub const FEW: &str = "100";
@@ -56,4 +58,19 @@ pub async fn all(cluster: &impl Cluster, call: Call) -> Result<Vec<Value>, CallE
             return Ok(items);
         }
     }
+}
+
+/// Makes the same call for each namespace, a few at once.
+pub async fn each<'n, T, F: Future<Output = Result<T, CallError>>>(
+    namespaces: &BTreeSet<&'n str>,
+    call: impl Fn(&'n str) -> F,
+) -> Vec<(&'n str, Result<T, CallError>)> {
+    stream::iter(namespaces.iter().copied())
+        .map(|namespace| {
+            let called = call(namespace);
+            async move { (namespace, called.await) }
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await
 }

@@ -199,6 +199,13 @@ pub fn of_the_service(facts: &Facts) -> Vec<Advisory> {
                 );
                 own("no-ingress-address", Severity::Info, text)
             }));
+            if let Some(why) = routes
+                .iter()
+                .find_map(|served| served.controller.as_ref().err())
+            {
+                let text = format!("{why}; Ingresses are not compared with the documents");
+                advisories.push(own("ingress-controllers-not-read", Severity::Info, text));
+            }
         }
     }
     advisories

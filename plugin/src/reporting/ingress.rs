@@ -4,7 +4,7 @@ use super::detection;
 use std::sync::Arc;
 use svc_reach_common::{
     client::Client,
-    facts::{Facts, IngressController},
+    facts::{Facts, IngressController, ServedRoute},
     judging::Judge,
     matrix::Circumstances,
     position::{Network, Position},
@@ -28,7 +28,7 @@ impl Ingresses {
     ) -> Self {
         let mut controllers: Vec<(Arc<IngressController>, Circumstances)> = Vec::new();
         let routes = facts.routes.iter().flatten();
-        for controller in routes.filter_map(|served| served.controller.as_ref()) {
+        for controller in routes.filter_map(controller) {
             if controllers.iter().any(|(known, _)| known == controller) {
                 continue;
             }
@@ -51,7 +51,7 @@ impl Ingresses {
             Some(&served.route) == cell.target.route.as_ref()
                 && served.addresses.contains(&cell.target.address)
         });
-        let controller = served.and_then(|served| served.controller.as_ref());
+        let controller = served.and_then(controller);
         let mut known = self.controllers.iter();
         let known = controller.and_then(|of| known.find(|(controller, _)| controller == of));
         cell.client =
@@ -67,25 +67,22 @@ impl Ingresses {
     }
 }
 
+fn controller(served: &ServedRoute) -> Option<&Arc<IngressController>> {
+    served.controller.as_ref().ok()?.as_ref()
+}
+
 /// The client's position, as the controller's documents count it: whether its node runs a pod of the controller.
 /// `None`: it is unknown.
 fn beside(controller: &IngressController, cell: &Cell) -> Option<Position> {
-    let network = cell.position.network();
-    if network == Network::External {
-        return Some(Position::External);
+    let same = |node: &str| {
+        let mut endpoints = controller.endpoints.iter();
+        endpoints.any(|endpoint| endpoint.ready && endpoint.node.as_deref() == Some(node))
+    };
+    match cell.position.network() {
+        Network::External => Some(Position::External),
+        Network::Host if same(cell.node.as_deref()?) => Some(Position::NodeSame),
+        Network::Host => Some(Position::NodeOther),
+        Network::Pod if same(cell.node.as_deref()?) => Some(Position::PodSame),
+        Network::Pod => Some(Position::PodOther),
     }
-    let node = cell.node.as_deref()?;
-    let ready = controller
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.ready);
-    let mut nodes = ready.map(|endpoint| endpoint.node.as_deref());
-    let same = nodes.any(|of| of == Some(node));
-    Some(match (network, same) {
-        (Network::Host, true) => Position::NodeSame,
-        (Network::Host, false) => Position::NodeOther,
-        (Network::Pod, true) => Position::PodSame,
-        (Network::Pod, false) => Position::PodOther,
-        (Network::External, _) => Position::External,
-    })
 }

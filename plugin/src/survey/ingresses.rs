@@ -4,48 +4,34 @@
 use super::backends::endpoints;
 use crate::cluster::{
     Call, CallError, Cluster,
-    page::{AT_ONCE, FEW, page},
+    page::{all, each},
 };
-use futures_util::{StreamExt, stream};
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 use svc_reach_common::{
     facts::{Facts, IngressController, ServedRoute, Service, ServiceType},
     objects::{ObjectError, routes},
     provider::{Provider, is_nginx_ingress},
 };
 
-/// API versions of Ingresses, the newest first. `v1beta1` is for Kubernetes before 1.19.
-const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
-
 /// The namespace of CCE's add-ons.
 const ADD_ONS: &str = "kube-system";
 
 /// Reads the Ingresses of the Services' namespaces, and on CCE the Services of its NGINX Ingress controllers.
 pub async fn look(cluster: &impl Cluster, services: &mut [Facts]) {
-    let namespaces: BTreeSet<String> = services
-        .iter()
-        .map(|facts| facts.service.namespace.clone())
-        .collect();
-    let read: BTreeMap<String, Result<Vec<Value>, String>> = stream::iter(namespaces)
-        .map(|namespace| async move {
-            let read = ingresses(cluster, &namespace).await;
-            let read = read.map_err(|error| {
-                format!("failed to read the Ingresses of namespace {namespace}: {error}")
-            });
-            (namespace, read)
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let namespaces = services.iter().map(|facts| facts.service.namespace.clone());
+    let namespaces: Vec<String> = namespaces.collect();
+    let namespaces = namespaces.iter().map(String::as_str).collect();
+    let read = each(&namespaces, |namespace| ingresses(cluster, namespace)).await;
+    let read: BTreeMap<&str, Result<Vec<Value>, CallError>> = read.into_iter().collect();
     for facts in &mut *services {
-        facts.routes = match read.get(&facts.service.namespace) {
+        let namespace = facts.service.namespace.as_str();
+        facts.routes = match read.get(namespace) {
             Some(Ok(objects)) => all_routes(objects, &facts.service)
                 .map_err(|error| format!("failed to understand an Ingress: {error}")),
-            Some(Err(why)) => Err(why.clone()),
+            Some(Err(error)) => Err(format!(
+                "failed to read the Ingresses of namespace {namespace}: {error}"
+            )),
             None => Ok(Vec::new()),
         };
     }
@@ -61,7 +47,8 @@ pub async fn look(cluster: &impl Cluster, services: &mut [Facts]) {
         let controllers = controllers(cluster).await;
         for facts in services {
             for served in facts.routes.iter_mut().flatten() {
-                served.controller = controller_of(served, &controllers);
+                let all = controllers.as_ref().map_err(String::clone);
+                served.controller = all.map(|all| controller_of(served, all));
             }
         }
     }
@@ -75,44 +62,45 @@ fn all_routes(objects: &[Value], service: &Service) -> Result<Vec<ServedRoute>, 
     Ok(all)
 }
 
-async fn ingresses(cluster: &impl Cluster, namespace: &str) -> Result<Vec<Value>, CallError> {
-    for version in VERSIONS {
-        let path = format!("/apis/networking.k8s.io/{version}/namespaces/{namespace}/ingresses");
-        match page(cluster, Call::get(path), FEW, None).await {
-            Err(error) if error.is_not_found() => {}
-            read => return Ok(read?.items),
-        }
+/// What the newest version of the API gives that the cluster has. `v1beta1` is for Kubernetes before 1.19.
+pub async fn of_any_version<T, F>(read: impl Fn(&'static str) -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
+    match read("v1").await {
+        Err(error) if error.is_not_found() => read("v1beta1").await,
+        answered => answered,
     }
-    Ok(Vec::new())
 }
 
-/// The Services of CCE's NGINX Ingress controllers. What cannot be read is not known, so the Ingresses are not judged.
-async fn controllers(cluster: &impl Cluster) -> Vec<Arc<IngressController>> {
+async fn ingresses(cluster: &impl Cluster, namespace: &str) -> Result<Vec<Value>, CallError> {
+    let read = of_any_version(|version| {
+        let path = format!("/apis/networking.k8s.io/{version}/namespaces/{namespace}/ingresses");
+        all(cluster, Call::get(path))
+    });
+    match read.await {
+        Err(error) if error.is_not_found() => Ok(Vec::new()),
+        answered => answered,
+    }
+}
+
+/// CCE's NGINX Ingress controllers, or why they are unknown.
+async fn controllers(cluster: &impl Cluster) -> Result<Vec<Arc<IngressController>>, String> {
     let path = format!("/api/v1/namespaces/{ADD_ONS}/services");
-    let services = match page(cluster, Call::get(path), FEW, None).await {
-        Ok(page) => page.items,
-        Err(error) => {
-            tracing::debug!(%error, "failed to read the Services of {ADD_ONS}");
-            return Vec::new();
-        }
-    };
+    let services = all(cluster, Call::get(path)).await;
+    let services = services
+        .map_err(|error| format!("failed to read the Services of namespace {ADD_ONS}: {error}"))?;
     let services = services
         .iter()
         .filter_map(|object| Service::try_from(object).ok())
         .filter(|service| service.kind == ServiceType::LoadBalancer && is_nginx_ingress(service));
     let mut controllers = Vec::new();
     for service in services {
-        match endpoints(cluster, &service.namespace, &service.name).await {
-            Ok(backends) => controllers.push(Arc::new(IngressController {
-                service,
-                endpoints: backends.endpoints,
-            })),
-            Err(error) => {
-                tracing::debug!(error = %error.chain(), "failed to read the pods of {service}");
-            }
-        }
+        let backends = endpoints(cluster, &service.namespace, &service.name).await;
+        let endpoints = backends.map_err(|error| error.chain())?.endpoints;
+        controllers.push(Arc::new(IngressController { service, endpoints }));
     }
-    controllers
+    Ok(controllers)
 }
 
 fn controller_of(
@@ -140,6 +128,7 @@ mod tests {
         testing::{facts, node},
     };
     use serde_json::{Value, json};
+    use svc_reach_common::facts::Facts;
 
     const INGRESSES: &str = "GET /apis/networking.k8s.io/v1/namespaces/default/ingresses";
 
@@ -148,6 +137,16 @@ mod tests {
             "metadata": {"name": "shop"}, "spec": spec,
             "status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}},
         })
+    }
+
+    fn on_cce() -> Facts {
+        let mut node = node("n1", 0);
+        let label = "cce.cloud.com/cce-nodepool".to_owned();
+        node.labels.insert(label, "pool".to_owned());
+        Facts {
+            nodes: vec![node].into(),
+            ..facts()
+        }
     }
 
     fn to(service: &str) -> Value {
@@ -236,15 +235,39 @@ mod tests {
                 }
                 _ => Reply::Failure(404),
             });
-            let mut facts = facts();
-            let mut node = node("n1", 0);
-            let label = "cce.cloud.com/cce-nodepool".to_owned();
-            node.labels.insert(label, "pool".to_owned());
-            facts.nodes = vec![node].into();
-            let mut services = [facts];
+            let mut services = [on_cce()];
             look(&cluster, &mut services).await;
             let served = &services[0].routes.as_ref().unwrap()[0];
-            assert_eq!(served.controller.is_some(), found, "{ip}");
+            let controller = served.controller.as_ref().unwrap();
+            assert_eq!(controller.is_some(), found, "{ip}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_may_not_be_read_is_unknown() {
+        let object = ingress(&json!({"defaultBackend": to("nginx")}));
+        let cluster = Scripted::new(move |call, _| match call {
+            INGRESSES => Reply::Object(json!({"items": [object]})),
+            _ => Reply::Failure(403),
+        });
+        let mut services = [on_cce()];
+        look(&cluster, &mut services).await;
+        let served = &services[0].routes.as_ref().unwrap()[0];
+        let why = served.controller.as_ref().unwrap_err();
+        let what = "failed to read the Services of namespace kube-system: ";
+        assert!(why.starts_with(what), "{why}");
+    }
+
+    #[tokio::test]
+    async fn every_page_of_ingresses_is_read() {
+        let object = ingress(&json!({"defaultBackend": to("nginx")}));
+        let cluster = Scripted::new(move |call, nth| match (call, nth) {
+            (INGRESSES, 0) => Reply::Object(json!({"items": [], "metadata": {"continue": "more"}})),
+            (INGRESSES, _) => Reply::Object(json!({"items": [object]})),
+            _ => Reply::Failure(404),
+        });
+        let mut services = [facts()];
+        look(&cluster, &mut services).await;
+        assert_eq!(services[0].routes.as_ref().unwrap().len(), 1);
     }
 }

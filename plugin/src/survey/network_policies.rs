@@ -9,12 +9,11 @@ mod tests;
 use crate::{
     cluster::{
         Call, CallError, Cluster,
-        page::{AT_ONCE, all},
+        page::{all, each},
     },
     error::{Permission, chain},
 };
 use dns::DnsServer;
-use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use svc_reach_common::{
@@ -145,21 +144,6 @@ fn labels_namespaces(version: &str) -> bool {
 fn named(namespace: &str) -> Labels {
     let key = "kubernetes.io/metadata.name".to_owned();
     Labels::some(BTreeMap::from([(key, namespace.to_owned())]))
-}
-
-/// Makes the same call for each namespace, a few at once.
-async fn each<'n, T, F: Future<Output = Result<T, CallError>>>(
-    namespaces: &BTreeSet<&'n str>,
-    call: impl Fn(&'n str) -> F,
-) -> Vec<(&'n str, Result<T, CallError>)> {
-    stream::iter(namespaces.iter().copied())
-        .map(|namespace| {
-            let called = call(namespace);
-            async move { (namespace, called.await) }
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await
 }
 
 impl PolicySurvey {

@@ -2,6 +2,7 @@
 //! provider's documents depend on them, and they are optional.
 
 use super::{
+    ingresses::of_any_version,
     kube_proxy::version_of_template,
     other_proxy::{CILIUM_CONFIG, OtherProxy, Workload, cilium_replaces},
 };
@@ -241,14 +242,12 @@ async fn exists(cluster: &impl Cluster, path: &str) -> HostFact<bool> {
     }
 }
 
-/// Lists Ingresses from `v1`, or else from `v1beta1` (Kubernetes before 1.19).
 async fn ingresses(cluster: &impl Cluster) -> Result<Value, CallError> {
-    match page(cluster, "/apis/networking.k8s.io/v1/ingresses").await {
-        Err(error) if error.is_not_found() => {
-            page(cluster, "/apis/networking.k8s.io/v1beta1/ingresses").await
-        }
-        answered => answered,
-    }
+    of_any_version(|version| async move {
+        let path = format!("/apis/networking.k8s.io/{version}/ingresses");
+        page(cluster, &path).await
+    })
+    .await
 }
 
 async fn page(cluster: &impl Cluster, path: &str) -> Result<Value, CallError> {

@@ -1,10 +1,10 @@
 //! Policies that network plugins and other projects add to the API. They are named, but not evaluated.
 
-use super::{NotEvaluated, PolicySurvey, each};
+use super::{NotEvaluated, PolicySurvey};
 use crate::{
     cluster::{
         Call, CallError, Cluster,
-        page::{FEW, Page, page},
+        page::{FEW, Page, each, page},
     },
     error::Permission,
 };
