@@ -12,7 +12,7 @@ use std::{collections::HashMap, time::Duration};
 use svc_reach_common::{
     matrix::Standing,
     observation::NotObserved,
-    position::Position,
+    position::{Network, Position},
     report::Cell,
     target::{Target, TargetKind},
     verdict::{Basis, ExpectedValue},
@@ -88,26 +88,17 @@ fn of_stands(
     stands: &[ProbedPosition],
     expectations: Expectations<'_>,
 ) -> Vec<Again> {
-    // Network plugins allow and forbid late what a new pod does, and the API does not say when.
-    let late = !expectations.policies.is_empty();
+    let policies = !expectations.policies.is_empty();
     let unchecked = Unchecked::default();
     let facts = &service.facts;
     let report = reporting::report("", Duration::ZERO, facts, stands, expectations, unchecked);
-    let again = report.cells.iter().map(of_cell);
-    again
-        .map(|again| {
-            if late && again == Again::UnlessReached {
-                Again::UntilReached
-            } else {
-                again
-            }
-        })
-        .collect()
+    let cells = report.cells.iter();
+    cells.map(|cell| of_cell(cell, policies)).collect()
 }
 
 /// When a target with this expectation is asked again. If nothing is expected yet, it may be expected to be reachable
-/// once the probes have seen more of the cluster.
-fn of_cell(cell: &Cell) -> Again {
+/// once the probes have seen more of the cluster. `policies`: whether there are NetworkPolicies.
+fn of_cell(cell: &Cell, policies: bool) -> Again {
     let counting = cell.editions.iter();
     let counting = counting.filter(|edition| edition.standing == Some(Standing::Counts));
     let mut values = counting.map(|edition| edition.value);
@@ -122,6 +113,12 @@ fn of_cell(cell: &Cell) -> Again {
             if cell.target.kind == TargetKind::HealthCheckNodePort =>
         {
             Again::UnlessAnswered
+        }
+        // Network plugins allow late what a new pod does, and the API does not say when.
+        None | Some(ExpectedValue::Reachable)
+            if policies && cell.position.network() == Network::Pod =>
+        {
+            Again::UntilReached
         }
         None | Some(ExpectedValue::Reachable) => Again::UnlessReached,
         Some(ExpectedValue::Unreachable) if basis == Some(Basis::Policy) => Again::UntilNotReached,
@@ -170,7 +167,7 @@ mod tests {
             standing: Some(Standing::Counts),
         });
         cell.editions = editions.collect();
-        of_cell(&cell)
+        of_cell(&cell, false)
     }
 
     #[test]
@@ -192,5 +189,18 @@ mod tests {
         let disputed = [Reachability::Reachable, Reachability::Unreachable];
         let expected = Some((Reachable, Stated));
         assert_eq!(again(port, expected, &disputed), Again::IfMixed);
+    }
+
+    #[test]
+    fn network_policies_take_effect_late_on_new_pods_only() {
+        for (position, expected) in [
+            (Position::PodSame, Again::UntilReached),
+            (Position::NodeOther, Again::UnlessReached),
+            (Position::External, Again::UnlessReached),
+        ] {
+            let value = ObservedValue::NotObserved;
+            let cell = cell(position, TargetKind::ClusterIp, "10.0.0.1", value);
+            assert_eq!(of_cell(&cell, true), expected, "{position}");
+        }
     }
 }
