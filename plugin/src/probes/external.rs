@@ -373,7 +373,6 @@ mod tests {
     fn a_name_is_private_if_its_address_is() {
         let named = Target {
             scope: None,
-            route: None,
             ..target("lb.example", Scope::Public)
         };
         let silent = || Outcome::TimedOut {

@@ -341,11 +341,10 @@ mod tests {
                 vec![answer(404, "router")],
             )
         };
-        let no = Outcome::Refused { errno: 111 };
         let refused = || {
             (
                 private(TargetKind::NodePort, "192.168.0.10"),
-                vec![attempt(no.clone())],
+                vec![attempt(Outcome::Refused { errno: 111 })],
             )
         };
         let node = || {

@@ -189,7 +189,7 @@ mod tests {
     use super::{ProbedPosition, observed, seen};
     use crate::{
         probes::output::{End, Fault, ProbeOutput},
-        testing::port,
+        testing,
     };
     use std::collections::BTreeMap;
     use svc_reach_common::{
@@ -202,16 +202,8 @@ mod tests {
 
     fn target(protocol: Protocol) -> Target {
         Target {
-            kind: TargetKind::ClusterIp,
-            address: "10.0.0.1".into(),
-            port: port(80),
             protocol,
-            port_name: None,
-            node: None,
-            node_role: None,
-            relation: None,
-            scope: None,
-            route: None,
+            ..testing::target(TargetKind::ClusterIp, "10.0.0.1")
         }
     }
 
