@@ -8,7 +8,7 @@ mod route;
 mod service;
 
 pub use endpoint::{Endpoint, EndpointPort};
-pub use node::{Node, Taint};
+pub use node::{Node, Taint, VIRTUAL_NODES};
 pub use route::{IngressController, Route, ServedRoute};
 pub use service::{Ingress, IpMode, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy};
 
@@ -23,8 +23,8 @@ pub struct Facts {
     pub endpoints: Vec<Endpoint>,
     /// The nodes that run an endpoint, and some that run none. Services of one cluster share this list.
     pub nodes: Arc<Vec<Node>>,
-    /// Whether these are all nodes of the cluster. Otherwise there may be more, and "no node" is not a fact.
-    pub all_nodes: bool,
+    /// Whether the cluster has further nodes.
+    pub further_nodes: FurtherNodes,
     /// When the endpoints last changed, if the cluster says so: RFC 3339, in UTC.
     pub changed: Option<String>,
     /// The API server's version, such as `v1.20.2`.
@@ -33,7 +33,24 @@ pub struct Facts {
     pub routes: Result<Vec<ServedRoute>, String>,
 }
 
+/// Whether a cluster has nodes besides those that are known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FurtherNodes {
+    /// It has none, so "no such node" is a fact.
+    None,
+    /// It may have some, which were not read.
+    NotRead,
+    /// It may have some, but none could be found, for this reason.
+    NotFound(String),
+}
+
 impl Facts {
+    /// Whether every node of the cluster is known.
+    #[must_use]
+    pub fn all_nodes(&self) -> bool {
+        self.further_nodes == FurtherNodes::None
+    }
+
     /// Names of the nodes that run a backend (a ready endpoint).
     pub fn backend_nodes(&self) -> impl Iterator<Item = &str> {
         self.endpoints

@@ -12,8 +12,10 @@ mod named;
 mod network_policy;
 mod node;
 mod pod;
+mod pod_node;
 mod service;
 
 pub use endpoints::ServiceEndpoints;
 pub use ingress::routes;
 pub use named::ObjectError;
+pub use pod_node::PodNode;

@@ -190,7 +190,7 @@ pub fn is_nginx_ingress(service: &Service) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Provider;
-    use crate::facts::{Facts, Node, Service};
+    use crate::facts::{Facts, FurtherNodes, Node, Service};
     use serde_json::{Value, json};
 
     /// The facts of a cluster with one node.
@@ -211,7 +211,7 @@ mod tests {
             service: Service::try_from(&service).unwrap(),
             endpoints: Vec::new(),
             nodes: vec![Node::try_from(&node).unwrap()].into(),
-            all_nodes: true,
+            further_nodes: FurtherNodes::None,
             changed: None,
             server_version: Some(version.to_owned()),
             routes: Ok(Vec::new()),

@@ -13,7 +13,7 @@ mod summary;
 
 pub use self::{
     absent_position::AbsentPosition,
-    advisory::{Advisory, EXTERNAL_LEFT_OUT, Severity},
+    advisory::{Advisory, EXTERNAL_LEFT_OUT, NODES_UNLISTED, Severity},
     cell::{Cell, Chance, EditionValue, Expectation, Observed, Prediction, Why},
     distribution::{Affinity, BackendAnswers, Distribution, Share},
     environment::{Environment, Evidence},

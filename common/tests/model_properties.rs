@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use std::net::IpAddr;
 use svc_reach_common::{
-    facts::{Endpoint, EndpointPort, Facts, IpMode, Node, Service, TrafficPolicy},
+    facts::{Endpoint, EndpointPort, Facts, FurtherNodes, IpMode, Node, Service, TrafficPolicy},
     model::{
         Detector, Packet, Proxy, ProxyAction, Version, World,
         connection::{Client, Paths, PredictedOutcome},
@@ -164,7 +164,7 @@ impl Case {
             service,
             endpoints,
             nodes: nodes.into(),
-            all_nodes: true,
+            further_nodes: FurtherNodes::None,
             changed: None,
             server_version: None,
             routes: Ok(Vec::new()),

@@ -10,3 +10,4 @@ pub mod pod_state;
 pub mod preflight;
 pub mod probed_position;
 pub mod rehearsal;
+pub mod scout;

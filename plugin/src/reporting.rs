@@ -18,7 +18,7 @@ pub mod source;
 use crate::reporting::documents::Documents;
 use crate::{
     config::ClusterOverrides,
-    probes::probed_position::ProbedPosition,
+    probes::{output::End, probed_position::ProbedPosition},
     reporting::{
         advisories::Findings,
         cells::ObservedCell,
@@ -33,13 +33,13 @@ use crate::{
         provider_hints::ProviderHints,
     },
 };
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, time::Duration};
 use svc_reach_common::{
     client::Client,
-    facts::Facts,
+    facts::{Facts, Node},
     judging,
     model::{
-        World,
+        Version, World,
         connection::{Balancer, Paths},
     },
     observation::{NotObserved, Observation},
@@ -81,6 +81,8 @@ pub struct Expectations<'a> {
 pub struct Unchecked<'a> {
     /// Why the position `external` was left out, partly or completely.
     pub external: Option<&'a str>,
+    /// Whether the user may not list nodes.
+    pub nodes_unlisted: bool,
     /// Positions that do not exist.
     pub absent: Vec<AbsentPosition>,
     /// Why nothing can answer, if the Service has no ready endpoint.
@@ -130,7 +132,10 @@ pub fn report(
     });
     let mut settings = Settings::gather(&overrides, config.as_ref(), &[]);
     settings.proxy.version = expectations.hints.kube_proxy_version;
-    if let Some(version) = settings.proxy.version
+    if unchecked.nodes_unlisted && settings.proxy.version.is_none() {
+        settings.proxy.version = of_the_api_server(facts, &mut environment.evidence);
+    }
+    if let Some(version) = expectations.hints.kube_proxy_version
         && proxies.values().any(|proxy| !proxy.has_version())
     {
         environment.evidence.push(Evidence {
@@ -164,14 +169,18 @@ pub fn report(
     let probes = pods
         .iter()
         .flat_map(|(node, addresses)| addresses.iter().map(move |ip| (*node, *ip)));
-    let world = World::new(services, &facts.nodes, &settings.proxy)
+    let nodes = known_nodes(facts, stands);
+    let world = World::new(services, &nodes, &settings.proxy)
         .with_own_proxies(&settings.nodes, settings.mode_told)
         .with_pods(probes)
         .with_public_addresses(&public);
     let provider = Provider::of(facts).map(|(provider, _)| provider);
     let network = environment.network_model;
     let paths = [false, true].map(|ipv6| Paths {
-        balancer: Balancer::of(&facts.service, provider, network, &modes),
+        balancer: match provider {
+            None if unchecked.nodes_unlisted => Balancer::of_any_provider(&facts.service),
+            _ => Balancer::of(&facts.service, provider, network, &modes),
+        },
         pods_masqueraded: pod_addresses::masqueraded(
             facts,
             &all_seen,
@@ -249,6 +258,7 @@ pub fn report(
             distribution: distribution.as_ref(),
             terms: expectations.terms,
             at: expectations.at,
+            nodes_unlisted: unchecked.nodes_unlisted,
         },
         unchecked.external,
         unchecked.changes.why_unknown(),
@@ -286,6 +296,37 @@ pub fn report(
     };
     report.summarize();
     report
+}
+
+/// The nodes that the model may know. A node that is known by its pods only may be a virtual one without node ports, unless
+/// a probe ran there.
+fn known_nodes<'f>(facts: &'f Facts, stands: &[ProbedPosition]) -> Cow<'f, [Node]> {
+    let started = |stand: &&ProbedPosition| {
+        let output = stand.heard.as_ref().ok();
+        output.is_some_and(|output| !matches!(output.end, End::NotStarted { .. }))
+    };
+    let ran_on = |node: &Node| {
+        let mut started = stands.iter().filter(started);
+        started.any(|stand| stand.node.as_ref() == Some(&node.name))
+    };
+    if facts.nodes.iter().all(|node| node.complete) {
+        return Cow::Borrowed(&facts.nodes);
+    }
+    let nodes = facts.nodes.iter().cloned();
+    nodes.filter(|node| node.complete || ran_on(node)).collect()
+}
+
+/// The version of the API server, for kube-proxies whose own is unknown. A kube-proxy is never newer, and up to three minor
+/// versions older (<https://kubernetes.io/releases/version-skew-policy/>).
+fn of_the_api_server(facts: &Facts, evidence: &mut Vec<Evidence>) -> Option<Version> {
+    let version = facts.server_version.as_ref()?.parse::<Version>().ok()?;
+    evidence.push(Evidence {
+        fact: "kubeProxyVersion".to_owned(),
+        value: version.to_string(),
+        source: "assumed to be the API server's, for nodes whose kube-proxy did not say it"
+            .to_owned(),
+    });
+    Some(version)
 }
 
 /// The addresses of type `ExternalIP` that probes saw on interfaces of their nodes. kube-proxy's own device has addresses
@@ -329,12 +370,12 @@ fn observed(seen: &ObservedCell<'_>, predicted: Option<Prediction>) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::{Expectations, Unchecked, report};
+    use super::{Expectations, Unchecked, known_nodes, report};
     use crate::{
         config::{ClusterOverrides, ExpectationSettings},
         plan::{placement::place, targets::targets},
         probes::{
-            output::{End, ProbeOutput},
+            output::{End, Fault, ProbeOutput},
             probed_position::ProbedPosition,
         },
         reporting::documents::Documents,
@@ -343,6 +384,8 @@ mod tests {
     };
     use std::{collections::BTreeMap, time::Duration};
     use svc_reach_common::{
+        facts::Node,
+        observation::NotObserved,
         position::Position,
         proxy_mode::ProxyMode,
         target::TargetKind,
@@ -363,6 +406,34 @@ mod tests {
             interfaces: HostFact::Seen(Vec::new()),
             routes: HostFact::Seen(Vec::new()),
         }
+    }
+
+    #[test]
+    fn only_a_probe_shows_that_a_node_of_pods_has_node_ports() {
+        let of_pods =
+            |name: &str, index| Node::of_pods(name.to_owned(), node(name, index).internal_ips);
+        let mut facts = facts();
+        facts.nodes = vec![of_pods("a", 0), of_pods("b", 1), of_pods("c", 2)].into();
+        facts.endpoints = vec![endpoint("a", 0), endpoint("b", 1)];
+        let placement = place(&[&facts], &probe_settings()).remove(0);
+        let position = Position::NodeSame;
+        let targets = targets(&facts, &placement, position);
+        let stand = |heard| ProbedPosition {
+            accepted: Vec::new(),
+            position,
+            node: Some("a".to_owned()),
+            targets: targets.clone(),
+            heard,
+        };
+        let known = |stand| {
+            let nodes = known_nodes(&facts, &[stand]).into_owned();
+            nodes.into_iter().map(|node| node.name).collect::<Vec<_>>()
+        };
+        let complete = ProbeOutput::nothing(End::Complete);
+        assert_eq!(known(stand(Ok(complete))), ["a"]);
+        let not_started = ProbeOutput::nothing(End::not_started("no image", Fault::Unclear));
+        assert_eq!(known(stand(Ok(not_started))), [""; 0]);
+        assert_eq!(known(stand(Err(NotObserved::Interrupted))), [""; 0]);
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::{
         planned_position::PlannedPosition,
         public_addresses,
         relocation::{FURTHER_NODES, relocate},
+        requests,
         service_check::{self, ServiceCheck},
     },
     probes::{
@@ -33,6 +34,7 @@ use crate::{
         preflight::{self, Ttl},
         probed_position::ProbedPosition,
         rehearsal::rehearse,
+        scout,
     },
     reporting::{self, Expectations, Unchecked, documents::Documents, neighbours::neighbours},
     survey::{
@@ -55,13 +57,15 @@ use futures_util::{StreamExt, stream};
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{BuildHasher, RandomState},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use svc_reach_common::{
     exit::Exit,
-    facts::{Facts, Node},
+    facts::{Facts, FurtherNodes, Node, ServiceType},
     model::policy::Labels,
     observation::NotObserved,
+    position::{Network, Position},
     provider::Provider,
     report::{Report, Reports},
     terms::Terms,
@@ -115,6 +119,8 @@ struct Prepared {
 struct Known {
     /// The API server's time before the probes were created.
     at: Option<String>,
+    /// Whether the user may list nodes.
+    nodes_listed: bool,
     proxy: Option<ProxyConfig>,
     hints: HintsFound,
     policies: PolicySurvey,
@@ -178,16 +184,6 @@ impl<C: Cluster> Run<'_, C> {
         let run_id = run_id();
         let probes_in = self.settings.probes_in(self.namespace);
 
-        // Nothing exists in the cluster yet, so an interrupt can end the run at once.
-        let Prepared {
-            known,
-            mut services,
-            probes,
-        } = tokio::select! {
-            exit = self.interrupt.raised() => return Ok(Ended::Early(exit)),
-            prepared = self.prepare(probes_in, &run_id) => prepared?,
-        };
-
         let ledger = Ledger::new(probes_in, &run_id, self.connection.flags());
         let progress = if self.again {
             Progress::quiet()
@@ -202,6 +198,31 @@ impl<C: Cluster> Run<'_, C> {
             ledger: &ledger,
             progress: &progress,
             interrupt: self.interrupt,
+        };
+        // No probe exists yet, so an interrupt can end the run at once.
+        let prepared = tokio::select! {
+            exit = self.interrupt.raised() => Err(Ok(Ended::Early(exit))),
+            prepared = self.prepare(&deployment) => prepared.map_err(Err),
+        };
+        let Prepared {
+            known,
+            mut services,
+            probes,
+        } = match prepared {
+            Ok(prepared) => prepared,
+            Err(ended) => {
+                // Only a scout may exist.
+                return match (ledger.remove_all(self.cluster).await, ended) {
+                    (Ok(()), ended) => ended,
+                    (Err(left), Ok(Ended::Early(exit))) => {
+                        Ok(Ended::Early(exit.and(report_error(&left))))
+                    }
+                    (Err(left), ended) => {
+                        report_error(&left);
+                        ended
+                    }
+                };
+            }
         };
         let (outputs, ()) = tokio::join!(deployment.run(probes), async {
             tokio::select! {
@@ -222,7 +243,7 @@ impl<C: Cluster> Run<'_, C> {
         progress.clear();
         let (removed, ()) = tokio::join!(ledger.remove_all(self.cluster), async {
             if outputs.is_ok() {
-                self.notice_changes(&mut services).await;
+                self.notice_changes(&mut services, &known).await;
             }
         });
         let outputs = match outputs {
@@ -259,13 +280,15 @@ impl<C: Cluster> Run<'_, C> {
     }
 
     /// Reads the Services, their endpoints and nodes again, and notes what changed since the beginning of the run.
-    async fn notice_changes(&self, services: &mut [ServiceCheck]) {
+    async fn notice_changes(&self, services: &mut [ServiceCheck], known: &Known) {
         let probe = &self.settings.probe;
         let fits = |node: &Node| placement::unfit(node, probe).is_none();
         let selection = &self.settings.selection;
+        let first = services.first().map(|service| &service.facts);
+        let nodes = first.filter(|_| !known.nodes_listed);
         let read = tokio::select! {
             _ = self.interrupt.raised() => return,
-            read = survey::read_again(self.cluster, self.namespace, selection, &fits) => read,
+            read = survey::read_again(self.cluster, self.namespace, selection, &fits, nodes) => read,
         };
         let mut now = match read {
             Ok(now) => now,
@@ -296,7 +319,8 @@ impl<C: Cluster> Run<'_, C> {
     }
 
     /// Reads the cluster, chooses nodes, plans the probes, and asks the API server whether it would admit them.
-    async fn prepare(&self, probes_in: &str, run_id: &str) -> Result<Prepared, Error> {
+    async fn prepare(&self, deployment: &Deployment<'_, C>) -> Result<Prepared, Error> {
+        let (probes_in, run_id) = (deployment.namespace, deployment.run_id);
         let RunSettings {
             selection, probe, ..
         } = self.settings;
@@ -310,15 +334,10 @@ impl<C: Cluster> Run<'_, C> {
         );
         let Survey {
             mut services,
+            nodes_listed,
             proxy,
         } = surveyed?;
         allowed?;
-        ingresses::look(self.cluster, &mut services).await;
-        let unlisted = &self.settings.check.request.unlisted;
-        public_addresses::add(&mut services, unlisted, self.namespace)?;
-        if services.is_empty() {
-            progress::plain(&none_found(selection, self.namespace));
-        }
         // The probes of a run differ in one label only, the name of the probe.
         let labels = job::pod_labels(run_id, "", probe);
         if let Some(facts) = services
@@ -330,6 +349,15 @@ impl<C: Cluster> Run<'_, C> {
                 &facts.service.selector_text(),
                 "one of the Services selects pods with these labels, so the probes would be its backends",
             )));
+        }
+        if !nodes_listed {
+            self.scout(deployment, &mut services).await;
+        }
+        ingresses::look(self.cluster, &mut services).await;
+        let unlisted = &self.settings.check.request.unlisted;
+        public_addresses::add(&mut services, unlisted, self.namespace)?;
+        if services.is_empty() {
+            progress::plain(&none_found(selection, self.namespace));
         }
         let provider = services
             .iter()
@@ -356,6 +384,7 @@ impl<C: Cluster> Run<'_, C> {
         }
         let mut known = Known {
             at: None,
+            nodes_listed,
             proxy,
             hints,
             policies,
@@ -384,6 +413,34 @@ impl<C: Cluster> Run<'_, C> {
             services,
             probes,
         })
+    }
+
+    /// Adds a node without a backend, if the Services need one and the user may not list nodes.
+    async fn scout(&self, deployment: &Deployment<'_, C>, services: &mut [Facts]) {
+        let lacks_one = |facts: &Facts| {
+            let choice = &self.settings.check(&facts.service, self.namespace).choice;
+            let wanted = [Position::NodeOther, Position::PodOther].map(|it| choice.position(it));
+            let mut names = facts.nodes.iter().map(|node| &node.name);
+            facts.service.kind != ServiceType::ExternalName
+                && wanted.contains(&true)
+                && names.all(|name| facts.runs_backend(name))
+        };
+        let Some(first) = services.iter().find(|facts| lacks_one(facts)) else {
+            return;
+        };
+        let mut nodes = Vec::clone(&first.nodes);
+        let mut further = FurtherNodes::NotRead;
+        let known: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
+        let plan = requests::blank(&self.settings.check.request, Network::Pod);
+        match scout::scout(deployment, &self.settings.probe, plan, &known).await {
+            Ok(found) => nodes.push(found),
+            Err(none) => further = none,
+        }
+        let nodes = Arc::new(nodes);
+        for facts in services {
+            facts.nodes = Arc::clone(&nodes);
+            facts.further_nodes.clone_from(&further);
+        }
     }
 
     /// The Jobs of these probes of a run in a namespace.
@@ -532,6 +589,7 @@ impl<C: Cluster> Run<'_, C> {
                 };
                 let unchecked = Unchecked {
                     external: service.external.left_out.as_deref(),
+                    nodes_unlisted: !known.nodes_listed,
                     absent: service.absent,
                     outage: service.outage,
                     changes: service.changes,

@@ -10,6 +10,7 @@ pub mod network_policies;
 mod nodes;
 pub mod other_proxy;
 pub mod outage;
+mod pod_nodes;
 pub mod provider_hints;
 mod services;
 
@@ -25,7 +26,7 @@ use nodes::node_page;
 use serde_json::Value;
 use std::sync::Arc;
 use svc_reach_common::{
-    facts::{Facts, Node},
+    facts::{Facts, FurtherNodes, Node},
     provider::Provider,
 };
 
@@ -34,6 +35,8 @@ use svc_reach_common::{
 pub struct Survey {
     /// Each Service with its endpoints and the nodes, in the order of the selection.
     pub services: Vec<Facts>,
+    /// Whether the user may list nodes. Otherwise the nodes are those of pods.
+    pub nodes_listed: bool,
     /// kube-proxy's configuration, if it is where kubeadm keeps it and the user may read it.
     pub proxy: Option<ProxyConfig>,
 }
@@ -47,7 +50,7 @@ pub async fn survey(
     fits: &dyn Fn(&Node) -> bool,
 ) -> Result<Survey, Error> {
     let (facts, version, proxy) = tokio::join!(
-        facts(cluster, namespace, selection, fits),
+        facts(cluster, namespace, selection, fits, None),
         cluster.call(Call::get("/version")),
         proxy_config(cluster, CONFIG_MAPS[0]),
     );
@@ -61,8 +64,8 @@ pub async fn survey(
             None
         }
     };
-    let mut services = match facts {
-        Ok(facts) => facts,
+    let (mut services, nodes_listed) = match facts {
+        Ok(read) => read,
         Err(error) => return Err(services::suggest(cluster, error).await),
     };
     for facts in &mut services {
@@ -78,24 +81,43 @@ pub async fn survey(
     };
     let nodes = first.map(|facts| facts.nodes.as_slice());
     let proxy = proxy.or_else(|| k3s::kube_proxy(nodes.unwrap_or_default()));
-    Ok(Survey { services, proxy })
+    Ok(Survey {
+        services,
+        nodes_listed,
+        proxy,
+    })
 }
 
 /// Reads everything that can change during a run: the Services, their endpoints, and nodes. Nodes are read until enough
-/// of each role fit.
+/// of each role fit. `known`: facts with the nodes, if it is known that the user may not list nodes. Also returns whether
+/// the user may.
 async fn facts(
     cluster: &impl Cluster,
     namespace: &str,
     selection: &ServiceSelection,
     fits: &dyn Fn(&Node) -> bool,
-) -> Result<Vec<Facts>, Error> {
-    let (asked, first_nodes) = tokio::join!(
-        asked(cluster, namespace, selection),
-        node_page(cluster, None),
-    );
+    known: Option<&Facts>,
+) -> Result<(Vec<Facts>, bool), Error> {
+    let first_nodes = async {
+        match known {
+            Some(_) => None,
+            None => Some(node_page(cluster, None).await),
+        }
+    };
+    let (asked, first_nodes) = tokio::join!(asked(cluster, namespace, selection), first_nodes);
     let asked = asked?;
-    let nodes = nodes::nodes(cluster, &asked, fits, first_nodes?).await?;
-    let (nodes, all_nodes) = (Arc::new(nodes.read), nodes.all);
+    let (nodes, further_nodes, listed) = match (known, first_nodes) {
+        (Some(known), _) => (Arc::clone(&known.nodes), known.further_nodes.clone(), false),
+        (None, Some(Ok(first))) => {
+            let nodes = nodes::nodes(cluster, &asked, fits, first).await?;
+            (Arc::new(nodes.read), nodes.further, true)
+        }
+        (None, Some(Err(error))) if !error.is_forbidden() => return Err(error),
+        (None, _) => {
+            let nodes = pod_nodes::nodes(cluster, &asked).await;
+            (Arc::new(nodes), FurtherNodes::NotRead, false)
+        }
+    };
     let services = asked
         .into_iter()
         .map(|asked| Facts {
@@ -103,24 +125,26 @@ async fn facts(
             endpoints: asked.backends.endpoints,
             changed: asked.backends.changed,
             nodes: Arc::clone(&nodes),
-            all_nodes,
+            further_nodes: further_nodes.clone(),
             server_version: None,
             routes: Ok(Vec::new()),
         })
         .collect();
-    Ok(services)
+    Ok((services, listed))
 }
 
-/// Reads again what can change during a run. Services that were deleted are missing in the result.
+/// Reads again what can change during a run. Services that were deleted are missing in the result. `known`: facts with
+/// the nodes, if the user may not list nodes.
 pub async fn read_again(
     cluster: &impl Cluster,
     namespace: &str,
     selection: &ServiceSelection,
     fits: &dyn Fn(&Node) -> bool,
+    known: Option<&Facts>,
 ) -> Result<Vec<Facts>, Error> {
     let mut selection = selection.clone();
     loop {
-        match facts(cluster, namespace, &selection, fits).await {
+        match facts(cluster, namespace, &selection, fits, known).await {
             Err(Error::NoService {
                 namespace: gone_from,
                 name,
@@ -134,7 +158,7 @@ pub async fn read_again(
                     return Ok(Vec::new());
                 }
             }
-            read => return read,
+            read => return read.map(|(services, _)| services),
         }
     }
 }
@@ -285,7 +309,6 @@ mod tests {
         for (denied, permission) in [
             (SERVICE, "get services"),
             (V1, "list endpointslices.discovery.k8s.io"),
-            (NODES, "list nodes"),
         ] {
             let cluster = Scripted::new(move |call, _| match call {
                 call if call == denied => Reply::Failure(403),
@@ -304,6 +327,48 @@ mod tests {
                 hint.contains(&format!("lacks: {permission};")),
                 "{denied}: {hint}"
             );
+        }
+    }
+
+    /// A pod on a node. `ready`: whether the pod, and so the node, is alive.
+    fn pod(node: &str, host_ip: &str, ready: bool) -> Value {
+        let status = if ready { "True" } else { "False" };
+        json!({
+            "metadata": {"name": format!("on-{node}"), "namespace": "web"},
+            "spec": {"nodeName": node},
+            "status": {"hostIP": host_ip, "conditions": [{"type": "Ready", "status": status}]},
+        })
+    }
+
+    #[tokio::test]
+    async fn nodes_are_known_by_their_pods_if_they_may_not_be_listed() {
+        for (pods, expected) in [
+            (
+                vec![
+                    pod("n7", "192.168.0.7", true),
+                    pod("n8", "192.168.0.8", true),
+                    pod("n9", "192.168.0.9", false),
+                ],
+                &[("n7", 1), ("n8", 1)][..],
+            ),
+            // The endpoints name a node, too.
+            (vec![], &[("n7", 0)]),
+        ] {
+            let cluster = Scripted::new(move |call, _| match call {
+                SERVICE => service(),
+                V1 => Reply::Failure(403),
+                ENDPOINTS => endpoints(),
+                "GET /api/v1/namespaces/web/pods" if pods.is_empty() => Reply::Failure(403),
+                "GET /api/v1/namespaces/web/pods" => Reply::Object(json!({"items": pods})),
+                _ => Reply::Failure(403),
+            });
+            let facts = read(&cluster).await.unwrap();
+            let nodes = facts.nodes.iter();
+            let nodes: Vec<_> = nodes
+                .map(|node| (node.name.as_str(), node.internal_ips.len()))
+                .collect();
+            assert_eq!(nodes, expected);
+            assert!(!facts.all_nodes() && facts.nodes.iter().all(|node| !node.complete));
         }
     }
 
@@ -339,7 +404,7 @@ mod tests {
             other => panic!("{other}"),
         });
         let facts = read(&cluster).await.unwrap();
-        assert_eq!((facts.nodes.len(), facts.all_nodes), (500, false));
+        assert_eq!((facts.nodes.len(), facts.all_nodes()), (500, false));
         assert_eq!(
             cluster.asked().len(),
             9,
@@ -420,7 +485,7 @@ mod tests {
         let cluster = namespace(40, true);
         let services = read_all(&cluster).await;
         assert_eq!(services.len(), 40);
-        assert!(services[0].all_nodes);
+        assert!(services[0].all_nodes());
         for (index, facts) in services.iter().enumerate() {
             assert_eq!(facts.service.name, format!("s{index:02}"));
             let backends: Vec<&str> = facts.backend_nodes().collect();

@@ -31,8 +31,8 @@ use std::{
 use svc_reach_common::{
     client::{Client, ClientExpectation, ClientValue, ClientVerdict, SourceAddress},
     facts::{
-        Endpoint, EndpointPort, Facts, Ingress, Node, Service, ServicePort, ServiceType,
-        TrafficPolicy,
+        Endpoint, EndpointPort, Facts, FurtherNodes, Ingress, Node, Service, ServicePort,
+        ServiceType, TrafficPolicy,
     },
     observation::{NotObserved, ObservedValue},
     position::Position,
@@ -91,7 +91,7 @@ pub fn facts() -> Facts {
         },
         endpoints: Vec::new(),
         nodes: Arc::default(),
-        all_nodes: true,
+        further_nodes: FurtherNodes::None,
         changed: None,
         server_version: Some("v1.20.2".into()),
         routes: Ok(Vec::new()),
@@ -107,6 +107,7 @@ pub fn nodes_mut(facts: &mut Facts) -> &mut Vec<Node> {
 pub fn node(name: &str, index: usize) -> Node {
     Node {
         name: name.into(),
+        complete: true,
         labels: BTreeMap::new(),
         annotations: BTreeMap::new(),
         internal_ips: vec![ip(192, 168, 0, 10 + u8::try_from(index).unwrap())],

@@ -10,6 +10,9 @@ use std::{collections::BTreeMap, net::IpAddr};
 pub struct Node {
     /// `metadata.name`.
     pub name: String,
+    /// Whether the object was read. Otherwise pods on the node tell its name and its private addresses, and that the
+    /// rest is empty says nothing.
+    pub complete: bool,
     /// `metadata.labels`.
     pub labels: BTreeMap<String, String>,
     /// `metadata.annotations`.
@@ -50,7 +53,36 @@ pub struct Taint {
     pub effect: String,
 }
 
+/// Labels of virtual nodes: Virtual Kubelet's (virtual-kubelet/virtual-kubelet, `node/node.go` and the providers), and
+/// those of AWS Fargate (EKS user guide, "Fargate pod configuration").
+pub const VIRTUAL_NODES: [(&str, &str); 2] = [
+    ("type", "virtual-kubelet"),
+    ("eks.amazonaws.com/compute-type", "fargate"),
+];
+
 impl Node {
+    /// A node whose object was not read, but which runs pods.
+    #[must_use]
+    pub fn of_pods(name: String, addresses: Vec<IpAddr>) -> Self {
+        Self {
+            name,
+            complete: false,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            internal_ips: addresses,
+            external_ips: Vec::new(),
+            ready: true,
+            unschedulable: false,
+            taints: Vec::new(),
+            pod_cidrs: Vec::new(),
+            provider_id: None,
+            os: None,
+            arch: None,
+            kubelet_version: None,
+            kube_proxy_version: None,
+        }
+    }
+
     /// The node's zone, from its label.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {
@@ -60,15 +92,13 @@ impl Node {
             .map(String::as_str)
     }
 
-    /// Whether it only represents capacity elsewhere, where no kube-proxy runs and a pod cannot use a host network.
-    ///
-    /// Virtual Kubelet labels and taints its nodes (virtual-kubelet/virtual-kubelet, `node/node.go` and the providers);
-    /// AWS Fargate labels its own (EKS user guide, "Fargate pod configuration").
+    /// Whether it only represents capacity elsewhere, where no kube-proxy runs and a pod cannot use a host network. It has
+    /// one of [`VIRTUAL_NODES`], or a taint of Virtual Kubelet.
     #[must_use]
     pub fn is_virtual(&self) -> bool {
-        let has = |label: &str, value: &str| self.labels.get(label).is_some_and(|own| own == value);
-        has("type", "virtual-kubelet")
-            || has("eks.amazonaws.com/compute-type", "fargate")
+        let has =
+            |(label, value): &(&str, &str)| self.labels.get(*label).is_some_and(|own| own == value);
+        VIRTUAL_NODES.iter().any(has)
             || self
                 .taints
                 .iter()

@@ -43,6 +43,9 @@ impl<'a> World<'a> {
             {
                 Err(NotModelled::Endpoints(service.to_string()))
             }
+            Some(service) if self.needs_zone(packet.node, service) => {
+                Err(NotModelled::Zone(packet.node.to_owned()))
+            }
             Some(_) | None => Ok(answer),
         }
     }

@@ -280,6 +280,13 @@ impl<'a> World<'a> {
         self.nodes.get(name).copied()
     }
 
+    /// Whether it takes the zone of a node to know which endpoints the node uses, and the zone is not known.
+    pub(super) fn needs_zone(&self, node: &str, service: &Service) -> bool {
+        let unknown = |node: &Node| !node.complete && node.zone().is_none();
+        let hinted = |endpoint: &Endpoint| !endpoint.hint_zones.is_empty();
+        self.node(node).is_some_and(unknown) && self.endpoints_of(service).iter().any(hinted)
+    }
+
     /// All nodes, by name.
     pub fn nodes(&self) -> impl Iterator<Item = &'a Node> {
         self.nodes.values().copied()

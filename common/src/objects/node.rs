@@ -90,6 +90,7 @@ impl TryFrom<&Value> for Node {
             Some(_) | None => filled_string(spec.pod_cidr).into_iter().collect(),
         };
         Ok(Self {
+            complete: true,
             internal_ips: of_kind("InternalIP")?,
             external_ips: of_kind("ExternalIP")?,
             ready: status

@@ -69,7 +69,7 @@ fn in_region(place: &str, region: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Operator;
-    use crate::facts::{Facts, Node, Service};
+    use crate::facts::{Facts, FurtherNodes, Node, Service};
     use serde_json::{Value, json};
 
     /// The facts of a cluster whose only node has these labels.
@@ -83,7 +83,7 @@ mod tests {
             service: Service::try_from(&service).unwrap(),
             endpoints: Vec::new(),
             nodes: vec![Node::try_from(&node).unwrap()].into(),
-            all_nodes: true,
+            further_nodes: FurtherNodes::None,
             changed: None,
             server_version: None,
             routes: Ok(Vec::new()),

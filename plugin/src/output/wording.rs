@@ -7,9 +7,7 @@ use svc_reach_common::{
     observation::ObservedValue,
     position::Position,
     protocol::Protocol,
-    report::{
-        Affinity, BackendAnswers, Cell, EXTERNAL_LEFT_OUT, Observed, Report, Severity, Share,
-    },
+    report::{Affinity, BackendAnswers, Cell, Observed, Report, Severity, Share},
     target::{Relation, Target},
     verdict::{Basis, ExpectedValue, Verdict},
 };
@@ -202,14 +200,14 @@ pub fn absent(report: &Report) -> Vec<String> {
         .collect()
 }
 
-/// The notes of a report. `all`: notes of every severity, not only warnings. A position that does not exist or was not
-/// checked is always mentioned, because the answer does not cover it.
+/// The notes of a report. `all`: notes of every severity, not only warnings. What the answer does not
+/// cover is always mentioned.
 pub fn notes(report: &Report, all: bool) -> Vec<String> {
     let advisories = report
         .advisories
         .iter()
         .filter(|advisory| {
-            all || advisory.severity == Severity::Warning || advisory.id == EXTERNAL_LEFT_OUT
+            all || advisory.severity == Severity::Warning || advisory.limits_the_answer()
         })
         .map(|advisory| {
             let mut text = match advisory.severity {

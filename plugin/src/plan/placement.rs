@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 use svc_reach_common::{
-    facts::{Facts, Node, ServiceType},
+    facts::{Facts, FurtherNodes, Node, ServiceType},
     position::Position,
 };
 
@@ -160,7 +160,7 @@ impl KnownNodes<'_> {
         if let Some(&first) = real.first() {
             return NoNode::Unusable(self.unfit(first, real.len()));
         }
-        match (backend, facts.all_nodes) {
+        match (backend, facts.all_nodes()) {
             (true, true) if !virtual_nodes.is_empty() => {
                 NoNode::Absent("every backend is on a virtual node".to_owned())
             }
@@ -176,10 +176,13 @@ impl KnownNodes<'_> {
                 (_, 0) => "every node runs a backend".to_owned(),
                 (_, _) => "every node runs a backend, except virtual nodes".to_owned(),
             }),
-            (false, false) => NoNode::Unusable(format!(
-                "every one of the {} nodes that were read runs a backend",
-                self.nodes.len()
-            )),
+            (false, false) => NoNode::Unusable(match &facts.further_nodes {
+                FurtherNodes::NotFound(why) => why.clone(),
+                FurtherNodes::None | FurtherNodes::NotRead => format!(
+                    "every one of the {} nodes that were read runs a backend",
+                    self.nodes.len()
+                ),
+            }),
         }
     }
 
@@ -308,10 +311,8 @@ pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
     if node.is_virtual() {
         return Some("it is a virtual node".to_owned());
     }
-    let missing = settings
-        .node_selector
-        .iter()
-        .find(|(key, value)| node.labels.get(*key) != Some(value));
+    let mut wished = settings.node_selector.iter();
+    let missing = wished.find(|(key, value)| node.complete && node.labels.get(*key) != Some(value));
     missing.map(|(key, value)| format!("it has no label {key}={value}"))
 }
 
@@ -319,7 +320,7 @@ pub fn unfit(node: &Node, settings: &ProbeSettings) -> Option<String> {
 mod tests {
     use super::{NoNode, place};
     use crate::testing::{endpoint, facts, node, nodes_mut, probe_settings};
-    use svc_reach_common::facts::{Facts, Node, ServiceType, Taint};
+    use svc_reach_common::facts::{Facts, FurtherNodes, Node, ServiceType, Taint};
 
     fn cluster(nodes: &[&str], backends: &[&str]) -> Facts {
         let mut facts = facts();
@@ -367,7 +368,7 @@ mod tests {
             (
                 "all that were read run one",
                 cluster(&["a", "b"], &["a", "b"]),
-                |f| f.all_nodes = false,
+                |f| f.further_nodes = FurtherNodes::NotRead,
                 Ok("a"),
                 unusable("every one of the 2 nodes that were read runs a backend"),
             ),
@@ -409,7 +410,7 @@ mod tests {
             (
                 "a node that was not read",
                 cluster(&["a"], &["z"]),
-                |f| f.all_nodes = false,
+                |f| f.further_nodes = FurtherNodes::NotRead,
                 unusable("none of the nodes that were read runs a backend"),
                 Ok("a"),
             ),

@@ -135,7 +135,7 @@ impl<C: Cluster> Deployment<'_, C> {
         .await)
     }
 
-    async fn create(&self, job: &Job) -> Result<(), CallError> {
+    pub(super) async fn create(&self, job: &Job) -> Result<(), CallError> {
         let name = job.metadata.name.as_deref().unwrap_or_default();
         let body = preflight::to_json(job)?;
         self.ledger.asked(name);
@@ -158,7 +158,7 @@ impl<C: Cluster> Deployment<'_, C> {
         }
     }
 
-    async fn watch(&self) -> Result<Lines, CallError> {
+    pub(super) async fn watch(&self) -> Result<Lines, CallError> {
         let call = Call::get(format!("/api/v1/namespaces/{}/pods", self.namespace))
             .with("watch", "true")
             .with("labelSelector", ledger::selector(self.run_id));

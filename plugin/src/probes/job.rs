@@ -21,7 +21,7 @@ use k8s_openapi::{
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
 };
 use std::collections::BTreeMap;
-use svc_reach_common::{names, position::Network, wire::plan::Plan};
+use svc_reach_common::{facts::VIRTUAL_NODES, names, position::Network, wire::plan::Plan};
 
 /// Seconds after its end until the cluster deletes a probe that we did not. Long enough to read its log.
 pub const TTL_SECONDS: i32 = 60;
@@ -193,7 +193,7 @@ fn pod_spec(spec: JobSettings<'_>, deadline: i64) -> PodSpec {
     };
     PodSpec {
         active_deadline_seconds: Some(deadline),
-        affinity: Some(on_node(&spec.probe.node)),
+        affinity: Some(on_node(&spec.probe.node, settings)),
         automount_service_account_token: Some(false),
         containers: vec![container(spec)],
         // With this policy, names of Services also resolve on the host network.
@@ -287,18 +287,65 @@ fn plan_arguments(plan: &Plan) -> Vec<String> {
     arguments
 }
 
-/// Affinity is used and not `nodeName`, so that the scheduler still checks resources, ports and taints.
-fn on_node(name: &str) -> Affinity {
+/// The Job of a scout: it runs on a node that is none of these, and that can take a probe.
+pub fn scout(spec: JobSettings<'_>, known: &[&str]) -> Job {
+    let mut job = job(spec);
+    let pod = job.spec.as_mut().and_then(|job| job.template.spec.as_mut());
+    if let Some(pod) = pod {
+        pod.affinity = Some(on_another_node(known, spec.settings));
+    }
+    job
+}
+
+/// Affinity is used and not `nodeName`, so that the scheduler still checks resources, ports and taints. The labels of a
+/// node may be unknown, so the scheduler checks them, too.
+fn on_node(name: &str, settings: &ProbeSettings) -> Affinity {
+    let fields = vec![requirement("metadata.name", "In", &[name])];
+    affinity(fields, wished_labels(settings))
+}
+
+fn on_another_node(known: &[&str], settings: &ProbeSettings) -> Affinity {
+    // A requirement on a field takes one value (kubernetes/kubernetes v1.37.2 `pkg/apis/core/validation/validation.go`
+    // `ValidateNodeFieldSelectorRequirement`).
+    let fields = known
+        .iter()
+        .map(|name| requirement("metadata.name", "NotIn", &[*name]))
+        .collect();
+    let architectures: Vec<&str> = settings.architectures.iter().map(String::as_str).collect();
+    let mut labels = wished_labels(settings);
+    labels.extend([
+        requirement("kubernetes.io/os", "In", &["linux"]),
+        requirement("kubernetes.io/arch", "In", &architectures),
+    ]);
+    labels.extend(VIRTUAL_NODES.map(|(label, value)| requirement(label, "NotIn", &[value])));
+    affinity(fields, labels)
+}
+
+fn wished_labels(settings: &ProbeSettings) -> Vec<NodeSelectorRequirement> {
+    let wished = settings.node_selector.iter();
+    wished
+        .map(|(key, value)| requirement(key, "In", &[value]))
+        .collect()
+}
+
+fn requirement(key: &str, operator: &str, values: &[&str]) -> NodeSelectorRequirement {
+    NodeSelectorRequirement {
+        key: key.to_owned(),
+        operator: operator.to_owned(),
+        values: Some(values.iter().map(|value| (*value).to_owned()).collect()),
+    }
+}
+
+fn affinity(
+    fields: Vec<NodeSelectorRequirement>,
+    labels: Vec<NodeSelectorRequirement>,
+) -> Affinity {
     Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(NodeSelector {
                 node_selector_terms: vec![NodeSelectorTerm {
-                    match_fields: Some(vec![NodeSelectorRequirement {
-                        key: "metadata.name".to_owned(),
-                        operator: "In".to_owned(),
-                        values: Some(vec![name.to_owned()]),
-                    }]),
-                    match_expressions: None,
+                    match_fields: (!fields.is_empty()).then_some(fields),
+                    match_expressions: (!labels.is_empty()).then_some(labels),
                 }],
             }),
             preferred_during_scheduling_ignored_during_execution: None,
@@ -335,7 +382,7 @@ fn tolerations(wished: &[Toleration]) -> Vec<PodToleration> {
 
 #[cfg(test)]
 mod tests {
-    use super::{JobSettings, job, plan_arguments, pod};
+    use super::{JobSettings, job, plan_arguments, pod, scout};
     use crate::{
         config::{ProbeSettings, PullPolicy, Toleration},
         testing::{facts, plan_of, probe_plan, probe_settings},
@@ -438,6 +485,36 @@ mod tests {
                     },
                 },
             })
+        );
+    }
+
+    #[test]
+    fn a_scout_runs_on_a_node_that_is_not_known() {
+        let settings = ProbeSettings {
+            node_selector: BTreeMap::from([("pool".into(), "web".into())]),
+            ..probe_settings()
+        };
+        let spec = JobSettings {
+            run_id: "r1",
+            namespace: "web",
+            probe: &probe_plan(Position::PodOther),
+            settings: &settings,
+        };
+        let job = serde_json::to_value(scout(spec, &["n1", "n2"])).unwrap();
+        let terms = job.pointer("/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms");
+        let field = |name| json!({"key": "metadata.name", "operator": "NotIn", "values": [name]});
+        assert_eq!(
+            terms.unwrap(),
+            &json!([{
+                "matchFields": [field("n1"), field("n2")],
+                "matchExpressions": [
+                    {"key": "pool", "operator": "In", "values": ["web"]},
+                    {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]},
+                    {"key": "kubernetes.io/arch", "operator": "In", "values": ["amd64"]},
+                    {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]},
+                    {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
+                ],
+            }])
         );
     }
 

@@ -19,7 +19,7 @@ use svc_reach_common::{
     facts::{Facts, ServiceType},
     observation::ObservedValue,
     provider::Provider,
-    report::{Advisory, Cell, EXTERNAL_LEFT_OUT, Environment, Severity},
+    report::{Advisory, Cell, EXTERNAL_LEFT_OUT, Environment, NODES_UNLISTED, Severity},
     target::TargetKind,
     terms::Terms,
     verdict::Verdict,
@@ -61,6 +61,10 @@ pub fn advisories(
     };
     advisories.extend(about_policies(policies, severity));
     advisories.extend(service_mesh(mesh));
+    advisories.extend(known.nodes_unlisted.then(|| {
+        let text = "this user may not list nodes, so their labels, zones and public addresses are unknown, and so is every node without a known pod; the permission \"list nodes\" would tell";
+        own(NODES_UNLISTED, severity, text.to_owned())
+    }));
     advisories.extend(unread.map(|why| own("changes-unknown", severity, why.to_owned())));
     advisories.extend(left_out.map(|why| {
         let text = format!("external was not checked, or only in part: {why}");
@@ -307,6 +311,7 @@ mod tests {
             distribution: None,
             terms: &Terms::default(),
             at: Some("2026-01-02T03:04:35Z"),
+            nodes_unlisted: false,
         };
         let found = advisories(known, None, None, &[], Ok(None));
         for advisory in &found {

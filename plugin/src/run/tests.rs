@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use svc_reach_common::{
     exit::Exit,
     observation::ObservedValue,
+    position::Position::PodOther,
     report::Report,
     wire::{
         line::Line,
@@ -52,8 +53,14 @@ async fn once(
 
 #[tokio::test(start_paused = true)]
 async fn probes_never_become_backends() {
-    for (label, fails) in [("app=nginx", true), ("app=other", false)] {
-        let cluster = Scripted::new(|call, _| match call {
+    for (label, fails, nodes) in [
+        ("app=nginx", true, 200),
+        // The scout is a pod with these labels, too.
+        ("app=nginx", true, 403),
+        ("app=other", false, 200),
+    ] {
+        let cluster = Scripted::new(move |call, _| match call {
+            NODES if nodes == 403 => Reply::Failure(403),
             "GET /api/v1/namespaces/web/services/nginx" => Reply::Object(json!({
                 "metadata": {"name": "nginx", "namespace": "web"},
                 "spec": {"clusterIP": "10.0.0.1", "selector": {"app": "nginx"},
@@ -262,6 +269,111 @@ async fn another_node_is_tried_if_one_is_full() {
     let asked = cluster.asked();
     let removed = asked.iter().filter(|call| call.starts_with("DELETE"));
     assert_eq!(removed.count(), 2, "both Jobs are removed: {asked:?}");
+}
+
+/// A cluster whose user may not list nodes, and whose first Service has a backend on `n1`. `scout`: spec and status of the
+/// scout's pod; `None`: it may not be created.
+fn without_nodes(scout: Option<[Value; 2]>) -> Scripted {
+    Scripted::new(move |call, nth| match (call, nth, &scout) {
+        (NODES, ..) => Reply::Failure(403),
+        (JOBS, 0, None) => Reply::Refusal(403, "exceeded quota"),
+        (PODS, 0, Some([spec, status])) => {
+            let metadata = json!({"name": "scout", "labels": {"svc-reach/probe": "scout"}});
+            let object = json!({"metadata": metadata, "spec": spec, "status": status});
+            Reply::Open(vec![json!({"type": "ADDED", "object": object}).to_string()])
+        }
+        (PODS, ..) => {
+            let probes = ["pod-same", "pod-other"];
+            Reply::Open(probes.map(|name| pod(name, &running())).into())
+        }
+        (call, ..) => healthy(call),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scout_finds_the_node_that_may_not_be_listed() {
+    let unschedulable = |message: &str| {
+        let condition = json!({
+            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+        });
+        Some([
+            json!({}),
+            json!({"phase": "Pending", "conditions": [condition]}),
+        ])
+    };
+    let placed = [
+        json!({"nodeName": "n2"}),
+        json!({"phase": "Pending", "hostIP": "192.168.0.2"}),
+    ];
+    let rows = [
+        (Some(placed), "", 0),
+        (
+            unschedulable("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."),
+            "the cluster has only one node, and it runs a backend",
+            0,
+        ),
+        (
+            unschedulable("0/3 nodes are available: 2 Insufficient cpu."),
+            "0/3 nodes are available: 2 Insufficient cpu.",
+            3,
+        ),
+        (None, "exceeded quota", 3),
+    ];
+    for (scout, why, exit) in rows {
+        let cluster = without_nodes(scout);
+        let (_signals, interrupt) = Signals::new();
+        let args = ["--only", "pod-same,pod-other,cluster-ip"];
+        let (ended, report) = once(&cluster, &interrupt, &args).await;
+        let report = report.unwrap();
+        let cells = report.cells.iter();
+        let other = cells.clone().find(|cell| cell.position == PodOther);
+        let said = match (exit, why, other) {
+            (0, "", Some(cell)) => {
+                assert_eq!(cell.observed.value, ObservedValue::Reachable);
+                cell.node.as_deref() == Some("n2")
+            }
+            (0, _, None) => report.absent_positions[0].reason == why,
+            (_, _, Some(cell)) => {
+                assert_eq!(cell.observed.value, ObservedValue::NotObserved);
+                cell.observed.reason.contains(why)
+            }
+            (_, _, None) => false,
+        };
+        assert!(said, "{why:?}: {report:#?}");
+        assert_eq!(ended.unwrap().code(), exit, "{why}");
+        let mut notes = report.advisories.iter();
+        assert!(notes.any(|advisory| advisory.id == "nodes-unlisted"));
+        let count = |start: &str| {
+            let asked = cluster.asked();
+            asked.iter().filter(|call| call.starts_with(start)).count()
+        };
+        let refused = usize::from(why == "exceeded quota");
+        assert_eq!(
+            count(JOBS) - refused,
+            count("DELETE"),
+            "every Job is removed"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupt_removes_the_scout() {
+    let (signals, interrupt) = Signals::new();
+    let cluster = Scripted::new(move |call, _| match call {
+        NODES => Reply::Failure(403),
+        PODS => {
+            signals.raise(Exit::Terminated);
+            Reply::Open(vec![])
+        }
+        call => healthy(call),
+    });
+    let (ended, report) = once(&cluster, &interrupt, &[]).await;
+    assert_eq!(ended.unwrap(), Exit::Terminated);
+    assert!(report.is_none());
+    let asked = cluster.asked();
+    let made = asked.iter().filter(|call| *call == JOBS).count();
+    let removed = asked.iter().filter(|call| call.starts_with("DELETE"));
+    assert_eq!((made, removed.count()), (1, 1), "{asked:?}");
 }
 
 /// The number does not depend on the size of the cluster, so a run is light on a large one.

@@ -68,7 +68,7 @@ impl Changes {
                 .filter(|node| match after.node(&node.name) {
                     Some(now) => !same_node(node, now),
                     // The end of a run may read fewer nodes.
-                    None => after.all_nodes,
+                    None => after.all_nodes(),
                 })
                 .map(|node| node.name.clone())
                 .collect(),
@@ -141,7 +141,10 @@ mod tests {
         plan::{placement::place, targets::targets},
         testing::{endpoint, facts, node, nodes_mut, probe_settings},
     };
-    use svc_reach_common::{facts::Facts, position::Position};
+    use svc_reach_common::{
+        facts::{Facts, FurtherNodes},
+        position::Position,
+    };
 
     fn before() -> Facts {
         let mut facts = facts();
@@ -235,7 +238,7 @@ mod tests {
             removed(&new).as_deref(),
             Some("node c changed during the run")
         );
-        new.all_nodes = false;
+        new.further_nodes = FurtherNodes::NotRead;
         assert_eq!(removed(&new), None, "it may be on a page that was not read");
     }
 }

@@ -13,7 +13,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
-use svc_reach_common::facts::Node;
+use svc_reach_common::facts::{FurtherNodes, Node};
 
 /// Most pages of nodes to read in search of nodes without a backend. Enough for all but extreme placements, and few
 /// enough for a cluster with thousands of nodes.
@@ -30,8 +30,8 @@ const NAMED: usize = 64;
 pub struct NodesRead {
     /// The nodes.
     pub read: Vec<Node>,
-    /// Whether these are all nodes of the cluster.
-    pub all: bool,
+    /// Whether the cluster has more.
+    pub further: FurtherNodes,
 }
 
 /// Reads nodes until enough of each role fit for every Service: first pages, then nodes with a backend by name.
@@ -44,11 +44,13 @@ pub async fn nodes(
     let mut known = KnownNodes::new(asked, fits);
     let mut page = first;
     let mut pages = 1;
-    let all = loop {
+    let further = loop {
         known.add(&page.items)?;
-        let Some(next) = page.next else { break true };
+        let Some(next) = page.next else {
+            break FurtherNodes::None;
+        };
         if pages == PAGES || !known.others_are_needed() {
-            break false;
+            break FurtherNodes::NotRead;
         }
         page = node_page(cluster, Some(next)).await?;
         pages += 1;
@@ -73,7 +75,7 @@ pub async fn nodes(
     }
     Ok(NodesRead {
         read: known.nodes,
-        all,
+        further,
     })
 }
 
@@ -96,7 +98,7 @@ async fn read_all(
         if next.is_none() {
             return Ok(NodesRead {
                 read: known.nodes,
-                all: true,
+                further: FurtherNodes::None,
             });
         }
     }

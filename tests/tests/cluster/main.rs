@@ -5,6 +5,7 @@ mod api_server;
 mod backends;
 mod changes;
 mod cleanup;
+mod editor;
 mod explain;
 mod images;
 mod protocols;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use svc_reach_common::{
-    facts::{Facts, Node, Service},
+    facts::{Facts, FurtherNodes, Node, Service},
     objects::ServiceEndpoints,
     position::Position,
     protocol::Protocol,
@@ -272,7 +272,7 @@ impl Sample {
                 .map(|index| Node::try_from(&node(index, families)).unwrap())
                 .collect::<Vec<_>>()
                 .into(),
-            all_nodes: true,
+            further_nodes: FurtherNodes::None,
             changed: None,
             server_version: None,
             routes: Ok(Vec::new()),

@@ -49,10 +49,7 @@ const PERMISSIONS: [(&str, Lack); 18] = [
             "the role of this user lacks: list endpointslices.discovery.k8s.io",
         ),
     ),
-    (
-        "list nodes",
-        Lack::Names(ASK, "the role of this user lacks: list nodes"),
-    ),
+    ("list nodes", Lack::Unknown("this user may not list nodes")),
     (
         "get nodes",
         Lack::ShownBy(

@@ -96,6 +96,22 @@ impl Balancer {
     }
 }
 
+impl Balancer {
+    /// What is known about a Service's load balancer if the provider is not known.
+    #[must_use]
+    pub fn of_any_provider(service: &Service) -> Self {
+        let known = Self::of(service, None, None, &[]);
+        // That nothing says so means nothing here.
+        Self {
+            reaches_pods: known
+                .reaches_pods
+                .filter(|reaches| *reaches || service.kind != ServiceType::LoadBalancer),
+            pass_through: known.pass_through.filter(|passed| *passed),
+            ..known
+        }
+    }
+}
+
 /// Whether the load balancer sends to pods directly; `None` if that is unknown.
 fn reaches_pods(
     service: &Service,
@@ -202,6 +218,16 @@ mod tests {
             let service = service(&annotations, None);
             let balancer = Balancer::of(&service, provider, network, &[Iptables]);
             assert_eq!(balancer.reaches_pods, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn without_a_provider_nothing_is_certain_unless_the_service_says_it() {
+        let ip = json!({"service.beta.kubernetes.io/aws-load-balancer-nlb-target-type": "ip"});
+        for (annotations, expected) in [(json!({}), None), (ip, Some(true))] {
+            let balancer = Balancer::of_any_provider(&service(&annotations, None));
+            assert_eq!(balancer.reaches_pods, expected, "{annotations}");
+            assert_eq!(balancer.pass_through, None, "{annotations}");
         }
     }
 

@@ -162,6 +162,7 @@ impl Forecast {
             NotModelled::Endpoints(_) => Self::unknown(Input::Endpoints),
             NotModelled::Node { .. }
             | NotModelled::NoKubeProxy { .. }
+            | NotModelled::Zone(_)
             | NotModelled::RulesNotLoaded(_)
             | NotModelled::Mode(_) => Self {
                 outcome: PredictedOutcome::NotModelled(error.to_string()),

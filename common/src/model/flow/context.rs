@@ -174,7 +174,7 @@ impl<'w, 'a> Context<'w, 'a> {
         };
         match self.detector {
             Detector::ClusterCidr(ranges) => ranged(ranges),
-            Detector::NodeCidr => ranged(&self.node.pod_cidrs),
+            Detector::NodeCidr if self.node.complete => ranged(&self.node.pod_cidrs),
             Detector::Bridge | Detector::Interface => {
                 let elsewhere = self
                     .client_ip
@@ -187,7 +187,7 @@ impl<'w, 'a> Context<'w, 'a> {
                 }
             }
             Detector::None => Detected::Nothing,
-            Detector::Unknown => Detected::Unknown,
+            Detector::NodeCidr | Detector::Unknown => Detected::Unknown,
         }
     }
 

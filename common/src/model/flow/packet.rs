@@ -108,6 +108,11 @@ pub enum NotModelled {
     /// The Service's endpoints are not known.
     #[error("the endpoints of Service {0} are unknown: no EndpointSlice of it was given")]
     Endpoints(String),
+    /// The zone of this node is not known, and the Service's endpoints have hints for zones.
+    #[error(
+        "the zone of node {0:?} is unknown, and it decides which of the Service's endpoints the node uses"
+    )]
+    Zone(String),
     /// kube-proxy of this version cannot load its rules.
     #[error(
         "in nftables mode kube-proxy {0} cannot load rules for detectLocalMode InterfaceNamePrefix (kubernetes/kubernetes#134024)"

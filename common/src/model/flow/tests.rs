@@ -216,6 +216,25 @@ fn what_is_not_modelled_is_said() {
             NotModelled::Mode(mode)
         );
     }
+    let hinted = json!({
+        "addresses": ["10.1.0.1"], "nodeName": "there", "hints": {"forZones": [{"name": "b"}]},
+    });
+    let mut cluster = Cluster::new(ProxyMode::Iptables, "1.37").service(
+        json!({"clusterIP": "172.30.0.41", "ports": [{"port": 80}]}),
+        json!([]),
+        json!([hinted]),
+    );
+    cluster.nodes[0] = Node::of_pods("here".to_owned(), vec![HERE.parse().unwrap()]);
+    let (service, endpoints) = &cluster.services[0];
+    let world = World::new(
+        [(service, endpoints.as_slice())],
+        &cluster.nodes,
+        &cluster.proxy,
+    );
+    assert_eq!(
+        world.flow(&packet("here")).unwrap_err(),
+        NotModelled::Zone("here".to_owned())
+    );
 }
 
 #[test]

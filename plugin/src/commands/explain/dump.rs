@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use svc_reach_common::{
-    facts::{Endpoint, Facts, Node, Service},
+    facts::{Endpoint, Facts, FurtherNodes, Node, Service},
     model::Version,
     objects::ServiceEndpoints,
 };
@@ -216,7 +216,7 @@ impl Dump {
             endpoints: endpoints.clone(),
             nodes: self.nodes.clone().into(),
             // A dump may have only some nodes.
-            all_nodes: false,
+            further_nodes: FurtherNodes::NotRead,
             changed: None,
             server_version: None,
             routes: Ok(Vec::new()),

@@ -30,6 +30,8 @@ pub struct Findings<'a> {
     pub terms: &'a Terms,
     /// The API server's time before the probes were created, RFC 3339, if it is known.
     pub at: Option<&'a str>,
+    /// Whether the user may not list nodes.
+    pub nodes_unlisted: bool,
 }
 
 /// An advisory that comes from this run.

@@ -2,6 +2,7 @@
 
 use super::{Cluster, HERE, OUTSIDE, POD, check, here, load_balancer, there};
 use crate::{
+    facts::Node,
     model::Detector,
     position::Network::{self, External, Host, Pod},
     proxy_mode::ProxyMode,
@@ -309,25 +310,28 @@ fn who_counts_as_a_pod() {
             ],
         );
     }
-    // If the detector is unknown, only what depends on it is unknown.
-    let unknown = cluster(Detector::Unknown);
-    check(
-        &unknown,
-        &[
-            (
-                "pod to cluster IP",
-                Pod,
-                own,
-                "172.30.0.41:80",
-                "10.180.1.2:80 keep",
-            ),
-            (
-                "node to cluster IP",
-                Host,
-                "",
-                "172.30.0.41:80",
-                "10.180.1.2:80 ?",
-            ),
-        ],
-    );
+    // If the detector or the node's range is unknown, only what depends on it is unknown.
+    let mut unread = cluster(Detector::NodeCidr);
+    unread.nodes[0] = Node::of_pods("here".to_owned(), vec![HERE.parse().unwrap()]);
+    for unknown in [cluster(Detector::Unknown), unread] {
+        check(
+            &unknown,
+            &[
+                (
+                    "pod to cluster IP",
+                    Pod,
+                    own,
+                    "172.30.0.41:80",
+                    "10.180.1.2:80 keep",
+                ),
+                (
+                    "node to cluster IP",
+                    Host,
+                    "",
+                    "172.30.0.41:80",
+                    "10.180.1.2:80 ?",
+                ),
+            ],
+        );
+    }
 }
