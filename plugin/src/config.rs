@@ -79,6 +79,36 @@ pub enum ServiceSelection {
     },
 }
 
+impl ServiceSelection {
+    /// The words of a command line that select the same Services. `current` is the namespace of names that have none.
+    pub fn words(&self, current: &str) -> String {
+        match self {
+            Self::Named(names) => {
+                let names = names.iter().map(|named| {
+                    let namespace = named.namespace.as_deref().unwrap_or(current);
+                    format!("{}.{namespace}", named.name)
+                });
+                names.collect::<Vec<_>>().join(" ")
+            }
+            Self::Matching {
+                selector,
+                everywhere,
+            } => {
+                let place = if *everywhere {
+                    "-A".to_owned()
+                } else {
+                    format!("-n {current}")
+                };
+                match selector {
+                    Some(selector) => format!("-l {} {place}", shell::word(selector)),
+                    None if *everywhere => place,
+                    None => format!("--all {place}"),
+                }
+            }
+        }
+    }
+}
+
 /// What to check on a Service, and which results fail the run.
 #[derive(Debug, Clone)]
 pub struct Check {

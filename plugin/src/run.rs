@@ -14,7 +14,7 @@ pub mod watch;
 
 use crate::{
     cluster::{Cluster, page::AT_ONCE},
-    config::{Connection, RunSettings, ServiceSelection, UsageError},
+    config::{Connection, External, RunSettings, ServiceSelection, UsageError},
     error::Error,
     plan::{
         assignment::{ProbePlan, assign},
@@ -405,6 +405,18 @@ impl<C: Cluster> Run<'_, C> {
             progress::plain(&format!(
                 "note: this cluster does not delete finished Jobs by itself; if this run is killed, remove its probes with: {}",
                 job::cleanup_command(probes_in, Some(run_id), &self.connection.flags())
+            ));
+        }
+        let refused = |network| rehearsal.refusals.contains_key(&network);
+        if refused(Network::Host) && !refused(Network::Pod) && !self.again {
+            progress::plain(&format!(
+                "note: this namespace refuses pods on the host network, so the positions node-same and node-other cannot be observed; a run without them is complete: kubectl svc-reach {} --only pod-same,pod-other{}{}",
+                selection.words(self.namespace),
+                match self.settings.check.request.external {
+                    External::Auto => ",external",
+                    External::Never => "",
+                },
+                self.connection.flags()
             ));
         }
         known.at = rehearsal.at;

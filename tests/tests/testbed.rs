@@ -190,6 +190,14 @@ fn without_host_network_two_positions_are_not_observed() {
             run.expect_unobserved(position, "hostNetwork=true");
         }
         run.expect_exit(3);
+        let words = format!("web.{} --only pod-same,pod-other", namespace.name);
+        let command = format!("kubectl svc-reach {words}\n");
+        assert!(run.output.stderr.contains(&command), "{}", run.output);
+        let words: Vec<&str> = std::iter::once("svc-reach")
+            .chain(words.split(' '))
+            .collect();
+        let output = kubectl.run(&words);
+        assert_eq!(output.code, Some(0), "{output}");
         assert_eq!(namespace.leftovers(), [""; 0]);
     }
 }
