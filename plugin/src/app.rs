@@ -7,7 +7,7 @@ use crate::{
         completion, man,
     },
     cluster::live::Live,
-    commands::{cleanup, images::Images, version::VersionInfo},
+    commands::{cleanup, images::Images, permissions, version::VersionInfo},
     config::{Connection, RunSettings},
     error::Error,
     output::{self, Outlet},
@@ -74,6 +74,16 @@ async fn run(config: Config, interrupt: Interrupt) -> Result<Exit, Error> {
                     exit = interrupt.raised() => Ok(exit),
                     explained = command.answer_from_cluster(&cluster, &namespace, &mut output) => done(explained),
                 }
+            })
+            .await
+        }
+        Action::Permissions(subject) => {
+            let subject = subject.as_ref();
+            if let Some(namespace) = &connection.namespace {
+                return done(permissions::write(namespace, subject, &mut output));
+            }
+            connected(connection, &interrupt, async |_, namespace| {
+                done(permissions::write(&namespace, subject, &mut output))
             })
             .await
         }

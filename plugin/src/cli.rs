@@ -6,7 +6,8 @@ pub mod man;
 
 use crate::{
     commands::{
-        explain::args::ExplainArgs, judge::JudgeArgs, matrix::MatrixArgs, plain::PlainArgs,
+        explain::args::ExplainArgs, judge::JudgeArgs, matrix::MatrixArgs,
+        permissions::PermissionsArgs, plain::PlainArgs,
     },
     config::{ConnectionArgs, ExpectationArgs, OutputArgs, ProbeArgs, RequestArgs},
 };
@@ -126,6 +127,16 @@ Examples:
   kubectl svc-reach cleanup           remove them from the current namespace
   kubectl svc-reach cleanup -n web")]
     Cleanup(CleanupArgs),
+    /// Print the roles that a run needs, for kubectl apply -f -
+    ///
+    /// It prints the least permissions for checking the Services of one namespace, each with its reason. The built-in role
+    /// edit in the namespace has nearly all of them. This command does not change anything.
+    #[command(after_help = "\
+Examples:
+  kubectl svc-reach permissions -n web                    print the roles
+  kubectl svc-reach permissions -n web --for user:ann | kubectl apply -f -
+  kubectl svc-reach permissions -n web --for group:web-team | kubectl apply -f -")]
+    Permissions(PermissionsArgs),
     /// Print a completion script for a shell
     ///
     /// kubectl 1.26 and later completes kubectl svc-reach by itself, names of
@@ -190,7 +201,7 @@ pub struct RunArgs {
     /// Wait this long for a ready backend
     ///
     /// The run begins as soon as a backend is ready and the load balancer has an address. If this takes longer, the run fails.
-    #[arg(long, value_name = "DURATION")]
+    #[arg(hide_short_help = true, long, value_name = "DURATION")]
     pub wait: Option<String>,
     /// If the Service, its endpoints or nodes change during the run, repeat it, for at most this long
     ///

@@ -5,5 +5,6 @@ pub mod explain;
 pub mod images;
 pub mod judge;
 pub mod matrix;
+pub mod permissions;
 pub mod plain;
 pub mod version;

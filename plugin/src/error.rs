@@ -209,7 +209,7 @@ impl Error {
                 Some(format!("list the Services with 'kubectl get services -n {namespace}', or choose another namespace with -n"))
             }
             Self::Call { source, needs: Some(permission), .. } if source.is_forbidden() => Some(format!(
-                "the role of this user lacks: {permission}; manifests/rbac-namespaced.yaml and rbac-cluster.yaml of the release grant all that is needed"
+                "the role of this user lacks: {permission}; 'kubectl svc-reach permissions' prints roles that grant all that is needed"
             )),
             Self::Call { source, .. } if source.is_unauthorized() => Some(
                 "the API server does not accept this user's token or certificate; it may have expired (in a pod, it is the token of the ServiceAccount)".to_owned(),
@@ -220,9 +220,9 @@ impl Error {
             Self::NotServed { .. } => {
                 Some("'kubectl describe service' and 'kubectl get pods' show what is missing; --wait sets the limit".to_owned())
             }
-            Self::NotAllowed { .. } => {
-                Some("apply manifests/rbac-namespaced.yaml or rbac-cluster.yaml from the release, or put the probes elsewhere with --probe-namespace".to_owned())
-            }
+            Self::NotAllowed { namespace, .. } => Some(format!(
+                "an administrator can grant them: kubectl svc-reach permissions -n {namespace} --for user:NAME | kubectl apply -f -; or put the probes elsewhere with --probe-namespace"
+            )),
             Self::ProbesRefused { .. } => Some(
                 "put the probes elsewhere with --probe-namespace, or take the image from an allowed registry with --image".to_owned(),
             ),

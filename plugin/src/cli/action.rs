@@ -2,7 +2,10 @@
 
 use super::{CleanupArgs, Cli, Command, RunArgs};
 use crate::{
-    commands::{explain::ExplainCommand, judge::JudgeCommand, matrix::MatrixCommand, plain},
+    commands::{
+        explain::ExplainCommand, judge::JudgeCommand, matrix::MatrixCommand, permissions::Subject,
+        plain,
+    },
     config::{
         Check, Choice, Connection, ReportFormat, RunSettings, ServiceName, ServiceSelection,
         UsageError, cells, duration, expectations, given, given_terms, outputs, probe, request,
@@ -36,6 +39,8 @@ pub enum Action {
         /// Remove only the probes of the run with this ID.
         run: Option<String>,
     },
+    /// Print the roles that a run needs.
+    Permissions(Option<Subject>),
     /// Print a completion script.
     Completion(clap_complete::Shell),
     /// List the images that a run pulls.
@@ -63,6 +68,7 @@ impl Config {
             Some(Command::Judge(args)) => Action::Judge(Box::new(JudgeCommand::new(*args)?)),
             Some(Command::Matrix(args)) => Action::Matrix(Box::new(MatrixCommand::new(*args)?)),
             Some(Command::Cleanup(CleanupArgs { run })) => Action::Cleanup { run },
+            Some(Command::Permissions(args)) => Action::Permissions(args.subject()?),
             Some(Command::Completion(args)) => Action::Completion(args.shell),
             Some(Command::Images(args)) => Action::Images(args.format()?),
             Some(Command::Version(args)) => Action::Version(args.format()?),
@@ -159,6 +165,7 @@ mod tests {
             | Action::Matrix(_)
             | Action::Judge(_)
             | Action::Cleanup { .. }
+            | Action::Permissions(_)
             | Action::Completion(_)
             | Action::Images(_)
             | Action::Version(_) => Err("another command".to_owned()),

@@ -52,7 +52,7 @@ fn missing_permissions_are_named_before_anything_is_created() {
         "{output}"
     );
     assert!(
-        output.stderr.contains("manifests/rbac-namespaced.yaml"),
+        output.stderr.contains("kubectl svc-reach permissions"),
         "{output}"
     );
     assert_eq!(namespace.leftovers(), [""; 0]);

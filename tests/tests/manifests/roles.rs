@@ -294,6 +294,31 @@ fn assert_least(
 
 #[test]
 #[ignore = "needs the test cluster: tests/run brings it up"]
+fn the_printed_permissions_are_enough_for_a_run() {
+    let (kubectl, namespace) = with_web("Cluster");
+    let user = format!("{}-user", namespace.name);
+    let printed = kubectl.run(&namespace.args(&[
+        "svc-reach",
+        "permissions",
+        "--for",
+        &format!("user:{user}"),
+    ]));
+    assert_eq!(printed.code, Some(0), "{printed}");
+    let _applied = Applied::new(&kubectl, documents(&printed.stdout));
+    let output = until("the roles to take effect", Duration::from_secs(60), || {
+        let words = ["svc-reach", "web", "--external", "never", "--as", &user];
+        let output = kubectl.run(&namespace.args(&words));
+        match output.code {
+            Some(0) => Ok(output),
+            _ => Err(output.to_string()),
+        }
+    });
+    assert!(!output.stdout.contains("may not list nodes"), "{output}");
+    assert_eq!(namespace.leftovers(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs the test cluster: tests/run brings it up"]
 fn the_namespaced_roles_grant_no_more_than_a_run_needs() {
     let (kubectl, namespace) = with_web("Local");
     let mut roles = namespaced_roles(&namespace.name);

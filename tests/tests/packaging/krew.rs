@@ -79,7 +79,7 @@ fn assert_krew_takes(manifest: &Value) {
     for usage in ["kubectl svc-reach", " --", "Usage"] {
         assert!(!text("description").contains(usage), "{usage}");
     }
-    for need in ["manifests/rbac-namespaced.yaml", "hostNetwork"] {
+    for need in ["svc-reach permissions", "hostNetwork"] {
         assert!(text("caveats").contains(need), "{need}");
     }
     let mut selected = BTreeSet::new();
