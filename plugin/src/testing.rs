@@ -105,22 +105,12 @@ pub fn nodes_mut(facts: &mut Facts) -> &mut Vec<Node> {
 
 /// A ready node with the private address `192.168.0.(10 + index)`.
 pub fn node(name: &str, index: usize) -> Node {
+    let address = ip(192, 168, 0, 10 + u8::try_from(index).unwrap());
     Node {
-        name: name.into(),
         complete: true,
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        internal_ips: vec![ip(192, 168, 0, 10 + u8::try_from(index).unwrap())],
-        external_ips: Vec::new(),
-        ready: true,
-        unschedulable: false,
-        taints: Vec::new(),
-        pod_cidrs: Vec::new(),
-        provider_id: None,
         os: Some("linux".into()),
         arch: Some("amd64".into()),
-        kubelet_version: None,
-        kube_proxy_version: None,
+        ..Node::of_pods(name.into(), vec![address])
     }
 }
 

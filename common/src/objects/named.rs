@@ -49,6 +49,12 @@ pub(super) struct Metadata {
     pub(super) created: Option<String>,
 }
 
+/// An entry of a list of addresses.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ip {
+    ip: Option<String>,
+}
+
 /// Kind, namespace and name of an object, for errors.
 #[derive(Debug)]
 pub(super) struct Named(String);
@@ -127,6 +133,23 @@ impl Named {
             .into_iter()
             .map(|text| self.parse(field, text))
             .collect()
+    }
+
+    /// Reads a list of addresses, such as `podIPs`. Before there were two families, there was one address, such as `podIP`.
+    pub(super) fn ips(
+        &self,
+        field: &'static str,
+        several: Option<Vec<Ip>>,
+        one: Option<String>,
+    ) -> Result<Vec<IpAddr>, ObjectError> {
+        let texts: Vec<String> = match several {
+            Some(several) if !several.is_empty() => several
+                .into_iter()
+                .filter_map(|address| filled_string(address.ip))
+                .collect(),
+            Some(_) | None => filled_string(one).into_iter().collect(),
+        };
+        self.addresses(field, texts.iter().map(String::as_str))
     }
 
     /// Reads a required port.

@@ -1,6 +1,6 @@
 //! Reads pods.
 
-use super::named::{Metadata, Named, ObjectError, filled_string};
+use super::named::{Ip, Metadata, Named, ObjectError, filled_string};
 use crate::model::policy::{ContainerPort, Labels, Pod};
 use serde::Deserialize;
 use serde_json::Value;
@@ -41,12 +41,7 @@ struct Status {
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
     #[serde(rename = "podIPs")]
-    pod_ips: Option<Vec<Address>>,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    ip: Option<String>,
+    pod_ips: Option<Vec<Ip>>,
 }
 
 impl TryFrom<&Value> for Pod {
@@ -61,13 +56,6 @@ impl TryFrom<&Value> for Pod {
         } = named.read("Pod", object)?;
         let spec = spec.unwrap_or_default();
         let status = status.unwrap_or_default();
-        let addresses: Vec<String> = match status.pod_ips {
-            Some(several) if !several.is_empty() => several
-                .into_iter()
-                .filter_map(|address| filled_string(address.ip))
-                .collect(),
-            Some(_) | None => filled_string(status.pod_ip).into_iter().collect(),
-        };
         // An init container that restarts is a sidecar, which runs as long as the pod does.
         let sidecars = spec
             .init_containers
@@ -97,8 +85,7 @@ impl TryFrom<&Value> for Pod {
             namespace: metadata.namespace.unwrap_or_default(),
             name: metadata.name,
             labels: Labels::all(metadata.labels.unwrap_or_default()),
-            addresses: named
-                .addresses("status.podIPs[].ip", addresses.iter().map(String::as_str))?,
+            addresses: named.ips("status.podIPs[].ip", status.pod_ips, status.pod_ip)?,
             host_network: spec.host_network.unwrap_or_default(),
             node: filled_string(spec.node_name),
             ports: Some(ports),

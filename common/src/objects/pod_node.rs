@@ -1,6 +1,6 @@
 //! Reads the node of a pod.
 
-use super::named::{Named, ObjectError, filled_string};
+use super::named::{Ip, Named, ObjectError, filled_string};
 use crate::facts::Node;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,15 +34,10 @@ struct Status {
     #[serde(rename = "hostIP")]
     host_ip: Option<String>,
     #[serde(rename = "hostIPs")]
-    host_ips: Option<Vec<Address>>,
+    host_ips: Option<Vec<Ip>>,
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
     conditions: Option<Vec<Condition>>,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    ip: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,15 +64,7 @@ impl PodNode {
         let named = Named::of("pod", pod);
         let Wire { spec, status } = named.read("Pod", pod)?;
         let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
-        let addresses: Vec<String> = match status.host_ips {
-            Some(several) if !several.is_empty() => several
-                .into_iter()
-                .filter_map(|address| filled_string(address.ip))
-                .collect(),
-            Some(_) | None => filled_string(status.host_ip).into_iter().collect(),
-        };
-        let mut addresses: Vec<IpAddr> =
-            named.addresses("status.hostIPs[].ip", addresses.iter().map(String::as_str))?;
+        let mut addresses = named.ips("status.hostIPs[].ip", status.host_ips, status.host_ip)?;
         let Some(name) = filled_string(spec.node_name).filter(|_| !addresses.is_empty()) else {
             return Ok(None);
         };

@@ -285,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn words_select_the_same_services() {
+        for (args, words) in [
+            (&["a", "b.x"][..], "a.here b.x"),
+            (&["--all"], "--all -n here"),
+            (&["-A"], "-A"),
+            (&["-l", "a in (b)"], "-l 'a in (b)' -n here"),
+        ] {
+            let selection = read(args).unwrap().selection;
+            assert_eq!(selection.words("here"), words, "{args:?}");
+        }
+    }
+
+    #[test]
     fn probes_use_a_shared_namespace_or_the_current_one() {
         for (args, namespace) in [
             (&["a"][..], "here"),

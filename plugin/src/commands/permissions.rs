@@ -56,24 +56,23 @@ pub enum Subject {
 
 impl Subject {
     fn parse(text: &str) -> Result<Self, UsageError> {
-        let subject = match text.split_once(':') {
-            Some(("user", name)) => Some(Self::User(name.to_owned())),
-            Some(("group", name)) => Some(Self::Group(name.to_owned())),
-            Some(("serviceaccount", name)) => {
-                name.split_once(':')
-                    .map(|(namespace, name)| Self::ServiceAccount {
-                        namespace: namespace.to_owned(),
-                        name: name.to_owned(),
-                    })
+        let (kind, name) = text.split_once(':').unwrap_or_default();
+        match (kind, name.split_once(':')) {
+            ("user", _) if !name.is_empty() => Ok(Self::User(name.to_owned())),
+            ("group", _) if !name.is_empty() => Ok(Self::Group(name.to_owned())),
+            ("serviceaccount", Some((namespace, name)))
+                if !namespace.is_empty() && !name.is_empty() =>
+            {
+                Ok(Self::ServiceAccount {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
             }
-            Some(_) | None => None,
-        };
-        subject
-            .filter(|_| !text.ends_with(':') && !text.contains("::"))
-            .ok_or_else(|| {
+            _ => {
                 let why = "must be user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME";
-                UsageError::invalid("--for", text, why)
-            })
+                Err(UsageError::invalid("--for", text, why))
+            }
+        }
     }
 
     /// Its entry in a binding.

@@ -200,8 +200,8 @@ pub fn absent(report: &Report) -> Vec<String> {
         .collect()
 }
 
-/// The notes of a report. `all`: notes of every severity, not only warnings. What the answer does not
-/// cover is always mentioned.
+/// The notes of a report. `all`: notes of every severity, not only warnings. What the answer does not cover is always
+/// mentioned.
 pub fn notes(report: &Report, all: bool) -> Vec<String> {
     let advisories = report
         .advisories

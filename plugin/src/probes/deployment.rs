@@ -27,7 +27,7 @@ use svc_reach_common::{names, position::Network, wire::plan::Plan};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// Pause before a watch that ended is opened again.
-const WATCH_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
 /// Time limit for finding out why a Job created no pod. The end of a probe waits for it, and the reason is only a hint.
 const WHY: Duration = Duration::from_secs(5);
@@ -186,7 +186,7 @@ impl<C: Cluster> Deployment<'_, C> {
     }
 
     /// Why a Job created no pod, from its events. The permission to read events is optional.
-    async fn why_no_pod(&self, job: &str) -> Option<String> {
+    pub(super) async fn why_no_pod(&self, job: &str) -> Option<String> {
         let about = format!("involvedObject.kind=Job,involvedObject.name={job}");
         let call = Call::get(format!("/api/v1/namespaces/{}/events", self.namespace))
             .with("fieldSelector", format!("{about},reason=FailedCreate"));

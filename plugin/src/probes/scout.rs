@@ -6,7 +6,7 @@ use crate::{
     error::chain,
     plan::assignment::ProbePlan,
     probes::{
-        deployment::Deployment,
+        deployment::{Deployment, WATCH_PAUSE},
         job::{self, JobSettings},
         pod_state::{self, PodState},
         preflight,
@@ -30,9 +30,6 @@ const NAME: &str = "scout";
 
 /// How long a scout may take. It needs no image: a node tells its addresses before it pulls one.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Pause before a watch that ended is opened again.
-const WATCH_PAUSE: Duration = Duration::from_millis(500);
 
 /// Looks for a node that is none of `known` and can take a probe. `plan`: a plan without requests. `Err`: whether the
 /// cluster has further nodes.
@@ -77,7 +74,11 @@ pub async fn scout<C: Cluster>(
         Ok(Ok(node)) => Ok(node),
         Ok(Err(why)) if nodes_of(&why) == Some(known.len()) => Err(FurtherNodes::None),
         Ok(Err(why)) => not_found(format!("cannot be placed: {why}")),
-        Err(_) => not_found(format!("got no node within {} s", PATIENCE.as_secs())),
+        Err(_) => {
+            let why = deployment.why_no_pod(&name).await;
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            not_found(format!("got no node within {} s{why}", PATIENCE.as_secs()))
+        }
     }
 }
 
@@ -106,8 +107,10 @@ fn seen(line: &str) -> Option<Result<Node, String>> {
     if object.pointer(&label)? != NAME {
         return None;
     }
-    if let Some(placed) = PodNode::of(&object).ok().flatten() {
-        return Some(Ok(placed.node));
+    match PodNode::of(&object) {
+        Ok(Some(placed)) => return Some(Ok(placed.node)),
+        Ok(None) => {}
+        Err(error) => return Some(Err(chain(&error))),
     }
     match pod_state::state(&serde_json::from_value::<Pod>(object).ok()?) {
         PodState::Unschedulable(why) | PodState::Lost(why) => Some(Err(why)),

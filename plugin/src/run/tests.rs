@@ -282,6 +282,9 @@ fn without_nodes(scout: Option<[Value; 2]>) -> Scripted {
             let object = json!({"metadata": metadata, "spec": spec, "status": status});
             Reply::Open(vec![json!({"type": "ADDED", "object": object}).to_string()])
         }
+        ("GET /api/v1/namespaces/web/events", ..) => {
+            Reply::Object(json!({"items": [{"message": "no ServiceAccount"}]}))
+        }
         (PODS, ..) => {
             let probes = ["pod-same", "pod-other"];
             Reply::Open(probes.map(|name| pod(name, &running())).into())
@@ -315,6 +318,11 @@ async fn a_scout_finds_the_node_that_may_not_be_listed() {
         (
             unschedulable("0/3 nodes are available: 2 Insufficient cpu."),
             "0/3 nodes are available: 2 Insufficient cpu.",
+            3,
+        ),
+        (
+            Some([json!({}), json!({"phase": "Pending"})]),
+            "got no node within 10 s: no ServiceAccount",
             3,
         ),
         (None, "exceeded quota", 3),

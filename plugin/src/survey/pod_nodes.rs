@@ -1,9 +1,12 @@
 //! Nodes as their pods show them, for users who may not list nodes.
 
 use super::services::SurveyedService;
-use crate::cluster::{
-    Call, CallError, Cluster,
-    page::{MANY, each, page},
+use crate::{
+    cluster::{
+        Call, CallError, Cluster,
+        page::{MANY, each, page},
+    },
+    error::chain,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +28,13 @@ pub async fn nodes(cluster: &impl Cluster, asked: &[SurveyedService]) -> Vec<Nod
             tracing::debug!(%error, namespace, "failed to list the pods, so nodes have no addresses");
             Vec::new()
         });
-        for found in pods
-            .iter()
-            .filter_map(|pod| PodNode::of(pod).ok().flatten())
-        {
-            if found.ready {
-                nodes.entry(found.node.name.clone()).or_insert(found.node);
+        for pod in &pods {
+            match PodNode::of(pod) {
+                Ok(Some(found)) if found.ready => {
+                    nodes.entry(found.node.name.clone()).or_insert(found.node);
+                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(error = chain(&error), "ignored a pod"),
             }
         }
     }

@@ -94,19 +94,17 @@ impl Balancer {
             limits_clients: elb::limits_clients(service),
         }
     }
-}
 
-impl Balancer {
     /// What is known about a Service's load balancer if the provider is not known.
     #[must_use]
     pub fn of_any_provider(service: &Service) -> Self {
         let known = Self::of(service, None, None, &[]);
-        // That nothing says so means nothing here.
         Self {
+            // That nothing says so means nothing here.
             reaches_pods: known
                 .reaches_pods
                 .filter(|reaches| *reaches || service.kind != ServiceType::LoadBalancer),
-            pass_through: known.pass_through.filter(|passed| *passed),
+            pass_through: None,
             ..known
         }
     }
